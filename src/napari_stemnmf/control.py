@@ -1,0 +1,75 @@
+"""How long work reports its progress and learns that it should stop.
+
+Every stage takes one `Control`. The faces (command line, napari, Python) make it; the stages only call
+`report` and `check`. Leans on nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from napari_stemnmf.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report: `done` of `total` steps of `stage`, and a line for the user."""
+
+    stage: str
+    done: float
+    total: float
+    message: str = ""
+
+    @property
+    def fraction(self) -> float:
+        """Share of the stage that is done, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total > 0 else 1.0
+
+
+class Control:
+    """Carries progress out of a stage and the wish to cancel into it; safe to share between threads.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called with a `Progress`, from whichever thread reports.
+    cancel : threading.Event, optional
+        Set it to stop the work at the next block, cycle or iteration.
+    stage : str
+        Name of the stage that reports are made for.
+    """
+
+    def __init__(
+        self,
+        on_progress: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
+        stage: str = "",
+    ) -> None:
+        self._on_progress = on_progress
+        self._cancel = cancel if cancel is not None else threading.Event()
+        self.stage = stage
+
+    def for_stage(self, stage: str) -> Control:
+        """The same control, reporting under another stage's name."""
+        return Control(self._on_progress, self._cancel, stage)
+
+    def report(self, done: float, total: float, message: str = "") -> None:
+        """Tell how far the stage is."""
+        if self._on_progress is not None:
+            self._on_progress(Progress(self.stage, done, total, message))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the user asked to stop."""
+        return self._cancel.is_set()
+
+    def cancel(self) -> None:
+        """Ask the work to stop."""
+        self._cancel.set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the user asked to stop."""
+        if self._cancel.is_set():
+            raise Cancelled(f"{self.stage or 'The work'} was cancelled.")

@@ -1,0 +1,186 @@
+"""A 4D-STEM scan that is read only where it is needed.
+
+`Dataset` is what every reader returns and every stage takes: a lazy Dask array with axes
+(scan_y, scan_x, q_y, q_x), whole patterns per chunk, and calibrated axes with normalised units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.errors import DataError, ScanShapeError
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+AXIS_NAMES = ("scan_y", "scan_x", "q_y", "q_x")
+BLOCK_BYTES = 16 * 2**20  # aimed size of a chunk: large enough to amortise a task, small enough for threads x chunks
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One calibrated axis: coordinate = offset + scale * index, in `unit`.
+
+    `unit` is one of "nm", "1/nm", "deg", "px"... `assumed` is True where the file gave no usable scale,
+    so that scale and unit are our assumption (1 px).
+    """
+
+    name: str
+    size: int
+    scale: float = 1.0
+    unit: str = "px"
+    offset: float = 0.0
+    assumed: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A lazy 4D-STEM scan.
+
+    Attributes
+    ----------
+    data : dask.array.Array
+        (scan_y, scan_x, q_y, q_x), native byte order, one chunk along both detector axes.
+    axes : tuple of Axis
+        One per axis, in that order.
+    name : str
+        Short name for titles and layers.
+    source : str
+        Where it came from: the path, with ``::dataset`` where one file holds several.
+    metadata : dict
+        What else the file says and users ask for (beam energy, format, ...): plain strings and numbers.
+    """
+
+    data: da.Array
+    axes: tuple[Axis, Axis, Axis, Axis]
+    name: str = "scan"
+    source: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 4:
+            raise DataError(f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {self.name} has {self.data.ndim}.")
+        if tuple(a.size for a in self.axes) != tuple(self.data.shape):
+            raise DataError(f"The axes of {self.name} do not fit its data of shape {self.data.shape}.")
+        if self.data.numblocks[2:] != (1, 1):
+            raise DataError(f"The detector axes of {self.name} are chunked; a chunk must hold whole patterns.")
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        *,
+        scan_step: float | None = None,
+        scan_unit: str = "nm",
+        q_step: float | None = None,
+        q_unit: str = "1/nm",
+        name: str = "array",
+        source: str = "",
+        scan_shape: tuple[int, int] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Dataset:
+        """Wrap a NumPy or Dask array (scan_y, scan_x, q_y, q_x), or a stack with a `scan_shape`.
+
+        Steps that are not given leave that pair of axes in pixels, marked as assumed.
+
+        Raises
+        ------
+        ScanShapeError
+            If a 3-D stack comes without a scan shape, or with one that does not fit.
+        """
+        import dask.array as da
+
+        if array.ndim == 3:
+            if scan_shape is None:
+                raise ScanShapeError(
+                    f"{name} is a stack of {array.shape[0]} patterns; give its scan shape (rows, columns) to open it as a scan."
+                )
+            if scan_shape[0] * scan_shape[1] != array.shape[0]:
+                raise ScanShapeError(
+                    f"A scan shape of {scan_shape[0]} x {scan_shape[1]} needs {scan_shape[0] * scan_shape[1]} patterns, "
+                    f"but {name} has {array.shape[0]}."
+                )
+            array = array.reshape(*scan_shape, *array.shape[1:])
+        if array.ndim != 4:
+            raise DataError(f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {name} has {array.ndim}.")
+        if isinstance(array, da.Array):
+            data = array.rechunk({2: -1, 3: -1})
+        else:
+            data = da.from_array(array, chunks=whole_pattern_chunks(array.shape, array.dtype.itemsize), name=False)
+        steps = ((scan_step, scan_unit), (scan_step, scan_unit), (q_step, q_unit), (q_step, q_unit))
+        axes = tuple(
+            Axis(n, size, step if step else 1.0, unit if step else "px", assumed=not step)
+            for n, size, (step, unit) in zip(AXIS_NAMES, data.shape, steps, strict=True)
+        )
+        return cls(data, axes, name, source, dict(metadata or {}))  # type: ignore[arg-type]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Sizes of (scan_y, scan_x, q_y, q_x)."""
+        return tuple(int(n) for n in self.data.shape)  # type: ignore[return-value]
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Rows and columns of probe positions."""
+        return self.shape[:2]
+
+    @property
+    def detector_shape(self) -> tuple[int, int]:
+        """Rows and columns of a diffraction pattern, in pixels."""
+        return self.shape[2:]
+
+    @property
+    def n_patterns(self) -> int:
+        """Number of probe positions."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the raw counts."""
+        return np.dtype(self.data.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the whole scan in bytes, uncompressed."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def pattern(self, y: int, x: int) -> np.ndarray:
+        """The diffraction pattern (q_y, q_x) at one probe position; reads one chunk."""
+        return np.asarray(self.data[y, x].compute(scheduler="synchronous"))
+
+    def with_axes(self, **changes: dict[str, Any]) -> Dataset:
+        """A copy with some axes changed, e.g. ``with_axes(q_y={"scale": 0.1, "unit": "1/nm"})``."""
+        axes = tuple(replace(a, **changes.get(a.name, {})) for a in self.axes)
+        return replace(self, axes=axes)
+
+    def fingerprint(self) -> str:
+        """A short hash that changes when the data does: shape, dtype, four sampled patterns, file size and time.
+
+        Reads at most four chunks. Two scans with the same fingerprint are taken to be the same data.
+        """
+        digest = hashlib.sha256(f"{self.shape} {self.dtype.str}".encode())
+        rows, columns = self.scan_shape
+        for flat in np.unique(np.linspace(0, rows * columns - 1, 4).astype(int)):
+            digest.update(np.ascontiguousarray(self.pattern(*divmod(int(flat), columns))).tobytes())
+        path = Path(self.source.split("::")[0]) if self.source else None
+        if path is not None and path.exists():
+            stat = path.stat()
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+        return digest.hexdigest()[:16]
+
+
+def whole_pattern_chunks(shape: tuple[int, ...], itemsize: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, ...]:
+    """Chunk sizes for (scan_y, scan_x, q_y, q_x) that hold whole patterns and about `block_bytes`.
+
+    Whole scan rows where they fit, so that a chunk of a C-ordered file is one contiguous read.
+    """
+    rows, columns, q_y, q_x = (max(1, int(n)) for n in shape)
+    patterns = max(1, block_bytes // max(1, q_y * q_x * itemsize))
+    if patterns >= columns:
+        return (min(rows, patterns // columns), columns, q_y, q_x)
+    return (1, patterns, q_y, q_x)

@@ -1,0 +1,31 @@
+"""The package's exceptions: one clear sentence saying what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class StemNMFError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class ReadError(StemNMFError):
+    """A file cannot be opened as a 4D-STEM scan."""
+
+
+class ScanShapeError(ReadError):
+    """A stack of patterns needs a scan shape that the file does not give, or the given one does not fit."""
+
+
+class RecipeError(StemNMFError, ValueError):
+    """A setting is unknown, of the wrong type, or out of bounds."""
+
+
+class DataError(StemNMFError, ValueError):
+    """The data does not allow a stage to run (no ring found, all columns constant, ...)."""
+
+
+class AnalysisError(StemNMFError):
+    """An analysis file cannot be read or written, or lacks what was asked of it."""
+
+
+class Cancelled(StemNMFError):
+    """The user stopped the work; what was finished before is kept."""
