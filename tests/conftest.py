@@ -1,0 +1,19 @@
+"""What all tests lean on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("STEMNMF_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
+"""Folder of measured and simulated data that lies beside the project, not in it."""
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared data (``films/``, ``real/``, ``readers/``...); skips the test where it is absent."""
+    if not (SHARED / "films").is_dir():
+        pytest.skip(f"the shared data is not at {SHARED}; set STEMNMF_SHARED to its folder")
+    return SHARED
