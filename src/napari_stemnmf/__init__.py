@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.grains.scoring import Scores, score
     from napari_stemnmf.grains.separation import Grains
     from napari_stemnmf.pipeline import analyse
-    from napari_stemnmf.reading.opening import open  # noqa: A004
+    from napari_stemnmf.reading.opening import open
     from napari_stemnmf.recipe import Recipe
     from napari_stemnmf.simulation.sample import sample
 
@@ -41,7 +41,7 @@ _HOMES = {
     "score": "grains.scoring",
 }
 
-__all__ = [  # noqa: RUF022
+__all__ = [
     "Analysis", "Axis", "Control", "Dataset", "Grains", "Progress", "Recipe", "Scores", "__version__",
     "analyse", "open", "sample", "score",
 ]  # fmt: skip

@@ -64,7 +64,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4:
-            raise DataError(f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {self.name} has {self.data.ndim}.")
+            raise DataError(
+                f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {self.name} has {self.data.ndim}."
+            )
         if tuple(a.size for a in self.axes) != tuple(self.data.shape):
             raise DataError(f"The axes of {self.name} do not fit its data of shape {self.data.shape}.")
         if self.data.numblocks[2:] != (1, 1):
@@ -98,12 +100,13 @@ class Dataset:
         if array.ndim == 3:
             if scan_shape is None:
                 raise ScanShapeError(
-                    f"{name} is a stack of {array.shape[0]} patterns; give its scan shape (rows, columns) to open it as a scan."
+                    f"{name} is a stack of {array.shape[0]} patterns; "
+                    "give its scan shape (rows, columns) to open it as a scan."
                 )
             if scan_shape[0] * scan_shape[1] != array.shape[0]:
                 raise ScanShapeError(
-                    f"A scan shape of {scan_shape[0]} x {scan_shape[1]} needs {scan_shape[0] * scan_shape[1]} patterns, "
-                    f"but {name} has {array.shape[0]}."
+                    f"A scan shape of {scan_shape[0]} x {scan_shape[1]} needs "
+                    f"{scan_shape[0] * scan_shape[1]} patterns, but {name} has {array.shape[0]}."
                 )
             array = array.reshape(*scan_shape, *array.shape[1:])
         if array.ndim != 4:

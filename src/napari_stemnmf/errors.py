@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_stemnmf.analysis import Analysis
+
 
 class StemNMFError(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -28,4 +33,8 @@ class AnalysisError(StemNMFError):
 
 
 class Cancelled(StemNMFError):
-    """The user stopped the work; what was finished before is kept."""
+    """The user stopped the work; `analysis` holds what was finished before, where there is one."""
+
+    def __init__(self, message: str = "The work was cancelled.", analysis: Analysis | None = None) -> None:
+        super().__init__(message)
+        self.analysis = analysis

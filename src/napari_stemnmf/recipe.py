@@ -1,7 +1,7 @@
 """Every parameter of a run, written once.
 
 A stage's settings are one frozen dataclass; each field carries default, unit, bounds and one line of help.
-The validation, the napari forms, the TOML recipe, the command line's ``--set`` and the reference page all come from here.
+The validation, the napari forms, the TOML recipe, the command line's ``--set`` and the reference page come from here.
 """
 
 from __future__ import annotations
@@ -63,12 +63,18 @@ class AngularAverageSettings(Settings):
     """AA: mean intensity of each ring in each sector."""
 
     rings: tuple[float, ...] | None = setting(
-        None, "radii that bound the rings, ascending; empty: minima of the radial mean of the maximum pattern", unit="px"
+        None,
+        "radii that bound the rings, ascending; empty: minima of the radial mean of the maximum pattern",
+        unit="px",
     )
     angle_step: float = setting(5.0, "width of a sector; 360 must be a multiple of it", unit="deg", low=0.5, high=180.0)
-    min_valid: float = setting(0.5, "share of valid pixels that a sector needs to be kept", low=0.0, high=1.0, step=0.05)
+    min_valid: float = setting(
+        0.5, "share of valid pixels that a sector needs to be kept", low=0.0, high=1.0, step=0.05
+    )
     intensity: str = setting(
-        "linear", "counts as they are, or their square root (evens out strong and weak disks)", choices=("linear", "sqrt")
+        "linear",
+        "counts as they are, or their square root (evens out strong and weak disks)",
+        choices=("linear", "sqrt"),
     )
 
 
@@ -83,7 +89,9 @@ class RadialVarianceSettings(Settings):
     )
     angle_step: float = setting(1.0, "azimuthal sampling of the polar pattern", unit="deg", low=0.25, high=15.0)
     intensity: str = setting(
-        "linear", "counts as they are, or their square root (evens out strong and weak disks)", choices=("linear", "sqrt")
+        "linear",
+        "counts as they are, or their square root (evens out strong and weak disks)",
+        choices=("linear", "sqrt"),
     )
 
 
@@ -103,13 +111,17 @@ class ClusteringSettings(Settings):
     components: int | None = setting(
         None, "components to start from; empty: start_factor times the number that the scree suggests", low=2, high=2000
     )
-    start_factor: float = setting(5.0, "components to start from, per component that the scree suggests", low=1.0, high=20.0)
+    start_factor: float = setting(
+        5.0, "components to start from, per component that the scree suggests", low=1.0, high=20.0
+    )
     merge_threshold: float = setting(
         0.45, "component maps that correlate at least so much are merged", low=0.01, high=1.0, step=0.01
     )
     seeds: int = setting(25, "number of random starts", low=1, high=1000)
     first_seed: int = setting(0, "seed of the first start; the others follow it", low=0)
-    tolerance: float = setting(1e-4, "a fit ends when its error falls by less than this share of its first fall", low=0.0)
+    tolerance: float = setting(
+        1e-4, "a fit ends when its error falls by less than this share of its first fall", low=0.0
+    )
     max_iterations: int = setting(200, "most iterations of one fit", low=1)
     max_cycles: int = setting(50, "most cycles of merging and refitting", low=1)
 
@@ -251,7 +263,12 @@ class Recipe(Settings):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"rv.clustering.merge_threshold": 0.45},
-    "default": {"*.describe.intensity": "sqrt", "*.scaling.method": "global", "*.clustering.merge_threshold": 0.5, "*.separation.threshold": "otsu"},
+    "default": {
+        "*.describe.intensity": "sqrt",
+        "*.scaling.method": "global",
+        "*.clustering.merge_threshold": 0.5,
+        "*.separation.threshold": "otsu",
+    },
 }
 """What each preset changes in the dataclasses' defaults."""
 
@@ -333,7 +350,9 @@ def _toml_value(value: Any) -> str:
 def _coerce(value: Any, hint: Any, name: str) -> Any:
     """`value` as the field's type; strings are parsed, wrong types refused."""
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if type(None) in options and (value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "auto"))):
+    if type(None) in options and (
+        value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "auto"))
+    ):
         return None
     kind = next(o for o in options if o is not type(None))
     try:

@@ -1,0 +1,230 @@
+"""What a run has found so far, and the one file that keeps it.
+
+An `Analysis` is immutable: each stage of `pipeline` returns a new one with its results added. Beside each result it
+keeps a key that names what the result was computed from, so that a run can go on where it stopped and a changed
+setting makes stale only what depends on it. The layout of the file is described in ``docs/analysis-file.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from napari_stemnmf import __version__, storage
+from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.clustering.ensemble import Ensemble
+from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.errors import AnalysisError, RecipeError
+from napari_stemnmf.features.features import Features
+from napari_stemnmf.grains.patterns import GrainPatterns
+from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.passes.survey import Survey
+from napari_stemnmf.recipe import Recipe
+
+FILE_SUFFIX = ".stemnmf.h5"
+FORMAT = "napari-stemnmf analysis"
+FORMAT_VERSION = 1
+INCOMPLETE = "incomplete"
+RESULTS_VERSION = 1  # raise it when a stage's numbers change, so that older files are recomputed
+
+
+@dataclass(frozen=True)
+class Input:
+    """Which data an analysis is of."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    dtype: str
+    axes: tuple[Axis, ...]
+    fingerprint: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Input:
+        """The record of a dataset; reads at most four chunks of it."""
+        plain = {
+            k: v if isinstance(v, bool | int | float | str) else str(v)
+            for k, v in dataset.metadata.items()
+            if v is not None
+        }
+        return cls(
+            dataset.name, dataset.source, dataset.shape, dataset.dtype.str, dataset.axes, dataset.fingerprint(), plain
+        )
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All results of a run so far; those of stages that have not run are None or absent.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        The settings of the run.
+    input : Input
+        Which data it is of.
+    survey : Survey or None
+        Mean and maximum pattern, virtual image.
+    calibration : Geometry or None
+        Centre, probe radius, ellipse and mask of the detector.
+    features, models, grains, patterns, tables : dict
+        By feature name ("aa", "rv"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
+    keys : dict
+        By stage, e.g. "models/aa": what that result was computed from.
+    """
+
+    recipe: Recipe
+    input: Input
+    survey: Survey | None = None
+    calibration: Geometry | None = None
+    features: dict[str, Features] = field(default_factory=dict)
+    models: dict[str, Ensemble] = field(default_factory=dict)
+    grains: dict[str, Grains] = field(default_factory=dict)
+    patterns: dict[str, GrainPatterns] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name}: {len(g)} grains" for name, g in self.grains.items()) or "no grains yet"
+        return f"<Analysis of {self.input.name} {self.input.shape}: {found}>"
+
+    def with_result(self, stage: str, result: Any, mark: str = "") -> Analysis:
+        """A copy with one stage's result; `stage` is a field, or a field and a feature as in "models/aa".
+
+        Its key tells what it was computed from: the recipe's settings and the result of the stage before, as they are
+        here. A `mark` says that the result is not simply what those give ("seed 7": chosen by hand; "incomplete").
+        """
+        name, _, feature = stage.partition("/")
+        value = {**getattr(self, name), feature: result} if feature else result
+        key = f"{self._key_of(stage, self.recipe)} {mark}".rstrip()
+        return replace(self, **{name: value, "keys": {**self.keys, stage: key}})
+
+    def is_current(self, stage: str, recipe: Recipe | None = None) -> bool:
+        """Whether a stage's result is there and is what `recipe` (default: the analysis' own) gives."""
+        recipe = self.recipe if recipe is None else recipe
+        if stage not in self.keys:
+            return False
+        before = _stage_before(stage)
+        key, _, mark = self.keys[stage].partition(" ")
+        up_to_date = before is None or self.is_current(before, recipe)
+        return up_to_date and mark != INCOMPLETE and key == self._key_of(stage, recipe)
+
+    def _key_of(self, stage: str, recipe: Recipe) -> str:
+        """A short hash of a stage's settings and the key of the result it is computed from."""
+        name, _, feature = stage.partition("/")
+        chain = recipe.chain(feature) if feature else None
+        settings: dict[str, tuple[Any, ...]] = {
+            "survey": (self.input.fingerprint, RESULTS_VERSION),
+            "calibration": (recipe.center,),
+        }
+        if chain is not None:
+            settings |= {
+                "features": (feature, chain.describe),
+                "models": (chain.scaling, chain.clustering),
+                "grains": (chain.separation,),
+            }
+        before = _stage_before(stage)
+        parts = (name, *settings.get(name, ()), self.keys.get(before, "") if before else "")
+        return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:16]
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one HDF5 file; the file is either whole or what it was before.
+
+        Raises
+        ------
+        AnalysisError
+            If it cannot be written, or `path` is a file that is not an analysis (it is left alone).
+        """
+        path = Path(path)
+        if path.exists() and not is_analysis(path):
+            raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
+        try:
+            with storage.whole_or_nothing(path) as part, h5py.File(part, "w") as file:
+                file.attrs.update(
+                    {
+                        "format": FORMAT,
+                        "format_version": FORMAT_VERSION,
+                        "recipe": self.recipe.to_toml(),
+                        "versions": json.dumps(_versions()),
+                    }
+                )
+                for f in fields(self):
+                    if f.name != "recipe":
+                        storage.write(file, f.name, getattr(self, f.name))
+        except OSError as error:
+            raise AnalysisError(f"The analysis cannot be written to {path}: {error}.") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Analysis:
+        """Read an analysis that `save` wrote.
+
+        Raises
+        ------
+        AnalysisError
+            If the file is missing, damaged, or not an analysis of this format version.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise AnalysisError(f"There is no analysis file {path}.")
+        if not is_analysis(path):
+            raise AnalysisError(f"{path} is not a napari-stemnmf analysis, or is damaged; choose a {FILE_SUFFIX} file.")
+        try:
+            with h5py.File(path, "r") as file:
+                version = int(file.attrs["format_version"])
+                if version > FORMAT_VERSION:
+                    raise AnalysisError(
+                        f"{path} has analysis format {version}, this version reads up to {FORMAT_VERSION}; "
+                        "update napari-stemnmf."
+                    )
+                hints = get_type_hints(cls)
+                results = {f.name: storage.read(file, f.name, hints[f.name]) for f in fields(cls) if f.name != "recipe"}
+                return cls(recipe=Recipe.from_toml(str(file.attrs["recipe"])), **results)
+        except (OSError, KeyError, TypeError, ValueError, RecipeError) as error:
+            raise AnalysisError(f"The analysis {path} is damaged and cannot be read: {error}.") from error
+
+
+def is_analysis(path: str | Path) -> bool:
+    """Whether a file calls itself an analysis of ours; reads its attributes only."""
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("format") == FORMAT
+    except OSError:
+        return False
+
+
+def _stage_before(stage: str) -> str | None:
+    """The stage whose result another is computed from."""
+    name, slash, feature = stage.partition("/")
+    before = {"survey": None, "calibration": "survey", "features": "calibration", "models": "features"}
+    before |= {"grains": "models", "patterns": "grains", "tables": "grains"}
+    upper = before[name]
+    return None if upper is None else upper if upper in ("survey", "calibration") else f"{upper}{slash}{feature}"
+
+
+def _versions() -> dict[str, str]:
+    import numba
+    import scipy
+    import skimage
+    import sklearn
+
+    modules = {
+        "numpy": np,
+        "scipy": scipy,
+        "numba": numba,
+        "scikit-learn": sklearn,
+        "scikit-image": skimage,
+        "h5py": h5py,
+    }
+    return {
+        "napari-stemnmf": __version__,
+        "python": platform.python_version(),
+        **{n: str(m.__version__) for n, m in modules.items()},
+    }

@@ -1,0 +1,153 @@
+"""Result dataclasses <-> HDF5 groups, and files that are either whole or absent.
+
+A dataclass becomes a group: arrays are datasets, plain values are attributes, nested dataclasses and dictionaries are
+groups, all named after their fields, so that h5py alone can read the file. Tuples of flat records become one table.
+Leans on h5py; knows no stage.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+import pandas as pd
+
+T = TypeVar("T")
+
+
+@contextmanager
+def whole_or_nothing(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        _match_umask(part)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _match_umask(path: Path) -> None:
+    """Give a mkstemp file (readable by its owner alone) the rights an ordinary new file would have."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+
+
+def write(parent: h5py.Group, name: str, value: Any) -> None:
+    """Write a value below `parent`; None is left out."""
+    if value is None:
+        return
+    if isinstance(value, np.ndarray):
+        packed = value.dtype == bool or value.dtype.kind in "iu"
+        options = {"compression": "gzip", "compression_opts": 1} if packed and value.size > 4096 else {}
+        parent.create_dataset(name, data=value, **options)
+    elif isinstance(value, pd.DataFrame):
+        group = parent.create_group(name, track_order=True)
+        for column in value.columns:
+            data = value[column].to_numpy()
+            text = data.dtype.kind not in "biuf"
+            group.create_dataset(
+                column, data=data.astype(object) if text else data, dtype=h5py.string_dtype() if text else None
+            )
+    elif is_dataclass(value):
+        group = parent.create_group(name)
+        for f in fields(value):
+            write(group, f.name, getattr(value, f.name))
+    elif isinstance(value, Mapping):
+        group = parent.create_group(name, track_order=True)
+        for key, item in value.items():
+            write(group, str(key), item)
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        _write_records(parent, name, value)
+    elif isinstance(value, tuple | list):
+        text = bool(value) and isinstance(value[0], str)
+        parent.attrs.create(name, list(value), dtype=h5py.string_dtype() if text else None)
+    else:
+        parent.attrs[name] = value
+
+
+def read(parent: h5py.Group, name: str, kind: Any) -> Any:
+    """The inverse of `write`; `kind` is the type hint of what is read. None where nothing was written.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, OSError
+        If what is there does not have the layout of `kind`.
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(kind, types.UnionType) or origin is typing.Union:
+        kind = next(k for k in inner if k is not type(None))
+        origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if name in parent.attrs:
+        value = parent.attrs[name]
+        if origin is tuple or kind is tuple:
+            return tuple(v.decode() if isinstance(v, bytes) else v for v in np.asarray(value).tolist())
+        return value.item() if isinstance(value, np.generic) else value
+    if name not in parent:
+        return {} if origin is dict or kind is dict else () if origin is tuple else None
+    node = parent[name]
+    if kind is np.ndarray or origin is np.ndarray:
+        return node[()]
+    if kind is pd.DataFrame:
+        return pd.DataFrame({c: d.asstr()[()] if h5py.check_string_dtype(d.dtype) else d[()] for c, d in node.items()})
+    if is_dataclass(kind):
+        return _read_dataclass(node, kind)  # type: ignore[arg-type]
+    if origin is dict:
+        keys = [*node.attrs, *node]
+        return {key: read(node, key, inner[1]) for key in keys}
+    if origin is tuple and is_dataclass(inner[0]):
+        return _read_records(node, inner[0])  # type: ignore[arg-type]
+    if kind is dict or kind is Any:
+        if isinstance(node, h5py.Dataset):
+            return node[()]
+        return {key: read(node, key, Any) for key in [*node.attrs, *node]}
+    raise TypeError(f"'{node.name}' holds something that is not a {kind}")
+
+
+def _read_dataclass(node: h5py.Group, kind: type[T]) -> T:
+    hints = typing.get_type_hints(kind)
+    return kind(**{f.name: read(node, f.name, hints[f.name]) for f in fields(kind) if f.init})  # type: ignore[arg-type]
+
+
+def _write_records(parent: h5py.Group, name: str, records: tuple[Any, ...]) -> None:
+    """Flat records as one table; records that hold arrays as numbered groups."""
+    names = [f.name for f in fields(records[0])]
+    columns = {n: [getattr(r, n) for r in records] for n in names}
+    if all(isinstance(v, bool | int | float | str | np.generic) for values in columns.values() for v in values):
+        kinds = {n: h5py.string_dtype() if isinstance(v[0], str) else np.asarray(v).dtype for n, v in columns.items()}
+        table = np.empty(len(records), dtype=[(n, kinds[n]) for n in names])
+        for n in names:
+            table[n] = columns[n]
+        parent.create_dataset(name, data=table)
+    else:
+        group = parent.create_group(name)
+        for i, record in enumerate(records):
+            write(group, f"{i:04d}", record)
+
+
+def _read_records(node: h5py.Group | h5py.Dataset, kind: type[T]) -> tuple[T, ...]:
+    if isinstance(node, h5py.Dataset):
+        rows = node[()]
+        return tuple(kind(**{n: _plain(row[n]) for n in rows.dtype.names}) for row in rows)
+    return tuple(_read_dataclass(node[key], kind) for key in sorted(node))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
