@@ -1,0 +1,298 @@
+"""The iterative NMF from many random starts, and the choice among them.
+
+Each seed by itself: fit, merge components whose maps are alike, refit on V, until none are alike. Seeds run side by
+side in threads, BLAS with one thread in each, so that the result does not depend on the number of threads.
+Leans on scaling, scree, hals and merging. Source: Bruefach et al. 2022, "Iterative NMF".
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from napari_stemnmf.clustering.hals import check_matrix, model_error, nmf, weights
+from napari_stemnmf.clustering.merging import merge, normalise
+from napari_stemnmf.clustering.scaling import scale
+from napari_stemnmf.clustering.scree import Scree, scree
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings
+
+
+class FeatureMatrix(Protocol):
+    """What is needed of a representation: its matrix, one row per probe position, and the scan's shape."""
+
+    @property
+    def values(self) -> np.ndarray: ...
+
+    @property
+    def scan_shape(self) -> tuple[int, int]: ...
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One fit of one seed: components it ended with, its error on V, its iterations."""
+
+    k: int
+    error: float
+    iterations: int
+
+
+@dataclass(frozen=True, eq=False)
+class SeedRecord:
+    """What became of one random start.
+
+    Attributes
+    ----------
+    seed : int
+    k : int
+        Components of its final model; 0 if it never had one.
+    error : float
+        ‖V − WH‖_F / ‖V‖_F of its final model on V; NaN if it never had one.
+    cycles : tuple of Cycle
+        Every fit, the first from the random start, the others after a merge.
+    status : str
+        ``done``; ``stopped`` (see `reason`); ``cancelled`` by the user.
+    H : (k, m) float32
+        Its components, rows of unit length: all that is needed to choose this seed later (`choose`).
+    reason : str
+        Why it stopped before its end; empty if it did not.
+    """
+
+    seed: int
+    k: int
+    error: float
+    cycles: tuple[Cycle, ...]
+    status: str
+    H: np.ndarray
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """All seeds of one representation, and the model of the chosen one.
+
+    Attributes
+    ----------
+    W : (n, k) float32
+        Weights; column i reshaped to the scan is component map i.
+    H : (k, m') float32
+        Components over the kept columns of the scaled features, rows of unit length.
+    error : float
+        ‖V − WH‖_F / ‖V‖_F.
+    seed : int
+        The chosen seed: that of the smallest error, until another is chosen.
+    scan_shape : (rows, columns)
+    kept : (m,) bool
+        Columns of the features that V holds.
+    scree : Scree
+    seeds : tuple of SeedRecord
+        One for every seed, in order.
+    """
+
+    W: np.ndarray
+    H: np.ndarray
+    error: float
+    seed: int
+    scan_shape: tuple[int, int]
+    kept: np.ndarray
+    scree: Scree
+    seeds: tuple[SeedRecord, ...] = field(default_factory=tuple)
+
+    @property
+    def k(self) -> int:
+        """Number of components of the chosen model."""
+        return len(self.H)
+
+    @property
+    def maps(self) -> np.ndarray:
+        """Component maps, (k, scan_y, scan_x) float32."""
+        return np.ascontiguousarray(self.W.T).reshape(self.k, *self.scan_shape)
+
+
+def cluster(
+    features: FeatureMatrix,
+    scaling: ScalingSettings | None = None,
+    clustering: ClusteringSettings | None = None,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+) -> Ensemble:
+    """Cluster a representation by iterative NMF from several random starts; keep the model of the smallest error.
+
+    Parameters
+    ----------
+    features : object with ``values`` (n, m) and ``scan_shape``
+    scaling : ScalingSettings
+    clustering : ClusteringSettings
+    workers : int, optional
+        Seeds that run side by side; as many as there are processors if not given. Does not change the result.
+    control : Control
+        Progress is reported for every cycle; a cancel is noticed within one iteration.
+
+    Returns
+    -------
+    Ensemble
+        If cancelled after at least one seed was finished: of the finished seeds, the others recorded as cancelled.
+
+    Raises
+    ------
+    DataError
+        If no column of the features varies, or the matrix does not fit the scan's shape.
+    Cancelled
+        If cancelled before any seed was finished.
+    """
+    settings = ClusteringSettings() if clustering is None else clustering
+    control = Control(stage="clusters") if control is None else control
+    scaled = scale(features.values, scaling)
+    rows, columns = (int(n) for n in features.scan_shape)
+    if rows * columns != len(scaled.values):
+        raise DataError(f"A scan of {rows} x {columns} does not fit {len(scaled.values)} rows of features.")
+    with one_blas_thread():
+        V = check_matrix(scaled.values)
+        curve = scree(V)
+        start = settings.components or max(2, round(settings.start_factor * curve.suggested))
+        run = _Run(V, start, settings, control)
+        with ThreadPoolExecutor(max(1, workers or _processors()), thread_name_prefix="nmf") as pool:
+            results = list(pool.map(run.seed, range(settings.first_seed, settings.first_seed + settings.seeds)))
+        if run.W is None:
+            control.check()
+            raise DataError("No seed gave a model with a component left.")
+    best = next(record for record in results if record.seed == run.best_seed)
+    return Ensemble(run.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, tuple(results))
+
+
+def choose(ensemble: Ensemble, seed: int, V: np.ndarray) -> Ensemble:
+    """The same ensemble with the model of another seed.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    seed : int
+    V : (n, m') float32
+        The scaled features that the ensemble was made from: ``scale(features.values, settings).values``.
+
+    Raises
+    ------
+    DataError
+        If there is no model of that seed, or V does not fit.
+    """
+    record = next((r for r in ensemble.seeds if r.seed == seed and r.k > 0), None)
+    if record is None:
+        known = ", ".join(str(r.seed) for r in ensemble.seeds if r.k > 0)
+        raise DataError(f"There is no model of seed {seed}; there are models of the seeds {known}.")
+    if V.shape != (len(ensemble.W), record.H.shape[1]):
+        raise DataError(f"A matrix of shape {V.shape} is not the one that these seeds were fitted to.")
+    with one_blas_thread():
+        W = weights(V, record.H)
+    return replace(ensemble, W=W, H=record.H, error=record.error, seed=seed)
+
+
+def random_start(V: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random non-negative start for `seed`: (n, k) and (k, m) float32, of about the mean of V.
+
+    Half-normal numbers, as scikit-learn's ``init="random"``; a start from a singular value decomposition would make
+    every seed nearly the same model.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence(seed))
+    scale_ = np.float32(np.sqrt(V.mean(dtype=np.float64) / k))
+    H = np.abs(generator.standard_normal((k, V.shape[1]), np.float32)) * scale_
+    W = np.abs(generator.standard_normal((k, V.shape[0]), np.float32)).T * scale_
+    return W, H
+
+
+class _Run:
+    """The seeds of one call of `cluster`: what they share, and the best model so far."""
+
+    def __init__(self, V: np.ndarray, start: int, settings: ClusteringSettings, control: Control) -> None:
+        self.V, self.start, self.settings, self.control = V, start, settings, control
+        self.lock = threading.Lock()
+        self.W: np.ndarray | None = None
+        self.best_seed = -1
+        self.best_error = np.inf
+        self.finished = 0
+
+    def seed(self, seed: int) -> SeedRecord:
+        """Run one seed to its end; never raises `Cancelled`, but records it."""
+        cycles: list[Cycle] = []
+        H = np.zeros((0, self.V.shape[1]), np.float32)
+        k, error, status, reason = 0, float("nan"), "done", ""
+        try:
+            W, H_start = random_start(self.V, self.start, seed)
+            while True:
+                fit = nmf(
+                    self.V,
+                    W,
+                    H_start,
+                    tolerance=self.settings.tolerance,
+                    max_iterations=self.settings.max_iterations,
+                    control=self.control,
+                )
+                W, H = normalise(fit.W, fit.H)
+                k, error = len(H), fit.error
+                cycles.append(Cycle(k, error, fit.iterations))
+                self._tell(seed, cycles)
+                W, H_start, merged = merge(W, H, self.settings.merge_threshold)
+                if not merged or not k:
+                    break
+                if len(cycles) >= self.settings.max_cycles:
+                    status, reason = "stopped", f"still merging after {len(cycles)} cycles"
+                    break
+            W, H = normalise(weights(self.V, H, control=self.control), H)
+            k, error = len(H), model_error(self.V, W, H)
+            self._keep(seed, W, k, error)
+        except Cancelled:
+            status, reason = "cancelled", "cancelled by the user"
+        return SeedRecord(seed, k, error, tuple(cycles), status, H, reason)
+
+    def _tell(self, seed: int, cycles: list[Cycle]) -> None:
+        last = cycles[-1]
+        message = f"seed {seed}, cycle {len(cycles)}, k {last.k}, error {last.error:.4f}"
+        with self.lock:
+            self.control.report(self.finished, self.settings.seeds, message)
+
+    def _keep(self, seed: int, W: np.ndarray, k: int, error: float) -> None:
+        with self.lock:
+            self.finished += 1
+            if k and (error, seed) < (self.best_error, self.best_seed):
+                self.W, self.best_seed, self.best_error = W, seed, error
+            message = f"seed {seed} done, k {k}, error {error:.4f}"
+            self.control.report(self.finished, self.settings.seeds, message)
+
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limit: threadpool_limits | None = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, for all who are inside at the same time: the last to leave gives the threads back."""
+    global _blas_users, _blas_limit
+    with _blas_lock:
+        if _blas_users == 0:
+            _blas_limit = threadpool_limits(1, user_api="blas")
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0 and _blas_limit is not None:
+                _blas_limit.restore_original_limits()
+                _blas_limit = None
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

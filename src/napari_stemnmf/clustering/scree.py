@@ -1,0 +1,125 @@
+"""How many components to expect: the scree of a principal component analysis, and a suggestion from it.
+
+Leans on NumPy only. The suggestion starts the iterative NMF (five times as many components) and can be overruled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_stemnmf.errors import DataError
+
+_DENSE = 1500  # columns up to which the covariance is decomposed exactly
+_BLOCK = 1024  # rows that are widened to float64 at a time
+_FLOOR = 1e-6  # variances below this share of the largest are rounding of float32 features
+_POWERS = 6  # rounds of subspace iteration where the matrix is too wide for an exact decomposition
+
+
+@dataclass(frozen=True, eq=False)
+class Scree:
+    """Explained variance of the leading principal components.
+
+    Attributes
+    ----------
+    variance : (n,) float64
+        Variance along each principal axis, descending, in squared units of V.
+    suggested : int
+        Suggested number of components k*, at least 1.
+    total : float
+        Variance of all columns together; ``variance / total`` is the explained share.
+    """
+
+    variance: np.ndarray
+    suggested: int
+    total: float
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """Share of the variance that each principal component explains."""
+        return self.variance / self.total if self.total > 0 else np.zeros_like(self.variance)
+
+
+def scree(values: np.ndarray, n: int = 50, seed: int = 0) -> Scree:
+    """Explained variance of the leading `n` principal components of V, and where their curve bends.
+
+    Parameters
+    ----------
+    values : (rows, columns) array
+        The scaled feature matrix V; centred here, not changed.
+    n : int
+        Components to give, and the range within which the bend is looked for. Beyond some fifty components the
+        curve of a scan is noise; a longer range would move the bend towards its end.
+    seed : int
+        Start of the randomised decomposition that is used above 1500 columns.
+
+    Returns
+    -------
+    Scree
+        At most ``min(n, rows, columns)`` variances. The suggestion is `knee` of them.
+
+    Raises
+    ------
+    DataError
+        If the matrix is empty, not two-dimensional or not finite.
+    """
+    V = np.asarray(values)
+    if V.ndim != 2 or 0 in V.shape:
+        raise DataError(f"A scree needs a matrix (probe positions, columns); this one has the shape {V.shape}.")
+    if not np.isfinite(V.sum(dtype=np.float64)):
+        raise DataError("A scree needs finite features; scale them first.")
+    n = max(1, min(n, *V.shape))
+    mean = V.mean(axis=0, dtype=np.float64)
+    blocks = range(0, len(V), _BLOCK)
+    if V.shape[1] <= _DENSE:
+        covariance = np.zeros((V.shape[1], V.shape[1]))
+        for start in blocks:
+            rows = V[start : start + _BLOCK] - mean
+            covariance += rows.T @ rows
+        spectrum = np.linalg.eigvalsh(covariance / len(V))[::-1]
+        total = float(np.trace(covariance) / len(V))
+    else:
+        squares = sum(np.square(V[start : start + _BLOCK] - mean).sum(axis=0) for start in blocks)
+        total = float(np.sum(squares) / len(V))
+        basis = np.random.default_rng(seed).standard_normal((V.shape[1], min(n + 10, *V.shape)))
+        for _ in range(_POWERS):
+            basis, _r = np.linalg.qr(_covariance_times(V, mean, basis))
+        spectrum = np.linalg.eigvalsh(basis.T @ _covariance_times(V, mean, basis))[::-1]
+    variance = np.clip(spectrum[:n], 0.0, None)
+    return Scree(variance, knee(variance), total)
+
+
+def knee(variance: np.ndarray) -> int:
+    """Number of variances before the bend of their curve, on a logarithmic scale.
+
+    The bend is the point farthest below the straight line from the first to the last point of log(variance): what
+    lies before it stands out of the noise, whose variances fall slowly and nearly exponentially. The logarithm
+    makes the rule independent of a few dominant components (background, thickness) and of scaling.
+
+    Source: Satopää, Albrecht, Irwin & Raghavan 2011, doi 10.1109/ICDCSW.2011.20 (Kneedle).
+
+    Parameters
+    ----------
+    variance : (n,) array
+        Descending, not negative.
+
+    Returns
+    -------
+    int
+        1 to n.
+    """
+    if len(variance) < 3 or variance[0] <= 0:
+        return 1
+    height = np.log(np.maximum(variance, _FLOOR * variance[0]))
+    chord = np.linspace(height[0], height[-1], len(height))
+    return max(1, int(np.argmax(chord - height)))
+
+
+def _covariance_times(V: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Covariance of V times a few columns, without forming the covariance or a centred copy of V."""
+    out = np.zeros_like(basis)
+    for start in range(0, len(V), _BLOCK):
+        rows = V[start : start + _BLOCK] - mean
+        out += rows.T @ (rows @ basis)
+    return out / len(V)
