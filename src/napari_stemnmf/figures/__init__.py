@@ -1,0 +1,1 @@
+"""The pictures that a paper or a report needs."""

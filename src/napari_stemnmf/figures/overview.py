@@ -1,0 +1,170 @@
+"""One picture of a run: the scan, what was measured on its patterns, the grains, and how sure the clustering is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse
+
+from napari_stemnmf.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.grains.separation import Grains
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#7A5195", "#8C564B", "#5F9EA0")
+"""Okabe and Ito's colour-blind safe set, and four that stand apart from it; neighbours are told apart by outlines."""
+
+
+def overview(analysis: Analysis, feature: str) -> Figure:
+    """The scan, the maximum pattern, the grains with their overlaps, the seeds and the sizes, on one page.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        With survey, features, model and grains of `feature`.
+    feature : str
+        Representation to show.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not yet drawn; save it with ``savefig``.
+
+    Raises
+    ------
+    AnalysisError
+        If the analysis holds no grains of `feature`, or no survey.
+    """
+    if feature not in analysis.grains or analysis.survey is None:
+        raise AnalysisError(f"The analysis holds no grains of {feature.upper()} to draw; run it first.")
+    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3)
+    grains = analysis.grains[feature]
+    name = analysis.input.name
+    figure.suptitle(f"{name}: {len(grains)} grains from {feature.upper()}", fontsize=12)
+    _virtual_image(axes[0, 0], analysis)
+    _maximum_pattern(axes[0, 1], analysis, feature)
+    _grains(axes[0, 2], analysis, grains)
+    _overlap(axes[1, 0], analysis, grains)
+    _seeds(axes[1, 1], analysis, feature)
+    _sizes(axes[1, 2], analysis, feature)
+    return figure
+
+
+def _virtual_image(ax: Axes, analysis: Analysis) -> None:
+    image = ax.imshow(analysis.survey.virtual_image, cmap="gray", extent=_extent(analysis), interpolation="nearest")
+    _finish_map(ax, analysis, "mean of each pattern")
+    _bar(ax, image, "mean counts per pixel")
+
+
+def _maximum_pattern(ax: Axes, analysis: Analysis, feature: str) -> None:
+    pattern = np.log1p(np.clip(analysis.survey.maximum, 0, None))
+    ax.imshow(pattern, cmap="magma", interpolation="nearest")
+    geometry = analysis.calibration
+    if geometry is not None:
+        center = (geometry.q_x, geometry.q_y)
+        ax.add_patch(Circle(center, geometry.probe_radius, fill=False, color="#56B4E9", lw=1))
+        for radius in analysis.features[feature].radii if feature in analysis.features else ():
+            ax.add_patch(_ring(center, radius, geometry.ellipse_ratio, geometry.ellipse_angle))
+    ax.set(title="maximum pattern (log)", xlabel="q_x (px)", ylabel="q_y (px)")
+
+
+def _ring(center: tuple[float, float], radius: float, ratio: float, angle: float) -> Ellipse:
+    """The ellipse a/b = `ratio` whose axes have the geometric mean `radius`."""
+    stretch = np.sqrt(ratio)
+    size = (2 * radius * stretch, 2 * radius / stretch)
+    return Ellipse(center, *size, angle=angle, fill=False, color="white", lw=0.7, ls="--")
+
+
+def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
+    labels = np.ma.masked_equal(grains.labels, 0)
+    colours = ListedColormap([COLOURS[i % len(COLOURS)] for i in range(max(1, len(grains)))])
+    extent = _extent(analysis)
+    ax.set_facecolor("#f2f2f2")
+    ax.imshow(
+        labels,
+        cmap=colours,
+        vmin=0.5,
+        vmax=max(1, len(grains)) + 0.5,
+        extent=extent,
+        interpolation="nearest",
+        alpha=0.75,
+    )
+    left, right, bottom, top = extent
+    rows, columns = labels.shape
+    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
+    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
+    for i, mask in enumerate(grains.masks):
+        if min(mask.shape) > 1:
+            ax.contour(x, y, mask, levels=[0.5], colors=[COLOURS[i % len(COLOURS)]], linewidths=1.0)
+    _finish_map(ax, analysis, "grains (dominant; outlines show overlaps)")
+
+
+def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
+    most = int(grains.overlap.max(initial=0))
+    colours = ListedColormap(["#ffffff", *_steps(most)])
+    image = ax.imshow(
+        grains.overlap, cmap=colours, vmin=-0.5, vmax=most + 0.5, extent=_extent(analysis), interpolation="nearest"
+    )
+    _finish_map(ax, analysis, "grains at each probe position")
+    _bar(ax, image, "number of grains", ticks=range(most + 1))
+
+
+def _steps(count: int) -> list[tuple[float, ...]]:
+    from matplotlib import colormaps
+
+    return [tuple(colormaps["viridis"](0.9 - 0.8 * i / max(1, count - 1))) for i in range(count)]
+
+
+def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
+    ax.set(title="random starts", xlabel="components k", ylabel="error ‖V − WH‖ / ‖V‖")
+    model = analysis.models.get(feature)
+    if model is None:
+        return
+    done = [s for s in model.seeds if s.status == "done"]
+    other = [s for s in model.seeds if s.status != "done"]
+    ax.scatter([s.k for s in done], [s.error for s in done], color=COLOURS[0], label="done", s=22)
+    if other:
+        ax.scatter([s.k for s in other], [s.error for s in other], color="0.6", marker="x", label="stopped", s=22)
+    ax.scatter(
+        [model.W.shape[1]],
+        [model.error],
+        s=90,
+        facecolor="none",
+        edgecolor=COLOURS[3],
+        label=f"chosen: seed {model.seed}",
+    )
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(fontsize=8, frameon=False)
+
+
+def _sizes(ax: Axes, analysis: Analysis, feature: str) -> None:
+    table = analysis.tables.get(feature)
+    column = None if table is None else next((c for c in ("area_nm2", "area_px") if c in table), None)
+    unit = "nm²" if column == "area_nm2" else "probe positions"
+    ax.set(title="grain sizes", xlabel=f"area ({unit})", ylabel="grains")
+    if table is not None and column is not None and len(table):
+        ax.hist(table[column], bins=min(20, max(5, len(table) // 2)), color=COLOURS[0], edgecolor="white")
+
+
+def _extent(analysis: Analysis) -> tuple[float, float, float, float]:
+    """Edges of the scan in its own units: left, right, bottom, top."""
+    y, x = analysis.input.axes[:2]
+    return (-0.5 * x.scale, (x.size - 0.5) * x.scale, (y.size - 0.5) * y.scale, -0.5 * y.scale)
+
+
+def _finish_map(ax: Axes, analysis: Analysis, title: str) -> None:
+    y, x = analysis.input.axes[:2]
+    ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
+
+
+def _bar(ax: Axes, image: object, label: str, ticks: range | None = None) -> None:
+    ax.figure.colorbar(image, ax=ax, label=label, ticks=ticks, shrink=0.85)
