@@ -15,6 +15,7 @@ from pathlib import Path
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input
 from napari_stemnmf.calibration.geometry import geometry
 from napari_stemnmf.clustering import ensemble
+from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
@@ -195,7 +196,8 @@ def choose_seed(analysis: Analysis, feature: str, seed: int) -> Analysis:
     """
     _require(analysis, "models", feature, "cluster")
     _require(analysis, "features", feature, "featurize")
-    model = ensemble.choose(analysis.models[feature], seed, analysis.features[feature])
+    scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling)
+    model = ensemble.choose(analysis.models[feature], seed, scaled.values)
     return analysis.with_result(f"models/{feature}", model, f"seed {seed}")
 
 
