@@ -82,7 +82,7 @@ def test_missing_recipe_file_is_refused_with_a_sentence(tmp_path):
 def test_unknown_preset_and_unknown_setting_are_refused():
     with pytest.raises(RecipeError, match="default"):
         Recipe.preset("best")
-    with pytest.raises(RecipeError, match="aa.clustering.seeds"):
+    with pytest.raises(RecipeError, match=r"aa\.clustering\.seeds"):
         Recipe().replaced({"aa.clustering.sedes": 1})
 
 
