@@ -1,0 +1,1 @@
+"""From component maps to grains: separation, patterns, measurement, and scores against truth."""

@@ -1,0 +1,230 @@
+"""Grains against truth: is there a grain, is it the right one, and is each found once?
+
+Three questions, three groups of numbers (method.md, "Scores against truth"):
+
+- *area* (``_A``): any grain against any true grain, position by position (Bruefach, Ophus & Scott 2022, eq. 4);
+- *grain* (``_G``): each found grain against the true grain that holds most of its weight (eq. 5); blind to missed and
+  doubled grains;
+- *one to one*: Hungarian matching by intersection over union (IoU), which is not blind to them.
+
+Truth is a stack of masks that may overlap. Leans on scipy's sparse products and its assignment solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.separation import Grains
+
+MATCH_IOU = 0.5
+"""A one-to-one pair counts as found where its IoU is above this."""
+
+DEPTHS = (1, 2, 3)
+"""Overlap depths that recall is given for; the last stands for itself and all deeper."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How well grains agree with truth. A rate whose denominator is empty is NaN.
+
+    Found and true grains without a single position are left out of every count; indices are rows of what was given.
+
+    Attributes
+    ----------
+    precision_A, TPR_A, TNR_A, FPR_A, FNR_A : float
+        Any grain against any true grain, over all positions.
+    TPR_G, TNR_G, FPR_G, FNR_G : float
+        Means of `distributions` over the found grains; NaN if none was found.
+    n_true, n_found : int
+        Numbers of true and of found grains.
+    n_true_hit : int
+        True grains that are the best match of at least one found grain.
+    mean_iou : float
+        Mean over the true grains of the IoU with their one-to-one partner, 0 without a partner.
+    f1_iou50 : float
+        2 h / (n_found + n_true), with h one-to-one pairs of IoU > 0.5.
+    recall_by_depth : dict
+        For each number of true grains at a position (the last: or more), the share of their claims on positions that
+        their one-to-one partners meet; NaN where no position is so deep.
+    distributions : dict of str to ndarray, (n_found,)
+        TPR_G, TNR_G, FPR_G, FNR_G of each found grain. A grain that touches no true grain has TPR_G 0 and FNR_G 1,
+        and its whole area is false against the whole scan.
+    found : ndarray of int, (n_found,)
+        Row of each found grain that was scored.
+    best_match : ndarray of int, (n_found,)
+        Row of its best match in the truth; -1 if it touches no true grain.
+    pairs : ndarray of int, (p, 2)
+        One-to-one pairs (row of the found grain, row of the true grain) that overlap, by row of the true grain.
+    pair_iou : ndarray, (p,)
+        IoU of each pair.
+    """
+
+    precision_A: float  # noqa: N815
+    TPR_A: float
+    TNR_A: float
+    FPR_A: float
+    FNR_A: float
+    TPR_G: float
+    TNR_G: float
+    FPR_G: float
+    FNR_G: float
+    n_true: int
+    n_found: int
+    n_true_hit: int
+    mean_iou: float
+    f1_iou50: float
+    recall_by_depth: dict[int, float]
+    distributions: dict[str, np.ndarray]
+    found: np.ndarray
+    best_match: np.ndarray
+    pairs: np.ndarray
+    pair_iou: np.ndarray
+
+    def as_dict(self) -> dict[str, float | int]:
+        """The plain numbers, by name; recall by depth as ``recall_depth_1``, ``_2``, ``_3`` (three or deeper)."""
+        names = (
+            "precision_A", "TPR_A", "TNR_A", "FPR_A", "FNR_A", "TPR_G", "TNR_G", "FPR_G", "FNR_G",
+            "n_true", "n_found", "n_true_hit", "mean_iou", "f1_iou50",
+        )  # fmt: skip
+        values: dict[str, float | int] = {name: getattr(self, name) for name in names}
+        values.update({f"recall_depth_{depth}": recall for depth, recall in self.recall_by_depth.items()})
+        return values
+
+
+def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Scores:
+    """Score grains against true grains.
+
+    Parameters
+    ----------
+    grains : Grains or ndarray, (g, scan_y, scan_x)
+        What was found; masks alone get weights of 1.
+    truth : Grains or ndarray, (t, scan_y, scan_x)
+        True masks; they may overlap.
+    weights : ndarray, (g, scan_y, scan_x), optional
+        Weights of masks that come as an array; those outside a mask are not counted.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    DataError
+        If masks have not three axes, or the two are of different scans.
+
+    Notes
+    -----
+    The best match of a found grain is the true grain with the largest sum of the found grain's weights inside it; of
+    equals, the one with the higher IoU, then the lower row.
+    """
+    found = grains if isinstance(grains, Grains) and weights is None else _as_grains(grains, weights, "found")
+    true_masks = truth.masks if isinstance(truth, Grains) else _as_grains(truth, None, "true").masks
+    if found.scan_shape != tuple(true_masks.shape[1:]):
+        raise DataError(
+            f"The grains are of a scan of {found.scan_shape[0]} x {found.scan_shape[1]} positions, the truth is of "
+            f"one of {true_masks.shape[1]} x {true_masks.shape[2]}; score grains against the truth of the same scan."
+        )
+    rows = np.flatnonzero(found.masks.any(axis=(1, 2)))
+    true_rows = np.flatnonzero(true_masks.any(axis=(1, 2)))
+    positions = found.scan_shape[0] * found.scan_shape[1]
+    F = csr_array(found.masks.reshape(len(found), positions)[rows], dtype=np.int64)
+    T = csr_array(true_masks.reshape(len(true_masks), positions)[true_rows], dtype=np.int64)
+    F_weights = csr_array(found.weights.reshape(len(found), positions)[rows], dtype=np.float64)
+    shared = (F @ T.T).toarray()  # (found, true) positions in both
+    weight_inside = (F_weights @ T.T).toarray()
+    found_area, true_area = np.asarray(F.sum(axis=1)), np.asarray(T.sum(axis=1))
+    iou = shared / np.maximum(found_area[:, None] + true_area[None] - shared, 1)
+
+    best = _best_match(weight_inside, iou, shared)
+    grain_rates = _grain_rates(best, shared, found_area, true_area, positions)
+    row, column = linear_sum_assignment(iou, maximize=True)
+    order = np.argsort(column, kind="stable")
+    row, column = row[order], column[order]
+    paired = iou[row, column] > 0
+    row, column = row[paired], column[paired]
+    pair_iou = iou[row, column]
+    hits = int((pair_iou > MATCH_IOU).sum())
+    return Scores(
+        **_area_rates(np.any(found.masks, axis=0), np.any(true_masks, axis=0)),
+        **{name: float(values.mean()) if len(values) else float("nan") for name, values in grain_rates.items()},
+        n_true=len(true_rows),
+        n_found=len(rows),
+        n_true_hit=len(np.unique(best[best >= 0])),
+        mean_iou=_rate(float(pair_iou.sum()), len(true_rows)),
+        f1_iou50=_rate(2 * hits, len(rows) + len(true_rows)),
+        recall_by_depth=_recall_by_depth(found.masks, true_masks, rows[row], true_rows[column]),
+        distributions=grain_rates,
+        found=rows,
+        best_match=np.where(best >= 0, true_rows[best], -1) if len(true_rows) else best,
+        pairs=np.stack([rows[row], true_rows[column]], axis=1),
+        pair_iou=pair_iou,
+    )
+
+
+def _as_grains(masks: Any, weights: Any, kind: str) -> Grains:
+    if isinstance(masks, Grains):
+        masks = masks.masks
+    array = np.asarray(masks)
+    if array.ndim != 3:
+        raise DataError(
+            f"The {kind} grains must be masks with the axes (grain, scan_y, scan_x), not the shape {array.shape}."
+        )
+    return Grains.from_masks(array, weights)
+
+
+def _rate(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+def _area_rates(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    both, only_found = int((found & true).sum()), int((found & ~true).sum())
+    only_true, neither = int((~found & true).sum()), int((~found & ~true).sum())
+    return {
+        "precision_A": _rate(both, both + only_found),
+        "TPR_A": _rate(both, both + only_true),
+        "TNR_A": _rate(neither, neither + only_found),
+        "FPR_A": _rate(only_found, neither + only_found),
+        "FNR_A": _rate(only_true, both + only_true),
+    }
+
+
+def _best_match(weight_inside: np.ndarray, iou: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Column of the best match of each found grain, -1 where none is touched."""
+    count, true_count = iou.shape
+    if not true_count:
+        return np.full(count, -1, dtype=np.int64)
+    largest = weight_inside.max(axis=1, keepdims=True)
+    equal = weight_inside >= largest * (1 - 1e-12)  # sums of the same weights may differ in their last digit
+    best = np.where(equal & (shared > 0), iou, -1.0).argmax(axis=1)
+    return np.where(shared.any(axis=1), best, -1)
+
+
+def _grain_rates(
+    best: np.ndarray, shared: np.ndarray, found_area: np.ndarray, true_area: np.ndarray, positions: int
+) -> dict[str, np.ndarray]:
+    rows = np.arange(len(best))
+    hit = best >= 0
+    both = np.zeros(len(best))
+    true = np.zeros(len(best))
+    both[hit] = shared[rows[hit], best[hit]]
+    true[hit] = true_area[best[hit]]
+    negatives = positions - true
+    TPR = np.where(hit, both / np.maximum(true, 1), 0.0)
+    FPR = np.full(len(best), np.nan)
+    np.divide(found_area - both, negatives, out=FPR, where=negatives > 0)
+    return {"TPR_G": TPR, "TNR_G": 1 - FPR, "FPR_G": FPR, "FNR_G": 1 - TPR}
+
+
+def _recall_by_depth(found: np.ndarray, true: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> dict[int, float]:
+    depth = np.minimum(true.sum(axis=0, dtype=np.int64), DEPTHS[-1])
+    met = np.zeros(depth.shape, np.int64)
+    for row, column in zip(rows, columns, strict=True):
+        met += found[row] & true[column]
+    claims = true.sum(axis=0, dtype=np.int64)
+    return {d: _rate(int(met[depth == d].sum()), int(claims[depth == d].sum())) for d in DEPTHS}

@@ -1,0 +1,1 @@
+"""Scans with known truth: crystals, their kinematic diffraction, and the embedded sample."""
