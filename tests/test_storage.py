@@ -92,9 +92,14 @@ def test_empty_table_keeps_its_columns(tmp_path):
 def test_interrupted_write_leaves_the_former_file_and_no_scraps(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("before")
-    with pytest.raises(RuntimeError), storage.whole_or_nothing(target) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def fail_half_way():
+        with storage.whole_or_nothing(target) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -70,9 +70,12 @@ def analyse(
     """
     recipe = Recipe.preset("default") if recipe is None else recipe
     control = Control(progress, cancel)
-    if analysis is None and path is not None and Path(path).exists():
-        analysis = Analysis.load(path)
-    analysis = start(dataset, recipe, analysis)
+    earlier = analysis
+    if earlier is None and path is not None and Path(path).exists():
+        earlier = Analysis.load(path)
+    analysis = start(dataset, recipe, earlier)
+    if earlier is not None and earlier.input.fingerprint != analysis.input.fingerprint and path is not None:
+        raise AnalysisError(f"{path} is an analysis of other data ({earlier.input.name}); choose another place.")
     try:
         for step in (take_survey, featurize, cluster, refine, measure):
             before = analysis

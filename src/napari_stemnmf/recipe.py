@@ -262,7 +262,7 @@ class Recipe(Settings):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"rv.clustering.merge_threshold": 0.45},
+    "paper": {"aa.clustering.merge_threshold": 0.3, "rv.clustering.merge_threshold": 0.4},
     "default": {
         "*.describe.intensity": "sqrt",
         "*.scaling.method": "global",
