@@ -1,0 +1,1 @@
+"""Where a detector pixel lies in reciprocal space: the centre, the central disk, ellipse and mask."""

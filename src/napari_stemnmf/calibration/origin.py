@@ -1,0 +1,127 @@
+"""Where the direct beam hits the detector, and how large its disk is, from the mean pattern.
+
+The disk is found as the brightest blob, then its centre of mass and its area are refined in turn, in a window that
+follows it. Isolated hot pixels are set aside first. Leans on scipy.ndimage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.recipe import CenterSettings
+
+HOT_FACTOR = 2.0  # a pixel above this multiple of the 4th highest of its neighbourhood is hot
+ITERATIONS = 100
+TOLERANCE = 1e-4  # px
+_NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
+_NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in method.md
+
+
+@dataclass(frozen=True)
+class Center:
+    """Row and column of the direct beam and the radius of its disk, all in detector pixels."""
+
+    q_y: float
+    q_x: float
+    probe_radius: float
+
+
+def find_center(mean: np.ndarray, settings: CenterSettings | None = None, *, mask: np.ndarray | None = None) -> Center:
+    """Centre and radius of the central disk of a mean pattern.
+
+    The centre is the centre of mass of the disk above its surroundings, each pixel counting up to the disk's plateau
+    at most; the radius is that of a uniform disk with the same area, so a soft edge does not change it.
+
+    Parameters
+    ----------
+    mean : ndarray
+        (q_y, q_x) mean pattern, in counts.
+    settings : CenterSettings, optional
+        What is set there is kept; the rest is measured.
+    mask : ndarray of bool, optional
+        (q_y, q_x), True = keep.
+
+    Raises
+    ------
+    DataError
+        If the pattern is empty, so that there is nothing to find, or a set centre lies off the detector.
+    """
+    settings = CenterSettings() if settings is None else settings
+    _check_set(settings, mean.shape)
+    if settings.q_y is not None and settings.q_x is not None and settings.probe_radius is not None:
+        return Center(settings.q_y, settings.q_x, settings.probe_radius)
+    values = np.nan_to_num(np.asarray(mean, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    keep = np.ones(values.shape, bool) if mask is None else np.asarray(mask, bool)
+    values = np.where(keep, np.maximum(values, 0.0), 0.0)
+    if not values.max(initial=0.0) > 0.0:
+        raise DataError(
+            "The mean pattern holds no counts, so its centre cannot be found; set center.q_y and center.q_x."
+        )
+    values = without_hot_pixels(values)
+    y, x, radius = _start(values)
+    y = y if settings.q_y is None else settings.q_y
+    x = x if settings.q_x is None else settings.q_x
+    radius = radius if settings.probe_radius is None else settings.probe_radius
+    grid = np.indices(values.shape)
+    for _ in range(ITERATIONS):
+        last = (y, x, radius)
+        found = _measure(values, keep, grid, *last)
+        if found is None:
+            break
+        y = found[0] if settings.q_y is None else y
+        x = found[1] if settings.q_x is None else x
+        radius = found[2] if settings.probe_radius is None else radius
+        if max(abs(a - b) for a, b in zip(last, (y, x, radius), strict=True)) < TOLERANCE:
+            break
+    return Center(float(y), float(x), float(radius))
+
+
+def without_hot_pixels(pattern: np.ndarray) -> np.ndarray:
+    """A copy in which pixels far above all but three of their neighbours take the fourth highest value there.
+
+    The neighbourhood is 5 x 5 less the corners, so up to three hot pixels side by side are removed, while a disk of
+    four pixels or more stays as it is. A pattern of nothing but such pixels is returned unchanged.
+    """
+    fourth = ndimage.rank_filter(pattern, rank=-4, footprint=_NEIGHBOURS, mode="constant")
+    clean = np.where(pattern > HOT_FACTOR * fourth, fourth, pattern)
+    return clean if clean.max(initial=0.0) > 0.0 else pattern.copy()
+
+
+def _check_set(settings: CenterSettings, shape: tuple[int, ...]) -> None:
+    for name, value, size in (("q_y", settings.q_y, shape[0]), ("q_x", settings.q_x, shape[1])):
+        if value is not None and not -0.5 <= value <= size - 0.5:
+            raise DataError(f"center.{name} is {value:g}, but the detector has pixels 0 to {size - 1} along {name}.")
+
+
+def _start(values: np.ndarray) -> tuple[float, float, float]:
+    """Centre of mass and radius of the blob above half of the smoothed maximum."""
+    smooth = ndimage.uniform_filter(values, 3, mode="constant")
+    peak = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
+    blobs, _ = ndimage.label(smooth > 0.5 * smooth[peak])
+    blob = blobs == blobs[peak]
+    y, x = ndimage.center_of_mass(values * blob) if (values * blob).any() else peak
+    return float(y), float(x), max(1.0, float(np.sqrt(blob.sum() / np.pi)) - 0.5)
+
+
+def _measure(
+    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, y: float, x: float, radius: float
+) -> tuple[float, float, float] | None:
+    """One refinement: centre of mass and radius of what stands above the surroundings within a window."""
+    distance = np.hypot(grid[0] - y, grid[1] - x)
+    reach = 1.5 * radius + 1.5
+    around = values[keep & (distance > reach) & (distance <= reach + max(2.0, 0.5 * radius))]
+    inside = values[keep & (distance <= max(0.5 * radius, 0.75))]
+    floor = float(np.median(around)) if around.size else 0.0
+    plateau = float(np.median(inside)) if inside.size else float(values[distance <= reach].max(initial=0.0))
+    if plateau <= floor:
+        return None
+    share = np.clip((values - floor) / (plateau - floor), 0.0, 1.0) * np.clip(reach + 0.5 - distance, 0.0, 1.0)
+    share[~keep] = 0.0
+    area = float(share.sum())
+    if area <= 0.0:
+        return None
+    return float((share * grid[0]).sum() / area), float((share * grid[1]).sum() / area), float(np.sqrt(area / np.pi))

@@ -1,0 +1,1 @@
+"""What a pattern looks like in few numbers: angular average (AA) and radial variance (RV)."""

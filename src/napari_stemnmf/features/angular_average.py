@@ -1,0 +1,147 @@
+"""AA, the angular average: the mean intensity of each diffraction ring in each sector of azimuth.
+
+Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259), made exact in method.md: rings lie between
+consecutive local minima of the radial mean of the maximum pattern; each ring times every 5 degrees is a column.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.polar import Table, radial_profile, sectors
+from napari_stemnmf.features.projection import Plan, project
+from napari_stemnmf.passes.engine import BlockResult
+from napari_stemnmf.recipe import AngularAverageSettings
+
+logger = logging.getLogger(__name__)
+
+PROFILE_STEP = 0.25  # px between the radii of the profile
+PROMINENCE = 0.1  # least depth of a minimum, in natural logarithms of the profile: about 10 %
+FLOOR = 1e-3  # added to the profile, as a share of its largest value past the central disk
+SMOOTHING = 0.15  # width (sigma) of the smoothing, in probe radii
+MIN_SMOOTHING = 1 / 160  # and at least this share of the radius of the detector
+
+
+def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
+    """Radii that bound the diffraction rings: the local minima of the radial mean of the maximum pattern.
+
+    The mean over the valid azimuths of each radius is smoothed by a fraction of the disk's radius; minima count where
+    they are at least 10 % below the maxima on both sides, and the deepest of those closer than a disk's radius.
+
+    Parameters
+    ----------
+    maximum : ndarray
+        (q_y, q_x) maximum over all patterns.
+    geometry : Geometry
+        Centre, probe radius, ellipse and mask.
+
+    Returns
+    -------
+    tuple of float
+        At least two ascending radii, px.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two such minima, so no ring.
+    """
+    edge = half_detector(geometry)
+    radii = np.arange(0.0, edge + PROFILE_STEP / 2, PROFILE_STEP)
+    profile = radial_profile(np.maximum(np.nan_to_num(maximum, posinf=0.0, neginf=0.0), 0.0), geometry, tuple(radii))
+    seen = np.isfinite(profile)
+    radii, profile = radii[seen], profile[seen]
+    past = radii > geometry.probe_radius
+    minima = np.empty(0, int)
+    if past.sum() > 4 and profile[past].max() > 0.0:
+        level = np.log(profile + FLOOR * profile[past].max())
+        sigma = max(SMOOTHING * geometry.probe_radius, MIN_SMOOTHING * edge, PROFILE_STEP)
+        level = gaussian_filter1d(level, sigma / PROFILE_STEP, mode="nearest")
+        apart = max(1.0, geometry.probe_radius / PROFILE_STEP)  # no ring is narrower than a disk's radius
+        minima, _ = find_peaks(-level, prominence=PROMINENCE, distance=apart)
+        minima = minima[radii[minima] > geometry.probe_radius]
+    if len(minima) < 2:
+        many = "minimum" if len(minima) == 1 else "minima"
+        raise DataError(
+            "No diffraction ring was found: the radial mean of the maximum pattern has "
+            f"{len(minima)} local {many} past the central disk, and a ring needs two. "
+            "Set the radii that bound the rings, in pixels, as aa.describe.rings."
+        )
+    return tuple(float(radii[i]) for i in minima)
+
+
+def half_detector(geometry: Geometry) -> float:
+    """Half of the detector's shorter side, to the outer pixel centres: the largest radius (px) looked at."""
+    return (min(geometry.detector_shape) - 1) / 2
+
+
+class AngularAverage:
+    """The `Kernel` that gives the AA of each pattern, as ``per_pattern["values"]`` (p, m) float32.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Centre, ellipse and mask.
+    rings : sequence of float
+        Radii that bound the rings, ascending, px.
+    settings : AngularAverageSettings
+        Sector width, least valid share, intensity scale.
+
+    Attributes
+    ----------
+    columns : dict of ndarray
+        (m,) each: ``ring`` from 1, ``r_in``, ``r_out`` (px), ``azimuth`` (degrees, middle of the sector, from q_x
+        towards q_y).
+    dropped : tuple of str
+        Columns left out because too little of them is valid.
+
+    Raises
+    ------
+    DataError
+        If no column is left.
+    """
+
+    def __init__(
+        self, geometry: Geometry, rings: tuple[float, ...], settings: AngularAverageSettings | None = None
+    ) -> None:
+        self.geometry = geometry
+        self.rings = tuple(float(r) for r in rings)
+        self.settings = AngularAverageSettings() if settings is None else settings
+        step = self.settings.angle_step
+        if len(self.rings) < 2 or list(self.rings) != sorted(set(self.rings)) or self.rings[0] < 0:
+            raise DataError(f"Rings need at least two ascending radii; got {self.rings}.")
+        share = sectors(geometry, self.rings, step).share
+        self._keep = (share >= self.settings.min_valid) & (share > 0.0)
+        per_ring = round(360.0 / step)
+        ring = np.repeat(np.arange(len(self.rings) - 1), per_ring)
+        azimuth = np.tile((np.arange(per_ring) + 0.5) * step, len(self.rings) - 1)
+        bounds = np.asarray(self.rings)
+        every = {"ring": ring + 1, "r_in": bounds[ring], "r_out": bounds[ring + 1], "azimuth": azimuth}
+        self.columns = {name: values[self._keep] for name, values in every.items()}
+        self.dropped = tuple(f"ring {ring[i] + 1}, {azimuth[i]:g} deg" for i in np.flatnonzero(~self._keep))
+        if not self._keep.any():
+            raise DataError("No sector of any ring lies on valid pixels; check the rings, the centre and the mask.")
+
+    @property
+    def root(self) -> bool:
+        """Whether square roots of the counts are averaged."""
+        return self.settings.intensity == "sqrt"
+
+    @property
+    def table(self) -> Table:
+        """Weights of the kept columns."""
+        return sectors(self.geometry, self.rings, self.settings.angle_step).select(self._keep)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan.of(self.table, None)
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        """AA of one block (p, q_y, q_x)."""
+        return BlockResult(per_pattern={"values": project(block, self._plan, root=self.root)[0]})

@@ -1,0 +1,174 @@
+"""Look-up tables from detector pixels to rings, sectors and polar samples.
+
+The tables depend on the geometry alone, so they are built once and kept (`functools.lru_cache`, keyed by content).
+How they are applied to patterns is in `projection`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from napari_stemnmf.calibration.geometry import Geometry
+
+SUBPIXELS = 4
+"""A pixel is split into so many parts along each axis to share it between the sectors that it touches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Sparse weights of detector pixels, in segments: one segment per column of a feature.
+
+    Attributes
+    ----------
+    start : ndarray of int64
+        (columns + 1,) where the entries of each column start.
+    index : ndarray of int32
+        (entries, taps) flat detector pixels.
+    weight : ndarray of float32
+        (entries, taps) weight of each pixel.
+    share : ndarray of float64
+        (columns,) how much of the column's area (or of its samples) lies on valid pixels, 0 to 1.
+    """
+
+    start: np.ndarray
+    index: np.ndarray
+    weight: np.ndarray
+    share: np.ndarray
+
+    def select(self, keep: np.ndarray) -> Table:
+        """The table of the columns where `keep` (columns,) is True."""
+        sizes = np.diff(self.start)
+        entries = np.repeat(keep, sizes)
+        return Table(_starts(sizes[keep]), self.index[entries], self.weight[entries], self.share[keep])
+
+
+@lru_cache(maxsize=16)
+def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> Table:
+    """Weights that average the valid pixels of each ring and sector; ring-major, then by azimuth.
+
+    Pixels are areas, not points: each is split into `SUBPIXELS` x `SUBPIXELS` parts, and a part belongs to the ring
+    and the sector in which its centre lies (inner and lower bounds included). A pixel weighs in each cell by the
+    number of its parts there. So a pixel within one cell counts once and whole, one on a boundary is shared, and the
+    small sectors near the beam, which hold the centre of no pixel, still have a value.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Centre, ellipse and mask.
+    rings : tuple of float
+        (rings + 1,) ascending radii, px.
+    angle_step : float
+        Width of a sector, degrees; the first starts along +q_x and they run towards +q_y.
+
+    Returns
+    -------
+    Table
+        One tap; the weights of a column add up to 1, or it has none.
+    """
+    n_sectors = round(360.0 / angle_step)
+    n_columns = (len(rings) - 1) * n_sectors
+    bounds = np.asarray(rings, np.float64)
+    rows, columns = geometry.detector_shape
+    reach = int(np.ceil(bounds[-1] * np.sqrt(geometry.ellipse_ratio))) + 1
+    y0, y1 = int(geometry.q_y) - reach, int(geometry.q_y) + reach + 2
+    x0, x1 = int(geometry.q_x) - reach, int(geometry.q_x) + reach + 2
+    parts = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS - 0.5
+    x = (np.arange(x0, x1)[:, None] + parts).ravel()
+    pixel_x = np.repeat(np.arange(x0, x1), SUBPIXELS)
+    valid = np.ones((rows, columns), bool) if geometry.mask is None else geometry.mask
+    full = np.zeros(n_columns, np.int64)
+    keys = []
+    for row in range(y0, y1):
+        radius, azimuth = geometry.to_polar(row + parts[:, None], x)
+        ring = np.searchsorted(bounds, radius, side="right") - 1
+        within = (ring >= 0) & (ring < len(rings) - 1)
+        cell = ring[within] * n_sectors + (azimuth[within] / angle_step).astype(np.int64) % n_sectors
+        full += np.bincount(cell, minlength=n_columns)
+        if not 0 <= row < rows:
+            continue
+        column = np.broadcast_to(pixel_x, within.shape)[within]
+        there = (column >= 0) & (column < columns)
+        there[there] = valid[row, column[there]]
+        keys.append(cell[there] * (rows * columns) + row * columns + column[there])
+    key, count = np.unique(np.concatenate(keys) if keys else np.empty(0, np.int64), return_counts=True)
+    cell, pixel = np.divmod(key, rows * columns)
+    area = np.bincount(cell, count, minlength=n_columns)
+    sizes = np.bincount(cell, minlength=n_columns)
+    weight = (count / area[cell]).astype(np.float32)
+    return Table(_starts(sizes), pixel.astype(np.int32)[:, None], weight[:, None], area / np.maximum(full, 1))
+
+
+@lru_cache(maxsize=16)
+def samples(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> Table:
+    """Weights that sample a pattern at each radius in steps of azimuth, bilinearly.
+
+    Samples that need a masked pixel, or one off the detector, are left out.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Centre, ellipse and mask.
+    radii : tuple of float
+        (columns,) px.
+    angle_step : float
+        Step of azimuth, degrees, from +q_x towards +q_y.
+
+    Returns
+    -------
+    Table
+        Four taps, one column per radius; `share` is the share of its samples that are left.
+    """
+    azimuth = np.arange(round(360.0 / angle_step)) * angle_step
+    y, x = geometry.from_polar(np.asarray(radii, np.float64)[:, None], azimuth)
+    y, x = np.round(y, 9), np.round(x, 9)  # sin(180 deg) is not quite 0, and must not ask for one more row
+    top, left = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
+    down, right = y - top, x - left
+    rows, columns = geometry.detector_shape
+    index = np.zeros((*y.shape, 4), np.int32)
+    weight = np.zeros((*y.shape, 4), np.float32)
+    valid = np.ones(y.shape, bool)
+    for tap, (dy, dx) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        share = (down if dy else 1.0 - down) * (right if dx else 1.0 - right)
+        row, column = top + dy, left + dx
+        there = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        pixel = np.where(there, row * columns + column, 0)
+        if geometry.mask is not None:
+            there &= geometry.mask.ravel()[pixel]
+        valid &= there | (share == 0.0)
+        index[..., tap] = np.where(share == 0.0, 0, pixel)
+        weight[..., tap] = share
+    index = np.where(weight > 0.0, index, index.max(axis=-1, keepdims=True))  # an idle tap reads a neighbour
+    kept = valid.sum(axis=1)
+    return Table(_starts(kept), index[valid], weight[valid], kept / max(1, len(azimuth)))
+
+
+def radial_profile(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...]) -> np.ndarray:
+    """Mean of an image over the valid samples of each radius; NaN where under half of them are valid.
+
+    Parameters
+    ----------
+    image : ndarray
+        (q_y, q_x).
+    geometry : Geometry
+        Centre, ellipse and mask.
+    radii : tuple of float
+        (m,) px.
+
+    Returns
+    -------
+    ndarray of float64
+        (m,)
+    """
+    table = samples(geometry, radii, 1.0)
+    values = (np.asarray(image, np.float64).ravel()[table.index] * table.weight).sum(axis=1)
+    column = np.repeat(np.arange(len(radii)), np.diff(table.start))
+    sums = np.bincount(column, values, minlength=len(radii))
+    counts = np.diff(table.start)
+    return np.where(table.share >= 0.5, sums / np.maximum(counts, 1), np.nan)
+
+
+def _starts(sizes: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -1,0 +1,197 @@
+"""The compiled work on raw patterns: means over sectors and variances over azimuth, sixteen patterns at a time.
+
+Both features come from one copy of the patterns, laid out pixel by pixel with the sixteen patterns side by side
+(see `lanes`); only the pixels that some table needs are copied. Every pattern is calculated by itself, in the same
+order of operations, so its numbers do not depend on its neighbours, on blocks or on threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from napari_stemnmf.features.lanes import LANES, add, load, multiply, multiply_add, splat, store, subtract
+from napari_stemnmf.features.polar import Table
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Tables that are applied together, with pixels numbered among those in use.
+
+    Attributes
+    ----------
+    used : ndarray of int32
+        (u,) flat detector pixels that are needed, ascending.
+    means, variances : Table
+        Of which columns the weighted mean is taken (one tap), or the variance over their samples (four taps).
+    """
+
+    used: np.ndarray
+    means: Table
+    variances: Table
+
+    @classmethod
+    def of(cls, means: Table | None, variances: Table | None) -> Plan:
+        """The plan for these tables; either may be absent."""
+        means = _empty(1) if means is None else means
+        variances = _empty(4) if variances is None else variances
+        used, inverse = np.unique(np.concatenate([means.index.ravel(), variances.index.ravel()]), return_inverse=True)
+        inverse = inverse.astype(np.int32)
+        split = means.index.size
+        return cls(
+            used.astype(np.int32),
+            Table(means.start, inverse[:split].reshape(means.index.shape), means.weight, means.share),
+            Table(variances.start, inverse[split:].reshape(variances.index.shape), variances.weight, variances.share),
+        )
+
+
+def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Apply a plan to patterns.
+
+    Counts that are negative, NaN or infinite are taken as 0.
+
+    Parameters
+    ----------
+    block : ndarray
+        (p, q_y, q_x) counts, C order; not changed.
+    plan : Plan
+        What to compute.
+    root : bool
+        Take the square root of the counts first.
+
+    Returns
+    -------
+    means, variances : ndarray of float32
+        (p, columns) each; the variance has divisor n and is taken about the mean (two passes over the samples).
+    """
+    means, variances = plan.means, plan.variances
+    return _project(
+        block.reshape(len(block), -1), plan.used, root,
+        means.start, means.index, means.weight, variances.start, variances.index, variances.weight,
+    )  # fmt: skip
+
+
+def _empty(taps: int) -> Table:
+    return Table(np.zeros(1, np.int64), np.empty((0, taps), np.int32), np.empty((0, taps), np.float32), np.empty(0))
+
+
+def _count(value: Any) -> Any:
+    """The count as float32; negative, NaN and infinite ones as 0."""
+    raise NotImplementedError  # exists in compiled code only
+
+
+@overload(_count, inline="always")
+def _count_by_type(value: Any) -> Any:
+    def unsigned(value: Any) -> Any:
+        return np.float32(value)
+
+    def signed(value: Any) -> Any:
+        return np.float32(max(value, 0))
+
+    def real(value: Any) -> Any:
+        return np.float32(value) if value > 0.0 and value <= LARGEST else np.float32(0.0)
+
+    if isinstance(value, types.Integer):
+        return signed if getattr(value, "signed", True) else unsigned
+    return real
+
+
+@njit(nogil=True, cache=True)
+def _project(
+    block: Any, used: Any, root: Any,
+    mean_start: Any, mean_index: Any, mean_weight: Any, var_start: Any, var_index: Any, var_weight: Any,
+) -> Any:  # fmt: skip  # pragma: no cover - compiled
+    n_patterns = block.shape[0]
+    n_means, n_variances = mean_start.size - 1, var_start.size - 1
+    means = np.empty((n_patterns, n_means), np.float32)
+    variances = np.empty((n_patterns, n_variances), np.float32)
+    longest = 1
+    for c in range(n_variances):
+        longest = max(longest, var_start[c + 1] - var_start[c])
+    side_by_side = np.empty((used.size, LANES), np.float32)
+    buffer = np.empty((longest, LANES), np.float32)
+    answer = np.empty((max(n_means, n_variances, 1), LANES), np.float32)
+    for first in range(0, n_patterns, LANES):
+        count = min(LANES, n_patterns - first)
+        _lay_out(block, first, count, used, root, side_by_side)
+        _mean(side_by_side, mean_start, mean_index, mean_weight, answer)
+        for p in range(count):
+            for c in range(n_means):
+                means[first + p, c] = answer[c, p]
+        _variance(side_by_side, var_start, var_index, var_weight, buffer, answer)
+        for p in range(count):
+            for c in range(n_variances):
+                variances[first + p, c] = answer[c, p]
+    return means, variances
+
+
+@njit(nogil=True, cache=True)
+def _lay_out(block: Any, first: Any, count: Any, used: Any, root: Any, out: Any) -> None:  # pragma: no cover
+    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16); lanes without a pattern are 0."""
+    if count == LANES:
+        for k in range(used.size):
+            i = used[k]
+            for p in range(LANES):
+                out[k, p] = _count(block[first + p, i])
+    else:
+        for k in range(used.size):
+            i = used[k]
+            for p in range(LANES):
+                out[k, p] = _count(block[first + p, i]) if p < count else np.float32(0.0)
+    if root:
+        flat = out.reshape(-1)
+        for k in range(flat.size):
+            flat[k] = np.sqrt(flat[k])
+
+
+@njit(nogil=True, cache=True)
+def _mean(values: Any, start: Any, index: Any, weight: Any, out: Any) -> None:  # pragma: no cover
+    """Weighted sum of each segment; four running sums, so that they do not wait for each other."""
+    for c in range(start.size - 1):
+        zero = splat(np.float32(0.0))
+        s0, s1, s2, s3 = zero, zero, zero, zero
+        begin, end = start[c], start[c + 1]
+        for k in range(begin, end - 3, 4):
+            s0 = multiply_add(splat(weight[k, 0]), load(values, index[k, 0]), s0)
+            s1 = multiply_add(splat(weight[k + 1, 0]), load(values, index[k + 1, 0]), s1)
+            s2 = multiply_add(splat(weight[k + 2, 0]), load(values, index[k + 2, 0]), s2)
+            s3 = multiply_add(splat(weight[k + 3, 0]), load(values, index[k + 3, 0]), s3)
+        for k in range(end - (end - begin) % 4, end):
+            s0 = multiply_add(splat(weight[k, 0]), load(values, index[k, 0]), s0)
+        store(out, c, add(add(s0, s1), add(s2, s3)))
+
+
+@njit(nogil=True, cache=True)
+def _variance(values: Any, start: Any, index: Any, weight: Any, buffer: Any, out: Any) -> None:  # pragma: no cover
+    """Variance of the samples of each segment: sum of squares about the mean, less what rounding moved the mean."""
+    for c in range(start.size - 1):
+        begin, n = start[c], start[c + 1] - start[c]
+        share = splat(np.float32(1.0) / np.float32(max(n, 1)))
+        mean = splat(np.float32(0.0))
+        for k in range(n):
+            e = begin + k
+            sample = multiply(splat(weight[e, 0]), load(values, index[e, 0]))
+            sample = multiply_add(splat(weight[e, 1]), load(values, index[e, 1]), sample)
+            sample = multiply_add(splat(weight[e, 2]), load(values, index[e, 2]), sample)
+            sample = multiply_add(splat(weight[e, 3]), load(values, index[e, 3]), sample)
+            store(buffer, k, sample)
+            mean = add(mean, sample)
+        mean = multiply(mean, share)
+        zero = splat(np.float32(0.0))
+        q0, q1, d0, d1 = zero, zero, zero, zero
+        for k in range(0, n - 1, 2):
+            a = subtract(load(buffer, k), mean)
+            b = subtract(load(buffer, k + 1), mean)
+            q0, q1 = multiply_add(a, a, q0), multiply_add(b, b, q1)
+            d0, d1 = add(d0, a), add(d1, b)
+        if n % 2:
+            a = subtract(load(buffer, n - 1), mean)
+            q0, d0 = multiply_add(a, a, q0), add(d0, a)
+        moved = multiply(add(d0, d1), share)
+        store(out, c, subtract(multiply(add(q0, q1), share), multiply(moved, moved)))

@@ -1,0 +1,105 @@
+"""RV, the radial variance: how much the intensity varies over azimuth at each radius.
+
+Equation 1 of Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259): per pattern, the variance along azimuth
+(divisor n) of the polar-elliptical pattern, made exact in method.md.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.polar import Table, samples
+from napari_stemnmf.features.projection import Plan, project
+from napari_stemnmf.passes.engine import BlockResult
+from napari_stemnmf.recipe import RadialVarianceSettings
+
+MIN_VALID = 0.5  # share of the azimuths of a radius that must be valid
+
+
+def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.ndarray:
+    """The radii (px) of the columns: what is set, or every pixel from past the central disk to the detector's edge.
+
+    Without settings the first lies a disk's radius and two pixels off the central disk, where its tail has faded,
+    and the last on the half width of the detector.
+
+    Raises
+    ------
+    DataError
+        If the first radius is not below the last.
+    """
+    r_min, r_max = settings.r_min, settings.r_max
+    if r_min is None:
+        r_min = float(np.ceil(2.0 * geometry.probe_radius + 2.0))
+    if r_max is None:
+        r_max = float(np.floor((min(geometry.detector_shape) - 1) / 2))
+    if r_min >= r_max:
+        raise DataError(
+            f"Radial variance has no radius between {r_min:g} px (past the central disk) and {r_max:g} px (the edge of "
+            "the detector); set rv.describe.r_min and rv.describe.r_max."
+        )
+    if settings.columns is not None:
+        return np.linspace(r_min, r_max, settings.columns)
+    return np.arange(r_min, r_max + 1e-9)
+
+
+class RadialVariance:
+    """The `Kernel` that gives the RV of each pattern, as ``per_pattern["values"]`` (p, m) float32, counts squared.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Centre, probe radius, ellipse and mask.
+    settings : RadialVarianceSettings
+        Radii, step of azimuth, intensity scale.
+
+    Attributes
+    ----------
+    columns : dict of ndarray
+        ``radius`` (m,), px.
+    dropped : tuple of str
+        Radii left out because under half of their azimuths are valid.
+
+    Raises
+    ------
+    DataError
+        If no radius is left.
+    """
+
+    def __init__(self, geometry: Geometry, settings: RadialVarianceSettings | None = None) -> None:
+        self.geometry = geometry
+        self.settings = RadialVarianceSettings() if settings is None else settings
+        radii = choose_radii(geometry, self.settings)
+        azimuths = 360.0 / self.settings.angle_step
+        if abs(azimuths - round(azimuths)) > 1e-9:
+            raise DataError(f"360 degrees is no multiple of the azimuthal step {self.settings.angle_step:g}.")
+        self._radii = tuple(float(r) for r in radii)
+        share = samples(geometry, self._radii, self.settings.angle_step).share
+        self._keep = (share >= MIN_VALID) & (share > 0.0)
+        self.columns = {"radius": radii[self._keep]}
+        self.dropped = tuple(f"radius {r:g} px" for r in radii[~self._keep])
+        if not self._keep.any():
+            raise DataError(
+                "No radius has half of its azimuths on valid pixels; check the radii, the centre and the mask."
+            )
+
+    @property
+    def root(self) -> bool:
+        """Whether the variance is that of the square roots of the counts."""
+        return self.settings.intensity == "sqrt"
+
+    @property
+    def table(self) -> Table:
+        """Sampling weights of the kept radii."""
+        return samples(self.geometry, self._radii, self.settings.angle_step).select(self._keep)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan.of(None, self.table)
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        """RV of one block (p, q_y, q_x)."""
+        return BlockResult(per_pattern={"values": project(block, self._plan, root=self.root)[1]})

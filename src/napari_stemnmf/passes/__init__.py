@@ -1,0 +1,1 @@
+"""One read of the data feeds many kernels: the engine, and the survey that every run starts with."""

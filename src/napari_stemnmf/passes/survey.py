@@ -1,0 +1,197 @@
+"""What the first look at a scan gives: mean and maximum pattern, and the virtual image.
+
+`survey` reads every pattern once; `quick_image` reads no more than it can in about a second. Leans on the engine.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from scipy.ndimage import distance_transform_edt
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, run_pass
+
+QUICK_SECONDS = 1.0
+QUICK_PATTERNS = 64  # at most so many patterns of a chunk go into the quick image of a large scan
+QUICK_WHOLE_BYTES = 32 * 2**20  # a scan up to this size is read whole
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first pass over a scan found.
+
+    Attributes
+    ----------
+    mean, maximum : ndarray of float32
+        (q_y, q_x) mean and maximum over all patterns, in counts.
+    pattern_sum : ndarray of float64
+        (scan_y, scan_x) sum of each pattern, in counts.
+    not_finite : int
+        Values that were NaN or infinite; they are taken as 0 here and in all features.
+    negative : int
+        Values below zero; taken as 0 as well.
+    """
+
+    mean: np.ndarray
+    maximum: np.ndarray
+    pattern_sum: np.ndarray
+    not_finite: int = 0
+    negative: int = 0
+
+    @property
+    def virtual_image(self) -> np.ndarray:
+        """(scan_y, scan_x) float32 mean counts per detector pixel."""
+        return (self.pattern_sum / self.mean.size).astype(np.float32)
+
+
+class SurveyKernel:
+    """The `Kernel` behind `survey`."""
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        """Sums and maxima of one block (p, q_y, q_x)."""
+        shape = block.shape[1:]
+        flat = block.reshape(len(block), -1)
+        integer = block.dtype.kind in "iu" and block.dtype.itemsize <= 4
+        looker = _look_at_integers if integer else _look_at_reals
+        total, maximum, sums, odd = looker(flat)
+        return BlockResult(
+            per_pattern={"sum": sums},
+            total={"sum": total.reshape(shape), "odd": odd},
+            maximum={"maximum": maximum.reshape(shape)},
+        )
+
+
+def survey(
+    dataset: Dataset, *, workers: int | None = None, control: Control | None = None, executor: Executor | None = None
+) -> Survey:
+    """Mean and maximum pattern and the sum of each pattern, in one pass.
+
+    Raises
+    ------
+    Cancelled
+        If the user asked to stop.
+    ReadError
+        If a part of the scan cannot be read.
+    """
+    (result,) = run_pass(dataset, [SurveyKernel()], workers=workers, control=control, executor=executor)
+    not_finite, negative = result.total["odd"]
+    return Survey(
+        mean=(result.total["sum"] / dataset.n_patterns).astype(np.float32),
+        maximum=result.maximum["maximum"],
+        pattern_sum=result.per_pattern["sum"].reshape(dataset.scan_shape),
+        not_finite=int(not_finite),
+        negative=int(negative),
+    )
+
+
+def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarray:
+    """A virtual image that costs about a second at most, whatever the size of the scan.
+
+    Reads chunk after chunk, coarse grid first, until `seconds` have passed (always at least one); of a large scan
+    only some patterns of each. Probe positions that were not read show the nearest that was. So the image of a
+    large scan depends on the speed of the machine: it is for the eye.
+
+    Returns
+    -------
+    ndarray of float32
+        (scan_y, scan_x) mean counts per detector pixel.
+    """
+    deadline = time.perf_counter() + seconds
+    row_cuts, column_cuts = (np.concatenate([[0], np.cumsum(c)]) for c in dataset.data.chunks[:2])
+    whole = dataset.nbytes <= QUICK_WHOLE_BYTES
+    image = np.full(dataset.scan_shape, np.nan, np.float32)
+    for i, j in _coarse_to_fine(len(row_cuts) - 1, len(column_cuts) - 1):
+        y = slice(int(row_cuts[i]), int(row_cuts[i + 1]))
+        x = slice(int(column_cuts[j]), int(column_cuts[j + 1]))
+        step = 1
+        if not whole:
+            step = max(1, int(np.ceil(np.sqrt((y.stop - y.start) * (x.stop - x.start) / QUICK_PATTERNS))))
+        if y.stop - y.start == 1 and not whole:
+            step = max(1, -(-(x.stop - x.start) // QUICK_PATTERNS))
+        part = dataset.data[y.start : y.stop : step, x.start : x.stop : step].compute(scheduler="synchronous")
+        means = _mean_counts(as_counts(part))
+        coarse = means.repeat(step, 0).repeat(step, 1)
+        image[y, x] = coarse[: y.stop - y.start, : x.stop - x.start]
+        if time.perf_counter() > deadline:
+            break
+    missing = np.isnan(image)
+    if missing.any():
+        nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
+        image = image[tuple(nearest)]
+    return image
+
+
+def _mean_counts(patterns: np.ndarray) -> np.ndarray:
+    """Mean of each pattern (rows, columns, q_y, q_x), odd values taken as 0: (rows, columns) float32."""
+    rows, columns = patterns.shape[:2]
+    sums = SurveyKernel()(patterns.reshape(rows * columns, *patterns.shape[2:]), np.arange(rows * columns))
+    return (sums.per_pattern["sum"] / np.prod(patterns.shape[2:])).reshape(rows, columns).astype(np.float32)
+
+
+def _coarse_to_fine(rows: int, columns: int) -> list[tuple[int, int]]:
+    """All cells of a grid, each coarser sub-grid before the finer ones."""
+    level = 1 << max(rows, columns, 1).bit_length()
+    seen: set[tuple[int, int]] = set()
+    order: list[tuple[int, int]] = []
+    while level >= 1:
+        offset = level // 2 if level > 1 else 0
+        for i in range(min(offset, rows // 2), rows, level):
+            for j in range(min(offset, columns // 2), columns, level):
+                if (i, j) not in seen:
+                    seen.add((i, j))
+                    order.append((i, j))
+        level //= 2
+    return order
+
+
+@njit(nogil=True, cache=True)
+def _look_at_integers(block: np.ndarray) -> Any:  # pragma: no cover - compiled
+    patterns, pixels = block.shape
+    total = np.zeros(pixels, np.int64)
+    maximum = np.zeros(pixels, np.float32)
+    sums = np.zeros(patterns, np.float64)
+    odd = np.zeros(2, np.int64)
+    for p in range(patterns):
+        negative = 0
+        pattern_sum = 0
+        row = block[p]
+        for i in range(pixels):
+            value: Any = np.int64(row[i])
+            negative += value < 0
+            value = max(value, 0)
+            pattern_sum += value
+            total[i] += value
+            maximum[i] = max(maximum[i], np.float32(value))
+        sums[p] = pattern_sum
+        odd[1] += negative
+    return total, maximum, sums, odd
+
+
+@njit(nogil=True, cache=True)
+def _look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
+    patterns, pixels = block.shape
+    total = np.zeros(pixels, np.float64)
+    maximum = np.zeros(pixels, np.float32)
+    sums = np.zeros(patterns, np.float64)
+    odd = np.zeros(2, np.int64)
+    largest = np.float64(np.finfo(np.float32).max)
+    for p in range(patterns):
+        row = block[p]
+        for i in range(pixels):
+            value = np.float64(row[i])
+            if not abs(value) <= largest:
+                odd[0] += 1
+                value = 0.0
+            elif value < 0:
+                odd[1] += 1
+                value = 0.0
+            sums[p] += value
+            total[i] += value
+            maximum[i] = max(maximum[i], np.float32(value))
+    return total, maximum, sums, odd
