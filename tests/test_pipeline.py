@@ -169,7 +169,7 @@ def test_truncated_analysis_is_refused_with_a_sentence(analysis, tmp_path):
     whole = path.read_bytes()
     for share in (0.1, 0.5, 0.99):
         path.write_bytes(whole[: int(len(whole) * share)])
-        with pytest.raises(AnalysisError, match="damaged|not a napari-stemnmf"):
+        with pytest.raises(AnalysisError, match=r"damaged|not a napari-stemnmf"):
             stem.Analysis.load(path)
 
 

@@ -23,7 +23,7 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.errors import AnalysisError, RecipeError
-from napari_stemnmf.features.features import Features
+from napari_stemnmf.features.describe import Features
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.passes.survey import Survey

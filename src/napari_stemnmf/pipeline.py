@@ -19,7 +19,7 @@ from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
-from napari_stemnmf.features.features import describe
+from napari_stemnmf.features.describe import describe
 from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.separation import separate

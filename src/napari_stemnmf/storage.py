@@ -67,7 +67,8 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
     elif is_dataclass(value):
         group = parent.create_group(name)
         for f in fields(value):
-            write(group, f.name, getattr(value, f.name))
+            if f.init:
+                write(group, f.name, getattr(value, f.name))
     elif isinstance(value, Mapping):
         group = parent.create_group(name, track_order=True)
         for key, item in value.items():
@@ -95,7 +96,7 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
         origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if name in parent.attrs:
         value = parent.attrs[name]
-        if origin is tuple or kind is tuple:
+        if origin is tuple or kind is tuple or isinstance(value, np.ndarray):
             return tuple(v.decode() if isinstance(v, bytes) else v for v in np.asarray(value).tolist())
         return value.item() if isinstance(value, np.generic) else value
     if name not in parent:

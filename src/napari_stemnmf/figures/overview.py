@@ -72,9 +72,17 @@ def _maximum_pattern(ax: Axes, analysis: Analysis, feature: str) -> None:
     if geometry is not None:
         center = (geometry.q_x, geometry.q_y)
         ax.add_patch(Circle(center, geometry.probe_radius, fill=False, color="#56B4E9", lw=1))
-        for radius in analysis.features[feature].radii if feature in analysis.features else ():
+        for radius in _radii(analysis, feature):
             ax.add_patch(_ring(center, radius, geometry.ellipse_ratio, geometry.ellipse_angle))
     ax.set(title="maximum pattern (log)", xlabel="q_x (px)", ylabel="q_y (px)")
+
+
+def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
+    """The bounds of the rings (AA), or of the radii that were used (RV), px."""
+    if feature not in analysis.features:
+        return ()
+    details = analysis.features[feature].details
+    return tuple(details["rings"]) if "rings" in details else (min(details["radii"]), max(details["radii"]))
 
 
 def _ring(center: tuple[float, float], radius: float, ratio: float, angle: float) -> Ellipse:

@@ -1,0 +1,127 @@
+"""The stemnmf command as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+import napari_stemnmf as stem
+from napari_stemnmf import cli
+
+QUICK = ["--seeds", "2", "--set", "*.clustering.components=25"]
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "sample.h5"
+    stem.sample(scan_shape=(32, 32), detector_shape=(64, 64), seed=1).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(scan, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    assert cli.main(["run", str(scan), "--out", str(out), *QUICK]) == 0
+    return out
+
+
+def test_info_says_what_the_file_holds(scan, capsys):
+    assert cli.main(["info", str(scan)]) == 0
+    text = capsys.readouterr().out
+    assert "32" in text
+    assert "uint16" in text
+    assert "nm" in text
+
+
+def test_run_writes_every_promised_file(results):
+    promised = {"analysis.stemnmf.h5", "recipe.toml"}
+    promised |= {f"{kind}-{f}.{end}" for f in ("aa", "rv") for kind, end in (("grains", "csv"), ("labels", "tif"))}
+    promised |= {f"overview-{f}.png" for f in ("aa", "rv")}
+    assert {p.name for p in results.iterdir()} == promised
+
+
+def test_written_files_agree_with_the_analysis(results):
+    analysis = stem.Analysis.load(results / "analysis.stemnmf.h5")
+    labels = tifffile.imread(results / "labels-aa.tif")
+    np.testing.assert_array_equal(labels, analysis.grains["aa"].labels)
+    table = pd.read_csv(results / "grains-aa.csv")
+    assert len(table) == len(analysis.grains["aa"])
+    assert stem.Recipe.load(results / "recipe.toml") == analysis.recipe
+
+
+def test_score_prints_one_json_object(results, scan, capsys):
+    status = cli.main(["score", str(results / "analysis.stemnmf.h5"), "--truth", f"{scan}::labels", "--feature", "aa"])
+    assert status == 0
+    scores = json.loads(capsys.readouterr().out)
+    names = "precision_A TPR_A TNR_A FPR_A FNR_A TPR_G TNR_G FPR_G FNR_G n_true n_found n_true_hit mean_iou f1_iou50"
+    assert set(names.split()) <= set(scores)
+    assert 0 <= scores["precision_A"] <= 1
+
+
+def test_same_command_again_computes_nothing(results, scan, capsys):
+    assert cli.main(["run", str(scan), "--out", str(results), *QUICK]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_recipe_command_prints_what_run_reads(scan, tmp_path, capsys):
+    assert cli.main(["recipe", "--preset", "paper", "--features", "aa", *QUICK]) == 0
+    recipe = stem.Recipe.from_toml(capsys.readouterr().out)
+    assert recipe == stem.Recipe.preset("paper", ["aa"]).replaced(
+        {"*.clustering.seeds": 2, "*.clustering.components": 25}
+    )
+    recipe.save(tmp_path / "r.toml")
+    assert cli.main(["run", str(scan), "--out", str(tmp_path / "out"), "--recipe", str(tmp_path / "r.toml")]) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "analysis.stemnmf.h5", "grains-aa.csv", "labels-aa.tif", "overview-aa.png", "recipe.toml",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["info", "no-such-file.h5"], "no-such-file.h5"),
+        (["run", "no-such-file.h5", "--out", "x"], "no-such-file.h5"),
+        (["run", "{scan}", "--out", "{tmp}/x", "--features", "bragg"], "bragg"),
+        (["run", "{scan}", "--out", "{tmp}/x", "--set", "aa.clustering.sedes=3"], "aa.clustering.sedes"),
+        (["run", "{scan}", "--out", "{tmp}/x", "--set", "seeds"], "NAME=VALUE"),
+        (["run", "{scan}", "--out", "{scan}/x"], "cannot be made"),
+        (["score", "{scan}", "--truth", "{scan}::labels"], "not a napari-stemnmf analysis"),
+        (["score", "{results}/analysis.stemnmf.h5", "--truth", "{scan}::nothing"], "nothing"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_status_1(arguments, said, scan, results, tmp_path, capsys):
+    places = {"scan": scan, "tmp": tmp_path, "results": results}
+    assert cli.main([a.format(**places) for a in arguments]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("stemnmf: ")
+    assert said in lines[0]
+    assert not (tmp_path / "x").exists()
+
+
+def test_interrupted_run_keeps_its_stages_and_says_so(scan, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "napari_stemnmf.cli", "run", str(scan), "--out", str(out), "--seeds", "1000"]
+    work = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    try:
+        for _ in range(600):
+            if (out / "analysis.stemnmf.h5").exists() and stem.Analysis.load(out / "analysis.stemnmf.h5").features:
+                break
+            time.sleep(0.1)
+        time.sleep(1.0)
+        work.send_signal(signal.SIGINT)
+        _, said = work.communicate(timeout=60)
+    finally:
+        work.kill()
+    assert work.returncode == cli.CANCELLED
+    assert "goes on from there" in said
+    assert set(stem.Analysis.load(out / "analysis.stemnmf.h5").features) == {"aa", "rv"}
