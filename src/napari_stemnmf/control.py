@@ -55,6 +55,18 @@ class Control:
         """The same control, reporting under another stage's name."""
         return Control(self._on_progress, self._cancel, stage)
 
+    def part(self, index: int, parts: int) -> Control:
+        """The same control for one of several equal parts of a stage, counted from 0: its reports fill that part."""
+        whole = self._on_progress
+        if whole is None:
+            return self
+
+        def forward(progress: Progress) -> None:
+            done, total = index * progress.total + progress.done, parts * progress.total
+            whole(Progress(progress.stage, done, total, progress.message))
+
+        return Control(forward, self._cancel, self.stage)
+
     def report(self, done: float, total: float, message: str = "") -> None:
         """Tell how far the stage is."""
         if self._on_progress is not None:

@@ -132,6 +132,7 @@ def run_pass(
     workers: int | None = None,
     control: Control | None = None,
     executor: Executor | None = None,
+    only: np.ndarray | None = None,
 ) -> list[PassResult]:
     """Read the scan once and give every block to all kernels.
 
@@ -147,6 +148,8 @@ def run_pass(
         Progress is reported in patterns, after each block; a wish to stop is heeded between blocks.
     executor : Executor, optional
         Runs the blocks in place of threads of this process; what it gets can be pickled if the kernels can.
+    only : ndarray of bool, (n,), optional
+        Positions that the kernels need: a block without any is not read. Kernels still get whole blocks.
 
     Returns
     -------
@@ -168,7 +171,8 @@ def run_pass(
     if dataset.dtype.kind not in "buif":
         raise DataError(f"{dataset.name} holds values of type {dataset.dtype}; counts must be whole or real numbers.")
     workers = default_workers() if workers is None else max(1, int(workers))
-    todo = iter(blocks(dataset))
+    columns = dataset.scan_shape[1]
+    todo = (block for block in blocks(dataset) if only is None or only[block.positions(columns)].any())
     results = [PassResult() for _ in kernels]
     n = dataset.n_patterns
     done = 0
@@ -183,10 +187,12 @@ def run_pass(
                 while len(flying) < workers + 2 and (block := next(todo, None)) is not None:
                     control.check()
                     part = dataset.data[block.y0 : block.y1, block.x0 : block.x1]
-                    positions = block.positions(dataset.scan_shape[1])
+                    positions = block.positions(columns)
                     work = (part, positions, tuple(kernels), f"The {block} of {dataset.name}", stop)
                     flying.append((positions, submit(_process, *work)))
                 if not flying:
+                    if done < n:
+                        control.report(n, n)
                     return results
                 positions, future = flying[0]
                 answers = _await(future, control)
@@ -209,7 +215,7 @@ def _process(
     if control is not None:
         control.check()
     try:
-        block = np.asarray(part.compute(scheduler="synchronous"))
+        block = load(part)
     except (StemNMFError, MemoryError):
         raise
     except Exception as error:  # whatever a format's library raises
@@ -221,6 +227,13 @@ def _process(
     block = as_counts(block).reshape(len(positions), *part.shape[2:])
     with one_blas_thread():
         return [kernel(block, positions) for kernel in kernels]
+
+
+def load(part: Any) -> np.ndarray:
+    """The values of a Dask array, computed in this thread; not to be changed, as they may be the source's own."""
+    if part.npartitions == 1:  # computing an array would copy its only chunk
+        return np.asarray(part.to_delayed().item().compute(scheduler="synchronous"))
+    return np.asarray(part.compute(scheduler="synchronous"))
 
 
 def as_counts(values: np.ndarray) -> np.ndarray:

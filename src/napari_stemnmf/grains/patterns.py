@@ -1,0 +1,254 @@
+"""The diffraction pattern of each grain, and how alike the patterns are that make it up.
+
+Two reads of the data serve all grains of all features: the first for the weighted means, the second for the distance
+of each pattern from them. Patterns that no grain covers are not looked at, and blocks without a covered one not read.
+Leans on the one-pass engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numba import njit
+from scipy.sparse import csr_array
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.passes.engine import BlockResult, run_pass
+
+_TILE = 2048  # pixels taken at a time: their sums for some ten grains stay in the second cache
+
+
+@dataclass(frozen=True, eq=False)
+class GrainPatterns:
+    """Patterns of the grains of one feature.
+
+    Attributes
+    ----------
+    patterns : ndarray of float32, (g, q_y, q_x)
+        Mean pattern of each grain, weighted by the grain's weights; counts.
+    single : ndarray of float32, (g, q_y, q_x)
+        The same over the positions that no other grain of the feature covers; NaN where there are none.
+    dissimilarity : ndarray of float64, (g,)
+        Weighted mean, over the grain's patterns, of the sum over pixels of the absolute difference from the grain's
+        mean pattern, each scaled to 0..1 (Bruefach, Ophus & Scott 2022, eq. 6, with absolute differences).
+    """
+
+    patterns: np.ndarray
+    single: np.ndarray
+    dissimilarity: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def __len__(self) -> int:
+        return len(self.patterns)
+
+
+def grain_patterns(
+    dataset: Dataset,
+    grains: Mapping[str, Grains],
+    *,
+    mask: np.ndarray | None = None,
+    workers: int | None = None,
+    control: Control | None = None,
+) -> dict[str, GrainPatterns]:
+    """Patterns and dissimilarity of every grain of every feature, in two reads of the data.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The scan.
+    grains : mapping of str to Grains
+        By feature. A grain whose weights are all 0 is taken with equal ones.
+    mask : ndarray of bool, (q_y, q_x), optional
+        True = keep; other pixels count neither for the scaling to 0..1 nor for the dissimilarity.
+    workers : int, optional
+        Threads to use; the result does not depend on it.
+    control : Control, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict of str to GrainPatterns
+        Values that are not finite count as 0. A pattern without contrast is all 0 once scaled. A grain without
+        positions has NaN throughout.
+
+    Raises
+    ------
+    DataError
+        If grains or mask do not fit the scan.
+    """
+    control = Control() if control is None else control
+    for name, found in grains.items():
+        if found.scan_shape != dataset.scan_shape:
+            raise DataError(f"The '{name}' grains are of another scan: {found.scan_shape}, not {dataset.scan_shape}.")
+    shape = dataset.detector_shape
+    keep = np.ones(shape, bool) if mask is None else np.asarray(mask, dtype=bool)
+    if keep.shape != shape or not keep.any():
+        raise DataError(f"The mask of shape {keep.shape} leaves no pixel of a detector of {shape[0]} x {shape[1]}.")
+    members, shared = _members(grains, dataset.n_patterns)
+    covered = np.diff(members.indptr) > 0
+    options: dict[str, Any] = {"workers": workers, "only": covered}
+
+    means = np.full((members.shape[1], *shape), np.nan, np.float32)
+    singles = np.full(means.shape, np.nan, np.float32)
+    distance = np.zeros(members.shape[1])
+    weight = np.asarray(members.sum(axis=0))
+    if covered.any():
+        sums = run_pass(dataset, [_Sums(members, shared)], control=control.part(0, 2), **options)[0].total
+        alone = np.asarray((members * csr_array((~shared, members.indices, members.indptr), members.shape)).sum(axis=0))
+        for row in range(members.shape[1]):
+            single, other = sums.pop(f"single {row}", None), sums.pop(f"shared {row}", None)
+            if single is not None and alone[row] > 0:
+                singles[row] = single / alone[row]
+            both = [part for part in (single, other) if part is not None]
+            if both and weight[row] > 0:
+                means[row] = sum(both) / weight[row]
+        kernel = _Distances(members, _scaled(means, keep), keep)
+        distance = run_pass(dataset, [kernel], control=control.part(1, 2), **options)[0].total["distance"]
+    dissimilarity = np.divide(distance, weight, out=np.full(len(weight), np.nan), where=weight > 0)
+    patterns: dict[str, GrainPatterns] = {}
+    start = 0
+    for name, found in grains.items():
+        rows = slice(start, start + len(found))
+        patterns[name] = GrainPatterns(means[rows], singles[rows], dissimilarity[rows])
+        start = rows.stop
+    return patterns
+
+
+def _members(grains: Mapping[str, Grains], n_patterns: int) -> tuple[csr_array, np.ndarray]:
+    """Weight of each position in each grain of all features, (n, g) sparse; of each entry, whether it is shared."""
+    positions, rows, weights, shared = [], [], [], []
+    start = 0
+    for found in grains.values():
+        overlap = found.overlap.ravel() > 1
+        for row, (mask, values) in enumerate(zip(found.masks, found.weights, strict=True)):
+            where = np.flatnonzero(mask)
+            weight = values.ravel()[where].astype(np.float64)
+            positions.append(where)
+            rows.append(np.full(len(where), start + row))
+            weights.append(weight if weight.any() else np.ones(len(where)))
+            shared.append(overlap[where])
+        start += len(found)
+    if not positions:
+        return csr_array((n_patterns, start)), np.zeros(0, bool)
+    position, row, weight, is_shared = (np.concatenate(part) for part in (positions, rows, weights, shared))
+    order = np.lexsort((row, position))
+    indptr = np.zeros(n_patterns + 1, np.int64)
+    np.cumsum(np.bincount(position, minlength=n_patterns), out=indptr[1:])
+    members = csr_array((weight[order], row[order], indptr), shape=(n_patterns, start))
+    return members, is_shared[order]
+
+
+def _scaled(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Patterns (g, q_y, q_x), each scaled to 0..1 over the kept pixels, 0 elsewhere: (g, pixels) float32."""
+    flat = patterns.reshape(len(patterns), -1)
+    kept = flat[:, keep.ravel()]
+    low, high = kept.min(axis=1, keepdims=True), kept.max(axis=1, keepdims=True)
+    contrast = high > low
+    return np.where(contrast & keep.ravel(), (flat - low) / np.where(contrast, high - low, 1), 0).astype(np.float32)
+
+
+@dataclass
+class _Sums:
+    """Kernel: weighted sums of the patterns of each grain, apart for positions that are its own and shared ones."""
+
+    members: csr_array
+    shared: np.ndarray
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        indptr, entries = _entries(self.members, positions)
+        slots = self.members.indices[entries] * 2 + self.shared[entries]
+        used, slot = np.unique(slots, return_inverse=True)
+        sums = np.zeros((len(used), block[0].size))
+        _add_up(block.reshape(len(block), -1), indptr, slot, self.members.data[entries], sums)
+        names = [f"{'shared' if s % 2 else 'single'} {s // 2}" for s in used]
+        return BlockResult(total={name: s.reshape(block.shape[1:]) for name, s in zip(names, sums, strict=True)})
+
+
+@dataclass
+class _Distances:
+    """Kernel: weighted sum, over the patterns of each grain, of their distance from the grain's scaled mean."""
+
+    members: csr_array
+    means: np.ndarray
+    keep: np.ndarray
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        indptr, entries = _entries(self.members, positions)
+        rows, weights = self.members.indices[entries], self.members.data[entries]
+        distance = np.zeros(self.members.shape[1])
+        flat = block.reshape(len(block), -1)
+        _measure_distances(flat, indptr, rows, weights, self.means, self.keep.ravel(), distance)
+        return BlockResult(total={"distance": distance})
+
+
+def _entries(members: csr_array, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the positions of a block: where each one's entries start, and the entries."""
+    first, count = members.indptr[positions], np.diff(members.indptr)[positions]
+    indptr = np.concatenate([[0], np.cumsum(count)])
+    return indptr, np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], count)
+
+
+@njit(nogil=True, cache=True)
+def _clean(value: Any) -> float:  # pragma: no cover - compiled
+    real = np.float64(value)
+    return real if abs(real) < np.inf else 0.0  # NaN compares false
+
+
+@njit(nogil=True, cache=True)
+def _add_up(
+    block: np.ndarray, indptr: np.ndarray, slot: np.ndarray, weights: np.ndarray, sums: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    patterns, pixels = block.shape
+    values = np.empty(_TILE)
+    for start in range(0, pixels, _TILE):
+        size = min(_TILE, pixels - start)
+        for p in range(patterns):
+            if indptr[p] == indptr[p + 1]:
+                continue
+            for i in range(size):
+                values[i] = _clean(block[p, start + i])
+            for entry in range(indptr[p], indptr[p + 1]):
+                weight = weights[entry]
+                target = sums[slot[entry], start : start + size]
+                for i in range(size):
+                    target[i] += weight * values[i]
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _measure_distances(
+    block: np.ndarray,
+    indptr: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    means: np.ndarray,
+    keep: np.ndarray,
+    distance: np.ndarray,
+) -> None:  # pragma: no cover - compiled
+    patterns, pixels = block.shape
+    scaled = np.empty(pixels, np.float32)
+    for p in range(patterns):
+        if indptr[p] == indptr[p + 1]:
+            continue
+        low, high = np.inf, -np.inf
+        for i in range(pixels):
+            if keep[i]:
+                value = _clean(block[p, i])
+                low = min(low, value)
+                high = max(high, value)
+        factor = 1.0 / (high - low) if high > low else 0.0
+        for i in range(pixels):
+            scaled[i] = np.float32((_clean(block[p, i]) - low) * factor) if keep[i] else np.float32(0)
+        for entry in range(indptr[p], indptr[p + 1]):
+            mean = means[rows[entry]]
+            total = np.float64(0.0)
+            for start in range(0, pixels, _TILE):
+                part = np.float32(0.0)
+                for i in range(start, min(start + _TILE, pixels)):
+                    part += abs(scaled[i] - mean[i])
+                total += part
+            distance[rows[entry]] += weights[entry] * total
