@@ -1,0 +1,220 @@
+"""NumPy's files: npy, read in parts, and npz.
+
+Nothing is ever unpickled: an array of Python objects is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import struct
+import tempfile
+import threading
+import weakref
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, Blocks, Frames, RawFrames, ScanOfFrames, reading
+from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate, what_it_is
+from napari_stemnmf.reading.stored import Cube, Stack, Stored
+
+
+@dataclass(frozen=True)
+class NpyHeader:
+    """What the header of an npy file says, and where its data begins."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    fortran: bool
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the data."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A compressed member of a zip file, which cannot be read in parts: unpacked once, to a temporary file.
+
+    The file is made at the first read, shared by all threads, and deleted with the last reference to it. Another
+    process that gets a pickled copy unpacks its own.
+    """
+
+    path: Path
+    member: str
+    _state: dict[str, Path] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _lock: Any = field(default_factory=threading.Lock, init=False, compare=False, repr=False)
+
+    def file(self) -> Path:
+        """The unpacked npy file."""
+        with self._lock:
+            if "path" not in self._state:
+                handle, name = tempfile.mkstemp(prefix="stemnmf-", suffix=".npy")
+                weakref.finalize(self, _remove, name)
+                with (
+                    os.fdopen(handle, "wb") as target,
+                    zipfile.ZipFile(self.path) as archive,
+                    archive.open(self.member) as source,
+                ):
+                    shutil.copyfileobj(source, target, 2**20)
+                self._state["path"] = Path(name)
+            return self._state["path"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Unpacked, (self.path, self.member))
+
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return ("Unpacked", str(self.path), self.member)
+
+
+@dataclass(frozen=True)
+class FortranArray(Stored):
+    """An array in an npy file written in Fortran order: read plane by plane of its last axis, which varies slowest."""
+
+    path: Path
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    container: Unpacked | None = None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Something that reads what is indexed."""
+        yield self
+
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+        path = self.container.file() if self.container else self.path
+        inner, size = self.shape[:-1], math.prod(self.shape[:-1]) * self.dtype.itemsize
+        planes = []
+        for i in range(self.shape[-1])[index[-1]]:
+            plane = np.memmap(path, self.dtype, "r", self.offset + i * size, inner, order="F")
+            planes.append(np.array(plane[index[:-1]]))
+        return np.stack(planes, axis=-1)
+
+
+def open_npy(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+    """Open an npy file as a scan: (scan_y, scan_x, q_y, q_x), or a stack with a scan shape.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If it holds no scan, is truncated, or is a stack without a scan shape.
+    """
+    with reading(path, " as npy"):
+        with open(path, "rb") as file:
+            header = npy_header(file, path.name)
+        if path.stat().st_size < header.offset + header.nbytes:
+            raise ReadError(
+                f"{path.name} is truncated: its header tells of {header.nbytes} bytes of data, "
+                f"but only {max(0, path.stat().st_size - header.offset)} are there."
+            )
+        candidate = _candidate(path, "array", header, None)
+        if dataset is not None:
+            raise ReadError(f"{path.name} holds one array and no dataset '{dataset}'; open it by its path alone.")
+        if not candidate.role:
+            raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
+        metadata = {"format": "npy"}
+        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata=metadata)
+
+
+def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+    """Open an npz file as a scan; a compressed array is unpacked to a temporary file when it is first read.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If it holds no scan, several, or a stack without a scan shape.
+    """
+    with reading(path, " as npz"):
+        found = npz_candidates(path)
+        if not found:
+            raise ReadError(f"{path.name} is a zip archive without arrays; unpack it and open the file with the scan.")
+        candidate = choose(found, path.name, dataset, scan_shape)
+        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
+        source = f"{path}::{candidate.name}" if several else str(path)
+        metadata = {"format": "npz", "dataset": candidate.name}
+        return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+
+
+def npz_candidates(path: Path) -> list[Candidate]:
+    """The arrays of an npz file, from their headers alone.
+
+    Raises
+    ------
+    ReadError
+        If one is shorter than its header says.
+    """
+    found = []
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.filename.endswith(".npy") or info.flag_bits & 1:
+                continue
+            with archive.open(info) as file:
+                header = npy_header(file, path.name)
+            if header.nbytes + header.offset > info.file_size and not header.dtype.hasobject:
+                raise ReadError(f"{path.name} is damaged: {info.filename} is shorter than its header says.")
+            if info.compress_type == zipfile.ZIP_STORED:
+                header = replace(header, offset=header.offset + _member_start(path, info))
+                found.append(_candidate(path, info.filename[:-4], header, None))
+            else:
+                found.append(_candidate(path, info.filename[:-4], header, Unpacked(path, info.filename)))
+    return found
+
+
+def npy_header(file: IO[bytes], name: str) -> NpyHeader:
+    """The header of an npy file, read from its beginning; nothing is unpickled.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        return NpyHeader(tuple(int(n) for n in shape), dtype, bool(fortran), file.tell())
+    except (ValueError, OSError, SyntaxError, TypeError) as error:
+        raise ReadError(f"{name} is damaged or truncated: its npy header cannot be read.") from error
+
+
+def _candidate(path: Path, name: str, header: NpyHeader, container: Unpacked | None) -> Candidate:
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        shape, ndim = tuple(header.shape[axis] for axis in order), len(header.shape)
+        native = header.dtype.newbyteorder("=")
+        if not header.fortran:  # singleton axes change nothing in how the patterns lie
+            count = math.prod(shape[:-2])
+            frames = RawFrames(path, header.offset, count, shape[-2:], header.dtype, container=container)
+            return frames if len(order) == 3 else ScanOfFrames(frames, shape[:2])
+        stored = FortranArray(path, header.offset, header.shape, header.dtype, container)
+        if len(order) == 3:
+            return Stack(((stored, shape[0]),), ndim, order, shape[1:], native)
+        patterns = LARGEST_BLOCK_BYTES // (math.prod(shape[2:]) * native.itemsize)  # each block touches the whole file
+        chunk = (shape[0], max(1, min(shape[1], patterns // shape[0])))
+        return Cube(stored, ndim, order, shape, native, chunk)
+
+    return Candidate(name, header.shape, header.dtype, blocks)
+
+
+def _member_start(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where the bytes of an uncompressed member of a zip file begin."""
+    with open(path, "rb") as file:
+        file.seek(info.header_offset + 26)
+        name, extra = struct.unpack("<HH", file.read(4))
+    return info.header_offset + 30 + name + extra
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name)

@@ -1,0 +1,269 @@
+"""Parts of a file, read when they are wanted: what stands between a file on disk and a Dask array.
+
+A `Blocks` object knows a file's path and layout, never an open handle: every read opens the file, copies what was asked
+and closes it. So it can be pickled and sent to another process, threads share it freely, nothing keeps a user from
+renaming or deleting the file, and memory holds only the blocks that are being worked on (a memory map would count every
+page that was touched). What goes wrong while reading comes out as `ReadError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks
+from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+LARGEST_BLOCK_BYTES = 8 * BLOCK_BYTES  # a block grows so far to hold whole chunks of the file, not further
+
+
+class Blocks(ABC):
+    """A scan (scan_y, scan_x, q_y, q_x) in a file, read by rectangles of probe positions.
+
+    Subclasses set `shape`, `path` (for messages) and `dtype` (native byte order, in which blocks come), and read.
+    Indexing takes integers and slices, as Dask does it.
+    """
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+    ndim = 4
+    chunk: tuple[int, int] = (1, 1)  # how many rows and columns of the scan the file stores together
+
+    @abstractmethod
+    def read(self, rows: range, columns: range) -> np.ndarray:
+        """Patterns (rows, columns, q_y, q_x) at some probe positions; both ranges ascend."""
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        entries = index if isinstance(index, tuple) else (index,)
+        entries = (*entries, *[slice(None)] * (4 - len(entries)))
+        rows, columns = _positions(entries[0], self.shape[0]), _positions(entries[1], self.shape[1])
+        with reading(self.path):
+            block = native(self.read(rows, columns))
+        wanted = tuple(
+            0 if not isinstance(e, slice) else slice(None, None, -1) if (e.step or 1) < 0 else slice(None)
+            for e in entries[:2]
+        )
+        return block[wanted + tuple(entries[2:])]
+
+    def to_dask(self) -> da.Array:
+        """The scan as a Dask array in whole patterns, in native byte order and a type that the kernels can take."""
+        import dask.array as da
+        from dask.base import tokenize
+
+        dtype = working_dtype(self.dtype)
+        meta = np.empty((0, 0, 0, 0), self.dtype)
+        stat = self.path.stat()  # napari caches Dask results by name: a file that was written anew needs another one
+        array = da.from_array(
+            self,
+            chunks=self.chunks(),
+            name=f"scan-{tokenize(self, stat.st_size, stat.st_mtime_ns)}",
+            asarray=False,
+            fancy=False,
+            lock=False,
+            inline_array=True,
+            meta=meta,
+        )
+        return array if dtype == meta.dtype else array.astype(dtype)
+
+    def chunks(self) -> tuple[int, int, int, int]:
+        """Sizes of the blocks to read: about `BLOCK_BYTES`, and whole chunks of the file along the scan."""
+        return aligned_chunks(self.shape, self.dtype.itemsize, self.chunk)
+
+
+class Frames(ABC):
+    """A stack of patterns (n, q_y, q_x) in a file, read by runs."""
+
+    path: Path
+    count: int
+    frame_shape: tuple[int, int]
+    dtype: np.dtype
+
+    @abstractmethod
+    def read_frames(self, frames: range) -> np.ndarray:
+        """Patterns (len(frames), q_y, q_x); the range ascends."""
+
+
+@dataclass(frozen=True)
+class ScanOfFrames(Blocks):
+    """A stack of patterns, taken row by row as a scan."""
+
+    frames: Frames
+    scan_shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        rows, columns = self.scan_shape
+        if rows < 1 or columns < 1 or rows * columns != self.frames.count:
+            raise wrong_scan_shape(self.frames.path.name, self.scan_shape, self.frames.count)
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        """The file, for messages."""
+        return self.frames.path
+
+    @property
+    def dtype(self) -> np.dtype:  # type: ignore[override]
+        """Type of the counts, in this machine's byte order."""
+        return self.frames.dtype.newbyteorder("=")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:  # type: ignore[override]
+        """Sizes of (scan_y, scan_x, q_y, q_x)."""
+        return (*self.scan_shape, *self.frames.frame_shape)
+
+    def read(self, rows: range, columns: range) -> np.ndarray:
+        """Patterns at some probe positions; whole rows that follow each other are one read."""
+        width = self.scan_shape[1]
+        if rows.step == 1 and columns == range(width):
+            stack = self.frames.read_frames(range(rows.start * width, rows.stop * width))
+            return stack.reshape(len(rows), width, *self.frames.frame_shape)
+        runs = [
+            self.frames.read_frames(range(y * width + columns.start, y * width + columns.stop, columns.step))
+            for y in rows
+        ]
+        return np.stack(runs) if len(runs) > 1 else runs[0][np.newaxis]
+
+
+@dataclass(frozen=True)
+class RawFrames(Frames):
+    """Patterns that lie in a file one after the other, uncompressed.
+
+    Attributes
+    ----------
+    path, offset : Path, int
+        The file, and where its first record begins, in bytes.
+    count, frame_shape, dtype : int, tuple of int, numpy.dtype
+        How many patterns of what.
+    record : int, optional
+        Bytes from one pattern to the next, where more than the pattern lies there.
+    container : object, optional
+        Where `path` is an archive: its `file()` gives the path of the unpacked file.
+    """
+
+    path: Path
+    offset: int
+    count: int
+    frame_shape: tuple[int, int]
+    dtype: np.dtype
+    record: int | None = None
+    container: Any = None
+
+    def read_frames(self, frames: range) -> np.ndarray:
+        """Patterns (len(frames), q_y, q_x) in the byte order of the file."""
+        size = math.prod(self.frame_shape) * self.dtype.itemsize
+        record = self.record or size
+        out = np.empty((len(frames), *self.frame_shape), self.dtype)
+        flat = out.reshape(len(frames), -1).view(np.uint8)
+        with open(self.container.file() if self.container else self.path, "rb", buffering=0) as file:
+            if frames.step == 1 and record == size:
+                _fill(file, self.offset + frames.start * record, flat.reshape(-1), self.path)
+            elif frames.step == 1:
+                records = np.empty((len(frames), record), np.uint8)
+                used = records.reshape(-1)[: records.size - (record - size)]
+                _fill(file, self.offset + frames.start * record, used, self.path)
+                flat[:] = records[:, :size]
+            else:
+                for i, frame in enumerate(frames):
+                    _fill(file, self.offset + frame * record, flat[i], self.path)
+        return out
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str = "") -> Iterator[None]:
+    """Turn whatever goes wrong while reading a file into one sentence."""
+    try:
+        yield
+    except StemNMFError:
+        raise
+    except MemoryError as error:
+        raise ReadError(f"There is not enough memory to read {path.name}.") from error
+    except FileNotFoundError as error:
+        raise ReadError(f"{error.filename or path} is not there (any more).") from error
+    except PermissionError as error:
+        raise ReadError(f"{path.name} may not be read: permission denied.") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise ReadError(f"{path.name} cannot be read{what}; it seems damaged or truncated ({reason}).") from error
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The array in this machine's byte order; only a foreign one is copied."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def working_dtype(dtype: np.dtype) -> np.dtype:
+    """The type patterns are given in: bool as uint8, float16 as float32, long double as float64, else the file's."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        return np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
+    return dtype.newbyteorder("=")
+
+
+def aligned_chunks(shape: tuple[int, ...], itemsize: int, chunk: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Block sizes that hold whole patterns and, along the scan, whole chunks of the file.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (scan_y, scan_x, q_y, q_x).
+    itemsize : int
+        Bytes of a detector pixel.
+    chunk : tuple of int
+        Rows and columns of the scan that the file stores together.
+
+    Returns
+    -------
+    tuple of int
+        Block sizes of about `BLOCK_BYTES`; up to `LARGEST_BLOCK_BYTES` where the file's own chunks are so large. Beyond
+        that a block is part of a chunk, which is then read more than once.
+    """
+    rows, columns, q_y, q_x = (int(n) for n in shape)
+    high, wide = min(chunk[0], rows), min(chunk[1], columns)
+    pattern = max(1, q_y * q_x * itemsize)
+    if high * wide == 1:
+        return whole_pattern_chunks(shape, itemsize)  # type: ignore[return-value]
+    if high * wide * pattern > LARGEST_BLOCK_BYTES:
+        return whole_pattern_chunks(shape, itemsize, LARGEST_BLOCK_BYTES)  # type: ignore[return-value]
+    patterns = BLOCK_BYTES // pattern
+    if high * columns <= patterns:
+        return (min(rows, patterns // columns // high * high), columns, q_y, q_x)
+    return (high, min(columns, max(1, patterns // high // wide) * wide), q_y, q_x)
+
+
+def wrong_scan_shape(name: str, scan_shape: tuple[int, int], count: int) -> ScanShapeError:
+    """The error for a scan shape that does not fit the number of patterns."""
+    rows, columns = scan_shape
+    needed = rows * columns
+    return ScanShapeError(f"A scan shape of {rows} x {columns} needs {needed} patterns, but {name} has {count}.")
+
+
+def _positions(entry: Any, size: int) -> range:
+    """The positions that one index asks for, ascending."""
+    if not isinstance(entry, slice):
+        position = range(size)[int(entry)]
+        return range(position, position + 1)
+    positions = range(size)[entry]
+    return positions if positions.step > 0 else positions[::-1]
+
+
+def _fill(file: Any, offset: int, out: np.ndarray, path: Path) -> None:
+    """Read exactly as many bytes as `out` holds."""
+    file.seek(offset, os.SEEK_SET)
+    view, done = memoryview(out), 0
+    while done < len(view):
+        got = file.readinto(view[done:])
+        if not got:
+            raise ReadError(f"{path.name} ends before its last pattern; it is truncated.")
+        done += got

@@ -1,0 +1,250 @@
+"""What HDF5 files say about the axes of an array, in the conventions of those who write them.
+
+Only hard links are followed here: a calibration that lies in another file is not worth opening it.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.reading.links import child, inside
+from napari_stemnmf.reading.stored import open_hdf5
+from napari_stemnmf.reading.units import Scaling
+
+_STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in which unit
+    "Q_pixel_size_invA": ("q", "1/Å"), "Q_pixel_size_inv_A": ("q", "1/Å"), "Q_pixel_size_invnm": ("q", "1/nm"),
+    "Q_pixel_size_inv_nm": ("q", "1/nm"), "Q_pixel_size_mrad": ("q", "mrad"), "R_pixel_size_A": ("scan", "Å"),
+    "R_pixel_size_nm": ("scan", "nm"),
+}  # fmt: skip
+
+
+def scalings(node: Any) -> tuple[Scaling | None, ...]:
+    """What a file says of each axis of a dataset; the first convention that says something wins, axis by axis.
+
+    Parameters
+    ----------
+    node : h5py.Dataset
+        The dataset, in its open file.
+
+    Returns
+    -------
+    tuple of Scaling or None
+        One per axis, in the order of the array.
+    """
+    ndim, parent = len(node.shape), node.parent
+    said = [from_attributes(node.attrs, ndim), _py4dstem(node), _hspy(parent, ndim), _nexus(node), _emd(node)]
+    said += [_velox(node), _dimension_scales(node)]
+    return tuple(next((s[i] for s in said if s and _says(s[i])), None) for i in range(ndim))
+
+
+def from_attributes(attributes: Mapping[str, Any], ndim: int) -> list[Scaling | None]:
+    """Steps that the attributes of an array give, such as ``Q_pixel_size_invA`` and ``center_px``."""
+    out: list[Scaling | None] = [None] * ndim
+    if ndim != 4:
+        return out
+    center = number_list(attributes.get("center_px"))
+    for key, (pair, unit) in _STEPS.items():
+        step = number(attributes.get(key))
+        for i in range(2) if step is not None else ():
+            q = pair == "q"
+            offset = -step * center[i] if q and len(center) == 2 else 0.0  # type: ignore[operator]
+            out[2 + i if q else i] = Scaling(step, unit, offset)
+    return out
+
+
+def facts(file: Any) -> dict[str, Any]:
+    """What else users ask for, where the file tells it in a place that we know: beam energy, title."""
+    out: dict[str, Any] = {}
+    energy = number(file.attrs.get("energy_eV"))
+    if energy is None:
+        beam = child_at(file, "entry/instrument/detector/detectorSpecific/photon_energy")
+        energy = number(beam[()]) if beam is not None and beam.shape == () else None
+    if energy:
+        out["beam_energy_keV"] = energy / 1e3
+    experiments = child(file, "Experiments")
+    for name in experiments if experiments is not None else ():
+        tem = child_at(experiments, f"{name}/metadata/Acquisition_instrument/TEM")
+        kilovolts = number(tem.attrs.get("beam_energy")) if tem is not None else None
+        if kilovolts:
+            out["beam_energy_keV"] = kilovolts
+    return out
+
+
+def is_preferred(node: Any) -> bool:
+    """Whether a NeXus file's `signal` or py4DSTEM's class says that this is the scan."""
+    parent = node.parent
+    if text(parent.attrs.get("python_class")) == "DataCube" or text(parent.attrs.get("py4dstem_class")) == "DataCube":
+        return True
+    return text(parent.attrs.get("signal")) == posixpath.basename(node.name)
+
+
+def is_velox(node: Any) -> bool:
+    """Whether a dataset is an image stack as Velox writes it, the frames along the last axis."""
+    parts = node.name.strip("/").split("/")
+    return parts[:2] == ["Data", "Image"] and parts[-1] == "Data" and len(node.shape) == 3
+
+
+def dectris(file: Any, path: Path) -> dict[str, Any]:
+    """Scan shape and step that belong to a Dectris master, from itself or from the STEM file that lies beside it."""
+    group = child_at(file, "entry/data")
+    shape = number_list(group.attrs.get("scan_shape")) if group is not None else []
+    out: dict[str, Any] = {"scan_shape": None, "scalings": (None, None), "metadata": {"format": "Dectris (HDF5)"}}
+    beside = path.with_name(path.name.replace("_master.h5", ".h5"))
+    if beside != path and beside.is_file():
+        with open_hdf5(inside(beside.name, path, path.parent)) as other:
+            stem = child(other, "STEM Metadata")
+            attributes = stem.attrs if stem is not None else {}
+            rows, columns = number(attributes.get("NumPixelsY")), number(attributes.get("NumPixelsX"))
+            step = number(attributes.get("Pixel Size"))
+        if rows and columns:
+            shape = [rows, columns]
+        if step:
+            out["scalings"] = (Scaling(step, "nm"), Scaling(step, "nm"))
+    if len(shape) == 2:
+        out["scan_shape"] = (int(shape[0]), int(shape[1]))
+    return out
+
+
+def child_at(group: Any, path: str) -> Any:
+    """A member some levels down, by hard links, or None."""
+    for part in path.split("/"):
+        group = child(group, part) if group is not None else None
+    return group
+
+
+def number(value: Any) -> float | None:
+    """A finite number from an attribute or scalar that may be an array of one, or None."""
+    numbers = number_list(value)
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def number_list(value: Any) -> list[float]:
+    """The numbers of an attribute, or none."""
+    try:
+        values = np.asarray(value, dtype=float).reshape(-1)
+    except (TypeError, ValueError):
+        return []
+    return [float(v) for v in values] if values.size and np.isfinite(values).all() else []
+
+
+def text(value: Any) -> str:
+    """A string from an attribute or scalar of bytes, text, or an array of one."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value) if isinstance(value, str) else ""
+
+
+def _says(scaling: Scaling | None) -> bool:
+    return scaling is not None and (scaling.scale is not None or bool(scaling.name))
+
+
+def _py4dstem(node: Any) -> list[Scaling | None] | None:
+    """The calibration of a py4DSTEM data cube, in its own group or the root's."""
+    if len(node.shape) != 4 or child(node.parent, "dim0") is None:
+        return None
+    group = node.parent
+    while True:
+        for name in ("metadatabundle/calibration", "calibration", "_calibration"):
+            found = child_at(group, name)
+            if found is not None and child(found, "Q_pixel_size") is not None:
+                q = Scaling(_scalar(found, "Q_pixel_size"), _word(found, "Q_pixel_units"))
+                r = Scaling(_scalar(found, "R_pixel_size"), _word(found, "R_pixel_units"))
+                return [r, r, q, q]
+        if group.name == "/":
+            return None
+        group = group.parent
+
+
+def _hspy(parent: Any, ndim: int) -> list[Scaling | None] | None:
+    """HyperSpy's groups ``axis-0``, ``axis-1``..."""
+    out: list[Scaling | None] = []
+    for i in range(ndim):
+        attributes = getattr(child(parent, f"axis-{i}"), "attrs", None)
+        if attributes is None:
+            return None
+        out.append(from_hspy_axis(attributes))
+    return out
+
+
+def from_hspy_axis(attributes: Mapping[str, Any]) -> Scaling:
+    """One axis as HyperSpy stores it, in HDF5 and in Zarr."""
+    return Scaling(
+        number(attributes.get("scale")),
+        text(attributes.get("units")),
+        number(attributes.get("offset")) or 0.0,
+        text(attributes.get("name")).replace("_None_", ""),
+    )
+
+
+def _nexus(node: Any) -> list[Scaling | None] | None:
+    """The vectors that the `axes` attribute of an NXdata group names."""
+    names = [text(n) for n in np.atleast_1d(node.parent.attrs.get("axes", []))]
+    if len(names) != len(node.shape):
+        return None
+    return [_from_vector(child(node.parent, n), n, size) for n, size in zip(names, node.shape, strict=True)]
+
+
+def _emd(node: Any) -> list[Scaling | None] | None:
+    """The vectors ``dim0``... (EMD 1.0) or ``dim1``... (EMD 0.x)."""
+    first = 0 if child(node.parent, "dim0") is not None else 1
+    vectors = [child(node.parent, f"dim{first + i}") for i in range(len(node.shape))]
+    out = [_from_vector(v, "", size) for v, size in zip(vectors, node.shape, strict=True)]
+    if "/CBED_array_depth" in node.name:  # Prismatic computes in ångström and labels them nm
+        prismatic = {"[n_m]": "Å", "[n_m^-1]": "1/Å"}
+        out = [Scaling(s.scale, prismatic.get(s.unit or "", s.unit), s.offset, s.name) if s else None for s in out]
+    return out
+
+
+def _dimension_scales(node: Any) -> list[Scaling | None]:
+    """HDF5's own dimension scales."""
+    out: list[Scaling | None] = []
+    for size, dimension in zip(node.shape, node.dims, strict=True):
+        out.append(_from_vector(dimension[0], dimension.label, size) if len(dimension) else None)
+    return out
+
+
+def _velox(node: Any) -> list[Scaling | None] | None:
+    """The pixel size in the JSON beside a Velox image stack (q_y, q_x, frames)."""
+    metadata = child(node.parent, "Metadata") if is_velox(node) else None
+    if metadata is None or metadata.dtype != np.uint8 or metadata.ndim not in (1, 2):
+        return None
+    column = metadata[:, 0] if metadata.ndim == 2 else metadata[:]
+    try:
+        binary = json.loads(column.tobytes().split(b"\0")[0])["BinaryResult"]
+        steps = [(number(binary["PixelSize"][side]), binary[f"PixelUnit{axis}"]) for side, axis in _SIDES]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return [*(Scaling(step, text(unit)) for step, unit in steps), None]
+
+
+_SIDES = (("height", "Y"), ("width", "X"))
+
+
+def _from_vector(vector: Any, name: str, size: int) -> Scaling | None:
+    """Scale and offset of an axis from its coordinates, all of them or the first two."""
+    if vector is None or not hasattr(vector, "shape") or vector.ndim != 1:
+        return None
+    name = text(vector.attrs.get("name")) or name
+    unit = text(vector.attrs.get("units")) or text(vector.attrs.get("unit"))
+    if vector.dtype.kind not in "iuf" or len(vector) < 2 or len(vector) not in (2, size):
+        return Scaling(None, unit, 0.0, name)
+    first, last = float(vector[0]), float(vector[-1])
+    return Scaling((last - first) / (len(vector) - 1), unit, first, name)
+
+
+def _scalar(group: Any, name: str) -> float | None:
+    node = child(group, name)
+    return number(node[()]) if node is not None and getattr(node, "shape", None) in ((), (1,)) else None
+
+
+def _word(group: Any, name: str) -> str:
+    node = child(group, name)
+    return text(node[()]) if node is not None and getattr(node, "shape", None) in ((), (1,)) else ""

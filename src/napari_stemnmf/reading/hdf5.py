@@ -1,0 +1,172 @@
+"""HDF5 files of any kind: the scan is found by its shape, and calibrated by whichever convention the file follows.
+
+Known to work: py4DSTEM and EMD 0.x and 1.0, HyperSpy (hspy), NeXus, NCEM EMD (also as HyperSpy writes it, transposed),
+fpd, Prismatic, Velox EMD image stacks, Dectris (Arina) masters with their data files, and plain datasets.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading import calibrations, links
+from napari_stemnmf.reading.blocks import Blocks, Frames, reading
+from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
+from napari_stemnmf.reading.stored import Cube, Hdf5Array, Stack, open_hdf5
+
+_DECTRIS = re.compile(r"(^|/)data_\d{6}$")
+_DEPTH = re.compile(r"CBED_array_depth(\d+)/")
+
+
+def open_hdf5_scan(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+    """Open an HDF5 file as a scan.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : str, optional
+        Path of the dataset within it, where it holds several.
+    scan_shape : tuple of int, optional
+        Rows and columns, for a stack of patterns.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If it holds no scan, several, or a stack without a scan shape.
+    """
+    with reading(path, " as HDF5"):
+        real = path.resolve()
+        found, broken = candidates(real)
+        if dataset is not None and not any(c.name.strip("/") == dataset.strip("/") for c in found):
+            found = [*found, *_linked(real, dataset)]
+        if not any(c.role for c in found) and broken is not None:
+            raise broken
+        candidate = choose(found, path.name, dataset, scan_shape)
+        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
+        source = f"{path}::{candidate.name.strip('/')}" if several else str(path)
+        with open_hdf5(real) as file:
+            metadata = {"format": "HDF5", "dataset": candidate.name, **calibrations.facts(file)}
+        return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+
+
+def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
+    """All arrays of a file, external links within its folder followed; and why a link was not, where none could be."""
+    folder, found, broken = path.parent, [], None
+    with open_hdf5(path) as file:
+        objects = list(links.walk(file))
+        linked = sorted(name for name, node in objects if not hasattr(node, "shape"))
+        nodes = [(name, node) for name, node in objects if getattr(node, "shape", None) is not None]
+        found += [_candidate(node, path, path, name, folder) for name, node in nodes if not _is_axis(name)]
+        scan = calibrations.dectris(file, path) if any(_DECTRIS.search(name) for name in linked) else None
+    targets = []
+    for name in linked:
+        try:
+            targets.append((name, *links.locate(path, name, folder)))
+        except ReadError as error:
+            broken = error
+    if scan is not None and broken is None:
+        found.append(_dectris(path, targets, scan, folder))
+    else:
+        for name, target, inner in targets:
+            with open_hdf5(target) as file:
+                nodes = [(below, node) for below, node in links.walk(file[inner], name) if getattr(node, "shape", None)]
+                found += [_candidate(node, path, target, below, folder) for below, node in nodes]
+    return _deepest(found), broken
+
+
+def _linked(path: Path, dataset: str) -> list[Candidate]:
+    """A dataset that only a link leads to."""
+    try:
+        target, inner = links.locate(path, dataset, path.parent)
+    except ReadError as error:
+        if "has no dataset" in str(error):
+            return []
+        raise
+    with open_hdf5(target) as file:
+        if not hasattr(file[inner], "shape"):
+            return []
+        return [_candidate(file[inner], path, target, "/" + dataset.strip("/"), path.parent)]
+
+
+def _candidate(node: Any, path: Path, target: Path, name: str, folder: Path) -> Candidate:
+    """An HDF5 dataset as a candidate; its storage is checked when it is chosen."""
+    shape, dtype, chunks, inner = tuple(node.shape), node.dtype.newbyteorder("="), node.chunks, node.name
+    velox = calibrations.is_velox(node)
+
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        with open_hdf5(target) as file:
+            links.check_storage(file[inner], target, folder)
+            if _is_unwritten(file[inner]):
+                raise ReadError(f"{path.name} has room for {name}, but nothing was ever written to it.")
+        stored = Hdf5Array(target, inner)
+        sizes = tuple(shape[axis] for axis in order)
+        if len(order) == 3:
+            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)  # type: ignore[arg-type]
+        chunk = (chunks[order[0]], chunks[order[1]]) if chunks else (1, 1)
+        return Cube(stored, len(shape), order, sizes, dtype, chunk)  # type: ignore[arg-type]
+
+    return Candidate(
+        name,
+        shape,
+        dtype,
+        blocks,
+        scalings=calibrations.scalings(node),
+        frame_axis=2 if velox else 0,
+        preferred=calibrations.is_preferred(node),
+    )
+
+
+def _is_unwritten(node: Any) -> bool:
+    """Whether space was declared for a dataset of its own, but never filled."""
+    return not node.is_virtual and not node.external and node.size > 0 and node.id.get_storage_size() == 0
+
+
+def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, Any], folder: Path) -> Candidate:
+    """The data files of a Dectris master, as one stack."""
+    parts, shapes, dtypes = [], [], []
+    for _, target, inner in targets:
+        with open_hdf5(target) as file:
+            node = file[inner]
+            links.check_storage(node, target, folder)
+            parts.append((Hdf5Array(target, inner), int(node.shape[0])))
+            shapes.append(tuple(node.shape[1:]))
+            dtypes.append(node.dtype.newbyteorder("="))
+    if len(set(shapes)) != 1 or len(set(dtypes)) != 1 or len(shapes[0]) != 2:
+        raise ReadError(f"The data files of {path.name} hold patterns of different shapes or types; it is damaged.")
+    count = sum(n for _, n in parts)
+    shape = scan.get("scan_shape")
+
+    def blocks(order: tuple[int, ...]) -> Frames:
+        return Stack(tuple(parts), 3, order, shapes[0], dtypes[0])  # type: ignore[arg-type]
+
+    return Candidate(
+        targets[0][0].rsplit("/", 1)[0] or "/",
+        (count, *shapes[0]),
+        dtypes[0],
+        blocks,
+        scan_shape=shape if shape and shape[0] * shape[1] == count else None,
+        scan_scalings=scan["scalings"],
+        preferred=True,
+        metadata=scan["metadata"],
+    )
+
+
+def _deepest(found: list[Candidate]) -> list[Candidate]:
+    """Of the thicknesses that a Prismatic simulation holds, the last is the specimen's: the file points to it."""
+    depths = [(int(match[1]), c) for c in found if (match := _DEPTH.search(c.name)) and c.role == "scan"]
+    if len(depths) < 2:
+        return found
+    last = max(depths, key=lambda pair: pair[0])[1]
+    others = [c.name for _, c in depths if c is not last]
+    chosen = replace(last, preferred=True, metadata={"other_thicknesses": ", ".join(others)})
+    return [chosen if c is last else c for c in found]
+
+
+def _is_axis(name: str) -> bool:
+    """Whether a dataset is one of the vectors that calibrate an EMD array."""
+    return re.search(r"/dim\d+$", name) is not None

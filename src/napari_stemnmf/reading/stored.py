@@ -1,0 +1,193 @@
+"""Scans that lie in an array which another library indexes: an HDF5 dataset, a Zarr array, RosettaSciIO's Dask array.
+
+The array may have its axes in another order (HyperSpy's EMD files are written transposed), axes of length one between
+them (fpd files have a colour axis), or be spread over several files (Dectris).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.reading.blocks import Blocks, Frames
+
+
+class Stored(ABC):
+    """An array in a file; opened for each read, closed after it."""
+
+    path: Path
+
+    @abstractmethod
+    def opened(self) -> contextlib.AbstractContextManager[Any]:
+        """The array, indexable by slices while the context lasts."""
+
+
+@dataclass(frozen=True)
+class Hdf5Array(Stored):
+    """A dataset of an HDF5 file, by a path without external links (see `links`)."""
+
+    path: Path
+    name: str
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The dataset."""
+        with open_hdf5(self.path) as file:
+            yield file[self.name]
+
+
+@dataclass(frozen=True)
+class ZarrArray(Stored):
+    """An array of a Zarr store, a folder or a zip file."""
+
+    path: Path
+    name: str
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The array."""
+        with open_zarr(self.path) as root:
+            yield root[self.name] if self.name else root
+
+
+@dataclass(frozen=True)
+class DaskArray(Stored):
+    """A lazy array that another reader made; computed here, so that its errors are ours."""
+
+    path: Path
+    array: Any
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Something that computes what is indexed."""
+        yield _Computed(self.array)
+
+
+@dataclass(frozen=True)
+class _Computed:
+    array: Any
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        part = self.array[index]
+        return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+
+
+@dataclass(frozen=True)
+class Cube(Blocks):
+    """A scan in an array of four axes, besides axes of length one.
+
+    Attributes
+    ----------
+    stored : Stored
+        The array.
+    ndim_stored : int
+        Its number of axes.
+    order : tuple of int
+        Which of them are scan_y, scan_x, q_y, q_x.
+    shape, dtype, chunk
+        As `Blocks` has them.
+    """
+
+    stored: Stored
+    ndim_stored: int
+    order: tuple[int, int, int, int]
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+    chunk: tuple[int, int] = (1, 1)
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        """The file, for messages."""
+        return self.stored.path
+
+    def read(self, rows: range, columns: range) -> np.ndarray:
+        """Patterns (rows, columns, q_y, q_x) at some probe positions."""
+        index: list[Any] = [0] * self.ndim_stored
+        index[self.order[0]] = slice(rows.start, rows.stop, rows.step)
+        index[self.order[1]] = slice(columns.start, columns.stop, columns.step)
+        index[self.order[2]] = index[self.order[3]] = slice(None)
+        with self.stored.opened() as array:
+            block = np.asarray(array[tuple(index)])
+        return np.ascontiguousarray(block.transpose(_ranks(self.order)))
+
+
+@dataclass(frozen=True)
+class Stack(Frames):
+    """A stack of patterns in one or several arrays that follow each other.
+
+    Attributes
+    ----------
+    parts : tuple of (Stored, int)
+        The arrays, and how many patterns each holds.
+    ndim_stored : int
+        Their number of axes.
+    order : tuple of int
+        Which of them count patterns, and are q_y, q_x.
+    count, frame_shape, dtype
+        As `Frames` has them.
+    """
+
+    parts: tuple[tuple[Stored, int], ...]
+    ndim_stored: int
+    order: tuple[int, int, int]
+    frame_shape: tuple[int, int]
+    dtype: np.dtype
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        """The first file, for messages."""
+        return self.parts[0][0].path
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """Number of patterns in all parts."""
+        return sum(count for _, count in self.parts)
+
+    def read_frames(self, frames: range) -> np.ndarray:
+        """Patterns (len(frames), q_y, q_x)."""
+        out = np.empty((len(frames), *self.frame_shape), self.dtype)
+        first = 0
+        for stored, count in self.parts:
+            here = [i for i, frame in enumerate(frames) if first <= frame < first + count]
+            if here:
+                index: list[Any] = [0] * self.ndim_stored
+                index[self.order[0]] = slice(frames[here[0]] - first, frames[here[-1]] - first + 1, frames.step)
+                index[self.order[1]] = index[self.order[2]] = slice(None)
+                with stored.opened() as array:
+                    block = np.asarray(array[tuple(index)])
+                out[here[0] : here[-1] + 1] = block.transpose(_ranks(self.order))
+            first += count
+        return out
+
+
+def open_hdf5(path: Path) -> Any:
+    """An HDF5 file for reading: with the filters of hdf5plugin, without a lock on it."""
+    import h5py
+    import hdf5plugin  # noqa: F401  (registers its filters)
+
+    return h5py.File(path, "r", locking=False)
+
+
+@contextlib.contextmanager
+def open_zarr(path: Path) -> Iterator[Any]:
+    """The root group or array of a Zarr store, format 2 or 3, for reading."""
+    import zarr
+    from zarr.storage import LocalStore, ZipStore
+
+    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+    try:
+        yield zarr.open(store=store, mode="r")
+    finally:
+        store.close()
+
+
+def _ranks(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The transposition that `order` is, once the axes of length one are gone."""
+    kept = sorted(order)
+    return tuple(kept.index(axis) for axis in order)

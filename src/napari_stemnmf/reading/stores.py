@@ -1,0 +1,98 @@
+"""Zarr stores of format 2 and 3, and HyperSpy's zspy, which is one; folders, or zip files of them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading import calibrations
+from napari_stemnmf.reading.blocks import Blocks, Frames, reading
+from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
+from napari_stemnmf.reading.stored import Cube, Stack, ZarrArray, open_zarr
+from napari_stemnmf.reading.units import Scaling
+
+MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+"""Names of the files that make a folder a Zarr store."""
+DEEPEST = 12
+
+
+def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+    """Open a Zarr store as a scan.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If it holds no scan, several, or a stack without a scan shape.
+    """
+    with reading(path, " as Zarr"):
+        found = store_candidates(path)
+        candidate = choose(found, path.name, dataset, scan_shape)
+        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
+        source = f"{path}::{candidate.name}" if several else str(path)
+        metadata = {"format": "Zarr", "dataset": candidate.name or "/"}
+        return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+
+
+def store_candidates(path: Path) -> list[Candidate]:
+    """The arrays of numbers in a Zarr store."""
+    with open_zarr(path) as root:
+        return [_candidate(path, name, array, parent) for name, array, parent in _arrays(root)]
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder, or a zip file, is a Zarr store."""
+    if path.is_dir():
+        return any((path / marker).is_file() for marker in MARKERS)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            return any(marker in names for marker in MARKERS)
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _arrays(group: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any, Any]]:
+    """All arrays below a group as (path, array, group that holds it)."""
+    if hasattr(group, "shape"):
+        yield "", group, None
+        return
+    for name, member in sorted(group.members(max_depth=0)):
+        below = f"{prefix}{name}"
+        if hasattr(member, "shape"):
+            yield below, member, group
+        elif depth < DEEPEST:
+            yield from _arrays(member, f"{below}/", depth + 1)
+
+
+def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
+    shape, kind = tuple(int(n) for n in array.shape), np.dtype(getattr(array, "dtype", object)).newbyteorder("=")
+    chunks, codecs = array.chunks, json.dumps(array.metadata.to_dict(), default=str)
+
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        if "pickle" in codecs.lower():
+            raise ReadError(f"{path.name} asks for pickled objects to be loaded from {name}, which is not done.")
+        stored, sizes = ZarrArray(path, name), tuple(shape[axis] for axis in order)
+        if len(order) == 3:
+            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], kind)  # type: ignore[arg-type]
+        return Cube(stored, len(shape), order, sizes, kind, (chunks[order[0]], chunks[order[1]]))  # type: ignore[arg-type]
+
+    return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent))
+
+
+def _scalings(array: Any, parent: Any) -> tuple[Scaling | None, ...]:
+    """HyperSpy's groups ``axis-0``..., or the attributes of the array."""
+    ndim = len(array.shape)
+    said = calibrations.from_attributes(dict(array.attrs), ndim)
+    axes: list[Scaling | None] = [None] * ndim
+    for i in range(ndim if parent is not None else 0):
+        member = parent.get(f"axis-{i}")
+        if member is not None:
+            axes[i] = calibrations.from_hspy_axis(dict(member.attrs))
+    return tuple(a or b for a, b in zip(said, axes, strict=True))

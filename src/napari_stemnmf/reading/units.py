@@ -1,0 +1,157 @@
+"""What files call units, brought to the few that the package uses; an axis from what a file says about it.
+
+Lengths of the scan become ``nm``, reciprocal lengths ``1/nm``, angles ``mrad`` or ``deg``. A detector may also be
+calibrated in a length on the screen (``cm`` in block files); it stays as it is. Everything else is pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from napari_stemnmf.dataset import AXIS_NAMES, Axis
+
+_NM = {
+    "fm": 1e-6, "pm": 1e-3, "a": 0.1, "å": 0.1, "aa": 0.1, "ang": 0.1, "angs": 0.1, "angstrom": 0.1, "angstroms": 0.1,
+    "ångström": 0.1, "ångstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "nanometers": 1.0, "nanometre": 1.0,
+    "nanometres": 1.0, "µm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3, "micrometers": 1e3,
+    "micrometre": 1e3, "micrometres": 1e3, "mm": 1e6, "millimeter": 1e6, "millimeters": 1e6, "cm": 1e7,
+    "centimeter": 1e7, "centimeters": 1e7, "m": 1e9, "meter": 1e9, "meters": 1e9, "metre": 1e9, "metres": 1e9,
+}  # fmt: skip
+_ANGLES = {
+    "rad": (1e3, "mrad"), "radian": (1e3, "mrad"), "radians": (1e3, "mrad"), "mrad": (1.0, "mrad"),
+    "mrads": (1.0, "mrad"), "milliradian": (1.0, "mrad"), "milliradians": (1.0, "mrad"), "µrad": (1e-3, "mrad"),
+    "urad": (1e-3, "mrad"), "deg": (1.0, "deg"), "degs": (1.0, "deg"), "degree": (1.0, "deg"),
+    "degrees": (1.0, "deg"), "°": (1.0, "deg"),
+}  # fmt: skip
+_INVERSE = re.compile(r"^(?:1/(?P<over>.+)|(?P<power>.+?)(?:\*\*|\^)?-1|(?P<word>.+?)inverse|inverse(?P<word2>.+))$")
+_SCREEN = ("µm", "mm", "cm", "m")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What a file says of one axis, in its own words."""
+
+    scale: float | None = None
+    unit: str | None = None
+    offset: float = 0.0
+    name: str = ""
+
+
+def normalise(unit: Any) -> tuple[float, str] | None:
+    """A file's unit as (factor, unit): a value in it times `factor` is in ``nm``, ``1/nm``, ``mrad`` or ``deg``.
+
+    Parameters
+    ----------
+    unit : str or bytes or None
+        ``"1 / nm"``, ``"nm^-1"``, ``"$A^{-1}$"``, ``"[1_/_Å]"``, ``"1/Å"``, ``"A"``, ``"µm"``...
+
+    Returns
+    -------
+    tuple of float and str, or None
+        None for pixels and for what is no unit of length, reciprocal length or angle.
+
+    Examples
+    --------
+    >>> normalise("$A^{-1}$")
+    (10.0, '1/nm')
+    >>> normalise("pixels") is None
+    True
+    """
+    text = plain(unit)
+    if text in _NM:
+        return _NM[text], "nm"
+    if text in _ANGLES:
+        return _ANGLES[text]
+    inverse = _INVERSE.match(text)
+    if inverse:
+        length = next(part for part in inverse.groups() if part is not None).strip("()")
+        if length not in _NM:
+            length = length.removeprefix("k")  # pyxem writes k_nm^{-1}
+        if length in _NM:
+            return _clean(1.0 / _NM[length]), "1/nm"
+    return None
+
+
+def plain(unit: Any) -> str:
+    """A unit's text without the ornaments of TeX and of the EMD format, in lower case."""
+    if isinstance(unit, bytes):
+        unit = unit.decode("utf-8", "replace")
+    if not isinstance(unit, str):
+        return ""
+    text = unicodedata.normalize("NFKC", unit).replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
+    text = text.replace("\\AA", "Å").replace("\\mu", "\N{MICRO SIGN}").replace("\N{MINUS SIGN}", "-")
+    text = re.sub(r"[\s$\[\]{}_\\\x00]|mathrm|text", "", text).lower()
+    text = re.sub(r"^(.+)\^\(-1\)$", r"\1^-1", text)
+    return re.sub(r"(?<=[a-zåµ])-1$", "^-1", text)
+
+
+def axis(position: int, size: int, scaling: Scaling | None) -> Axis:
+    """One axis of a scan from what the file says about it.
+
+    A scale that is absent, zero, not finite, or in a unit that this axis cannot have (seconds, pixels, a reciprocal
+    length along the scan) gives 1 px, marked as assumed. A negative scale only tells that the axis was stored
+    mirrored: its size is taken and the offset mirrored with it, so that coordinates rise with the index.
+
+    Parameters
+    ----------
+    position : int
+        0 to 3: scan_y, scan_x, q_y, q_x.
+    size : int
+        Number of samples.
+    scaling : Scaling or None
+        What the file says.
+    """
+    name = AXIS_NAMES[position]
+    assumed = Axis(name, size)
+    if scaling is None or scaling.scale is None:
+        return assumed
+    scale, offset = float(scaling.scale), float(scaling.offset)
+    if not math.isfinite(scale) or scale == 0.0:
+        return assumed
+    if position >= 2 and plain(scaling.unit) in _SCREEN:
+        factor, unit = 1.0, plain(scaling.unit)
+    else:
+        known = normalise(scaling.unit)
+        if known is None or (known[1] == "nm") != (position < 2):
+            return assumed
+        factor, unit = known
+    if scale < 0:
+        scale, offset = -scale, -offset
+    if not abs(offset) <= 1e6 * scale * size:  # not finite, or in another unit than the scale (TIA files)
+        offset = 0.0
+    size_of_step = _clean(scale * factor)
+    if not 1e-12 < size_of_step < 1e12:
+        return assumed
+    return Axis(name, size, size_of_step, unit, _clean(offset * factor), assumed=False)
+
+
+def axes(sizes: Iterable[int], scalings: Iterable[Scaling | None]) -> tuple[Axis, Axis, Axis, Axis]:
+    """The four axes of a scan (scan_y, scan_x, q_y, q_x) from what the file says about each."""
+    return tuple(  # type: ignore[return-value]
+        axis(i, int(size), scaling) for i, (size, scaling) in enumerate(zip(sizes, scalings, strict=True))
+    )
+
+
+def kind(scaling: Scaling | None) -> str:
+    """Whether an axis runs along the ``scan`` or the detector (``q``), as far as name and unit tell; ``""`` if not."""
+    if scaling is None:
+        return ""
+    name = scaling.name.strip().lower().replace("_", "")
+    known = normalise(scaling.unit)
+    if known is not None and known[1] in ("1/nm", "mrad"):
+        return "q"
+    if re.fullmatch(r"(k|q|d|det)[xy12]", name):
+        return "q"
+    if re.fullmatch(r"(r|scan)?[xy12]", name) or (known is not None and known[1] == "nm"):
+        return "scan"
+    return ""
+
+
+def _clean(value: float) -> float:
+    """Without the rounding that a change of unit leaves: 0.1 and not 0.10000000000000002."""
+    return float(f"{value:.14g}")
