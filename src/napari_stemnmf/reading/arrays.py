@@ -204,7 +204,13 @@ def _candidate(path: Path, name: str, header: NpyHeader, container: Unpacked | N
         chunk = (shape[0], max(1, min(shape[1], patterns // shape[0])))
         return Cube(stored, ndim, order, shape, native, chunk)
 
-    return Candidate(name, header.shape, header.dtype, blocks)
+    def load() -> np.ndarray:
+        flat = np.fromfile(
+            container.file() if container else path, header.dtype, math.prod(header.shape), "", header.offset
+        )
+        return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+    return Candidate(name, header.shape, header.dtype, blocks, load=load)
 
 
 def _member_start(path: Path, info: zipfile.ZipInfo) -> int:

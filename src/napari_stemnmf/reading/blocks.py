@@ -36,7 +36,7 @@ class Blocks(ABC):
     """
 
     path: Path
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype
     ndim = 4
     chunk: tuple[int, int] = (1, 1)  # how many rows and columns of the scan the file stores together
@@ -87,7 +87,7 @@ class Frames(ABC):
 
     path: Path
     count: int
-    frame_shape: tuple[int, int]
+    frame_shape: tuple[int, ...]
     dtype: np.dtype
 
     @abstractmethod
@@ -100,7 +100,7 @@ class ScanOfFrames(Blocks):
     """A stack of patterns, taken row by row as a scan."""
 
     frames: Frames
-    scan_shape: tuple[int, int]
+    scan_shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
         rows, columns = self.scan_shape
@@ -118,7 +118,7 @@ class ScanOfFrames(Blocks):
         return self.frames.dtype.newbyteorder("=")
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
         """Sizes of (scan_y, scan_x, q_y, q_x)."""
         return (*self.scan_shape, *self.frames.frame_shape)
 
@@ -154,7 +154,7 @@ class RawFrames(Frames):
     path: Path
     offset: int
     count: int
-    frame_shape: tuple[int, int]
+    frame_shape: tuple[int, ...]
     dtype: np.dtype
     record: int | None = None
     container: Any = None
@@ -242,7 +242,7 @@ def aligned_chunks(shape: tuple[int, ...], itemsize: int, chunk: tuple[int, int]
     return (high, min(columns, max(1, patterns // high // wide) * wide), q_y, q_x)
 
 
-def wrong_scan_shape(name: str, scan_shape: tuple[int, int], count: int) -> ScanShapeError:
+def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int) -> ScanShapeError:
     """The error for a scan shape that does not fit the number of patterns."""
     rows, columns = scan_shape
     needed = rows * columns
@@ -261,7 +261,7 @@ def _positions(entry: Any, size: int) -> range:
 def _fill(file: Any, offset: int, out: np.ndarray, path: Path) -> None:
     """Read exactly as many bytes as `out` holds."""
     file.seek(offset, os.SEEK_SET)
-    view, done = memoryview(out), 0
+    view, done = memoryview(out), 0  # type: ignore[arg-type]
     while done < len(view):
         got = file.readinto(view[done:])
         if not got:

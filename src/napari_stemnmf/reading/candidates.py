@@ -47,6 +47,10 @@ class Candidate:
         For a stack: the axis that counts patterns.
     preferred : bool
         Whether the file itself points to it.
+    patterns : bool
+        Whether the format holds nothing but patterns, so that a stack needs no second look.
+    load : callable, optional
+        Gives the whole array; for masks.
     metadata : dict, optional
         What else is known.
     """
@@ -60,6 +64,8 @@ class Candidate:
     scan_scalings: tuple[Scaling | None, Scaling | None] = (None, None)
     frame_axis: int = 0
     preferred: bool = False
+    patterns: bool = False
+    load: Callable[[], np.ndarray] | None = None
     metadata: dict[str, Any] | None = None
 
     @property
@@ -189,9 +195,11 @@ def what_it_is(candidates: Sequence[Candidate]) -> str:
 
 def pattern_like(candidate: Candidate) -> bool:
     """Whether the planes of a stack can be patterns: no masks, colours, orientations or spectra."""
+    if candidate.patterns:
+        return True
     sides = [candidate.shape[axis] for axis in candidate.order[-2:]]
     several = candidate.shape[candidate.order[0]] > 1 or candidate.scan_shape is not None
-    return candidate.dtype.kind != "b" and several and min(sides) > 4 and max(sides) <= 16 * min(sides)
+    return candidate.dtype.kind != "b" and several and sides[-1] > 4 and max(sides) <= 16 * min(sides)
 
 
 def times(shape: Any) -> str:

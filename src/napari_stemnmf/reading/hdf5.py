@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading import calibrations, links
@@ -106,15 +108,21 @@ def _candidate(node: Any, path: Path, target: Path, name: str, folder: Path) -> 
         stored = Hdf5Array(target, inner)
         sizes = tuple(shape[axis] for axis in order)
         if len(order) == 3:
-            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)  # type: ignore[arg-type]
+            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)
         chunk = (chunks[order[0]], chunks[order[1]]) if chunks else (1, 1)
-        return Cube(stored, len(shape), order, sizes, dtype, chunk)  # type: ignore[arg-type]
+        return Cube(stored, len(shape), order, sizes, dtype, chunk)
+
+    def load() -> np.ndarray:
+        with open_hdf5(target) as file:
+            links.check_storage(file[inner], target, folder)
+            return np.asarray(file[inner][()])
 
     return Candidate(
         name,
         shape,
         dtype,
         blocks,
+        load=load,
         scalings=calibrations.scalings(node),
         frame_axis=2 if velox else 0,
         preferred=calibrations.is_preferred(node),
@@ -142,7 +150,7 @@ def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, A
     shape = scan.get("scan_shape")
 
     def blocks(order: tuple[int, ...]) -> Frames:
-        return Stack(tuple(parts), 3, order, shapes[0], dtypes[0])  # type: ignore[arg-type]
+        return Stack(tuple(parts), 3, order, shapes[0], dtypes[0])
 
     return Candidate(
         targets[0][0].rsplit("/", 1)[0] or "/",

@@ -96,8 +96,8 @@ class Cube(Blocks):
 
     stored: Stored
     ndim_stored: int
-    order: tuple[int, int, int, int]
-    shape: tuple[int, int, int, int]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
     dtype: np.dtype
     chunk: tuple[int, int] = (1, 1)
 
@@ -135,8 +135,8 @@ class Stack(Frames):
 
     parts: tuple[tuple[Stored, int], ...]
     ndim_stored: int
-    order: tuple[int, int, int]
-    frame_shape: tuple[int, int]
+    order: tuple[int, ...]
+    frame_shape: tuple[int, ...]
     dtype: np.dtype
 
     @property

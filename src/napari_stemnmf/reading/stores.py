@@ -75,15 +75,23 @@ def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
     shape, kind = tuple(int(n) for n in array.shape), np.dtype(getattr(array, "dtype", object)).newbyteorder("=")
     chunks, codecs = array.chunks, json.dumps(array.metadata.to_dict(), default=str)
 
-    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+    def check() -> None:
         if "pickle" in codecs.lower():
             raise ReadError(f"{path.name} asks for pickled objects to be loaded from {name}, which is not done.")
+
+    def load() -> np.ndarray:
+        check()
+        with ZarrArray(path, name).opened() as opened:
+            return np.asarray(opened[...])
+
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        check()
         stored, sizes = ZarrArray(path, name), tuple(shape[axis] for axis in order)
         if len(order) == 3:
-            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], kind)  # type: ignore[arg-type]
-        return Cube(stored, len(shape), order, sizes, kind, (chunks[order[0]], chunks[order[1]]))  # type: ignore[arg-type]
+            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], kind)
+        return Cube(stored, len(shape), order, sizes, kind, (chunks[order[0]], chunks[order[1]]))
 
-    return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent))
+    return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent), load=load)
 
 
 def _scalings(array: Any, parent: Any) -> tuple[Scaling | None, ...]:

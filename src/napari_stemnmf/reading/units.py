@@ -153,5 +153,5 @@ def kind(scaling: Scaling | None) -> str:
 
 
 def _clean(value: float) -> float:
-    """Without the rounding that a change of unit leaves: 0.1 and not 0.10000000000000002."""
-    return float(f"{value:.14g}")
+    """Without the rounding that a change of unit leaves (0.1 and not 0.10000000000000002), and without -0.0."""
+    return float(f"{value:.14g}") + 0.0

@@ -1,0 +1,182 @@
+"""Image stacks that are simple enough to be read without another library's help: tif (by tifffile) and MRC.
+
+MRC is read here because its headers lie: the references of Celeritas ``.seq`` movies tell of 32,766 images and hold one,
+and the scan of a Direct Electron movie is described in a text file beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.blocks import Blocks, Frames, RawFrames, ScanOfFrames, reading
+from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate, times
+from napari_stemnmf.reading.units import Scaling
+
+MRC_MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_MOVIE = re.compile(r"^(?P<prefix>\d{8}_\d+)(_.+)?_movie\.mrc$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TifPages(Frames):
+    """Patterns in the pages of a tif, which may be compressed."""
+
+    path: Path
+    count: int
+    frame_shape: tuple[int, ...]
+    dtype: np.dtype
+    series: int = 0
+
+    def read_frames(self, frames: range) -> np.ndarray:
+        """Patterns (len(frames), q_y, q_x)."""
+        import tifffile
+
+        with tifffile.TiffFile(self.path) as tif:
+            pages = tif.series[self.series].pages
+            return np.stack([pages[i].asarray(maxworkers=1) for i in frames])  # type: ignore[union-attr]
+
+
+def open_tif(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+    """Open a tif file as a scan: four axes, or a stack of pages with a scan shape.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If it holds no scan, is truncated, or is a stack without a scan shape.
+    """
+    with reading(path, " as tif"):
+        candidate = choose(tif_candidates(path), path.name, dataset, scan_shape)
+        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata={"format": "tif"})
+
+
+def tif_candidates(path: Path) -> list[Candidate]:
+    """The series of images in a tif file."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        return [_series(path, tif, i) for i in range(len(tif.series))]
+
+
+def open_mrc(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+    """Open an MRC stack as a scan, with the scan that a Direct Electron ``_info.txt`` beside it describes.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If its header is wrong, it holds one image only, or nothing tells its scan shape.
+    """
+    with reading(path, " as MRC"):
+        with open(path, "rb") as file:
+            head = file.read(1024)
+        frames = _mrc_frames(path, head)
+        info = _direct_electron(path)
+        shape = _info_scan(info)
+        q = [Scaling(_positive(info, f"Diffraction Pixel Size {a}"), "1/nm") for a in "YX"]
+        r = [Scaling(_positive(info, f"Specimen Pixel Size {a} (nanometers)"), "nm") for a in "YX"]
+        candidate = Candidate(
+            "stack",
+            (frames.count, *frames.frame_shape),
+            frames.dtype,
+            lambda order: frames,
+            scalings=(None, *q),
+            scan_shape=shape if shape and math.prod(shape) == frames.count else None,
+            scan_scalings=(r[0], r[1]),
+            patterns=frames.count > 1,
+        )
+        candidate = choose([candidate], path.name, dataset, scan_shape)
+        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata={"format": "MRC"})
+
+
+def _series(path: Path, tif: object, index: int) -> Candidate:
+    series = tif.series[index]  # type: ignore[attr-defined]
+    shape, dtype = tuple(int(n) for n in series.shape), np.dtype(series.dtype).newbyteorder(tif.byteorder)  # type: ignore[attr-defined]
+    count, frame = math.prod(shape[:-2]), shape[-2:]
+    if len(shape) >= 2 and series.dataoffset is not None:
+        if series.dataoffset + series.nbytes > path.stat().st_size:
+            raise ReadError(f"{path.name} is truncated: it ends before the last of its {count} images.")
+        frames: Frames = RawFrames(path, int(series.dataoffset), count, frame, dtype)
+    else:
+        whole_pages = len(series.pages) == count and tuple(series.keyframe.shape) == frame
+        frames = TifPages(path, count if whole_pages else 0, frame, dtype.newbyteorder("="), index)
+
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        if frames.count != count:
+            raise ReadError(f"{path.name} holds colour images or volumes, not patterns; save it as a stack of pages.")
+        return frames if len(order) == 3 else ScanOfFrames(frames, tuple(shape[axis] for axis in order[:2]))
+
+    def load() -> np.ndarray:
+        import tifffile
+
+        return np.asarray(tifffile.imread(path, series=index, maxworkers=1))
+
+    q = _imagej_step(tif)
+    scalings = (*[None] * (len(shape) - 2), q, q) if len(shape) >= 2 else ()
+    return Candidate(series.name or f"series {index}", shape, dtype, blocks, scalings=scalings, load=load)
+
+
+def _imagej_step(tif: object) -> Scaling | None:
+    """The pixel size that ImageJ wrote."""
+    unit = (getattr(tif, "imagej_metadata", None) or {}).get("unit")
+    tag = tif.pages[0].tags.get("XResolution")  # type: ignore[attr-defined]
+    if not unit or tag is None or not tag.value[0]:
+        return None
+    return Scaling(tag.value[1] / tag.value[0], str(unit))
+
+
+def _mrc_frames(path: Path, head: bytes) -> RawFrames:
+    """Layout of an MRC file from its header, checked against its size."""
+    if len(head) < 1024:
+        raise ReadError(f"{path.name} is no MRC file: it is shorter than the format's header.")
+    end = ">" if head[212:214] == b"\x11\x11" else "<"
+    columns, rows, count, mode = struct.unpack(f"{end}4i", head[:16])
+    extended = struct.unpack(f"{end}i", head[92:96])[0]
+    if mode not in MRC_MODES or min(columns, rows, count) < 1 or extended < 0:
+        raise ReadError(f"{path.name} is no MRC file that can be read: its header is damaged (mode {mode}).")
+    stamp, flags = struct.unpack(f"{end}2i", head[152:160])
+    signed = stamp == 1146047817 and flags & 1  # IMOD says which sign its bytes have; counts have none
+    dtype = np.dtype(end + ("i1" if mode == 0 and signed else MRC_MODES[mode]))
+    room = path.stat().st_size - 1024 - extended
+    there = max(0, room) // (columns * rows * dtype.itemsize)
+    if there < count:
+        raise ReadError(
+            f"{path.name} has a header that tells of {count} images of {times((rows, columns))}, but holds {there}; "
+            "it is truncated, or the dark or gain reference of a movie."
+        )
+    return RawFrames(path, 1024 + extended, count, (rows, columns), dtype)
+
+
+def _direct_electron(path: Path) -> dict[str, str]:
+    """What the ``_info.txt`` beside a Direct Electron movie says."""
+    match = _MOVIE.match(path.name)
+    names = [re.sub(r"_movie\.mrc$", "_info.txt", path.name, flags=re.IGNORECASE)]
+    names += [f"{match['prefix']}_info.txt"] if match else []
+    for name in names:
+        file = path.with_name(name)
+        if name != path.name and file.is_file():
+            lines = (line.split("=", 1) for line in file.read_text("utf-8", "replace").splitlines() if "=" in line)
+            return {key.strip(): value.strip() for key, value in lines}
+    return {}
+
+
+def _info_scan(info: dict[str, str]) -> tuple[int, int] | None:
+    """Rows and columns of a raster scan."""
+    if info.get("Scan - Enable") != "Enable" or info.get("Scan - Type", "Raster") != "Raster":
+        return None
+    part = "Scan - ROI Size" if info.get("Scan - ROI Enable") == "Enable" else "Scan - Size"
+    rows, columns = _positive(info, f"{part} Y"), _positive(info, f"{part} X")
+    return (int(rows), int(columns)) if rows and columns else None
+
+
+def _positive(info: dict[str, str], key: str) -> float | None:
+    try:
+        value = float(info.get(key, ""))
+    except ValueError:
+        return None
+    return value if value > 0 else None

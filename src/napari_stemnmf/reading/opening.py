@@ -1,0 +1,242 @@
+"""The door: any file to a `Dataset`, its format told by its content.
+
+Importing this module is quick (no Dask, h5py, Zarr, RosettaSciIO), because napari asks `can_open` of every file that is
+dropped on it.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
+from napari_stemnmf.reading.blocks import reading
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK\x03\x04"
+TIF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+VENDORS = ("mib", "blo", "dm3", "dm4", "xml", "tvips", "ser", "emi", "prz")
+ANALYSIS_ENDING = ".stemnmf.h5"
+KNOWN = "HDF5 (py4DSTEM, EMD, hspy...), npy, npz, Zarr, tif, mrc, mib, blo, dm3, dm4, EMPAD xml, tvips, ser and emi"
+_HINTS = {
+    ".seq": "is a StreamPix movie, which cannot be read; convert it to HDF5, npy or mrc with its own software",
+    ".hdr": "is the header of a .mib file; open that",
+    ".raw": "is raw data without a description; open the .xml file beside it",
+    ".zip": "is a zip archive without arrays; unpack it and open the file with the scan",
+    ".png": "is a 2-D picture, not a scan",
+    ".jpg": "is a 2-D picture, not a scan",
+}
+
+
+def open(
+    path: str | os.PathLike[str], *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None
+) -> Dataset:
+    """Open a 4D-STEM scan; nothing but its description is read.
+
+    Parameters
+    ----------
+    path : str or path
+        The file, or the folder where a format is a folder (Zarr, zspy). ``"FILE::dataset"`` names one of several
+        datasets in a file.
+    dataset : str, optional
+        The same, apart from the path.
+    scan_shape : tuple of int, optional
+        Rows and columns of the scan, for a file that is a mere stack of patterns; or another shape than the file tells.
+
+    Returns
+    -------
+    Dataset
+        Lazy, with axes (scan_y, scan_x, q_y, q_x), whole patterns per chunk, native byte order and normalised units.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read as a scan: one sentence saying what it is and what would work.
+    ScanShapeError
+        If it is a stack of patterns and its scan shape is not known, or the given one does not fit.
+
+    Examples
+    --------
+    >>> import napari_stemnmf as stem
+    >>> dataset = stem.open("film.h5::data")  # doctest: +SKIP
+    """
+    file, named = split(path)
+    dataset = dataset if dataset is not None else named
+    shape = _scan_shape(scan_shape)
+    with reading(file):
+        kind = sniff(file)
+    if kind == "hdf5":
+        from napari_stemnmf.reading.hdf5 import open_hdf5_scan
+
+        return open_hdf5_scan(file, dataset=dataset, scan_shape=shape)
+    if kind in ("npy", "npz"):
+        from napari_stemnmf.reading import arrays
+
+        return (arrays.open_npy if kind == "npy" else arrays.open_npz)(file, dataset=dataset, scan_shape=shape)
+    if kind == "zarr":
+        from napari_stemnmf.reading.stores import open_store
+
+        return open_store(file, dataset=dataset, scan_shape=shape)
+    if kind in ("tif", "mrc"):
+        from napari_stemnmf.reading import images
+
+        return (images.open_tif if kind == "tif" else images.open_mrc)(file, dataset=dataset, scan_shape=shape)
+    from napari_stemnmf.reading.rosetta import open_rosetta
+
+    return open_rosetta(file, kind, dataset=dataset, scan_shape=shape)
+
+
+def can_open(path: str | os.PathLike[str]) -> bool:
+    """Whether `open` would try a file or folder: a quick look that imports no reader.
+
+    A stack without a scan shape, as an npy or tif file may be, is left to napari's own readers, as are plain images.
+    """
+    try:
+        file, _ = split(path)
+        kind = sniff(file)
+        if kind == "npy":
+            from napari_stemnmf.reading.arrays import npy_header
+
+            with file.open("rb") as stream:
+                header = npy_header(stream, file.name)
+            return len(header.shape) >= 4 and header.dtype.kind in "uifb"
+        if kind == "npz":
+            with zipfile.ZipFile(file) as archive:
+                return any(name.endswith(".npy") for name in archive.namelist())
+        if kind == "xml":
+            return b"<raw_file" in file.read_bytes()
+        if kind == "tif":
+            from napari_stemnmf.reading.images import tif_candidates
+
+            return any(candidate.role == "scan" for candidate in tif_candidates(file))
+        return True
+    except (StemNMFError, OSError):
+        return False
+    except Exception:  # whatever a damaged file makes of a parser: it is not for us
+        return False
+
+
+def describe(dataset: Dataset) -> str:
+    """What a dataset is, in lines for people: shape, type, size, axes with units, source, metadata.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Any dataset; nothing is read.
+    """
+    rows, columns, q_y, q_x = dataset.shape
+    lines = [
+        dataset.name,
+        f"  shape     {rows} x {columns} probe positions, {q_y} x {q_x} detector pixels",
+        f"  type      {dataset.dtype.name}, {_size(dataset.nbytes)} uncompressed",
+    ]
+    for axis in dataset.axes:
+        offset = f", from {axis.offset:g}" if axis.offset else ""
+        assumed = " (assumed: the file gives no scale)" if axis.assumed else ""
+        lines.append(f"  {axis.name:<9} {axis.size} x {axis.scale:g} {axis.unit}{offset}{assumed}")
+    if dataset.source:
+        lines.append(f"  source    {dataset.source}")
+    lines += [f"  {key.replace('_', ' '):<9} {value}" for key, value in dataset.metadata.items()]
+    return "\n".join(lines)
+
+
+def split(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """``"FILE::dataset"`` as (file, dataset); a file whose name has ``::`` in it is taken as it is."""
+    text = os.fspath(path)
+    if "::" in text and not os.path.exists(text):
+        file, _, dataset = text.partition("::")
+        return Path(file).expanduser(), dataset.strip() or None
+    return Path(text).expanduser(), None
+
+
+def sniff(path: Path) -> str:
+    """The kind of a file: ``hdf5``, ``npy``, ``npz``, ``zarr``, ``tif``, ``mrc``, or a vendor's ending.
+
+    Raises
+    ------
+    ReadError
+        If it is not there, empty, a folder without a Zarr store, or in no format that is known.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        raise ReadError(f"There is no file {path}.")
+    if path.name.lower().endswith(ANALYSIS_ENDING):
+        raise ReadError(f"{path.name} is an analysis, not a scan; load it with Analysis.load, or drop it on napari.")
+    if path.stat().st_size == 0:
+        raise ReadError(f"{path.name} is empty (0 bytes).")
+    with path.open("rb") as file:
+        head = file.read(1024)
+        if head.startswith(HDF5_MAGIC) or _has_user_block(file):
+            return "hdf5"
+    if head.startswith(NPY_MAGIC):
+        return "npy"
+    if head.startswith(ZIP_MAGIC):
+        return _zip(path, suffix)
+    if head.startswith(TIF_MAGICS):
+        return "tif"
+    if head.startswith(b"MQ1,"):
+        return "mib"
+    if suffix == ".mrc" or head[208:212] == b"MAP ":
+        return "mrc"
+    if suffix in (".h5", ".hdf5", ".hspy", ".emd", ".nxs", ".de5", ".npy", ".npz", ".tif", ".tiff"):
+        raise ReadError(f"{path.name} is no {suffix[1:]} file, whatever its name says, or its beginning is damaged.")
+    if suffix == ".xml" and b"<" not in head:
+        raise ReadError(f"{path.name} is no XML file, whatever its name says.")
+    if suffix[1:] in VENDORS:
+        return suffix[1:]
+    hint = _HINTS.get(suffix, f"is in no format that is known here; what can be opened: {KNOWN}")
+    raise ReadError(f"{path.name} {hint}.")
+
+
+def _folder(path: Path) -> str:
+    from napari_stemnmf.reading.stores import is_store
+
+    if is_store(path):
+        return "zarr"
+    scans = sorted(p.name for p in path.iterdir() if p.suffix.lower()[1:] in (*VENDORS, "h5", "hspy", "npy", "mrc"))
+    inside = f"open one of its files, such as {scans[0]}" if scans else "open the file that holds the scan"
+    raise ReadError(f"{path.name} is a folder without a Zarr store in it; {inside}.")
+
+
+def _zip(path: Path, suffix: str) -> str:
+    from napari_stemnmf.reading.stores import is_store
+
+    if suffix == ".prz":
+        return "prz"
+    return "zarr" if is_store(path) else "npz"
+
+
+def _has_user_block(file: Any) -> bool:
+    """Whether an HDF5 file begins further on, at 512, 1024, 2048... bytes, as the format allows."""
+    for power in range(9, 16):
+        file.seek(2**power)
+        if file.read(8) == HDF5_MAGIC:
+            return True
+    return False
+
+
+def _scan_shape(scan_shape: Any) -> tuple[int, int] | None:
+    if scan_shape is None:
+        return None
+    try:
+        rows, columns = (int(n) for n in scan_shape)
+    except (TypeError, ValueError):
+        rows = columns = 0
+    if rows < 1 or columns < 1:
+        raise ScanShapeError(f"A scan shape is two whole numbers from 1 up, (rows, columns), not {scan_shape!r}.")
+    return rows, columns
+
+
+def _size(nbytes: int) -> str:
+    size = float(nbytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,262 @@
+"""Vendors' formats through RosettaSciIO, which is GPL-3: optional, and imported only when such a file is opened.
+
+What it says of a file is checked against the file where it is known to take a sidecar's word for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import logging
+import re
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.blocks import Blocks, Frames, reading, wrong_scan_shape
+from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
+from napari_stemnmf.reading.stored import Cube, DaskArray, Stack
+from napari_stemnmf.reading.units import Scaling
+
+PLUGINS = {
+    "mib": ("quantumdetector", "a Quantum Detectors MIB file"),
+    "blo": ("blockfile", "a NanoMEGAS block file"),
+    "dm3": ("digitalmicrograph", "a DigitalMicrograph file"),
+    "dm4": ("digitalmicrograph", "a DigitalMicrograph file"),
+    "xml": ("empad", "an EMPAD file"),
+    "tvips": ("tvips", "a TVIPS stream"),
+    "ser": ("tia", "a TIA series"),
+    "emi": ("tia", "a TIA file"),
+    "prz": ("pantarhei", "a Panta Rhei file"),
+}
+"""Ending: RosettaSciIO's module, and what to call such a file."""
+
+ONLY_PATTERNS = ("mib", "blo", "xml", "tvips")
+EMPAD_RECORD = 130 * 128 * 4
+_MIB_ITEM = {"U08": 1, "U16": 2, "U32": 4, "U64": 8}
+
+
+def open_rosetta(path: Path, kind: str, *, dataset: str | None, scan_shape: tuple[int, int] | None) -> Dataset:
+    """Open a vendor's file as a scan.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    kind : str
+        A key of `PLUGINS`.
+    dataset : str, optional
+        Title of the signal, where the file holds several.
+    scan_shape : tuple of int, optional
+        Rows and columns, for a stack of patterns.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If RosettaSciIO is not installed, the file is damaged or holds no scan, or its scan shape is unknown.
+    """
+    module, what = plugin(path, kind)
+    with reading(path, f" as {what.split(' ', 1)[1]}"):
+        options: dict[str, Any] = {}
+        if kind == "xml":
+            check_empad(path)
+        if kind == "mib":
+            options = mib_options(path, scan_shape)
+        part = re.search(r"_(\d{3})\.tvips$", path.name) if kind == "tvips" else None
+        if part and part[1] != "000":
+            raise ReadError(f"{path.name} is part {int(part[1])} of a recording; open its part _000.tvips.")
+        signals = read_signals(module, path, options)
+        if kind == "ser":
+            signals = with_emi(module, path, signals)
+        found = [_candidate(path, i, signal, kind in ONLY_PATTERNS) for i, signal in enumerate(signals)]
+        candidate = choose(found, path.name, dataset, scan_shape)
+        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
+        source = f"{path}::{candidate.name}" if several else str(path)
+        metadata = {"format": what.split(" ", 1)[1].removesuffix(" file"), **_facts(signals)}
+        scan = open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+        scan.pattern(scan.shape[0] - 1, scan.shape[1] - 1)  # the last pattern is there, or the file is truncated
+        return scan
+
+
+def plugin(path: Path, kind: str) -> tuple[Any, str]:
+    """RosettaSciIO's module for a kind of file, and what to call such a file.
+
+    Raises
+    ------
+    ReadError
+        If it is not installed.
+    """
+    name, what = PLUGINS[kind]
+    try:
+        return importlib.import_module(f"rsciio.{name}"), what
+    except ImportError as error:
+        raise ReadError(
+            f"{path.name} is {what}, which is read by RosettaSciIO: pip install 'napari-stemnmf[formats]'"
+            f"{'' if (error.name or 'rsciio').startswith('rsciio') else f' (the module {error.name} is missing)'}."
+        ) from error
+
+
+def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """All signals of a file, lazily where the plugin can, in whole patterns where it can be asked to."""
+    parameters = inspect.signature(module.file_reader).parameters
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")
+        try:
+            signals = module.file_reader(str(path), lazy=True, **options)
+        except NotImplementedError:
+            return module.file_reader(str(path), **options)
+        ndims = {signal["data"].ndim for signal in signals if _splits_patterns(signal["data"])}
+        if len(ndims) == 1 and "chunks" in parameters:
+            ndim = ndims.pop()
+            chunks = ("auto",) * (ndim - 2) + (-1, -1)
+            signals = module.file_reader(str(path), lazy=True, chunks=chunks, **options)
+    return signals
+
+
+def check_empad(path: Path) -> None:
+    """Refuse an EMPAD description whose raw file is elsewhere, not there, or not as large as it says.
+
+    Raises
+    ------
+    ReadError
+        In each of these cases, and where the XML describes no EMPAD scan.
+    """
+    try:
+        root = ET.parse(path).getroot()
+    except ET.ParseError as error:
+        raise ReadError(f"{path.name} is no valid XML ({error}); it seems truncated.") from error
+    node = root.find("raw_file")
+    name = node.get("filename") if node is not None else None
+    if not name:
+        raise ReadError(f"{path.name} is an XML file that describes no EMPAD scan; open the file with the patterns.")
+    raw = (path.parent / name).resolve()
+    if not raw.is_relative_to(path.parent.resolve()):
+        raise ReadError(f"{path.name} names {name}, outside its own folder, which is not followed.")
+    if not raw.is_file():
+        raise ReadError(f"{path.name} needs {name}, which is not there; copy it beside the XML file.")
+    sides = [root.findtext(key) for key in ("pix_y", "pix_x")]
+    series = root.findtext("scan_parameters/series_count")
+    named = re.match(r"scan_x(\d+)_y(\d+)", name)
+    if series:
+        count = int(series)
+    elif sides[0] and sides[1]:
+        count = int(sides[0]) * int(sides[1])
+    elif named:
+        count = int(named[1]) * int(named[2])
+    else:
+        raise ReadError(f"{path.name} does not say how many patterns {name} holds.")
+    size = raw.stat().st_size
+    if size != count * EMPAD_RECORD:
+        raise ReadError(
+            f"{path.name} tells of {count} patterns, but {name} has room for {size / EMPAD_RECORD:.4g}; "
+            "the two do not belong together, or the raw file is truncated."
+        )
+
+
+def mib_options(path: Path, scan_shape: tuple[int, int] | None) -> dict[str, Any]:
+    """Options for the MIB plugin; a file that ends too early is refused, unless a scan shape says how much to take.
+
+    Raises
+    ------
+    ReadError, ScanShapeError
+        If it is truncated, or holds fewer patterns than `scan_shape` needs.
+    """
+    with open(path, "rb") as file:
+        fields = file.read(384).decode("latin1").split(",")
+    try:
+        record = int(fields[2]) + int(fields[4]) * int(fields[5]) * _MIB_ITEM[fields[6]]
+    except (IndexError, ValueError, KeyError) as error:
+        raise ReadError(f"{path.name} is no MIB file that can be read: its first header is damaged or raw.") from error
+    whole, rest = divmod(path.stat().st_size, record)
+    header = path.with_suffix(".hdr")
+    text = header.read_text("latin1") if header.is_file() else ""
+    told = re.search(r"Frames in Acquisition \(Number\):\s*(\d+)", text)
+    expected = int(told[1]) if told else 0
+    cut = f", of {expected} that its .hdr tells of" if expected > whole else ""
+    if scan_shape is not None:
+        rows, columns = scan_shape
+        if rows * columns > whole or (rows * columns < whole and not (rest or cut)):
+            raise wrong_scan_shape(path.name, scan_shape, whole)
+        return {"navigation_shape": (columns, rows)}
+    if rest or cut:
+        raise ReadError(
+            f"{path.name} is truncated: it holds {whole} whole patterns{cut}; "
+            "give scan_shape=(rows, columns) to open those that are there."
+        )
+    return {}
+
+
+def with_emi(module: Any, path: Path, signals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The signals of a lone ``.ser`` with the axes that its ``.emi`` gives: alone it has a wrong scale."""
+    emi = path.with_name(re.sub(r"_\d+$", "", path.stem) + ".emi")
+    if not emi.is_file():
+        return signals
+    try:
+        described = read_signals(module, emi, {})
+    except Exception:  # an .emi that cannot be read takes nothing from the .ser
+        return signals
+    out = []
+    for signal in signals:
+        same = [d for d in described if d["data"].shape == signal["data"].shape]
+        out.append({**signal, "axes": same[0]["axes"]} if same else signal)
+    return out
+
+
+def _candidate(path: Path, index: int, signal: dict[str, Any], patterns: bool) -> Candidate:
+    array, axes = signal["data"], signal["axes"]
+    shape, dtype = tuple(int(n) for n in array.shape), np.dtype(array.dtype).newbyteorder("=")
+    title = (signal.get("metadata") or {}).get("General", {}).get("title") or f"signal {index}"
+
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        stored, sizes = DaskArray(path, array), tuple(shape[axis] for axis in order)
+        if len(order) == 3:
+            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)
+        high, wide = (max(array.chunks[axis]) if hasattr(array, "chunks") else 1 for axis in order[:2])
+        return Cube(stored, len(shape), order, sizes, dtype, (high, wide))
+
+    scalings = tuple(_scaling(axis) for axis in axes) if len(axes) == len(shape) else ()
+    candidate = Candidate(str(title), shape, dtype, blocks, scalings=scalings)
+    return replace(candidate, patterns=patterns and len(shape) == 3 and shape[0] > 1)
+
+
+def _scaling(axis: dict[str, Any]) -> Scaling:
+    scale, unit = axis.get("scale"), axis.get("units")
+    return Scaling(
+        float(scale) if scale is not None else None,
+        unit if isinstance(unit, str) else None,
+        float(axis.get("offset") or 0.0),
+        str(axis.get("name") or ""),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep RosettaSciIO's remarks on a file off the user's terminal; what matters is raised."""
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _splits_patterns(array: Any) -> bool:
+    return array.ndim >= 3 and hasattr(array, "numblocks") and array.numblocks[-2:] != (1, 1)
+
+
+def _facts(signals: list[dict[str, Any]]) -> dict[str, Any]:
+    """Beam energy, where a signal tells it."""
+    for signal in signals:
+        energy = (signal.get("metadata") or {}).get("Acquisition_instrument", {}).get("TEM", {}).get("beam_energy")
+        if isinstance(energy, (int, float)) and energy > 0:
+            return {"beam_energy_keV": float(energy)}
+    return {}
