@@ -112,20 +112,31 @@ def open_npy(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
         If it holds no scan, is truncated, or is a stack without a scan shape.
     """
     with reading(path, " as npy"):
-        with open(path, "rb") as file:
-            header = npy_header(file, path.name)
-        if path.stat().st_size < header.offset + header.nbytes:
-            raise ReadError(
-                f"{path.name} is truncated: its header tells of {header.nbytes} bytes of data, "
-                f"but only {max(0, path.stat().st_size - header.offset)} are there."
-            )
-        candidate = _candidate(path, "array", header, None)
+        candidate = npy_candidate(path)
         if dataset is not None:
             raise ReadError(f"{path.name} holds one array and no dataset '{dataset}'; open it by its path alone.")
         if not candidate.role:
             raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
         metadata = {"format": "npy"}
         return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata=metadata)
+
+
+def npy_candidate(path: Path) -> Candidate:
+    """The array of an npy file, from its header alone.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged or truncated.
+    """
+    with open(path, "rb") as file:
+        header = npy_header(file, path.name)
+    there = path.stat().st_size - header.offset
+    if there < header.nbytes and not header.dtype.hasobject:
+        raise ReadError(
+            f"{path.name} is truncated: its header tells of {header.nbytes} bytes of data, but only {there} are there."
+        )
+    return _candidate(path, "array", header, None)
 
 
 def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
@@ -187,6 +198,31 @@ def npy_header(file: IO[bytes], name: str) -> NpyHeader:
         return NpyHeader(tuple(int(n) for n in shape), dtype, bool(fortran), file.tell())
     except (ValueError, OSError, SyntaxError, TypeError) as error:
         raise ReadError(f"{name} is damaged or truncated: its npy header cannot be read.") from error
+
+
+def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
+    """Masks of true grains, to score a result against.
+
+    Parameters
+    ----------
+    where : str or path
+        ``"FILE::dataset"`` in an HDF5, Zarr or npz file, or an npy or tif file; the dataset may be left out where the
+        file holds only one that can be masks. A stack (grains, scan_y, scan_x) of bool or integers, where not zero is
+        inside; or a label image (scan_y, scan_x), which gives one mask a label.
+
+    Returns
+    -------
+    numpy.ndarray
+        (grains, scan_y, scan_x) bool, in the order of the stack or of the labels; masks without a pixel are left out.
+
+    Raises
+    ------
+    ReadError
+        If there are no masks.
+    """
+    from napari_stemnmf.reading.masks import read_masks
+
+    return read_masks(where)
 
 
 def _candidate(path: Path, name: str, header: NpyHeader, container: Unpacked | None) -> Candidate:

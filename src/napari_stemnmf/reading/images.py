@@ -1,7 +1,7 @@
-"""Image stacks that are simple enough to be read without another library's help: tif (by tifffile) and MRC.
+"""Image stacks that need no vendor's reader: tif (by tifffile) and MRC.
 
-MRC is read here because its headers lie: the references of Celeritas ``.seq`` movies tell of 32,766 images and hold one,
-and the scan of a Direct Electron movie is described in a text file beside it.
+MRC is read here because its headers lie: the references of Celeritas ``.seq`` movies tell of 32,766 images and hold
+one, and the scan of a Direct Electron movie is described in a text file beside it.
 """
 
 from __future__ import annotations

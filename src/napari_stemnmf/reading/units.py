@@ -122,7 +122,7 @@ def axis(position: int, size: int, scaling: Scaling | None) -> Axis:
         factor, unit = known
     if scale < 0:
         scale, offset = -scale, -offset
-    if not abs(offset) <= 1e6 * scale * size:  # not finite, or in another unit than the scale (TIA files)
+    if not 1e-6 * scale <= abs(offset) <= 1e6 * scale * size:  # not finite, or in another unit than the scale (TIA)
         offset = 0.0
     size_of_step = _clean(scale * factor)
     if not 1e-12 < size_of_step < 1e12:

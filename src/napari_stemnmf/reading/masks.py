@@ -1,0 +1,95 @@
+"""Masks and label images from any container that scans are read from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading import opening
+from napari_stemnmf.reading.blocks import reading
+from napari_stemnmf.reading.candidates import Candidate, times
+
+USUAL_NAMES = ("labels", "masks", "grains", "grain_id", "truth")
+
+
+def read_masks(where: str | os.PathLike[str]) -> np.ndarray:
+    """Masks (grains, scan_y, scan_x) bool; see `arrays.load_masks`.
+
+    Raises
+    ------
+    ReadError
+        If there are no masks.
+    """
+    path, dataset = opening.split(where)
+    with reading(path):
+        candidate = _chosen(_arrays(path), path.name, dataset)
+        if candidate.load is None or candidate.dtype.kind not in "biu":
+            raise ReadError(
+                f"{candidate.name} in {path.name} holds {candidate.dtype} numbers, not masks; "
+                "masks are bool or integer, as a stack (grains, scan_y, scan_x) or a label image."
+            )
+        array = candidate.load()
+    if array.ndim == 2:
+        array = array[np.newaxis] if array.dtype.kind == "b" else _planes(array, path.name)
+    masks = array != 0
+    masks = masks[masks.any(axis=(1, 2))]
+    if not len(masks):
+        raise ReadError(f"{candidate.name} in {path.name} holds no masks: all of it is background.")
+    return masks
+
+
+def _arrays(path: Path) -> list[Candidate]:
+    """All arrays of a file that holds masks."""
+    kind = opening.sniff(path)
+    if kind == "hdf5":
+        from napari_stemnmf.reading.hdf5 import candidates
+
+        return candidates(path.resolve())[0]
+    if kind == "zarr":
+        from napari_stemnmf.reading.stores import store_candidates
+
+        return store_candidates(path)
+    if kind == "tif":
+        from napari_stemnmf.reading.images import tif_candidates
+
+        return tif_candidates(path)
+    if kind in ("npy", "npz"):
+        from napari_stemnmf.reading.arrays import npy_candidate, npz_candidates
+
+        return [npy_candidate(path)] if kind == "npy" else npz_candidates(path)
+    raise ReadError(f"{path.name} cannot hold masks; save them as HDF5, Zarr, npy, npz or tif.")
+
+
+def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidate:
+    """The array that was named, or the only one that can be masks."""
+    if dataset is not None:
+        wanted = dataset.strip("/")
+        named = [c for c in arrays if c.name.strip("/") == wanted] or [
+            c for c in arrays if c.name.endswith("/" + wanted)
+        ]
+        if len(named) != 1 or len(named[0].shape) not in (2, 3):
+            held = ", ".join(c.label for c in arrays) or "no array"
+            raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
+        return named[0]
+    can_be = [c for c in arrays if len(c.shape) in (2, 3) and c.dtype.kind in "biu" and 0 not in c.shape]
+    for group in (can_be, [c for c in can_be if c.name.rsplit("/", 1)[-1] in USUAL_NAMES]):
+        if len(group) == 1:
+            return group[0]
+    if not can_be:
+        held = ", ".join(f"{c.label} of {c.dtype}" for c in arrays) or "no array"
+        raise ReadError(f"{name} holds no masks (bool or integer, in two or three axes); it holds {held}.")
+    names = ", ".join(c.label for c in can_be)
+    raise ReadError(
+        f"{name} holds several arrays that can be masks: {names}; name one, as in {name}::{can_be[0].name}."
+    )
+
+
+def _planes(labels: np.ndarray, name: str) -> np.ndarray:
+    """One mask for each label above 0 of a label image."""
+    values = np.unique(labels[labels > 0])
+    if len(values) * labels.size > 2**33:
+        raise ReadError(f"{name} has {len(values)} labels in {times(labels.shape)} pixels: no label image of grains.")
+    return labels[np.newaxis] == values[:, np.newaxis, np.newaxis]
