@@ -6,7 +6,6 @@ consecutive local minima of the radial mean of the maximum pattern; each ring ti
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +14,10 @@ from scipy.signal import find_peaks
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.polar import Table, radial_profile, sectors
+from napari_stemnmf.features.polar import Table, check_reach, radial_profile, sectors
 from napari_stemnmf.features.projection import Plan, project
 from napari_stemnmf.passes.engine import BlockResult
 from napari_stemnmf.recipe import AngularAverageSettings
-
-logger = logging.getLogger(__name__)
 
 PROFILE_STEP = 0.25  # px between the radii of the profile
 PROMINENCE = 0.1  # least depth of a minimum, in natural logarithms of the profile: about 10 %
@@ -104,7 +101,7 @@ class AngularAverage:
     Raises
     ------
     DataError
-        If no column is left.
+        If the rings are not ascending radii on the detector, or no column is left.
     """
 
     def __init__(
@@ -116,6 +113,7 @@ class AngularAverage:
         step = self.settings.angle_step
         if len(self.rings) < 2 or list(self.rings) != sorted(set(self.rings)) or self.rings[0] < 0:
             raise DataError(f"Rings need at least two ascending radii; got {self.rings}.")
+        check_reach(self.rings[-1], geometry)
         share = sectors(geometry, self.rings, step).share
         self._keep = (share >= self.settings.min_valid) & (share > 0.0)
         per_ring = round(360.0 / step)
@@ -140,7 +138,7 @@ class AngularAverage:
 
     @cached_property
     def _plan(self) -> Plan:
-        return Plan.of(self.table, None)
+        return Plan.of(self.geometry.detector_shape, self.table, None)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """AA of one block (p, q_y, q_x)."""

@@ -54,14 +54,17 @@ class AngularAverageAndRadialVariance:
     """The `Kernel` that gives both features from one copy of the patterns: ``per_pattern["aa"]`` and ``["rv"]``."""
 
     def __init__(self, angular_average: AngularAverage, radial_variance: RadialVariance) -> None:
-        if angular_average.root != radial_variance.root:
-            raise DataError("Only features of the same intensity scale share a copy of the patterns.")
+        same = angular_average.root == radial_variance.root
+        if not same or angular_average.geometry.detector_shape != radial_variance.geometry.detector_shape:
+            raise DataError("Only features of the same detector and intensity scale share a copy of the patterns.")
         self.angular_average = angular_average
         self.radial_variance = radial_variance
 
     @cached_property
     def _plan(self) -> Plan:
-        return Plan.of(self.angular_average.table, self.radial_variance.table)
+        return Plan.of(
+            self.angular_average.geometry.detector_shape, self.angular_average.table, self.radial_variance.table
+        )
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """AA and RV of one block (p, q_y, q_x)."""

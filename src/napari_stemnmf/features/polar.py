@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.errors import DataError
 
 SUBPIXELS = 4
 """A pixel is split into so many parts along each axis to share it between the sectors that it touches."""
@@ -80,7 +81,7 @@ def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> 
     pixel_x = np.repeat(np.arange(x0, x1), SUBPIXELS)
     valid = np.ones((rows, columns), bool) if geometry.mask is None else geometry.mask
     full = np.zeros(n_columns, np.int64)
-    keys = []
+    keys, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for row in range(y0, y1):
         radius, azimuth = geometry.to_polar(row + parts[:, None], x)
         ring = np.searchsorted(bounds, radius, side="right") - 1
@@ -92,9 +93,12 @@ def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> 
         column = np.broadcast_to(pixel_x, within.shape)[within]
         there = (column >= 0) & (column < columns)
         there[there] = valid[row, column[there]]
-        keys.append(cell[there] * (rows * columns) + row * columns + column[there])
-    key, count = np.unique(np.concatenate(keys) if keys else np.empty(0, np.int64), return_counts=True)
-    cell, pixel = np.divmod(key, rows * columns)
+        key, count = np.unique(cell[there] * (rows * columns) + row * columns + column[there], return_counts=True)
+        keys.append(key)
+        counts.append(count)
+    order = np.argsort(np.concatenate(keys), kind="stable")
+    count = np.concatenate(counts)[order]
+    cell, pixel = np.divmod(np.concatenate(keys)[order], rows * columns)
     area = np.bincount(cell, count, minlength=n_columns)
     sizes = np.bincount(cell, minlength=n_columns)
     weight = (count / area[cell]).astype(np.float32)
@@ -103,6 +107,11 @@ def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> 
 
 @lru_cache(maxsize=16)
 def samples(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> Table:
+    """The table of `sample_weights`, kept for the next call."""
+    return sample_weights(geometry, radii, angle_step)
+
+
+def sample_weights(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> Table:
     """Weights that sample a pattern at each radius in steps of azimuth, bilinearly.
 
     Samples that need a masked pixel, or one off the detector, are left out.
@@ -145,6 +154,23 @@ def samples(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> 
     return Table(_starts(kept), index[valid], weight[valid], kept / max(1, len(azimuth)))
 
 
+def check_reach(radius: float, geometry: Geometry) -> None:
+    """Refuse a radius (px) so far off the detector that it must be a mistake, such as a wrong unit.
+
+    Raises
+    ------
+    DataError
+        If it is over four times the distance to the farthest corner.
+    """
+    top, bottom, left, right = geometry.edge_distances()
+    corner = float(np.hypot(max(top, bottom), max(left, right)))
+    if radius > 4.0 * corner:
+        raise DataError(
+            f"A radius of {radius:g} px was set, but the detector ends {corner:.0f} px from the beam; "
+            "radii are in detector pixels."
+        )
+
+
 def radial_profile(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...]) -> np.ndarray:
     """Mean of an image over the valid samples of each radius; NaN where under half of them are valid.
 
@@ -162,7 +188,7 @@ def radial_profile(image: np.ndarray, geometry: Geometry, radii: tuple[float, ..
     ndarray of float64
         (m,)
     """
-    table = samples(geometry, radii, 1.0)
+    table = sample_weights(geometry, radii, 1.0)
     values = (np.asarray(image, np.float64).ravel()[table.index] * table.weight).sum(axis=1)
     column = np.repeat(np.arange(len(radii)), np.diff(table.start))
     sums = np.bincount(column, values, minlength=len(radii))

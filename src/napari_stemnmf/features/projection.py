@@ -14,8 +14,10 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.lanes import LANES, add, load, multiply, multiply_add, splat, store, subtract
 from napari_stemnmf.features.polar import Table
+from napari_stemnmf.passes.engine import as_counts
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -26,18 +28,21 @@ class Plan:
 
     Attributes
     ----------
+    detector_shape : tuple of int
+        (q_y, q_x) of the patterns that it is for.
     used : ndarray of int32
         (u,) flat detector pixels that are needed, ascending.
     means, variances : Table
         Of which columns the weighted mean is taken (one tap), or the variance over their samples (four taps).
     """
 
+    detector_shape: tuple[int, int]
     used: np.ndarray
     means: Table
     variances: Table
 
     @classmethod
-    def of(cls, means: Table | None, variances: Table | None) -> Plan:
+    def of(cls, detector_shape: tuple[int, int], means: Table | None, variances: Table | None) -> Plan:
         """The plan for these tables; either may be absent."""
         means = _empty(1) if means is None else means
         variances = _empty(4) if variances is None else variances
@@ -45,6 +50,7 @@ class Plan:
         inverse = inverse.astype(np.int32)
         split = means.index.size
         return cls(
+            detector_shape,
             used.astype(np.int32),
             Table(means.start, inverse[:split].reshape(means.index.shape), means.weight, means.share),
             Table(variances.start, inverse[split:].reshape(variances.index.shape), variances.weight, variances.share),
@@ -59,7 +65,7 @@ def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.nd
     Parameters
     ----------
     block : ndarray
-        (p, q_y, q_x) counts, C order; not changed.
+        (p, q_y, q_x) counts; not changed.
     plan : Plan
         What to compute.
     root : bool
@@ -69,10 +75,17 @@ def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.nd
     -------
     means, variances : ndarray of float32
         (p, columns) each; the variance has divisor n and is taken about the mean (two passes over the samples).
+
+    Raises
+    ------
+    DataError
+        If the patterns are not of the shape that the plan is for.
     """
+    if block.shape[1:] != plan.detector_shape:
+        raise DataError(f"The geometry is for {plan.detector_shape} pixels, the patterns have {block.shape[1:]}.")
     means, variances = plan.means, plan.variances
     return _project(
-        block.reshape(len(block), -1), plan.used, root,
+        as_counts(block).reshape(len(block), -1), plan.used, root,
         means.start, means.index, means.weight, variances.start, variances.index, variances.weight,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.polar import Table, samples
+from napari_stemnmf.features.polar import Table, check_reach, samples
 from napari_stemnmf.features.projection import Plan, project
 from napari_stemnmf.passes.engine import BlockResult
 from napari_stemnmf.recipe import RadialVarianceSettings
@@ -29,7 +29,7 @@ def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.nda
     Raises
     ------
     DataError
-        If the first radius is not below the last.
+        If the first radius is not below the last, or the last far off the detector.
     """
     r_min, r_max = settings.r_min, settings.r_max
     if r_min is None:
@@ -41,6 +41,7 @@ def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.nda
             f"Radial variance has no radius between {r_min:g} px (past the central disk) and {r_max:g} px (the edge of "
             "the detector); set rv.describe.r_min and rv.describe.r_max."
         )
+    check_reach(r_max, geometry)
     if settings.columns is not None:
         return np.linspace(r_min, r_max, settings.columns)
     return np.arange(r_min, r_max + 1e-9)
@@ -98,7 +99,7 @@ class RadialVariance:
 
     @cached_property
     def _plan(self) -> Plan:
-        return Plan.of(None, self.table)
+        return Plan.of(self.geometry.detector_shape, None, self.table)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """RV of one block (p, q_y, q_x)."""

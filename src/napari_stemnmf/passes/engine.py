@@ -20,7 +20,7 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
-from napari_stemnmf.errors import DataError, ReadError, StemNMFError
+from napari_stemnmf.errors import DataError, ReadError
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
 POLL_SECONDS = 0.05  # how often a waiting pass looks whether it should stop
@@ -216,10 +216,11 @@ def _process(
         control.check()
     try:
         block = load(part)
-    except (StemNMFError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # whatever a format's library raises
-        raise ReadError(f"{what} cannot be read: {error or type(error).__name__}.") from error
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise ReadError(f"{what} cannot be read: {reason}.") from error
     if block.shape != part.shape:
         raise ReadError(f"{what} should be of shape {part.shape} but came as {block.shape}; is the file complete?")
     if control is not None:
@@ -250,10 +251,7 @@ def _await(future: Future, control: Control) -> list[BlockResult]:
     """The result of `future`, unless the user asks to stop first."""
     while not future.done():
         control.check()
-        if isinstance(future, Future):
-            wait([future], timeout=POLL_SECONDS)
-        else:  # a future of another library
-            break
+        wait([future], timeout=POLL_SECONDS)
     control.check()
     return future.result()
 

@@ -15,7 +15,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, run_pass
+from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, load, run_pass
 
 QUICK_SECONDS = 1.0
 QUICK_PATTERNS = 64  # at most so many patterns of a chunk go into the quick image of a large scan
@@ -102,29 +102,34 @@ def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarr
     ndarray of float32
         (scan_y, scan_x) mean counts per detector pixel.
     """
-    deadline = time.perf_counter() + seconds
+    start = time.perf_counter()
     row_cuts, column_cuts = (np.concatenate([[0], np.cumsum(c)]) for c in dataset.data.chunks[:2])
     whole = dataset.nbytes <= QUICK_WHOLE_BYTES
     image = np.full(dataset.scan_shape, np.nan, np.float32)
-    for i, j in _coarse_to_fine(len(row_cuts) - 1, len(column_cuts) - 1):
+    for count, (i, j) in enumerate(_coarse_to_fine(len(row_cuts) - 1, len(column_cuts) - 1), start=1):
         y = slice(int(row_cuts[i]), int(row_cuts[i + 1]))
         x = slice(int(column_cuts[j]), int(column_cuts[j + 1]))
-        step = 1
-        if not whole:
-            step = max(1, int(np.ceil(np.sqrt((y.stop - y.start) * (x.stop - x.start) / QUICK_PATTERNS))))
-        if y.stop - y.start == 1 and not whole:
-            step = max(1, -(-(x.stop - x.start) // QUICK_PATTERNS))
-        part = dataset.data[y.start : y.stop : step, x.start : x.stop : step].compute(scheduler="synchronous")
+        step = 1 if whole else _step(y.stop - y.start, x.stop - x.start)
+        part = load(dataset.data[y.start : y.stop : step, x.start : x.stop : step])
         means = _mean_counts(as_counts(part))
         coarse = means.repeat(step, 0).repeat(step, 1)
         image[y, x] = coarse[: y.stop - y.start, : x.stop - x.start]
-        if time.perf_counter() > deadline:
+        spent = time.perf_counter() - start
+        if spent + spent / count > seconds:  # the next would take too long
             break
     missing = np.isnan(image)
     if missing.any():
         nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
         image = image[tuple(nearest)]
     return image
+
+
+def _step(rows: int, columns: int) -> int:
+    """Least step along both axes that leaves at most `QUICK_PATTERNS` probe positions of a chunk."""
+    step = 1
+    while -(-rows // step) * -(-columns // step) > QUICK_PATTERNS:
+        step += 1
+    return step
 
 
 def _mean_counts(patterns: np.ndarray) -> np.ndarray:
@@ -173,7 +178,7 @@ def _look_at_integers(block: np.ndarray) -> Any:  # pragma: no cover - compiled
     return total, maximum, sums, odd
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})  # sums in any order; NaN and infinity stay themselves
 def _look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
     patterns, pixels = block.shape
     total = np.zeros(pixels, np.float64)
@@ -182,16 +187,20 @@ def _look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
     odd = np.zeros(2, np.int64)
     largest = np.float64(np.finfo(np.float32).max)
     for p in range(patterns):
+        not_finite = 0
+        negative = 0
+        pattern_sum = 0.0
         row = block[p]
         for i in range(pixels):
-            value = np.float64(row[i])
-            if not abs(value) <= largest:
-                odd[0] += 1
-                value = 0.0
-            elif value < 0:
-                odd[1] += 1
-                value = 0.0
-            sums[p] += value
+            value: Any = np.float64(row[i])
+            finite = abs(value) <= largest
+            not_finite += not finite
+            negative += finite and value < 0.0
+            value = value if finite and value > 0.0 else 0.0
+            pattern_sum += value
             total[i] += value
             maximum[i] = max(maximum[i], np.float32(value))
+        sums[p] = pattern_sum
+        odd[0] += not_finite
+        odd[1] += negative
     return total, maximum, sums, odd
