@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
+from matplotlib.ticker import MaxNLocator
 
 from napari_stemnmf.errors import AnalysisError
 
@@ -50,7 +51,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     grains = analysis.grains[feature]
     name = analysis.input.name
     figure.suptitle(f"{name}: {len(grains)} grains from {feature.upper()}", fontsize=12)
-    _virtual_image(axes[0, 0], analysis)
+    _virtual_image(axes[0, 0], analysis, feature)
     _maximum_pattern(axes[0, 1], analysis, feature)
     _grains(axes[0, 2], analysis, grains)
     _overlap(axes[1, 0], analysis, grains)
@@ -59,10 +60,19 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     return figure
 
 
-def _virtual_image(ax: Axes, analysis: Analysis) -> None:
-    image = ax.imshow(analysis.survey.virtual_image, cmap="gray", extent=_extent(analysis), interpolation="nearest")
-    _finish_map(ax, analysis, "mean of each pattern")
-    _bar(ax, image, "mean counts per pixel")
+def _virtual_image(ax: Axes, analysis: Analysis, feature: str) -> None:
+    """What the representation sees of the scan as a whole; the mean of all pixels would show little but the beam."""
+    title, label, values = "mean of each pattern", "mean counts per pixel", analysis.survey.virtual_image
+    if feature in analysis.features:
+        found = analysis.features[feature]
+        values = found.values.mean(axis=1).reshape(found.scan_shape)
+        root = "√" if found.details.get("intensity") == "sqrt" else ""
+        names = {"aa": ("dark field: mean of the rings", f"{root}counts per pixel"), "rv": ("mean radial variance", "")}
+        title, label = names[feature]
+        label = label or f"variance of {root}counts"
+    image = ax.imshow(values, cmap="gray", extent=_extent(analysis), interpolation="nearest")
+    _finish_map(ax, analysis, title)
+    _bar(ax, image, label)
 
 
 def _maximum_pattern(ax: Axes, analysis: Analysis, feature: str) -> None:
@@ -113,7 +123,7 @@ def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
     for i, mask in enumerate(grains.masks):
         if min(mask.shape) > 1:
             ax.contour(x, y, mask, levels=[0.5], colors=[COLOURS[i % len(COLOURS)]], linewidths=1.0)
-    _finish_map(ax, analysis, "grains (dominant; outlines show overlaps)")
+    _finish_map(ax, analysis, "grains and their outlines")
 
 
 def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
@@ -150,7 +160,7 @@ def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
         edgecolor=COLOURS[3],
         label=f"chosen: seed {model.seed}",
     )
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(fontsize=8, frameon=False)
 
 
