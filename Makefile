@@ -24,12 +24,9 @@ help: ## list these targets
 demo: $(VENV)/.run ## run the main job on an embedded sample; results in demo/
 	$(BIN)/stemnmf demo --out demo
 
-demo/analysis.stemnmf.h5: | $(VENV)/.run
-	$(BIN)/stemnmf demo --out demo
-
-demo-napari: demo/analysis.stemnmf.h5 $(VENV)/.napari ## show the demo's results in napari (needs a screen)
+demo-napari: $(VENV)/.napari ## the same, then show it in napari (needs a screen)
 	@tools/apt-need $(QT_PACKAGES)
-	$(BIN)/napari demo/analysis.stemnmf.h5
+	$(BIN)/stemnmf demo --out demo --napari
 
 test: $(VENV)/.dev ## run the tests, napari windows included; ARGS="-k rings" picks some
 	@tools/apt-need $(SCREEN_PACKAGES) $(QT_PACKAGES)
