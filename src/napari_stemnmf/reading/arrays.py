@@ -208,7 +208,8 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
     where : str or path
         ``"FILE::dataset"`` in an HDF5, Zarr or npz file, or an npy or tif file; the dataset may be left out where the
         file holds only one that can be masks. A stack (grains, scan_y, scan_x) of bool or integers, where not zero is
-        inside; or a label image (scan_y, scan_x), which gives one mask a label.
+        inside; or a label image (scan_y, scan_x), which gives one mask a label. Its background is 0, or what is
+        negative where anything is (then 0 is a grain).
 
     Returns
     -------

@@ -88,8 +88,9 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
 
 
 def _planes(labels: np.ndarray, name: str) -> np.ndarray:
-    """One mask for each label above 0 of a label image."""
-    values = np.unique(labels[labels > 0])
+    """One mask for each label of a label image; the background is 0, or what is negative where there is such."""
+    values = np.unique(labels)
+    values = values[values >= 0] if values[0] < 0 else values[values > 0]
     if len(values) * labels.size > 2**33:
         raise ReadError(f"{name} has {len(values)} labels in {times(labels.shape)} pixels: no label image of grains.")
     return labels[np.newaxis] == values[:, np.newaxis, np.newaxis]
