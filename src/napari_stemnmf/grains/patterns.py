@@ -143,13 +143,18 @@ def _members(grains: Mapping[str, Grains], n_patterns: int) -> tuple[csr_array, 
     return members, is_shared[order]
 
 
+def _kept(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """The kept pixels of patterns (p, q_y, q_x): (p, kept), each pattern in one piece of memory."""
+    flat = patterns.reshape(len(patterns), keep.size)
+    return flat if keep.all() else np.ascontiguousarray(flat[:, keep.ravel()])
+
+
 def _scaled(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Patterns (g, q_y, q_x), each scaled to 0..1 over the kept pixels, 0 elsewhere: (g, pixels) float32."""
-    flat = patterns.reshape(len(patterns), -1)
-    kept = flat[:, keep.ravel()]
+    """The kept pixels of patterns (g, q_y, q_x), each pattern scaled to 0..1: (g, kept) float32."""
+    kept = _kept(patterns, keep)
     low, high = kept.min(axis=1, keepdims=True), kept.max(axis=1, keepdims=True)
     contrast = high > low
-    return np.where(contrast & keep.ravel(), (flat - low) / np.where(contrast, high - low, 1), 0).astype(np.float32)
+    return np.where(contrast, (kept - low) / np.where(contrast, high - low, 1), 0).astype(np.float32)
 
 
 @dataclass
@@ -180,9 +185,14 @@ class _Distances:
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         indptr, entries = _entries(self.members, positions)
         rows, weights = self.members.indices[entries], self.members.data[entries]
+        kept = _kept(block, self.keep)
+        low, high = kept.min(axis=1).astype(np.float64), kept.max(axis=1).astype(np.float64)
+        if not (np.isfinite(low) & np.isfinite(high)).all():
+            kept = np.where(np.isfinite(kept), kept, 0)
+            low, high = kept.min(axis=1).astype(np.float64), kept.max(axis=1).astype(np.float64)
+        factor = np.divide(1, high - low, out=np.zeros(len(low)), where=high > low)
         distance = np.zeros(self.members.shape[1])
-        flat = block.reshape(len(block), -1)
-        _measure_distances(flat, indptr, rows, weights, self.means, self.keep.ravel(), distance)
+        _measure_distances(kept, low, factor, indptr, rows, weights, self.means, distance)
         return BlockResult(total={"distance": distance})
 
 
@@ -210,8 +220,9 @@ def _add_up(
         for p in range(patterns):
             if indptr[p] == indptr[p + 1]:
                 continue
+            pattern = block[p, start : start + size]
             for i in range(size):
-                values[i] = _clean(block[p, start + i])
+                values[i] = _clean(pattern[i])
             for entry in range(indptr[p], indptr[p + 1]):
                 weight = weights[entry]
                 target = sums[slot[entry], start : start + size]
@@ -220,35 +231,34 @@ def _add_up(
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _distance(first: np.ndarray, second: np.ndarray) -> float:  # pragma: no cover - compiled
+    total = np.float64(0)
+    for start in range(0, len(first), _TILE):  # float32 within a tile is exact enough, and twice as fast
+        one, other = first[start : start + _TILE], second[start : start + _TILE]
+        part = np.float32(0)
+        for i in range(len(one)):
+            part += abs(one[i] - other[i])
+        total += part
+    return total
+
+
+@njit(nogil=True, cache=True)
 def _measure_distances(
     block: np.ndarray,
+    low: np.ndarray,
+    factor: np.ndarray,
     indptr: np.ndarray,
     rows: np.ndarray,
     weights: np.ndarray,
     means: np.ndarray,
-    keep: np.ndarray,
-    distance: np.ndarray,
+    sums: np.ndarray,
 ) -> None:  # pragma: no cover - compiled
-    patterns, pixels = block.shape
-    scaled = np.empty(pixels, np.float32)
-    for p in range(patterns):
+    values = np.empty(block.shape[1], np.float32)
+    for p in range(len(block)):
         if indptr[p] == indptr[p + 1]:
             continue
-        low, high = np.inf, -np.inf
-        for i in range(pixels):
-            if keep[i]:
-                value = _clean(block[p, i])
-                low = min(low, value)
-                high = max(high, value)
-        factor = 1.0 / (high - low) if high > low else 0.0
-        for i in range(pixels):
-            scaled[i] = np.float32((_clean(block[p, i]) - low) * factor) if keep[i] else np.float32(0)
+        pattern = block[p]
+        for i in range(len(values)):
+            values[i] = np.float32((np.float64(pattern[i]) - low[p]) * factor[p])
         for entry in range(indptr[p], indptr[p + 1]):
-            mean = means[rows[entry]]
-            total = np.float64(0.0)
-            for start in range(0, pixels, _TILE):
-                part = np.float32(0.0)
-                for i in range(start, min(start + _TILE, pixels)):
-                    part += abs(scaled[i] - mean[i])
-                total += part
-            distance[rows[entry]] += weights[entry] * total
+            sums[rows[entry]] += weights[entry] * _distance(values, means[rows[entry]])
