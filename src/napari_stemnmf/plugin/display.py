@@ -1,0 +1,105 @@
+"""Puts layers into a viewer, or new results into the layers that are there.
+
+A layer is found again by its session and role, so that colours and order that the user chose stay. A new result is
+shown on top, and what led to it is hidden.
+
+napari aligns the last axes of all layers. The 4-D layer ends in the detector's axes, all others in the scan's: together
+they share sliders that mean different things, and napari gives up units. So the first result on the scan puts a hidden
+4-D layer away; `toggle` brings it back, unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari_stemnmf.plugin import layers
+from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session, session_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+EARLIER = {"refine": ("maps",), "measure": ("maps",)}
+"""Kinds of layers that are hidden when a step's first result comes."""
+PLANE_AXIS = -3
+"""Axis of the viewer along which stacks lie."""
+PUT_AWAY = "The hidden 4-D layer was put away: the scale bar shows nm, and stacks have their own slider."
+
+
+def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
+    """The layer of a scan with that role, if it is in the viewer."""
+    for layer in viewer.layers:
+        if session_of(layer) is session and layer.metadata.get(ROLE_KEY) == role:
+            return layer
+    return None
+
+
+def show_result(viewer: ViewerModel, session: Session, step: str, feature: str) -> None:
+    """Show what a step has found: new layers, or new data in those there are."""
+    if step == "featurize":
+        _show_survey(viewer, session)
+        return
+    patterns = find(viewer, session, "patterns")
+    if patterns is not None and not patterns.visible:
+        put_away(viewer, session, patterns)
+        session.note = " ".join(part for part in (session.note, PUT_AWAY) if part)
+    new = False
+    for data, meta, kind in layers.result_layers(session, step, feature):
+        new |= put(viewer, data, meta, kind)
+    if new:
+        for layer in viewer.layers:
+            role = layer.metadata.get(ROLE_KEY, "").split("/")[0]
+            if session_of(layer) is session and role in EARLIER.get(step, ()):
+                layer.visible = False
+    if step == "cluster":
+        show_plane(viewer, session, f"maps/{feature}", 0)
+
+
+def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool:
+    """Add a layer, or update the one of the same session and role. Returns whether it is new."""
+    layer = find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY])
+    if layer is None:
+        getattr(viewer, f"add_{kind}")(data, **meta)
+        return True
+    layer.data = data
+    if kind == "labels":
+        layer.features = meta["features"]
+    else:
+        layer.contrast_limits_range = meta["contrast_limits"]
+        layer.contrast_limits = meta["contrast_limits"]
+    return False
+
+
+def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> None:
+    """Move the slider of a stack to a plane (component, grain, feature column)."""
+    if plane >= 0 and find(viewer, session, role) is not None:
+        viewer.dims.set_point(viewer.dims.ndim + PLANE_AXIS, float(plane))
+
+
+def put_away(viewer: ViewerModel, session: Session, layer: Layer) -> None:
+    """Take a layer out of the viewer; the session keeps it."""
+    session.put_away[layer.metadata[ROLE_KEY]] = layer
+    viewer.layers.remove(layer)
+
+
+def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], Sequence[layers.LayerTuple]]) -> None:
+    """Take the layer of that role out of the viewer, or put it in: the one that was put away, else a new one."""
+    layer = find(viewer, session, role)
+    if layer is not None:
+        put_away(viewer, session, layer)
+        return
+    kept = session.put_away.pop(role, None)
+    if kept is not None:
+        viewer.add_layer(kept)
+        if role == "patterns":
+            return
+    for data, meta, kind in make():
+        put(viewer, data, meta, kind)
+
+
+def _show_survey(viewer: ViewerModel, session: Session) -> None:
+    """The virtual image of the whole scan takes the place of the quick one."""
+    analysis = session.analysis
+    if analysis is not None and analysis.survey is not None:
+        put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))

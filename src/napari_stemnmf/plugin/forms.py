@@ -1,0 +1,158 @@
+"""A magicgui form from any settings dataclass: nothing about a setting is written here, all of it is in `recipe`.
+
+Type, bounds, unit, choices and help come from the field. A setting that may be empty gets a box "automatic" beside its
+editor. The form reports single changes by name, so that settings that nobody touched keep their value to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import Field, fields, is_dataclass
+from typing import Any
+
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets.bases import ValueWidget
+
+EN_SPACE = "\u2002"
+"""Ends each label: magicgui measures them a little too short for napari's font."""
+LARGEST = 2**31 - 1
+"""Upper bound of an editor whose setting has none."""
+
+
+class Form(Container):
+    """Editors for the fields of one settings dataclass.
+
+    Parameters
+    ----------
+    settings : dataclass instance
+        What to show; its fields carry the metadata that `recipe.setting` wrote.
+    on_change : callable
+        Called with (field name, new value) when the user changes a setting.
+    """
+
+    def __init__(self, settings: Any, on_change: Callable[[str, Any], None]) -> None:
+        self._editors: dict[str, Editor] = {}
+        hints = typing.get_type_hints(type(settings))
+        for f in fields(settings):
+            if is_dataclass(hints[f.name]):
+                continue
+            self._editors[f.name] = Editor(f, hints[f.name], getattr(settings, f.name))
+        super().__init__(labels=True)
+        self.extend(self._editors.values())  # after the start: only then magicgui gives all labels one width
+        self.margins = (0, 0, 0, 0)
+        for name, editor in self._editors.items():
+            editor.edited = lambda value, name=name: on_change(name, value)
+
+    def show_settings(self, settings: Any) -> None:
+        """Put other values into the editors, without reporting them as changes."""
+        for name, editor in self._editors.items():
+            editor.show_setting(getattr(settings, name))
+
+    def values(self) -> dict[str, Any]:
+        """What the editors show now, by field name; None where a setting is automatic."""
+        return {name: editor.setting() for name, editor in self._editors.items()}
+
+    def editor(self, name: str) -> Editor:
+        """The editor of one field."""
+        return self._editors[name]
+
+
+class Editor(Container):
+    """One setting: a number, a text or a choice, and "automatic" where it may be empty.
+
+    Attributes
+    ----------
+    box : magicgui widget
+        Holds the value.
+    automatic : CheckBox or None
+        Ticked where the value is found by the program.
+    edited : callable
+        Called with the new value when the user changes it.
+    """
+
+    def __init__(self, f: Field, hint: Any, value: Any) -> None:
+        kinds = (
+            [k for k in typing.get_args(hint) if k is not type(None)] if isinstance(hint, types.UnionType) else [hint]
+        )
+        optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
+        self._is_list = typing.get_origin(kinds[0]) is tuple
+        self.box = _box(f, kinds[0], self._is_list, value)
+        self.automatic = CheckBox(text="automatic", value=value is None) if optional else None
+        label = f.name.replace("_", " ") + (f" [{f.metadata['unit']}]" if f.metadata.get("unit") else "") + EN_SPACE
+        children = [self.box] if self.automatic is None else [self.automatic, self.box]
+        super().__init__(widgets=children, layout="horizontal", labels=False, name=f.name, label=label)
+        self.margins = (0, 0, 0, 0)
+        for widget in (self, *children):
+            widget.tooltip = f.metadata.get("help", "")
+        self.edited: Callable[[Any], None] = lambda value: None
+        self._quiet = False
+        self.show_setting(value)
+        for child in children:
+            child.changed.connect(self._on_edit)
+
+    def setting(self) -> Any:
+        """The value that is shown."""
+        if self.automatic is not None and self.automatic.value:
+            return None
+        return self.box.value
+
+    def show_setting(self, value: Any) -> None:
+        """Show a value without reporting it as a change."""
+        self._quiet = True
+        try:
+            if self.automatic is not None:
+                self.automatic.value = value is None
+                self.box.enabled = value is not None
+            if value is not None:
+                self.box.value = self._text(value) if self._is_list else value
+        finally:
+            self._quiet = False
+
+    def show_found(self, value: Any) -> None:
+        """Show what the program found for a setting that is automatic."""
+        if self.automatic is not None and self.automatic.value and value is not None:
+            self._quiet = True
+            try:
+                self.box.value = self._text(value) if self._is_list else value
+            finally:
+                self._quiet = False
+
+    def _text(self, values: Any) -> str:
+        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+    def _on_edit(self) -> None:
+        if self._quiet:
+            return
+        if self.automatic is not None:
+            self.box.enabled = not self.automatic.value
+        value = self.setting()
+        if not (self._is_list and value == ""):  # nothing typed yet
+            self.edited(value)
+
+
+def _box(f: Field, kind: Any, is_list: bool, value: Any) -> ValueWidget:
+    meta = f.metadata
+    if meta.get("choices") and not is_list:
+        return ComboBox(choices=list(meta["choices"]))
+    if is_list:
+        return LineEdit()
+    if kind is bool:
+        return CheckBox()
+    if kind is str:
+        return LineEdit()
+    low, high = meta.get("low"), meta.get("high")
+    low = (-LARGEST if kind is float else 0) if low is None else low
+    high = LARGEST if high is None else high
+    if kind is int:
+        return SpinBox(min=int(low), max=int(high), step=int(meta.get("step") or 1))
+    return FloatSpinBox(min=low, max=high, step=meta.get("step") or _step(value))
+
+
+def _step(value: float | None) -> float:
+    """A step for a number whose field gives none: fine enough to show the value, coarse enough to be of use."""
+    if not value or abs(value) >= 10:
+        return 0.5
+    return float(10.0 ** math.floor(math.log10(abs(value)) - (0 if abs(value) < 1 else 1)))

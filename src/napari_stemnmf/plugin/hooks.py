@@ -1,0 +1,120 @@
+"""What the manifest names: reader, writer and sample data. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
+
+if TYPE_CHECKING:
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.plugin.layers import LayerTuple
+
+logger = logging.getLogger(__name__)
+ANALYSIS_SUFFIX = ".stemnmf.h5"
+NOTHING_TO_SHOW: list[Any] = [(None,)]
+"""What a napari reader returns for a path that it has dealt with although there is no layer."""
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str], list[Any]] | None:
+    """The reader for a path, or None where it is neither a scan nor an analysis; looks at the file's head only."""
+    if not isinstance(path, str):
+        return None
+    if path.lower().endswith(ANALYSIS_SUFFIX):
+        return read_analysis
+    from napari_stemnmf.reading.opening import can_open
+
+    if can_open(path):
+        return read_scan
+    if path.lower().endswith((".h5", ".hdf5")):
+        from napari_stemnmf.analysis import is_analysis
+
+        return read_analysis if is_analysis(path) else None
+    return None
+
+
+def read_scan(path: str) -> list[Any]:
+    """A virtual image and the lazy 4-D scan; an error is shown as one sentence and gives no layers."""
+    from napari_stemnmf.plugin.layers import scan_layers
+    from napari_stemnmf.reading.opening import open as open_scan
+
+    try:
+        return scan_layers(Session(open_scan(path)))
+    except StemNMFError as error:
+        return _shown(error)
+
+
+def read_analysis(path: str) -> list[Any]:
+    """All layers of an analysis, and its scan where that is still where it was."""
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.plugin.layers import all_layers
+
+    try:
+        analysis = Analysis.load(path)
+        session = Session(_scan_of(analysis, Path(path).parent), analysis)
+        return all_layers(session) or _shown(AnalysisError(f"The analysis {path} holds no results yet."))
+    except StemNMFError as error:
+        return _shown(error)
+
+
+def write_analysis(path: str, layer_data: list[LayerTuple]) -> list[str]:
+    """Save the analysis that the layers belong to.
+
+    Raises
+    ------
+    AnalysisError
+        If they belong to none, to several, or nothing was computed yet.
+    """
+    sessions = [s for s in sessions_of_layer_data(layer_data) if s.analysis is not None]
+    if not sessions:
+        raise AnalysisError("These layers belong to no analysis; open a scan and run Featurize first, then save.")
+    if len(sessions) > 1:
+        names = ", ".join(session.name for session in sessions)
+        raise AnalysisError(f"These layers belong to several scans ({names}); select those of one scan and save them.")
+    if not path.lower().endswith(".h5"):
+        path += ANALYSIS_SUFFIX
+    analysis = sessions[0].analysis
+    if analysis is not None:
+        analysis.save(path)
+    return [path]
+
+
+def silver_grains() -> list[LayerTuple]:
+    """The embedded sample: a simulated silver film with overlapping grains."""
+    from napari_stemnmf.plugin.layers import scan_layers
+    from napari_stemnmf.simulation.sample import sample
+
+    dataset = sample().dataset
+    image = dataset.data.mean(axis=(2, 3), dtype="f4").compute(scheduler="synchronous")  # small, and in memory
+    return scan_layers(Session(dataset), image)
+
+
+def _scan_of(analysis: Any, folder: Path) -> Dataset | None:
+    """The scan that an analysis is of: at its old place or beside the analysis; None if gone or changed."""
+    from napari_stemnmf.reading.opening import open as open_scan
+
+    source, _, inner = analysis.input.source.partition("::")
+    if not source:
+        return None
+    for place in (Path(source), folder / Path(source).name):
+        if not place.exists():
+            continue
+        try:
+            shape = tuple(analysis.input.shape[:2])
+            dataset = open_scan(place, dataset=inner or None, scan_shape=shape)
+            if dataset.fingerprint() == analysis.input.fingerprint:
+                return dataset
+        except StemNMFError as error:
+            logger.info("The scan of the analysis cannot be opened: %s", error)
+    return None
+
+
+def _shown(error: StemNMFError) -> list[Any]:
+    from napari.utils.notifications import show_error
+
+    show_error(str(error))
+    return NOTHING_TO_SHOW

@@ -1,0 +1,175 @@
+"""Steps of the pipeline in worker threads: one at a time for each scan, with progress and cancel.
+
+A job belongs to the session it was started for. Its result goes there, whatever is selected when it arrives; if the
+scan has left the viewer, or the viewer is closed, the job is stopped and its result dropped. Errors of ours become one
+sentence in a napari notification.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import FunctionWorker, create_worker
+from napari.utils.notifications import show_error
+
+from napari_stemnmf.control import Control, Progress
+from napari_stemnmf.errors import Cancelled, StemNMFError
+from napari_stemnmf.plugin.session import STEPS, Running, Session, sessions_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_stemnmf.analysis import Analysis
+
+logger = logging.getLogger(__name__)
+_running: set[Job] = set()
+
+
+class Outcome:
+    """What a job came to: results (perhaps partial) and a sentence, or an error to show."""
+
+    def __init__(self, analysis: Analysis | None, note: str = "", error: str = "") -> None:
+        self.analysis = analysis
+        self.note = note
+        self.error = error
+
+
+class Work:
+    """The function that runs in the thread: one step for some features."""
+
+    def __init__(self, session: Session, step: str, features: tuple[str, ...], control: Control) -> None:
+        self._dataset, self._recipe, self._analysis = session.dataset, session.recipe, session.analysis
+        self._step, self._features, self._control = step, features, control
+
+    def __call__(self) -> Outcome:
+        """Run the step; errors of the package come back as an outcome, others are raised."""
+        from napari_stemnmf import pipeline
+
+        analysis = self._analysis
+        try:
+            if self._dataset is not None:
+                analysis = pipeline.start(self._dataset, self._recipe, analysis)
+            elif analysis is not None:
+                analysis = pipeline.with_recipe(analysis, self._recipe)
+            steps: list[Callable[..., Analysis]] = [getattr(pipeline, self._step)]
+            if self._step == "featurize":
+                steps.insert(0, pipeline.take_survey)
+            for step in steps:
+                options = {} if step is pipeline.take_survey else {"features": self._features}
+                analysis = step(analysis, self._dataset, control=self._control, **options)
+        except Cancelled as stop:
+            return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
+        except StemNMFError as error:
+            return Outcome(analysis, error=str(error))
+        return Outcome(analysis)
+
+    def __repr__(self) -> str:
+        return f"napari-stemnmf: {self._step}"
+
+
+class _Worker(FunctionWorker):
+    """A worker whose quit (napari calls it when the window closes) stops the step."""
+
+    job: Job
+
+    def quit(self) -> None:
+        self.job.abandon()
+
+
+class Job(Running):
+    """One step that is running in a thread.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        If the last layer of the scan leaves it, the job stops.
+    session : Session
+    step : str
+        One of `session.STEPS`.
+    features : tuple of str
+    show : callable
+        Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        step: str,
+        features: tuple[str, ...],
+        show: Callable[[Any, Session, str, str], None],
+    ) -> None:
+        names = "" if step == "featurize" else " " + ", ".join(name.upper() for name in features)
+        super().__init__(f"{step.capitalize()}{names}")
+        self.step, self.features = step, features
+        self._viewer: ViewerModel | None = viewer
+        self._session = session
+        self._show = show
+        self._control = Control(self._on_progress)
+        self._wanted = True
+        work = Work(session, step, features, self._control)
+        self._worker: Any = create_worker(work, _worker_class=_Worker, _start_thread=False)
+        self._worker.job = self
+
+    def start(self) -> Job:
+        """Begin; the session shows the job as running until it has ended."""
+        _running.add(self)
+        self._worker.returned.connect(self._on_returned)
+        self._worker.finished.connect(self._on_finished)
+        if self._viewer is not None:
+            self._viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._session.start(self)
+        self._worker.start()
+        return self
+
+    def cancel(self) -> None:
+        """Stop at the next block, cycle or iteration and keep what there is."""
+        self._control.cancel()
+
+    def abandon(self) -> None:
+        """Stop, and drop the result."""
+        self._wanted = False
+        self._control.cancel()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._control.cancelled
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.progress = progress  # from any thread; one assignment, read by the widgets' timers
+
+    def _on_layer_removed(self, event: Any = None) -> None:
+        if self._viewer is not None and self._session not in sessions_of(self._viewer.layers):
+            self.abandon()
+
+    def _on_returned(self, outcome: Outcome) -> None:
+        if not self._wanted or self._viewer is None:
+            return
+        before = self._session.analysis
+        if outcome.analysis is not None:
+            self._session.set_analysis(outcome.analysis, outcome.note)
+        if outcome.error:
+            show_error(outcome.error)
+            self._session.note = outcome.error
+        for feature in self.features:
+            if _result(outcome.analysis, self.step, feature) is not _result(before, self.step, feature):
+                self._show(self._viewer, self._session, self.step, feature)
+
+    def _on_finished(self) -> None:
+        if self._viewer is not None:
+            self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._viewer = None
+        _running.discard(self)
+        self._session.finish()
+
+
+def running() -> list[Job]:
+    """The jobs that have not ended, those that were abandoned included."""
+    return list(_running)
+
+
+def _result(analysis: Analysis | None, step: str, feature: str) -> Any:
+    return None if analysis is None else getattr(analysis, STEPS[step]).get(feature)

@@ -1,0 +1,253 @@
+"""What napari knows of one scan: its data, the recipe, what was found, and what is running. No Qt here.
+
+Every layer made from a scan carries the same `Session` in its metadata, so that a result finds its scan whatever is
+selected, and two scans that are open at once never mix. The status lines of the widgets are written here, in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.control import Progress
+    from napari_stemnmf.dataset import Dataset
+
+SESSION_KEY = "stemnmf_session"
+ROLE_KEY = "stemnmf_role"
+STEPS = {"featurize": "features", "cluster": "models", "refine": "grains", "measure": "tables"}
+"""The steps in order, and the field of `Analysis` that each fills."""
+FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)"}
+
+
+class Session:
+    """State of one open scan, shared by its layers and by all widgets.
+
+    Parameters
+    ----------
+    dataset : Dataset or None
+        The scan; None for an analysis whose scan cannot be found.
+    analysis : Analysis, optional
+        What was found before; its recipe becomes the session's.
+    """
+
+    changed = Signal()
+
+    def __init__(self, dataset: Dataset | None, analysis: Analysis | None = None) -> None:
+        self.dataset = dataset
+        self.analysis = analysis
+        self.recipe = Recipe.preset("default") if analysis is None else analysis.recipe
+        self.running: Running | None = None
+        self.note = ""
+        self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        """A copied layer is still of the same scan."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """Short name of the scan."""
+        if self.dataset is not None:
+            return self.dataset.name
+        return self.analysis.input.name if self.analysis is not None else "scan"
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Change the settings; results stay and are reported as stale where they no longer fit."""
+        if recipe != self.recipe:
+            self.recipe = recipe
+            self.note = ""
+            self.changed.emit()
+
+    def set_analysis(self, analysis: Analysis | None, note: str = "") -> None:
+        """Take over new results, with a sentence on how they came about."""
+        self.analysis = analysis
+        self.note = note
+        self.changed.emit()
+
+    def start(self, running: Running) -> None:
+        """Note that a step is running."""
+        self.running = running
+        self.note = ""
+        self.changed.emit()
+
+    def finish(self, note: str = "") -> None:
+        """Note that nothing is running any more."""
+        self.running = None
+        self.note = note or self.note
+        self.changed.emit()
+
+    def result(self, step: str, feature: str) -> Any:
+        """What a step found for a feature, or None."""
+        return None if self.analysis is None else getattr(self.analysis, STEPS[step]).get(feature)
+
+    def state(self, step: str, feature: str) -> str:
+        """ "done", "stale", "incomplete" (cancelled half-way) or "missing"."""
+        if self.result(step, feature) is None or self.analysis is None:
+            return "missing"
+        stage = f"{STEPS[step]}/{feature}"
+        if self.analysis.is_current(stage, self.recipe):
+            return "done"
+        return "incomplete" if self.analysis.keys.get(stage, "").endswith(" incomplete") else "stale"
+
+    def obstacle(self, step: str, feature: str) -> str:
+        """Why a step cannot run now, as a sentence that says what to do; empty when it can."""
+        if self.running is not None:
+            return f"{self.running.title} is running."
+        if step in ("featurize", "measure") and self.dataset is None:
+            source = self.analysis.input.source if self.analysis is not None else ""
+            return f"The scan itself is not open{f' ({source})' if source else ''}; open its file to go on."
+        before = _step_before(step)
+        if before and self.result(before, feature) is None:
+            return f"There is no result of {before.capitalize()} for {feature.upper()} yet; run {before.capitalize()}."
+        if before and self.state(before, feature) == "stale":
+            return f"Settings before this step have changed; run {before.capitalize()} for {feature.upper()} again."
+        return ""
+
+    def preset_name(self) -> str:
+        """The preset that the recipe equals, whatever its features; empty if it equals none."""
+        for name in PRESETS:
+            if Recipe.preset(name, self.recipe.features) == self.recipe:
+                return name
+        return ""
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.name}>"
+
+
+class Running:
+    """What is known of a step that is running; its thread writes `progress`, widgets read it."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.progress: Progress | None = None
+
+    def cancel(self) -> None:
+        """Ask it to stop and keep what it has."""
+        raise NotImplementedError
+
+    def line(self) -> str:
+        """Stage and message for the progress bar."""
+        if self.progress is None:
+            return f"{self.title}: starting"
+        parts = (self.progress.stage or self.title, self.progress.message)
+        return ": ".join(part for part in parts if part)
+
+
+def sessions_of(layers: Iterable[Any]) -> list[Session]:
+    """The sessions that some layers belong to, each once, in order."""
+    found: list[Session] = []
+    for layer in layers:
+        session = session_of(layer)
+        if session is not None and session not in found:
+            found.append(session)
+    return found
+
+
+def session_of(layer: Any) -> Session | None:
+    """The session that a layer belongs to, if any."""
+    session = layer.metadata.get(SESSION_KEY) if layer is not None else None
+    return session if isinstance(session, Session) else None
+
+
+def sessions_of_layer_data(layer_data: Iterable[tuple[Any, dict[str, Any], str]]) -> list[Session]:
+    """As `sessions_of`, for layer data tuples as a writer gets them."""
+    found: list[Session] = []
+    for _, meta, _ in layer_data:
+        session = meta.get("metadata", {}).get(SESSION_KEY)
+        if isinstance(session, Session) and session not in found:
+            found.append(session)
+    return found
+
+
+def status(session: Session | None, step: str, feature: str) -> str:
+    """What is set, missing or stale before and at a step, in words."""
+    if session is None:
+        return "Open a 4D-STEM scan: drop its file on the canvas, or take File > Open Sample > napari-stemnmf."
+    lines = [_about(session)]
+    for name in STEPS:
+        names = FEATURES if step == "featurize" else (feature,)
+        if step == "featurize" and name != "featurize":
+            break
+        lines += [_line(session, name, f) for f in names if step != "featurize" or f in session.recipe.features]
+        if name == step:
+            break
+    obstacle = "" if session.running is not None else session.obstacle(step, feature)
+    lines += [line for line in (session.note, obstacle) if line]
+    return "\n".join(lines)
+
+
+def _about(session: Session) -> str:
+    if session.dataset is None:
+        return f"{session.name}: the scan is not open, results only."
+    d = session.dataset
+    scan, q = d.axes[0], d.axes[2]
+    steps = f"{_step(scan.scale, scan.unit, scan.assumed)}; detector {_step(q.scale, q.unit, q.assumed)}"
+    return (
+        f"{d.scan_shape[0]} × {d.scan_shape[1]} patterns of {d.detector_shape[0]} × {d.detector_shape[1]} pixels, "
+        f"{d.dtype}, {_size(d.nbytes)}. Scan step {steps}."
+    )
+
+
+def _step(scale: float, unit: str, assumed: bool) -> str:
+    return "not calibrated" if assumed else f"{scale:.4g} {unit}"
+
+
+def _line(session: Session, step: str, feature: str) -> str:
+    """One sentence on what a step has found for a feature."""
+    title = f"{STEPS[step].capitalize()} {feature.upper()}"
+    title = {"models": f"Components {feature.upper()}", "tables": f"Table {feature.upper()}"}.get(STEPS[step], title)
+    state = session.state(step, feature)
+    if state == "missing":
+        return f"{title}: missing."
+    found = _found(session.result(step, feature), step)
+    why = {"stale": " Stale: settings have changed.", "incomplete": " Incomplete: it was cancelled."}.get(state, "")
+    return f"{title}: {found}.{why}"
+
+
+def _found(result: Any, step: str) -> str:
+    if step == "featurize":
+        dropped = f", {len(result.dropped)} dropped" if len(result.dropped) else ""
+        return f"{result.values.shape[1]} columns{dropped}"
+    if step == "cluster":
+        done = sum(record.status == "done" for record in result.seeds)
+        return f"{result.k} components, error {result.error:.4f}, best of {done} of {len(result.seeds)} seeds"
+    if step == "refine":
+        overlap = float((result.overlap > 1).mean())
+        return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
+    return f"{len(result)} rows"
+
+
+def _step_before(step: str) -> str:
+    names = list(STEPS)
+    i = names.index(step)
+    return names[i - 1] if i else ""
+
+
+def _size(nbytes: int) -> str:
+    size = float(nbytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def settings_of(recipe: Recipe, path: str) -> Any:
+    """The settings dataclass at a dotted path of the recipe, e.g. "aa.clustering"."""
+    node: Any = recipe
+    for part in path.split("."):
+        node = getattr(node, part)
+    return node
+
+
+def changed_settings(before: Any, after: Any) -> list[str]:
+    """Names of the fields in which two settings of one class differ."""
+    return [f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)]

@@ -1,0 +1,1 @@
+"""The docks of the steps: one class a step, `step` holds what they share."""

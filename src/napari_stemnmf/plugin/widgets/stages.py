@@ -1,0 +1,51 @@
+"""All steps in one dock, as tabs."""
+
+from __future__ import annotations
+
+import napari
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from napari_stemnmf.plugin.widgets.cluster import ClusterWidget
+from napari_stemnmf.plugin.widgets.featurize import FeaturizeWidget
+from napari_stemnmf.plugin.widgets.measure import MeasureWidget
+from napari_stemnmf.plugin.widgets.refine import RefineWidget
+from napari_stemnmf.plugin.widgets.step import StepWidget
+
+
+class StagesWidget(QWidget):
+    """Featurize, Cluster, Refine and Measure as tabs; scan and feature are chosen for all of them together.
+
+    Attributes
+    ----------
+    steps : list of StepWidget
+        In order.
+    tabs : QTabWidget
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        kinds: tuple[type[StepWidget], ...] = (FeaturizeWidget, ClusterWidget, RefineWidget, MeasureWidget)
+        self.steps = [kind(viewer) for kind in kinds]
+        self.tabs = QTabWidget()
+        for step in self.steps:
+            self.tabs.addTab(step.native, step.step.capitalize())
+            step.scan.changed.connect(self._on_scan)
+            step.feature.changed.connect(self._on_feature)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.tabs)
+
+    def reset_choices(self, *args: object) -> None:
+        """Called by napari when layers change."""
+        for step in self.steps:
+            step.reset_choices()
+
+    def _on_scan(self, session: object) -> None:
+        for step in self.steps:
+            if session is not None and step.scan.value is not session and session in step.scan.choices:
+                step.scan.value = session
+
+    def _on_feature(self, feature: str) -> None:
+        for step in self.steps:
+            if step.feature.value != feature:
+                step.feature.value = feature

@@ -1,0 +1,243 @@
+"""What the docks of all steps share: the scan's chooser, forms, status, Run, progress and Cancel.
+
+A dock shows the state of the chosen scan's `Session` and keeps none of its own, so several docks may be open at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import napari
+from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.plugin import display, jobs
+from napari_stemnmf.plugin.forms import Form
+from napari_stemnmf.plugin.session import FEATURE_NAMES, STEPS, Session, session_of, sessions_of, settings_of, status
+from napari_stemnmf.recipe import FEATURES
+
+REFRESH_MS = 100
+"""How often progress is shown."""
+
+
+class StepWidget(Container):
+    """Base of the step docks; a subclass names its step and adds its forms.
+
+    Attributes
+    ----------
+    scan : ComboBox
+        The scan to work on: follows the selected layer, and can be set.
+    feature : ComboBox
+        The representation to work on, "aa" or "rv"; hidden where a step works on all.
+    run, cancel : PushButton
+    status : Label
+        What is set, missing or stale, in words.
+    progress : ProgressBar
+    """
+
+    step: ClassVar[str]
+    run_text: ClassVar[str] = "Run"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self._viewer = viewer
+        self._session: Session | None = None
+        self._forms: list[tuple[Form, str]] = []
+        self._refreshing = False
+        self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
+        self.scan.tooltip = "the scan to work on; follows the selected layer"
+        self.feature = ComboBox(
+            name="feature", label="feature", choices=[(FEATURE_NAMES[f], f) for f in FEATURES], value=FEATURES[0]
+        )
+        self.feature.tooltip = "the representation to work on"
+        self.form_area = Container(name="settings", labels=False)
+        self.status = Label(name="status")
+        self.run = PushButton(name="run", text=self.run_text)
+        self.cancel = PushButton(name="cancel", text="Cancel")
+        self.cancel.tooltip = "stop and keep what was found so far"
+        self.progress = ProgressBar(name="progress", min=0, max=1000, value=0)
+        buttons = Container(name="buttons", widgets=[self.run, self.cancel], layout="horizontal", labels=False)
+        super().__init__(name=self.step, labels=False)
+        head = Container(name="head", labels=True)
+        head.extend([self.scan, *self._head(), self.feature])  # after the start, for labels of one width
+        foot = Container(name="foot", widgets=[self.status, *self._foot(), buttons, self.progress], labels=False)
+        for box in (head, foot, buttons, self.form_area):
+            box.margins = (0, 0, 0, 0)
+        self.extend([head, self.form_area, foot])
+        self._add_forms()
+        self._style()
+        self._timer = QTimer(self.native)
+        self._timer.setInterval(REFRESH_MS)
+        self._timer.timeout.connect(self._show_progress)
+        self.run.clicked.connect(self._on_run)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.scan.changed.connect(self._on_scan)
+        self.feature.changed.connect(self._refresh)
+        layers = viewer.layers
+        layers.events.inserted.connect(self._on_layers)
+        layers.events.removed.connect(self._on_layers)
+        layers.selection.events.active.connect(self._on_active)
+        self.native.destroyed.connect(self._let_go)
+        self._on_layers()
+
+    def _head(self) -> list[Any]:
+        """More widgets between the chooser of the scan and that of the feature."""
+        return []
+
+    def _foot(self) -> list[Any]:
+        """More widgets between the status and the buttons."""
+        return []
+
+    def _add_forms(self) -> None:
+        """Add the step's forms with `add_form`."""
+
+    def add_form(self, path: str, title: str = "") -> Form:
+        """A form for the settings at a path of the recipe; ``{feature}`` in it stands for the chosen feature."""
+        from napari_stemnmf.recipe import Recipe
+
+        settings = settings_of(Recipe(), path.format(feature=FEATURES[0]))
+        form = Form(settings, lambda name, value: self._on_setting(path, name, value))
+        if title:
+            self.form_area.append(Label(value=f"<b>{title}</b>", name=f"title {path}"))
+        self.form_area.append(form)
+        self._forms.append((form, path))
+        return form
+
+    def features(self) -> tuple[str, ...]:
+        """The features that Run computes."""
+        return (str(self.feature.value),)
+
+    @property
+    def session(self) -> Session | None:
+        """The session of the chosen scan."""
+        return self._session
+
+    # ---- what the user does
+
+    def _on_run(self) -> None:
+        if self._session is not None and self._session.running is None:
+            jobs.Job(self._viewer, self._session, self.step, self.features(), display.show_result).start()
+
+    def _on_cancel(self) -> None:
+        if self._session is not None and self._session.running is not None:
+            self._session.running.cancel()
+            self.cancel.enabled = False
+            self.cancel.text = "Stopping…"
+
+    def _on_setting(self, path: str, name: str, value: Any) -> None:
+        if self._session is None or self._refreshing:
+            return
+        target = f"{path.format(feature=self.feature.value)}.{name}"
+        try:
+            self._session.set_recipe(self._session.recipe.replaced({target: value}))
+        except RecipeError as error:
+            self.status.value = str(error)
+            self.run.enabled = False
+
+    # ---- what happens around
+
+    def _scans(self, _: Any = None) -> list[tuple[str, Session]]:
+        found = sessions_of(self._viewer.layers)
+        names = [session.name for session in found]
+        return [
+            (f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name, session)
+            for i, (name, session) in enumerate(zip(names, found, strict=True))
+        ]
+
+    def _on_layers(self, event: Any = None) -> None:
+        self.scan.reset_choices()
+        self._on_active()
+
+    def reset_choices(self, *_: Any) -> None:
+        """Called by napari when layers change."""
+        self.scan.reset_choices()
+
+    def _on_active(self, event: Any = None) -> None:
+        """Follow the selected layer to its scan."""
+        session = session_of(self._viewer.layers.selection.active)
+        if session is not None and session is not self.scan.value and session in self.scan.choices:
+            self.scan.value = session
+        elif self.scan.value is None and self.scan.choices:
+            self.scan.value = next(
+                c for c in (*self.scan.choices, None) if c is not None or len(self.scan.choices) == 1
+            )
+        self._on_scan()
+
+    def _on_scan(self, *_: Any) -> None:
+        session = self.scan.value
+        if session is not self._session:
+            if self._session is not None:
+                self._session.changed.disconnect(self._refresh)
+            self._session = session
+            if session is not None:
+                session.changed.connect(self._refresh)
+        self._refresh()
+
+    def _refresh(self, *_: Any) -> None:
+        """Show the session as it is now."""
+        session, feature = self._session, str(self.feature.value)
+        running = session.running if session is not None else None
+        self._refreshing = True
+        try:
+            if session is not None:
+                for form, path in self._forms:
+                    form.show_settings(settings_of(session.recipe, path.format(feature=feature)))
+            self._show_session(session)
+        finally:
+            self._refreshing = False
+        self.form_area.enabled = session is not None
+        self.status.value = status(session, self.step, feature)
+        self.run.enabled = session is not None and not any(session.obstacle(self.step, f) for f in self.features())
+        self.cancel.enabled = running is not None
+        self.cancel.text = "Cancel"
+        self.progress.visible = running is not None
+        if running is not None:
+            self._timer.start()
+        else:
+            self._timer.stop()
+        self._show_progress()
+
+    def _show_session(self, session: Session | None) -> None:
+        """Show what a subclass shows beyond the forms."""
+
+    def _show_progress(self) -> None:
+        running = self._session.running if self._session is not None else None
+        if running is None:
+            return
+        fraction = running.progress.fraction if running.progress is not None else 0.0
+        self.progress.value = round(1000 * fraction)
+        self.progress.native.setFormat(f"{running.line()}")
+
+    def _let_go(self, *_: Any) -> None:
+        """The dock was closed: stop listening."""
+        layers = self._viewer.layers
+        layers.events.inserted.disconnect(self._on_layers)
+        layers.events.removed.disconnect(self._on_layers)
+        layers.selection.events.active.disconnect(self._on_active)
+        if self._session is not None:
+            self._session.changed.disconnect(self._refresh)
+            self._session = None
+
+    def _style(self) -> None:
+        """Settings scroll between a fixed head and foot; the status wraps."""
+        self.status.native.setWordWrap(True)
+        self.status.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.progress.native.setTextVisible(True)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.form_area.native)
+        column.addStretch(1)
+        scroll.setWidget(inner)
+        self.native.layout().insertWidget(1, scroll, 1)
+        self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._scroll = scroll
+
+
+def title_of(step: str) -> str:
+    """The name of a step's dock."""
+    return step.capitalize() if step in STEPS else step
