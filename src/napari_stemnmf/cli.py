@@ -208,7 +208,8 @@ def _score(options: argparse.Namespace) -> None:
         found = ", ".join(analysis.grains) or "none"
         raise AnalysisError(f"{options.analysis} holds no grains of '{feature or 'any feature'}' (it has: {found}).")
     scores = score(analysis.grains[feature], load_masks(options.truth)).as_dict()
-    print(json.dumps({"feature": feature, **scores}, indent=2))
+    known = {name: None if value != value else value for name, value in scores.items()}  # JSON has no NaN
+    print(json.dumps({"feature": feature, **known}, indent=2, allow_nan=False))
 
 
 def _demo(options: argparse.Namespace) -> None:
