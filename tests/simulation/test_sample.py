@@ -109,3 +109,32 @@ def test_saved_sample_holds_scan_calibration_and_truth(tmp_path):
         np.testing.assert_array_equal(file["labels"][()], made.masks)
         assert file["data"].attrs["R_pixel_size_A"] == pytest.approx(5.0)
         assert file["data"].attrs["Q_pixel_size_invA"] == pytest.approx(made.dataset.axes[2].scale / 10)
+    assert [p.name for p in tmp_path.iterdir()] == ["sample.h5"]
+
+
+def test_saved_sample_opens_as_the_same_calibrated_scan(tmp_path):
+    from napari_stemnmf.reading.masks import read_masks
+    from napari_stemnmf.reading.opening import open as open_scan
+
+    made = sample((10, 12), (40, 48))
+    made.save(tmp_path / "sample.h5")
+    opened = open_scan(tmp_path / "sample.h5")
+    np.testing.assert_array_equal(opened.data.compute(scheduler="synchronous"), counts(made))
+    for found, expected in zip(opened.axes, made.dataset.axes, strict=True):
+        assert (found.scale, found.unit, found.assumed) == (pytest.approx(expected.scale), expected.unit, False)
+    np.testing.assert_array_equal(read_masks(f"{tmp_path / 'sample.h5'}::labels"), made.masks)
+
+
+def test_saving_again_replaces_the_file_and_a_failure_leaves_the_old_one(tmp_path, monkeypatch):
+    made = sample((8, 8), (32, 32))
+    made.save(tmp_path / "sample.h5")
+    before = (tmp_path / "sample.h5").read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        made.save(tmp_path / "sample.h5")
+    assert (tmp_path / "sample.h5").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["sample.h5"]

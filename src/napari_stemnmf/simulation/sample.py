@@ -8,8 +8,10 @@ source blur the scan, and electrons are counted. The geometry follows the simula
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -80,37 +82,41 @@ class Sample:
         """
         import h5py
 
-        scan_step, q_step = self.dataset.axes[0].scale, self.dataset.axes[2].scale
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")  # so that a run that is stopped here leaves no half file
+        try:
+            with h5py.File(part, "w") as file:
+                self._write(file)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _write(self, file: Any) -> None:
+        packed = {"compression": "gzip", "compression_opts": 1}
+        file.attrs["name"] = self.dataset.name
         rows, columns = min(8, self.dataset.shape[0]), min(8, self.dataset.shape[1])
-        with h5py.File(path, "w") as file:
-            file.attrs["name"] = self.dataset.name
-            file.attrs["energy_eV"] = ENERGY
-            data = file.create_dataset(
-                "data",
-                shape=self.dataset.shape,
-                dtype=self.dataset.dtype,
-                chunks=(rows, columns, *self.dataset.detector_shape),
-                compression="gzip",
-                compression_opts=1,
-            )
-            data.attrs["Q_pixel_size_invA"] = q_step / 10
-            data.attrs["R_pixel_size_A"] = scan_step * 10
-            data.attrs["center_px"] = self.center
-            data.attrs["probe_radius_px"] = self.probe_radius
-            for key, value in self.dataset.metadata.items():
-                data.attrs[key] = value
-            for first in range(0, self.dataset.shape[0], rows):
-                data[first : first + rows] = self.dataset.data[first : first + rows].compute(scheduler="synchronous")
-            labels = file.create_dataset("labels", data=self.masks, compression="gzip", compression_opts=1)
-            labels.attrs["definition"] = (
-                f"thickness > {TRUE_THICKNESS} A (grain, scan_y, scan_x), unblurred; grains overlap"
-            )
-            file.create_dataset("thickness", data=self.thickness, compression="gzip", compression_opts=1)
-            file["thickness"].attrs["units"] = "A"
-            orientations = file.create_dataset("orientations", data=self.orientations)
-            orientations.attrs["definition"] = (
-                "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z along the beam"
-            )
+        chunks = (rows, columns, *self.dataset.detector_shape)
+        data = file.create_dataset("data", self.dataset.shape, self.dataset.dtype, chunks=chunks, **packed)
+        for first in range(0, self.dataset.shape[0], rows):
+            data[first : first + rows] = self.dataset.data[first : first + rows].compute(scheduler="synchronous")
+        data.attrs.update(self.dataset.metadata)
+        data.attrs["Q_pixel_size_invA"] = self.dataset.axes[2].scale / 10
+        data.attrs["R_pixel_size_A"] = self.dataset.axes[0].scale * 10
+        data.attrs["center_px"] = self.center
+        data.attrs["probe_radius_px"] = self.probe_radius
+        truth = {
+            "labels": (
+                self.masks,
+                f"thickness > {TRUE_THICKNESS} A (grain, scan_y, scan_x), unblurred; grains overlap",
+            ),
+            "thickness": (self.thickness, "of each grain along the beam, A"),
+            "orientations": (
+                self.orientations,
+                "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam",
+            ),
+        }
+        for name, (values, definition) in truth.items():
+            file.create_dataset(name, data=values, **packed).attrs["definition"] = definition
 
 
 def sample(
