@@ -14,7 +14,9 @@ from scipy import ndimage
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import CenterSettings
 
-HOT_FACTOR = 2.0  # a pixel above this multiple of the 4th highest of its neighbourhood is hot
+HOT_FACTOR = (
+    4.0  # a pixel above this multiple of the 4th highest of its neighbourhood is hot; a small probe stays below
+)
 ITERATIONS = 100
 TOLERANCE = 1e-4  # px
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)

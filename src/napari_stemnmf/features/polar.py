@@ -17,6 +17,8 @@ from napari_stemnmf.errors import DataError
 SUBPIXELS = 4
 """A pixel is split into so many parts along each axis to share it between the sectors that it touches."""
 
+PROFILE_VALID = 0.1  # a beam stop may hide most of the azimuths around the central disk
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -172,7 +174,7 @@ def check_reach(radius: float, geometry: Geometry) -> None:
 
 
 def radial_profile(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...]) -> np.ndarray:
-    """Mean of an image over the valid samples of each radius; NaN where under half of them are valid.
+    """Mean of an image over the valid samples of each radius; NaN where under a tenth of them are valid.
 
     Parameters
     ----------
@@ -193,7 +195,7 @@ def radial_profile(image: np.ndarray, geometry: Geometry, radii: tuple[float, ..
     column = np.repeat(np.arange(len(radii)), np.diff(table.start))
     sums = np.bincount(column, values, minlength=len(radii))
     counts = np.diff(table.start)
-    return np.where(table.share >= 0.5, sums / np.maximum(counts, 1), np.nan)
+    return np.where(table.share >= PROFILE_VALID, sums / np.maximum(counts, 1), np.nan)
 
 
 def _starts(sizes: np.ndarray) -> np.ndarray:

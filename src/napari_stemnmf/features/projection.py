@@ -99,7 +99,7 @@ def _count(value: Any) -> Any:
     raise NotImplementedError  # exists in compiled code only
 
 
-@overload(_count, inline="always")
+@overload(_count)
 def _count_by_type(value: Any) -> Any:
     def unsigned(value: Any) -> Any:
         return np.float32(value)
