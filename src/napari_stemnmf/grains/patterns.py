@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_array
 
 from napari_stemnmf.control import Control
@@ -20,8 +19,6 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.passes.engine import BlockResult, run_pass
-
-_TILE = 2048  # pixels taken at a time: their sums for some ten grains stay in the second cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +162,13 @@ class _Sums:
     shared: np.ndarray
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        from napari_stemnmf.grains.pattern_sums import add_patterns
+
         indptr, entries = _entries(self.members, positions)
         slots = self.members.indices[entries] * 2 + self.shared[entries]
         used, slot = np.unique(slots, return_inverse=True)
         sums = np.zeros((len(used), block[0].size))
-        _add_up(block.reshape(len(block), -1), indptr, slot, self.members.data[entries], sums)
+        add_patterns(block.reshape(len(block), -1), indptr, slot, self.members.data[entries], sums)
         names = [f"{'shared' if s % 2 else 'single'} {s // 2}" for s in used]
         return BlockResult(total={name: s.reshape(block.shape[1:]) for name, s in zip(names, sums, strict=True)})
 
@@ -183,6 +182,8 @@ class _Distances:
     keep: np.ndarray
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        from napari_stemnmf.grains.pattern_sums import add_distances
+
         indptr, entries = _entries(self.members, positions)
         rows, weights = self.members.indices[entries], self.members.data[entries]
         kept = _kept(block, self.keep)
@@ -192,7 +193,7 @@ class _Distances:
             low, high = kept.min(axis=1).astype(np.float64), kept.max(axis=1).astype(np.float64)
         factor = np.divide(1, high - low, out=np.zeros(len(low)), where=high > low)
         distance = np.zeros(self.members.shape[1])
-        _measure_distances(kept, low, factor, indptr, rows, weights, self.means, distance)
+        add_distances(kept, low, factor, indptr, rows, weights, self.means, distance)
         return BlockResult(total={"distance": distance})
 
 
@@ -201,64 +202,3 @@ def _entries(members: csr_array, positions: np.ndarray) -> tuple[np.ndarray, np.
     first, count = members.indptr[positions], np.diff(members.indptr)[positions]
     indptr = np.concatenate([[0], np.cumsum(count)])
     return indptr, np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], count)
-
-
-@njit(nogil=True, cache=True)
-def _clean(value: Any) -> float:  # pragma: no cover - compiled
-    real = np.float64(value)
-    return real if abs(real) < np.inf else 0.0  # NaN compares false
-
-
-@njit(nogil=True, cache=True)
-def _add_up(
-    block: np.ndarray, indptr: np.ndarray, slot: np.ndarray, weights: np.ndarray, sums: np.ndarray
-) -> None:  # pragma: no cover - compiled
-    patterns, pixels = block.shape
-    values = np.empty(_TILE)
-    for start in range(0, pixels, _TILE):
-        size = min(_TILE, pixels - start)
-        for p in range(patterns):
-            if indptr[p] == indptr[p + 1]:
-                continue
-            pattern = block[p, start : start + size]
-            for i in range(size):
-                values[i] = _clean(pattern[i])
-            for entry in range(indptr[p], indptr[p + 1]):
-                weight = weights[entry]
-                target = sums[slot[entry], start : start + size]
-                for i in range(size):
-                    target[i] += weight * values[i]
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _distance(first: np.ndarray, second: np.ndarray) -> float:  # pragma: no cover - compiled
-    total = np.float64(0)
-    for start in range(0, len(first), _TILE):  # float32 within a tile is exact enough, and twice as fast
-        one, other = first[start : start + _TILE], second[start : start + _TILE]
-        part = np.float32(0)
-        for i in range(len(one)):
-            part += abs(one[i] - other[i])
-        total += part
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _measure_distances(
-    block: np.ndarray,
-    low: np.ndarray,
-    factor: np.ndarray,
-    indptr: np.ndarray,
-    rows: np.ndarray,
-    weights: np.ndarray,
-    means: np.ndarray,
-    sums: np.ndarray,
-) -> None:  # pragma: no cover - compiled
-    values = np.empty(block.shape[1], np.float32)
-    for p in range(len(block)):
-        if indptr[p] == indptr[p + 1]:
-            continue
-        pattern = block[p]
-        for i in range(len(values)):
-            values[i] = np.float32((np.float64(pattern[i]) - low[p]) * factor[p])
-        for entry in range(indptr[p], indptr[p + 1]):
-            sums[rows[entry]] += weights[entry] * _distance(values, means[rows[entry]])
