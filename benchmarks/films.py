@@ -1,6 +1,6 @@
 """The paper's three films and the measured silver grains, through the pipeline: scores, times, memory.
 
-    python benchmarks/films.py [--shared ../shared/data] [--preset paper] [--seeds 25] [--features aa,rv] [--set NAME=VALUE]
+    python benchmarks/films.py [--shared FOLDER] [--preset paper] [--seeds 25] [--features aa,rv] [--set NAME=VALUE]
 
 One setting for all three films. The bounds that the paper's numbers set are printed beside the scores. CPU time counts
 all threads.
