@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from napari_stemnmf.reading.units import Scaling, axis, kind, normalise
 
 

@@ -32,7 +32,8 @@ class Blocks(ABC):
     """A scan (scan_y, scan_x, q_y, q_x) in a file, read by rectangles of probe positions.
 
     Subclasses set `shape`, `path` (for messages) and `dtype` (native byte order, in which blocks come), and read.
-    Indexing takes integers and slices, as Dask does it.
+    Indexing takes integers, slices, and lists of positions, as Dask does it: what is sliced from the Dask array is
+    read, and not the whole block that it lies in.
     """
 
     path: Path
@@ -51,11 +52,19 @@ class Blocks(ABC):
         rows, columns = _positions(entries[0], self.shape[0]), _positions(entries[1], self.shape[1])
         with reading(self.path):
             block = native(self.read(rows, columns))
-        wanted = tuple(
-            0 if not isinstance(e, slice) else slice(None, None, -1) if (e.step or 1) < 0 else slice(None)
-            for e in entries[:2]
-        )
-        return block[wanted + tuple(entries[2:])]
+        rest: list[Any] = []
+        for axis, (entry, positions) in enumerate(zip(entries, (rows, columns, None, None), strict=True)):
+            if isinstance(entry, (list, np.ndarray)):
+                first = positions.start if positions is not None else 0
+                block = block.take(np.asarray(entry) - first, axis=axis)
+                rest.append(slice(None))
+            elif positions is None:
+                rest.append(entry)
+            elif isinstance(entry, slice):
+                rest.append(slice(None, None, -1) if (entry.step or 1) < 0 else slice(None))
+            else:
+                rest.append(0)
+        return block[tuple(rest)]
 
     def to_dask(self) -> da.Array:
         """The scan as a Dask array in whole patterns, in native byte order and a type that the kernels can take."""
@@ -70,7 +79,7 @@ class Blocks(ABC):
             chunks=self.chunks(),
             name=f"scan-{tokenize(self, stat.st_size, stat.st_mtime_ns)}",
             asarray=False,
-            fancy=False,
+            fancy=True,  # Dask does not merge slices into readers that it takes to be too simple for lists
             lock=False,
             inline_array=True,
             meta=meta,
@@ -250,7 +259,9 @@ def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int) -> Scan
 
 
 def _positions(entry: Any, size: int) -> range:
-    """The positions that one index asks for, ascending."""
+    """The positions that one index asks for, ascending; for a list, all between its ends."""
+    if isinstance(entry, (list, np.ndarray)):
+        return range(int(min(entry)), int(max(entry)) + 1) if len(entry) else range(0)
     if not isinstance(entry, slice):
         position = range(size)[int(entry)]
         return range(position, position + 1)

@@ -71,7 +71,9 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
             targets.append((name, *links.locate(path, name, folder)))
         except ReadError as error:
             broken = error
-    if scan is not None and broken is None:
+    if scan is not None and broken is not None:
+        return found, broken  # part of a series would pass for the whole
+    if scan is not None:
         found.append(_dectris(path, targets, scan, folder))
     else:
         for name, target, inner in targets:

@@ -32,14 +32,14 @@ class TifPages(Frames):
     count: int
     frame_shape: tuple[int, ...]
     dtype: np.dtype
-    series: int = 0
+    series: int | None = 0  # None: every page is a series of its own
 
     def read_frames(self, frames: range) -> np.ndarray:
         """Patterns (len(frames), q_y, q_x)."""
         import tifffile
 
         with tifffile.TiffFile(self.path) as tif:
-            pages = tif.series[self.series].pages
+            pages = tif.pages if self.series is None else tif.series[self.series].pages
             return np.stack([pages[i].asarray(maxworkers=1) for i in frames])  # type: ignore[union-attr]
 
 
@@ -61,6 +61,9 @@ def tif_candidates(path: Path) -> list[Candidate]:
     import tifffile
 
     with tifffile.TiffFile(path) as tif:
+        kinds = {(series.shape, series.dtype, len(series.pages)) for series in tif.series}
+        if len(tif.series) > 1 and len(kinds) == 1 and len(tif.series[0].shape) == 2 and len(tif.series[0].pages) == 1:
+            return [_pages(path, tif)]
         return [_series(path, tif, i) for i in range(len(tif.series))]
 
 
@@ -119,6 +122,17 @@ def _series(path: Path, tif: object, index: int) -> Candidate:
     q = _imagej_step(tif)
     scalings = (*[None] * (len(shape) - 2), q, q) if len(shape) >= 2 else ()
     return Candidate(series.name or f"series {index}", shape, dtype, blocks, scalings=scalings, load=load)
+
+
+def _pages(path: Path, tif: object) -> Candidate:
+    """Pages of one shape that were written one by one."""
+    count, first = len(tif.series), tif.series[0]  # type: ignore[attr-defined]
+    frames = TifPages(path, count, tuple(first.shape), np.dtype(first.dtype).newbyteorder("="), None)
+
+    def load() -> np.ndarray:
+        return frames.read_frames(range(count))
+
+    return Candidate("pages", (count, *first.shape), frames.dtype, lambda order: frames, load=load)
 
 
 def _imagej_step(tif: object) -> Scaling | None:

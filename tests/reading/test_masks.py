@@ -1,0 +1,88 @@
+"""Masks of true grains from any container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.arrays import load_masks
+
+MASKS = np.zeros((3, 5, 6), bool)
+MASKS[0, :2], MASKS[1, 1:4, 2:], MASKS[2, 4] = True, True, True
+IMAGE = np.zeros((5, 6), "i4")
+IMAGE[:2], IMAGE[3:, 1:] = 4, 9
+
+
+def test_a_stack_in_hdf5_is_named_or_found(tmp_path: Path):
+    with h5py.File(tmp_path / "film.h5", "w") as file:
+        file["data"] = np.ones((5, 6, 8, 8), "u2")
+        file["thickness"] = np.ones((3, 5, 6), "f2")
+        file["truth/labels"] = MASKS
+    for where in (f"{tmp_path}/film.h5::truth/labels", f"{tmp_path}/film.h5::labels", tmp_path / "film.h5"):
+        masks = load_masks(where)
+        assert masks.dtype == bool
+        np.testing.assert_array_equal(masks, MASKS)
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i8"])
+@pytest.mark.parametrize("kind", ["npy", "npz", "tif", "zarr"])
+def test_a_stack_in_any_container(tmp_path: Path, kind: str, dtype: str):
+    stack, path = MASKS.astype(dtype), tmp_path / f"a.{kind}"
+    if kind == "npy":
+        np.save(path, stack)
+    elif kind == "npz":
+        np.savez_compressed(path, labels=stack, other=np.arange(4))
+    elif kind == "tif":
+        tifffile.imwrite(path, stack.astype("u2"), photometric="minisblack")
+    else:
+        zarr.open_group(path, mode="w").create_array("labels", data=stack)
+    np.testing.assert_array_equal(load_masks(path), MASKS)
+
+
+def test_a_label_image_gives_one_mask_a_label(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "labels.tif", IMAGE)
+    masks = load_masks(tmp_path / "labels.tif")
+    np.testing.assert_array_equal(masks, [IMAGE == 4, IMAGE == 9])
+
+
+def test_where_the_background_is_negative_zero_is_a_grain(tmp_path: Path):
+    np.save(tmp_path / "labels.npy", IMAGE - 4)
+    np.testing.assert_array_equal(load_masks(tmp_path / "labels.npy"), [IMAGE == 4, IMAGE == 9])
+
+
+def test_masks_without_a_pixel_are_left_out(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.concatenate([MASKS, np.zeros((2, 5, 6), bool)]))
+    assert len(load_masks(tmp_path / "a.npy")) == 3
+
+
+def test_what_is_no_mask_is_told(tmp_path: Path):
+    with h5py.File(tmp_path / "film.h5", "w") as file:
+        file["thickness"] = np.ones((3, 5, 6), "f4")
+        file["data"] = np.ones((5, 6, 8, 8), "u2")
+        file["a"], file["b"] = MASKS, MASKS
+    for where, words in (
+        ("film.h5::thickness", "float32 numbers, not masks"),
+        ("film.h5::data", "holds no masks or label image 'data'; it holds"),
+        ("film.h5::nothing", "holds no masks or label image 'nothing'"),
+        ("film.h5", "several arrays that can be masks: /a .*, /b .*; name one"),
+        ("film.txt", "There is no file"),
+    ):
+        with pytest.raises(ReadError, match=words):
+            load_masks(f"{tmp_path}/{where}")
+    np.save(tmp_path / "zero.npy", np.zeros((5, 6), int))
+    with pytest.raises(ReadError, match="all of it is background"):
+        load_masks(tmp_path / "zero.npy")
+
+
+def test_the_truth_of_the_films_and_of_the_measured_silver(shared: Path):
+    assert load_masks(f"{shared}/films/ag1_small.h5::labels").shape == (31, 100, 100)
+    assert load_masks(shared / "real/SPED_Ag_labels.hspy").shape == (5, 64, 208)
+    measured = load_masks(shared / "semireal/SPED_Ag_semireal_labels_64x208.npy")
+    assert measured.shape == (5, 64, 208)
+    assert measured.sum() == 64 * 208 - 1811
