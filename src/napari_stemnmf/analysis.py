@@ -105,7 +105,8 @@ class Analysis:
         name, _, feature = stage.partition("/")
         value = {**getattr(self, name), feature: result} if feature else result
         key = f"{self._key_of(stage, self.recipe)} {mark}".rstrip()
-        return replace(self, **{name: value, "keys": {**self.keys, stage: key}})
+        changes: dict[str, Any] = {name: value, "keys": {**self.keys, stage: key}}
+        return replace(self, **changes)
 
     def is_current(self, stage: str, recipe: Recipe | None = None) -> bool:
         """Whether a stage's result is there and is what `recipe` (default: the analysis' own) gives."""

@@ -236,13 +236,9 @@ def _demo(options: argparse.Namespace) -> None:
     picture = options.out / f"overview-{recipe.features[0]}.png"
     print(f"Look at {picture}, or open {options.out / ANALYSIS_NAME} in napari.")
     if options.napari:
-        _show(options.out / ANALYSIS_NAME, scan)
+        from napari_stemnmf.plugin.window import show
 
-
-def _show(analysis: Path, scan: Path) -> None:
-    from napari_stemnmf.plugin.hooks import show
-
-    show(analysis, scan)
+        show(options.out / ANALYSIS_NAME)
 
 
 class _Reporter:

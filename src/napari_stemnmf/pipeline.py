@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input
 from napari_stemnmf.calibration.geometry import geometry
@@ -23,7 +24,7 @@ from napari_stemnmf.features.describe import describe
 from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.separation import separate
-from napari_stemnmf.passes.survey import survey
+from napari_stemnmf.passes.survey import Survey, survey
 from napari_stemnmf.recipe import Recipe
 
 
@@ -106,7 +107,7 @@ def start(dataset: Dataset, recipe: Recipe, earlier: Analysis | None = None) -> 
 
 def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
     """The analysis under another recipe; results of features that it leaves out are dropped."""
-    kept = {
+    kept: dict[str, Any] = {
         name: {f: result for f, result in getattr(analysis, name).items() if f in recipe.features}
         for name in ("features", "models", "grains", "patterns", "tables")
     }
@@ -124,7 +125,7 @@ def take_survey(
     if not analysis.is_current("survey"):
         analysis = analysis.with_result("survey", survey(dataset, workers=workers, control=control))
     if not analysis.is_current("calibration"):
-        analysis = analysis.with_result("calibration", geometry(analysis.survey, analysis.recipe.center))
+        analysis = analysis.with_result("calibration", geometry(_survey(analysis), analysis.recipe.center))
     return analysis
 
 
@@ -139,16 +140,9 @@ def featurize(
     """The feature matrices, all in one read of the data. Takes the survey first if it is missing."""
     analysis = take_survey(analysis, dataset, workers=workers, control=control)
     wanted = _wanted(analysis, "features", features)
-    if wanted:
-        found = describe(
-            dataset,
-            analysis.survey,
-            analysis.calibration,
-            analysis.recipe,
-            names=wanted,
-            workers=workers,
-            control=_stage(control, "Features"),
-        )
+    if wanted and analysis.calibration is not None:
+        seen, where, stage = _survey(analysis), analysis.calibration, _stage(control, "Features")
+        found = describe(dataset, seen, where, analysis.recipe, names=wanted, workers=workers, control=stage)
         for name in wanted:
             analysis = analysis.with_result(f"features/{name}", found[name])
     return analysis
@@ -256,6 +250,12 @@ def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
 
 def _stage(control: Control | None, name: str) -> Control:
     return (control or Control()).for_stage(name)
+
+
+def _survey(analysis: Analysis) -> Survey:
+    if analysis.survey is None:
+        raise AnalysisError("There is no survey yet; run the step 'take_survey' first.")
+    return analysis.survey
 
 
 def _wanted(analysis: Analysis, stage: str, features: Iterable[str] | None) -> list[str]:

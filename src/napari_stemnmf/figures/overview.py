@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import MaxNLocator
@@ -15,9 +16,11 @@ from napari_stemnmf.errors import AnalysisError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.separation import Grains
+    from napari_stemnmf.passes.survey import Survey
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#7A5195", "#8C564B", "#5F9EA0")
 """Okabe and Ito's colour-blind safe set, and four that stand apart from it; neighbours are told apart by outlines."""
@@ -43,7 +46,8 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     AnalysisError
         If the analysis holds no grains of `feature`, or no survey.
     """
-    if feature not in analysis.grains or analysis.survey is None:
+    survey = analysis.survey
+    if feature not in analysis.grains or survey is None:
         raise AnalysisError(f"The analysis holds no grains of {feature.upper()} to draw; run it first.")
     figure = Figure(figsize=(11, 7.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -51,8 +55,8 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     grains = analysis.grains[feature]
     name = analysis.input.name
     figure.suptitle(f"{name}: {len(grains)} grains from {feature.upper()}", fontsize=12)
-    _virtual_image(axes[0, 0], analysis, feature)
-    _maximum_pattern(axes[0, 1], analysis, feature)
+    _virtual_image(axes[0, 0], analysis, survey, feature)
+    _maximum_pattern(axes[0, 1], analysis, survey, feature)
     _grains(axes[0, 2], analysis, grains)
     _overlap(axes[1, 0], analysis, grains)
     _seeds(axes[1, 1], analysis, feature)
@@ -60,9 +64,9 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     return figure
 
 
-def _virtual_image(ax: Axes, analysis: Analysis, feature: str) -> None:
+def _virtual_image(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:
     """What the representation sees of the scan as a whole; the mean of all pixels would show little but the beam."""
-    title, label, values = "mean of each pattern", "mean counts per pixel", analysis.survey.virtual_image
+    title, label, values = "mean of each pattern", "mean counts per pixel", survey.virtual_image
     if feature in analysis.features:
         found = analysis.features[feature]
         values = found.values.mean(axis=1).reshape(found.scan_shape)
@@ -75,8 +79,8 @@ def _virtual_image(ax: Axes, analysis: Analysis, feature: str) -> None:
     _bar(ax, image, label)
 
 
-def _maximum_pattern(ax: Axes, analysis: Analysis, feature: str) -> None:
-    pattern = np.log1p(np.clip(analysis.survey.maximum, 0, None))
+def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:
+    pattern = np.log1p(np.clip(survey.maximum, 0, None))
     ax.imshow(pattern, cmap="magma", interpolation="nearest")
     geometry = analysis.calibration
     if geometry is not None:
@@ -136,10 +140,9 @@ def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
     _bar(ax, image, "number of grains", ticks=range(most + 1))
 
 
-def _steps(count: int) -> list[tuple[float, ...]]:
-    from matplotlib import colormaps
-
-    return [tuple(colormaps["viridis"](0.9 - 0.8 * i / max(1, count - 1))) for i in range(count)]
+def _steps(count: int) -> list[str]:
+    """`count` colours from light to dark."""
+    return [to_hex(colormaps["viridis"](0.9 - 0.8 * i / max(1, count - 1))) for i in range(count)]
 
 
 def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
@@ -184,5 +187,5 @@ def _finish_map(ax: Axes, analysis: Analysis, title: str) -> None:
     ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
 
 
-def _bar(ax: Axes, image: object, label: str, ticks: range | None = None) -> None:
+def _bar(ax: Axes, image: AxesImage, label: str, ticks: range | None = None) -> None:
     ax.figure.colorbar(image, ax=ax, label=label, ticks=ticks, shrink=0.85)
