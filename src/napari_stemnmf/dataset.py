@@ -159,7 +159,7 @@ class Dataset:
     def with_axes(self, **changes: dict[str, Any]) -> Dataset:
         """A copy with some axes changed, e.g. ``with_axes(q_y={"scale": 0.1, "unit": "1/nm"})``."""
         axes = tuple(replace(a, **changes.get(a.name, {})) for a in self.axes)
-        return replace(self, axes=axes)
+        return replace(self, axes=axes)  # type: ignore[arg-type]
 
     def fingerprint(self) -> str:
         """A short hash that changes when the data does: shape, dtype, four sampled patterns, file size and time.
