@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EARLIER = {"refine": ("maps",), "measure": ("maps",)}
 """Kinds of layers that are hidden when a step's first result comes."""
+ON_DETECTOR = ("patterns", "grain patterns")
+"""Kinds of layers whose canvas is the detector, not the scan."""
 PLANE_AXIS = -3
 """Axis of the viewer along which stacks lie."""
 PUT_AWAY = "The hidden 4-D layer was put away: the scale bar shows nm, and stacks have their own slider."
@@ -84,18 +86,36 @@ def put_away(viewer: ViewerModel, session: Session, layer: Layer) -> None:
 
 
 def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], Sequence[layers.LayerTuple]]) -> None:
-    """Take the layer of that role out of the viewer, or put it in: the one that was put away, else a new one."""
+    """Take the layer of that role out of the viewer, or show it: the one that was put away, else a new one.
+
+    A layer on the detector has the canvas for itself: the others are hidden until it is taken out again.
+    """
     layer = find(viewer, session, role)
+    on_detector = role.split("/")[0] in ON_DETECTOR
     if layer is not None:
         put_away(viewer, session, layer)
+        if on_detector and session.hidden:
+            for other in viewer.layers:
+                other.visible = other.visible or other in session.hidden
+            session.hidden = []
+            viewer.fit_to_view()
         return
+    others = [other for other in viewer.layers if other.visible]
     kept = session.put_away.pop(role, None)
     if kept is not None:
         viewer.add_layer(kept)
-        if role == "patterns":
-            return
-    for data, meta, kind in make():
-        put(viewer, data, meta, kind)
+    if kept is None or role != "patterns":
+        for data, meta, kind in make():
+            put(viewer, data, meta, kind)
+    shown = find(viewer, session, role)
+    if shown is None:
+        return
+    shown.visible = True
+    if on_detector:
+        session.hidden = [*session.hidden, *others]
+        for other in others:
+            other.visible = False
+        viewer.fit_to_view(layers=[shown] if shown.ndim == viewer.dims.ndim else None)  # napari fits no others
 
 
 def _show_survey(viewer: ViewerModel, session: Session) -> None:

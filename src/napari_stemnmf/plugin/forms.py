@@ -11,13 +11,14 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import Field, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
 from magicgui.widgets.bases import ValueWidget
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QLabel
 
-EN_SPACE = "\u2002"
-"""Ends each label: magicgui measures them a little too short for napari's font."""
 LARGEST = 2**31 - 1
 """Upper bound of an editor whose setting has none."""
 
@@ -41,10 +42,11 @@ class Form(Container):
                 continue
             self._editors[f.name] = Editor(f, hints[f.name], getattr(settings, f.name))
         super().__init__(labels=True)
-        self.extend(self._editors.values())  # after the start: only then magicgui gives all labels one width
+        self.extend(self._editors.values())
+        align_labels(self)
         self.margins = (0, 0, 0, 0)
         for name, editor in self._editors.items():
-            editor.edited = lambda value, name=name: on_change(name, value)
+            editor.edited = partial(on_change, name)
 
     def show_settings(self, settings: Any) -> None:
         """Put other values into the editors, without reporting them as changes."""
@@ -81,7 +83,7 @@ class Editor(Container):
         self._is_list = typing.get_origin(kinds[0]) is tuple
         self.box = _box(f, kinds[0], self._is_list, value)
         self.automatic = CheckBox(text="automatic", value=value is None) if optional else None
-        label = f.name.replace("_", " ") + (f" [{f.metadata['unit']}]" if f.metadata.get("unit") else "") + EN_SPACE
+        label = f.name.replace("_", " ") + (f" [{f.metadata['unit']}]" if f.metadata.get("unit") else "")
         children = [self.box] if self.automatic is None else [self.automatic, self.box]
         super().__init__(widgets=children, layout="horizontal", labels=False, name=f.name, label=label)
         self.margins = (0, 0, 0, 0)
@@ -131,6 +133,31 @@ class Editor(Container):
         value = self.setting()
         if not (self._is_list and value == ""):  # nothing typed yet
             self.edited(value)
+
+
+def align_labels(form: Container) -> None:
+    """Give the labels of a container's rows one width, in the font that they are shown in.
+
+    magicgui measures labels when rows are added, before napari's style makes the font larger, and cuts them off.
+    """
+    form.native.installEventFilter(_LabelAligner(form))
+
+
+class _LabelAligner(QObject):
+    def __init__(self, form: Container) -> None:
+        super().__init__(form.native)
+        self._rows = [child.native.parentWidget() for child in form]
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() in (QEvent.Type.Show, QEvent.Type.StyleChange):
+            labels = [row.layout().itemAt(0).widget() for row in self._rows if row.layout().count() == 2]
+            labels = [label for label in labels if isinstance(label, QLabel)]
+            for label in labels:
+                label.ensurePolished()
+            width = max((label.sizeHint().width() for label in labels), default=0)
+            for label in labels:
+                label.setFixedWidth(width)
+        return False
 
 
 def _box(f: Field, kind: Any, is_list: bool, value: Any) -> ValueWidget:

@@ -16,25 +16,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 ANALYSIS_SUFFIX = ".stemnmf.h5"
+SHARED_SUFFIXES = (".npy", ".npz", ".tif", ".tiff", ".xml", ".zip")
+"""Endings that are claimed only where the file holds a scan."""
 NOTHING_TO_SHOW: list[Any] = [(None,)]
 """What a napari reader returns for a path that it has dealt with although there is no layer."""
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[Any]] | None:
-    """The reader for a path, or None where it is neither a scan nor an analysis; looks at the file's head only."""
+    """The reader for a path, or None where others may read it; looks at the file's head only.
+
+    Endings that other readers know as well are claimed for scans only. With all others, and with a file that claims to
+    be a scan and is none, the reader says in one sentence what is wrong.
+    """
     if not isinstance(path, str):
         return None
     if path.lower().endswith(ANALYSIS_SUFFIX):
         return read_analysis
     from napari_stemnmf.reading.opening import can_open
 
-    if can_open(path):
-        return read_scan
-    if path.lower().endswith((".h5", ".hdf5")):
-        from napari_stemnmf.analysis import is_analysis
-
-        return read_analysis if is_analysis(path) else None
-    return None
+    shared = Path(path).is_dir() or path.lower().endswith(SHARED_SUFFIXES)
+    return read_scan if not shared or can_open(path) else None
 
 
 def read_scan(path: str) -> list[Any]:
@@ -45,6 +46,11 @@ def read_scan(path: str) -> list[Any]:
     try:
         return scan_layers(Session(open_scan(path)))
     except StemNMFError as error:
+        if path.lower().endswith((".h5", ".hdf5")):
+            from napari_stemnmf.analysis import is_analysis
+
+            if is_analysis(path):  # one that was renamed
+                return read_analysis(path)
         return _shown(error)
 
 

@@ -40,25 +40,26 @@ class Work:
     """The function that runs in the thread: one step for some features."""
 
     def __init__(self, session: Session, step: str, features: tuple[str, ...], control: Control) -> None:
-        self._dataset, self._recipe, self._analysis = session.dataset, session.recipe, session.analysis
+        self._given: Any = (session.dataset, session.recipe, session.analysis)
         self._step, self._features, self._control = step, features, control
 
     def __call__(self) -> Outcome:
         """Run the step; errors of the package come back as an outcome, others are raised."""
         from napari_stemnmf import pipeline
 
-        analysis = self._analysis
+        dataset, recipe, analysis = self._given
+        self._given = None  # napari keeps every worker until its window closes: let it not keep the data as well
         try:
-            if self._dataset is not None:
-                analysis = pipeline.start(self._dataset, self._recipe, analysis)
+            if dataset is not None:
+                analysis = pipeline.start(dataset, recipe, analysis)
             elif analysis is not None:
-                analysis = pipeline.with_recipe(analysis, self._recipe)
+                analysis = pipeline.with_recipe(analysis, recipe)
             steps: list[Callable[..., Analysis]] = [getattr(pipeline, self._step)]
             if self._step == "featurize":
                 steps.insert(0, pipeline.take_survey)
             for step in steps:
                 options = {} if step is pipeline.take_survey else {"features": self._features}
-                analysis = step(analysis, self._dataset, control=self._control, **options)
+                analysis = step(analysis, dataset, control=self._control, **options)
         except Cancelled as stop:
             return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
         except StemNMFError as error:
@@ -105,7 +106,7 @@ class Job(Running):
         super().__init__(f"{step.capitalize()}{names}")
         self.step, self.features = step, features
         self._viewer: ViewerModel | None = viewer
-        self._session = session
+        self._session: Session | None = session
         self._show = show
         self._control = Control(self._on_progress)
         self._wanted = True
@@ -118,9 +119,9 @@ class Job(Running):
         _running.add(self)
         self._worker.returned.connect(self._on_returned)
         self._worker.finished.connect(self._on_finished)
-        if self._viewer is not None:
+        if self._viewer is not None and self._session is not None:
             self._viewer.layers.events.removed.connect(self._on_layer_removed)
-        self._session.start(self)
+            self._session.start(self)
         self._worker.start()
         return self
 
@@ -146,24 +147,26 @@ class Job(Running):
             self.abandon()
 
     def _on_returned(self, outcome: Outcome) -> None:
-        if not self._wanted or self._viewer is None:
+        session = self._session
+        if not self._wanted or self._viewer is None or session is None:
             return
-        before = self._session.analysis
+        before = session.analysis
         if outcome.analysis is not None:
-            self._session.set_analysis(outcome.analysis, outcome.note)
+            session.set_analysis(outcome.analysis, outcome.note)
+        session.note = outcome.note or outcome.error
         if outcome.error:
             show_error(outcome.error)
-            self._session.note = outcome.error
         for feature in self.features:
             if _result(outcome.analysis, self.step, feature) is not _result(before, self.step, feature):
-                self._show(self._viewer, self._session, self.step, feature)
+                self._show(self._viewer, session, self.step, feature)
 
     def _on_finished(self) -> None:
         if self._viewer is not None:
             self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self._viewer = None
+        session, self._session, self._viewer = self._session, None, None
         _running.discard(self)
-        self._session.finish()
+        if session is not None:
+            session.finish()
 
 
 def running() -> list[Job]:

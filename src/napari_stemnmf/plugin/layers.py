@@ -185,6 +185,7 @@ def _grains(session: Session, feature: str) -> list[LayerTuple]:
         _on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain"),
         _on_scan(session, f"{name} grains", f"grains/{feature}"),
     )
+    planes = grains.stack if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
     count = _on_scan(session, f"{name} overlap", f"overlap/{feature}") | {
         "contrast_limits": (0, max(2, int(overlap.max(initial=0)))),
         "colormap": "magma",
@@ -192,7 +193,7 @@ def _grains(session: Session, feature: str) -> list[LayerTuple]:
     }
     return [
         (overlap, count, "image"),
-        (grains.stack, stack | {"features": features, "visible": False}, "labels"),
+        (planes, stack | {"features": features, "visible": False}, "labels"),
         (grains.labels, flat | {"features": features, "opacity": 0.6}, "labels"),
     ]
 
@@ -237,5 +238,5 @@ def _limits(low: float, high: float) -> tuple[float, float]:
 def _with_background(column: Any, count: int) -> Any:
     """A table's column with a neutral row 0 in front, of the same kind where one exists."""
     kind = column.dtype.kind
-    fill: Any = {"i": -1, "u": 0, "b": False, "f": np.nan}.get(kind, "")
+    fill: Any = {"i": -1 if column.name == "component" else 0, "u": 0, "b": False, "f": np.nan}.get(kind, "")
     return column.reindex(range(count + 1), fill_value=fill)

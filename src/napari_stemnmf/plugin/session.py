@@ -47,6 +47,7 @@ class Session:
         self.running: Running | None = None
         self.note = ""
         self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
+        self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Session:
         """A copied layer is still of the same scan."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from magicgui.widgets import CheckBox, ComboBox, Container
@@ -60,7 +61,7 @@ class FeaturizeWidget(StepWidget):
                 self._viewer,
                 f"{name}_maps",
                 f"{name.upper()} features",
-                lambda session, name=name: layers.feature_maps(session, name),
+                partial(layers.feature_maps, feature=name),
                 "each column of the feature matrix as an image of the scan",
             )
             for name in FEATURES

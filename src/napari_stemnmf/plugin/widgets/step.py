@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin import display, jobs
-from napari_stemnmf.plugin.forms import Form
+from napari_stemnmf.plugin.forms import Form, align_labels
 from napari_stemnmf.plugin.session import FEATURE_NAMES, STEPS, Session, session_of, sessions_of, settings_of, status
 from napari_stemnmf.recipe import FEATURES
 
@@ -51,7 +51,7 @@ class StepWidget(Container):
             name="feature", label="feature", choices=[(FEATURE_NAMES[f], f) for f in FEATURES], value=FEATURES[0]
         )
         self.feature.tooltip = "the representation to work on"
-        self.form_area = Container(name="settings", labels=False)
+        self.form_area: Container[Any] = Container(name="settings", labels=False)
         self.status = Label(name="status")
         self.run = PushButton(name="run", text=self.run_text)
         self.cancel = PushButton(name="cancel", text="Cancel")
@@ -59,8 +59,9 @@ class StepWidget(Container):
         self.progress = ProgressBar(name="progress", min=0, max=1000, value=0)
         buttons = Container(name="buttons", widgets=[self.run, self.cancel], layout="horizontal", labels=False)
         super().__init__(name=self.step, labels=False)
-        head = Container(name="head", labels=True)
-        head.extend([self.scan, *self._head(), self.feature])  # after the start, for labels of one width
+        head: Container[Any] = Container(name="head", labels=True)
+        head.extend([self.scan, *self._head(), self.feature])
+        align_labels(head)
         foot = Container(name="foot", widgets=[self.status, *self._foot(), buttons, self.progress], labels=False)
         for box in (head, foot, buttons, self.form_area):
             box.margins = (0, 0, 0, 0)

@@ -1,0 +1,39 @@
+"""What the manifest promises."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+import napari_stemnmf
+
+
+@pytest.fixture(scope="module")
+def manifest() -> PluginManifest:
+    return PluginManifest.from_file(Path(napari_stemnmf.__file__).parent / "napari.yaml")
+
+
+def test_every_command_can_be_imported(manifest: PluginManifest) -> None:
+    manifest.validate_imports()
+
+
+def test_every_command_is_named_after_the_plugin(manifest: PluginManifest) -> None:
+    assert all(c.id.startswith("napari-stemnmf.") for c in manifest.contributions.commands)
+
+
+def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
+    names = [widget.display_name for widget in manifest.contributions.widgets]
+    assert names == ["STEM-NMF", "Featurize", "Cluster", "Refine", "Measure"]
+
+
+ENDINGS = "h5 hdf5 hspy emd nxs npy npz zarr zspy mib blo dm3 dm4 xml tvips mrc tif ser emi de5 stemnmf.h5"
+
+
+@pytest.mark.parametrize("ending", ENDINGS.split(" "))
+def test_the_reader_claims_every_format(manifest: PluginManifest, ending: str) -> None:
+    (reader,) = manifest.contributions.readers
+    assert reader.accepts_directories
+    assert any(fnmatch(f"scan.{ending}", pattern) for pattern in reader.filename_patterns)
