@@ -18,6 +18,7 @@ from numba.extending import intrinsic, register_model
 
 LANES = 16
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_SHORTS = ir.VectorType(ir.IntType(16), LANES)
 _Generator = Callable[[Any, Any, Any, Any], Any]
 _CONTRACT = ("contract",)  # multiply and add may become one instruction
 
@@ -43,18 +44,22 @@ def _operation(define: Callable[..., tuple[Any, _Generator]]) -> Any:
     return intrinsic(define)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
+def _address(context: Any, builder: Any, array_type: Any, array: Any, row: Any, vector: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     start = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
-    return builder.bitcast(start, _FLOATS.as_pointer())
+    return builder.bitcast(start, vector.as_pointer())
 
 
 @_operation
 def load(typing_context: Any, array: Any, row: Any) -> tuple[Any, _Generator]:
-    """``array[row]`` of a C-ordered float32 array of shape (rows, 16)."""
+    """``array[row]`` as floats, of a C-ordered float32 or uint16 array of shape (rows, 16)."""
+    short = array.dtype == types.uint16
+    vector = _SHORTS if short else _FLOATS
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_address(context, builder, signature.args[0], args[0], args[1]), align=4)
+        address = _address(context, builder, signature.args[0], args[0], args[1], vector)
+        values = builder.load(address, align=2 if short else 4)
+        return builder.uitofp(values, _FLOATS) if short else values
 
     return lanes(array, types.intp), generate
 
@@ -64,7 +69,7 @@ def store(typing_context: Any, array: Any, row: Any, values: Any) -> tuple[Any, 
     """``array[row] = values`` for a C-ordered float32 array of shape (rows, 16)."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _address(context, builder, signature.args[0], args[0], args[1]), align=4)
+        builder.store(args[2], _address(context, builder, signature.args[0], args[0], args[1], _FLOATS), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes), generate

@@ -83,9 +83,12 @@ def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.nd
     """
     if block.shape[1:] != plan.detector_shape:
         raise DataError(f"The geometry is for {plan.detector_shape} pixels, the patterns have {block.shape[1:]}.")
+    block = as_counts(block)
+    short = block.dtype in (np.uint8, np.uint16) and not root  # whole counts lie in half of the memory
+    side_by_side = np.empty((len(plan.used), LANES), np.uint16 if short else np.float32)
     means, variances = plan.means, plan.variances
     return _project(
-        as_counts(block).reshape(len(block), -1), plan.used, root,
+        block.reshape(len(block), -1), side_by_side, plan.used, root,
         means.start, means.index, means.weight, variances.start, variances.index, variances.weight,
     )  # fmt: skip
 
@@ -95,14 +98,14 @@ def _empty(taps: int) -> Table:
 
 
 def _count(value: Any) -> Any:
-    """The count as float32; negative, NaN and infinite ones as 0."""
+    """The count; negative, NaN and infinite ones as 0."""
     raise NotImplementedError  # exists in compiled code only
 
 
 @overload(_count)
 def _count_by_type(value: Any) -> Any:
     def unsigned(value: Any) -> Any:
-        return np.float32(value)
+        return value
 
     def signed(value: Any) -> Any:
         return np.float32(max(value, 0))
@@ -117,7 +120,7 @@ def _count_by_type(value: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _project(
-    block: Any, used: Any, root: Any,
+    block: Any, side_by_side: Any, used: Any, root: Any,
     mean_start: Any, mean_index: Any, mean_weight: Any, var_start: Any, var_index: Any, var_weight: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
     n_patterns = block.shape[0]
@@ -127,7 +130,6 @@ def _project(
     longest = 1
     for c in range(n_variances):
         longest = max(longest, var_start[c + 1] - var_start[c])
-    side_by_side = np.empty((used.size, LANES), np.float32)
     buffer = np.empty((longest, LANES), np.float32)
     answer = np.empty((max(n_means, n_variances, 1), LANES), np.float32)
     for first in range(0, n_patterns, LANES):
@@ -156,11 +158,11 @@ def _lay_out(block: Any, first: Any, count: Any, used: Any, root: Any, out: Any)
         for k in range(used.size):
             i = used[k]
             for p in range(LANES):
-                out[k, p] = _count(block[first + p, i]) if p < count else np.float32(0.0)
+                out[k, p] = _count(block[first + p, i]) if p < count else 0
     if root:
         flat = out.reshape(-1)
         for k in range(flat.size):
-            flat[k] = np.sqrt(flat[k])
+            flat[k] = np.sqrt(np.float32(flat[k]))
 
 
 @njit(nogil=True, cache=True)

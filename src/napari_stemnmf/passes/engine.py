@@ -232,9 +232,14 @@ def _process(
 
 def load(part: Any) -> np.ndarray:
     """The values of a Dask array, computed in this thread; not to be changed, as they may be the source's own."""
-    if part.npartitions == 1:  # computing an array would copy its only chunk
-        return np.asarray(part.to_delayed().item().compute(scheduler="synchronous"))
-    return np.asarray(part.compute(scheduler="synchronous"))
+    import dask
+    from dask.core import flatten
+
+    keys = list(flatten(part.__dask_keys__()))
+    if len(keys) > 1:
+        return np.asarray(part.compute(scheduler="synchronous"))
+    graph = part.__dask_optimize__(part.__dask_graph__(), keys)  # `compute` would copy the only chunk
+    return np.asarray(dask.get(graph, keys[0]))
 
 
 def as_counts(values: np.ndarray) -> np.ndarray:
