@@ -368,3 +368,20 @@ def test_a_damaged_chunk_is_told_when_it_is_read(tmp_path: Path):
     dataset.pattern(0, 0)
     with pytest.raises(ReadError, match="damaged"):
         dataset.data.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_gzip_chunks_are_unpacked_as_hdf5_does_it(tmp_path: Path, shuffle: bool):
+    data = counts(7, 9, 10, 11, dtype=">u4")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        d = file.create_dataset(
+            "d", (7, 9, 10, 11), ">u4", chunks=(3, 2, 4, 11), compression="gzip", shuffle=shuffle, fillvalue=3
+        )
+        d[:5] = data[:5]  # the last chunks are never written
+        file.flush()
+        d.id.write_direct_chunk((0, 0, 0, 0), data[:3, :2, :4].tobytes(), filter_mask=0b11 if shuffle else 0b1)
+    with h5py.File(tmp_path / "a.h5") as file:
+        truth = file["d"][()]
+    dataset = stem.open(tmp_path / "a.h5")
+    np.testing.assert_array_equal(dataset.data.compute(), truth)
+    np.testing.assert_array_equal(dataset.data[2:6, 3:8, 5, 2:].compute(), truth[2:6, 3:8, 5, 2:])

@@ -59,9 +59,7 @@ def test_a_missing_file_and_a_plain_folder_are_told(tmp_path: Path):
     with pytest.raises(ReadError, match="There is no file"):
         stem.open(tmp_path / "nothing.h5")
     np.save(tmp_path / "scan.npy", SCAN)
-    with pytest.raises(
-        ReadError, match=r"without a Zarr store in it; open one of its files, such as scan.npy"
-    ):
+    with pytest.raises(ReadError, match=r"without a Zarr store in it; open one of its files, such as scan.npy"):
         stem.open(tmp_path)
 
 

@@ -219,8 +219,7 @@ def _candidate(path: Path, index: int, signal: dict[str, Any], patterns: bool) -
         stored, sizes = DaskArray(path, array), tuple(shape[axis] for axis in order)
         if len(order) == 3:
             return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)
-        high, wide = (max(array.chunks[axis]) if hasattr(array, "chunks") else 1 for axis in order[:2])
-        return Cube(stored, len(shape), order, sizes, dtype, (high, wide))
+        return Cube(stored, len(shape), order, sizes, dtype)  # its chunks are memory maps: any part is read alone
 
     scalings = tuple(_scaling(axis) for axis in axes) if len(axes) == len(shape) else ()
     candidate = Candidate(str(title), shape, dtype, blocks, scalings=scalings)

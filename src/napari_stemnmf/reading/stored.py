@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.reading.blocks import Blocks, Frames
+from napari_stemnmf.reading.deflate import DeflatedChunks, can_unpack
 
 
 class Stored(ABC):
@@ -39,7 +40,8 @@ class Hdf5Array(Stored):
     def opened(self) -> Iterator[Any]:
         """The dataset."""
         with open_hdf5(self.path) as file:
-            yield file[self.name]
+            dataset = file[self.name]
+            yield DeflatedChunks(dataset) if can_unpack(dataset) else dataset
 
 
 @dataclass(frozen=True)
