@@ -42,6 +42,9 @@ def test_lists_and_masks_of_positions_can_be_read(saved):
     np.testing.assert_array_equal(lazy[:, [5, 2]].compute(), data[:, [5, 2]])
     np.testing.assert_array_equal(lazy[2, [5, 2], 3:, 1].compute(), data[2, [5, 2], 3:, 1])
     np.testing.assert_array_equal(lazy[:, :, [1, 3]].compute(), data[:, :, [1, 3]])
+    assert lazy[5:5].compute().shape == (0, 30, 16, 16)
+    assert lazy[5:5, 3:9].compute().shape == (0, 6, 16, 16)
+    assert lazy[:, 4:4].compute().shape == (20, 0, 16, 16)
     inside = np.arange(20) % 3 == 0
     np.testing.assert_array_equal(lazy[inside].compute(), data[inside])
     np.testing.assert_array_equal(lazy.reshape(600, 16, 16)[7:50:5].compute(), data.reshape(600, 16, 16)[7:50:5])

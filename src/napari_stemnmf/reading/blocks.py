@@ -141,6 +141,8 @@ class ScanOfFrames(Blocks):
             self.frames.read_frames(range(y * width + columns.start, y * width + columns.stop, columns.step))
             for y in rows
         ]
+        if not runs:
+            return np.empty((0, len(columns), *self.frames.frame_shape), self.dtype)
         return np.stack(runs) if len(runs) > 1 else runs[0][np.newaxis]
 
 
@@ -173,7 +175,7 @@ class RawFrames(Frames):
         size = math.prod(self.frame_shape) * self.dtype.itemsize
         record = self.record or size
         out = np.empty((len(frames), *self.frame_shape), self.dtype)
-        flat = out.reshape(len(frames), -1).view(np.uint8)
+        flat = out.reshape(len(frames), math.prod(self.frame_shape)).view(np.uint8)
         with open(self.container.file() if self.container else self.path, "rb", buffering=0) as file:
             if frames.step == 1 and record == size:
                 _fill(file, self.offset + frames.start * record, flat.reshape(-1), self.path)
