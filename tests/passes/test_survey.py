@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -109,3 +111,19 @@ def test_quick_image_of_a_large_scan_samples_its_chunks(monkeypatch: pytest.Monk
 def test_coarse_to_fine_visits_every_chunk_once(rows: int, columns: int) -> None:
     order = survey_module._coarse_to_fine(rows, columns)
     assert sorted(order) == [(i, j) for i in range(rows) for j in range(columns)]
+
+
+def test_quick_image_does_not_wait_for_numba() -> None:
+    code = (
+        "import sys, numpy as np; from napari_stemnmf.dataset import Dataset; "
+        "from napari_stemnmf.passes.survey import quick_image; "
+        "quick_image(Dataset.from_array(np.ones((2, 2, 4, 4)))); print('numba' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
+
+
+def test_quick_image_takes_odd_values_as_zero() -> None:
+    data = np.ones((1, 2, 2, 2))
+    data[0, 1] = [[np.nan, np.inf], [-3, 5]]
+    np.testing.assert_allclose(quick_image(Dataset.from_array(data)), [[1, 1.25]])

@@ -20,7 +20,7 @@ from napari_stemnmf.passes.engine import BlockResult
 from napari_stemnmf.recipe import AngularAverageSettings
 
 PROFILE_STEP = 0.25  # px between the radii of the profile
-PROMINENCE = 0.1  # least depth of a minimum, in natural logarithms of the profile: about 10 %
+PROMINENCE = 0.12  # least depth of a minimum, in natural logarithms of the profile: about 12 %
 FLOOR = 1e-3  # added to the profile, as a share of its largest value past the central disk
 SMOOTHING = 0.15  # width (sigma) of the smoothing, in probe radii
 MIN_SMOOTHING = 1 / 160  # and at least this share of the radius of the detector
@@ -30,7 +30,7 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     """Radii that bound the diffraction rings: the local minima of the radial mean of the maximum pattern.
 
     The mean over the valid azimuths of each radius is smoothed by a fraction of the disk's radius; minima count where
-    they are at least 10 % below the maxima on both sides, and the deepest of those closer than a disk's radius.
+    they are at least 12 % below the maxima on both sides, and the deepest of those closer than a disk's radius.
 
     Parameters
     ----------

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import njit
-from scipy.ndimage import distance_transform_edt
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
@@ -55,11 +52,12 @@ class SurveyKernel:
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """Sums and maxima of one block (p, q_y, q_x)."""
+        from napari_stemnmf.passes.counting import look_at_integers, look_at_reals
+
         shape = block.shape[1:]
         flat = block.reshape(len(block), -1)
         integer = block.dtype.kind in "iu" and block.dtype.itemsize <= 4
-        looker = _look_at_integers if integer else _look_at_reals
-        total, maximum, sums, odd = looker(flat)
+        total, maximum, sums, odd = (look_at_integers if integer else look_at_reals)(flat)
         return BlockResult(
             per_pattern={"sum": sums},
             total={"sum": total.reshape(shape), "odd": odd},
@@ -119,6 +117,8 @@ def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarr
             break
     missing = np.isnan(image)
     if missing.any():
+        from scipy.ndimage import distance_transform_edt
+
         nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
         image = image[tuple(nearest)]
     return image
@@ -134,9 +134,9 @@ def _step(rows: int, columns: int) -> int:
 
 def _mean_counts(patterns: np.ndarray) -> np.ndarray:
     """Mean of each pattern (rows, columns, q_y, q_x), odd values taken as 0: (rows, columns) float32."""
-    rows, columns = patterns.shape[:2]
-    sums = SurveyKernel()(patterns.reshape(rows * columns, *patterns.shape[2:]), np.arange(rows * columns))
-    return (sums.per_pattern["sum"] / np.prod(patterns.shape[2:])).reshape(rows, columns).astype(np.float32)
+    if patterns.dtype.kind != "u":
+        patterns = np.maximum(np.nan_to_num(patterns, nan=0.0, posinf=0.0, neginf=0.0), 0)
+    return patterns.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
 
 
 def _coarse_to_fine(rows: int, columns: int) -> list[tuple[int, int]]:
@@ -153,54 +153,3 @@ def _coarse_to_fine(rows: int, columns: int) -> list[tuple[int, int]]:
                     order.append((i, j))
         level //= 2
     return order
-
-
-@njit(nogil=True, cache=True)
-def _look_at_integers(block: np.ndarray) -> Any:  # pragma: no cover - compiled
-    patterns, pixels = block.shape
-    total = np.zeros(pixels, np.int64)
-    maximum = np.zeros(pixels, np.float32)
-    sums = np.zeros(patterns, np.float64)
-    odd = np.zeros(2, np.int64)
-    for p in range(patterns):
-        negative = 0
-        pattern_sum = 0
-        row = block[p]
-        for i in range(pixels):
-            value: Any = np.int64(row[i])
-            negative += value < 0
-            value = max(value, 0)
-            pattern_sum += value
-            total[i] += value
-            maximum[i] = max(maximum[i], np.float32(value))
-        sums[p] = pattern_sum
-        odd[1] += negative
-    return total, maximum, sums, odd
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})  # sums in any order; NaN and infinity stay themselves
-def _look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
-    patterns, pixels = block.shape
-    total = np.zeros(pixels, np.float64)
-    maximum = np.zeros(pixels, np.float32)
-    sums = np.zeros(patterns, np.float64)
-    odd = np.zeros(2, np.int64)
-    largest = np.float64(np.finfo(np.float32).max)
-    for p in range(patterns):
-        not_finite = 0
-        negative = 0
-        pattern_sum = 0.0
-        row = block[p]
-        for i in range(pixels):
-            value: Any = np.float64(row[i])
-            finite = abs(value) <= largest
-            not_finite += not finite
-            negative += finite and value < 0.0
-            value = value if finite and value > 0.0 else 0.0
-            pattern_sum += value
-            total[i] += value
-            maximum[i] = max(maximum[i], np.float32(value))
-        sums[p] = pattern_sum
-        odd[0] += not_finite
-        odd[1] += negative
-    return total, maximum, sums, odd
