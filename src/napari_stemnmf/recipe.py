@@ -119,11 +119,18 @@ class ClusteringSettings(Settings):
     )
     seeds: int = setting(25, "number of random starts", low=1, high=1000)
     first_seed: int = setting(0, "seed of the first start; the others follow it", low=0)
-    tolerance: float = setting(
-        1e-4, "a fit ends when its error falls by less than this share of its first fall", low=0.0
-    )
+    tolerance: float = setting(1e-4, "a fit ends when its error falls by less than this share per iteration", low=0.0)
     max_iterations: int = setting(200, "most iterations of one fit", low=1)
     max_cycles: int = setting(50, "most cycles of merging and refitting", low=1)
+    draft: str = setting(
+        "coarse", "first cycles on every other scan row and column, or on the whole scan", choices=("coarse", "off")
+    )
+    refit: str = setting(
+        "apart",
+        "a last fit from a new random start is kept where its error is smaller: "
+        "if no two of its maps are alike; even if some are; or make none",
+        choices=("apart", "free", "off"),
+    )
 
 
 @dataclass(frozen=True)

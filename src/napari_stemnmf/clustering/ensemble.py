@@ -1,8 +1,7 @@
 """The iterative NMF from many random starts, and the choice among them.
 
-Each seed by itself: fit, merge components whose maps are alike, refit on V, until none are alike. Seeds run side by
-side in threads, BLAS with one thread in each, so that the result does not depend on the number of threads.
-Leans on scaling, scree, hals and merging. Source: Bruefach et al. 2022, "Iterative NMF".
+Seeds run side by side in threads, BLAS with one thread in each, so that the result does not depend on the number of
+threads. Leans on scaling, scree and iterative (one seed). Source: Bruefach et al. 2022, "Iterative NMF".
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from napari_stemnmf.clustering.hals import check_matrix, model_error, nmf, weights
-from napari_stemnmf.clustering.merging import merge, normalise
+from napari_stemnmf.clustering.hals import check_matrix, model_error, weights
+from napari_stemnmf.clustering.iterative import IterativeNMF, SeedRecord, draft_rows
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import Scree, scree
 from napari_stemnmf.control import Control
-from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings
 
 
@@ -35,45 +34,6 @@ class FeatureMatrix(Protocol):
 
     @property
     def scan_shape(self) -> tuple[int, int]: ...
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """One fit of one seed: components it ended with, its error on V, its iterations."""
-
-    k: int
-    error: float
-    iterations: int
-
-
-@dataclass(frozen=True, eq=False)
-class SeedRecord:
-    """What became of one random start.
-
-    Attributes
-    ----------
-    seed : int
-    k : int
-        Components of its final model; 0 if it never had one.
-    error : float
-        ‖V − WH‖_F / ‖V‖_F of its final model on V; NaN if it never had one.
-    cycles : tuple of Cycle
-        Every fit, the first from the random start, the others after a merge.
-    status : str
-        ``done``; ``stopped`` (see `reason`); ``cancelled`` by the user.
-    H : (k, m) float32
-        Its components, rows of unit length: all that is needed to choose this seed later (`choose`).
-    reason : str
-        Why it stopped before its end; empty if it did not.
-    """
-
-    seed: int
-    k: int
-    error: float
-    cycles: tuple[Cycle, ...]
-    status: str
-    H: np.ndarray
-    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,14 +120,15 @@ def cluster(
         V = check_matrix(scaled.values)
         curve = scree(V)
         start = settings.components or max(2, round(settings.start_factor * curve.suggested))
-        run = _Run(V, start, settings, control)
+        sparse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
+        seeds = _Seeds(V, None if sparse is None else V[sparse], start, settings, control)
         with ThreadPoolExecutor(max(1, workers or _processors()), thread_name_prefix="nmf") as pool:
-            results = list(pool.map(run.seed, range(settings.first_seed, settings.first_seed + settings.seeds)))
-        if run.W is None:
-            control.check()
-            raise DataError("No seed gave a model with a component left.")
-    best = next(record for record in results if record.seed == run.best_seed)
-    return Ensemble(run.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, tuple(results))
+            records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
+    if seeds.W is None:
+        control.check()
+        raise DataError("No seed gave a model with a component left.")
+    best = next(record for record in records if record.seed == seeds.best[1])
+    return Ensemble(seeds.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, records)
 
 
 def choose(ensemble: Ensemble, seed: int, V: np.ndarray) -> Ensemble:
@@ -192,79 +153,38 @@ def choose(ensemble: Ensemble, seed: int, V: np.ndarray) -> Ensemble:
     if V.shape != (len(ensemble.W), record.H.shape[1]):
         raise DataError(f"A matrix of shape {V.shape} is not the one that these seeds were fitted to.")
     with one_blas_thread():
+        V = check_matrix(V)
         W = weights(V, record.H)
-    return replace(ensemble, W=W, H=record.H, error=record.error, seed=seed)
+        return replace(ensemble, W=W, H=record.H, error=model_error(V, W, record.H), seed=seed)
 
 
-def random_start(V: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random non-negative start for `seed`: (n, k) and (k, m) float32, of about the mean of V.
-
-    Half-normal numbers, as scikit-learn's ``init="random"``; a start from a singular value decomposition would make
-    every seed nearly the same model.
-    """
-    generator = np.random.default_rng(np.random.SeedSequence(seed))
-    scale_ = np.float32(np.sqrt(V.mean(dtype=np.float64) / k))
-    H = np.abs(generator.standard_normal((k, V.shape[1]), np.float32)) * scale_
-    W = np.abs(generator.standard_normal((k, V.shape[0]), np.float32)).T * scale_
-    return W, H
-
-
-class _Run:
+class _Seeds:
     """The seeds of one call of `cluster`: what they share, and the best model so far."""
 
-    def __init__(self, V: np.ndarray, start: int, settings: ClusteringSettings, control: Control) -> None:
-        self.V, self.start, self.settings, self.control = V, start, settings, control
+    def __init__(
+        self, V: np.ndarray, draft: np.ndarray | None, start: int, settings: ClusteringSettings, control: Control
+    ) -> None:
+        self.V, self.draft, self.start, self.settings, self.control = V, draft, start, settings, control
         self.lock = threading.Lock()
-        self.W: np.ndarray | None = None
-        self.best_seed = -1
-        self.best_error = np.inf
         self.finished = 0
+        self.best: tuple[float, int] = (np.inf, -1)
+        self.W: np.ndarray | None = None
 
-    def seed(self, seed: int) -> SeedRecord:
-        """Run one seed to its end; never raises `Cancelled`, but records it."""
-        cycles: list[Cycle] = []
-        H = np.zeros((0, self.V.shape[1]), np.float32)
-        k, error, status, reason = 0, float("nan"), "done", ""
-        try:
-            W, H_start = random_start(self.V, self.start, seed)
-            while True:
-                fit = nmf(
-                    self.V,
-                    W,
-                    H_start,
-                    tolerance=self.settings.tolerance,
-                    max_iterations=self.settings.max_iterations,
-                    control=self.control,
-                )
-                W, H = normalise(fit.W, fit.H)
-                k, error = len(H), fit.error
-                cycles.append(Cycle(k, error, fit.iterations))
-                self._tell(seed, cycles)
-                W, H_start, merged = merge(W, H, self.settings.merge_threshold)
-                if not merged or not k:
-                    break
-                if len(cycles) >= self.settings.max_cycles:
-                    status, reason = "stopped", f"still merging after {len(cycles)} cycles"
-                    break
-            W, H = normalise(weights(self.V, H, control=self.control), H)
-            k, error = len(H), model_error(self.V, W, H)
-            self._keep(seed, W, k, error)
-        except Cancelled:
-            status, reason = "cancelled", "cancelled by the user"
-        return SeedRecord(seed, k, error, tuple(cycles), status, H, reason)
+    def run(self, seed: int) -> SeedRecord:
+        """One seed to its end."""
+        job = IterativeNMF(self.V, self.draft, self.start, self.settings, seed, self.tell, self.control)
+        record = job.run()
+        if record.status != "cancelled":
+            with self.lock:
+                self.finished += 1
+                if record.k and (record.error, seed) < self.best:
+                    self.best, self.W = (record.error, seed), job.W
+            self.tell(f"seed {seed} {record.status}, k {record.k}, error {record.error:.4f}")
+        return record
 
-    def _tell(self, seed: int, cycles: list[Cycle]) -> None:
-        last = cycles[-1]
-        message = f"seed {seed}, cycle {len(cycles)}, k {last.k}, error {last.error:.4f}"
+    def tell(self, message: str) -> None:
+        """Report to the user, one thread at a time."""
         with self.lock:
-            self.control.report(self.finished, self.settings.seeds, message)
-
-    def _keep(self, seed: int, W: np.ndarray, k: int, error: float) -> None:
-        with self.lock:
-            self.finished += 1
-            if k and (error, seed) < (self.best_error, self.best_seed):
-                self.W, self.best_seed, self.best_error = W, seed, error
-            message = f"seed {seed} done, k {k}, error {error:.4f}"
             self.control.report(self.finished, self.settings.seeds, message)
 
 

@@ -1,11 +1,12 @@
-"""V ≈ WH with non-negative factors, by block coordinate descent in float32 (HALS).
+"""V ≈ WH with non-negative factors, by block coordinate descent in float32 (HALS), extrapolated.
 
-Source: Cichocki & Phan 2009, doi 10.1587/transfun.E92.A.708 (the updates); Gillis & Glineur 2012,
-doi 10.1162/NECO_a_00256 (several inner sweeps per matrix product).
+Sources: Cichocki & Phan 2009, doi 10.1587/transfun.E92.A.708 (the updates); Gillis & Glineur 2012,
+doi 10.1162/NECO_a_00256 (several sweeps per matrix product); Ang & Gillis 2019, doi 10.1162/neco_a_01157
+(extrapolation).
 
-V is read once per iteration, in blocks of rows: VHᵀ of a block, the sweeps over its W, and its share of WᵀW and WᵀV.
-W is kept transposed, (k, n), so that a sweep runs along contiguous rows. All that touches V is behind `times_rows`
-and `gather`, so that another kind of matrix needs only these two.
+V is read once per iteration, in blocks of rows: HVᵀ of a block, the sweeps over its W, and its share of WᵀW and WᵀV.
+W is kept transposed, (k, n), so that a sweep runs along contiguous rows. All that touches V is behind `project` and
+`gather` (and the residual of `model_error`), so that another kind of matrix needs only these.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from numba import njit
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 
-BLOCK = 512  # rows of V per block: V's block, its products and its part of W stay in the second cache
-_STRIP = 64  # columns swept at a time: a strip of k = 100 components fits the first cache
+BLOCK = 768  # rows of V at a time: they, their products and their part of W stay in the second cache
+_STRIP = 96  # columns swept at a time: with up to 100 components they stay in the first cache
+_W_SWEEPS = 1
+_H_SWEEPS = 8  # H is small beside V: its sweeps cost nothing beside the matrix products
+_WINDOW = 5  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
+_STEP_START, _STEP_UP, _STEP_LIMIT, _STEP_LIMIT_UP, _STEP_DOWN = 0.5, 1.05, 0.9, 1.01, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +60,20 @@ def nmf(
 
     Parameters
     ----------
-    V : (n, m) float32, non-negative
+    V : (n, m) array, non-negative
+        Taken as float32.
     W : (n, k) array, non-negative
     H : (k, m) array, non-negative
         The start; not changed.
     tolerance : float
-        Stop when the squared error falls, in one iteration, by less than this share of itself.
+        The fit ends when the error falls by less than this share of itself per iteration (a mean over five).
     max_iterations : int
     control : Control
         Looked at before every iteration.
+
+    Returns
+    -------
+    Fit
 
     Raises
     ------
@@ -74,53 +84,85 @@ def nmf(
     """
     V = check_matrix(V)
     control = Control() if control is None else control
-    if W.ndim != 2 or H.ndim != 2 or W.shape[0] != V.shape[0] or H.shape[1] != V.shape[1] or W.shape[1] != len(H):
-        raise DataError(f"W {W.shape} and H {H.shape} do not fit V {V.shape}.")
+    if W.ndim != 2 or H.ndim != 2 or W.shape != (len(V), len(H)) or H.shape[1] != V.shape[1]:
+        raise DataError(f"A start of W {W.shape} and H {H.shape} does not fit V {V.shape}.")
     for name, factor in (("W", W), ("H", H)):
         if factor.size and not (factor.min() >= 0 and np.isfinite(factor.max())):
             raise DataError(f"{name} must start non-negative and finite.")
-    Wt = np.array(W.T, np.float32, order="C")
-    Ht = np.array(H, np.float32, order="C")
+    W_now = np.array(W.T, np.float32, order="C")
+    H_now = np.array(H, np.float32, order="C")
     norm2 = squared_norm(V)
-    before = np.inf
+    if norm2 == 0 or len(H_now) == 0:
+        return Fit(W_now.T, H_now, model_error(V, W_now.T, H_now), 0)
+
+    W_ahead, H_ahead = W_now.copy(), H_now  # where the next sweep starts: extrapolated beyond the last result
+    step, step_limit = _STEP_START, _STEP_LIMIT
+    last = best = mark = np.inf
     iteration = 0
-    if norm2 > 0 and len(Ht):
-        for iteration in range(1, max_iterations + 1):
-            control.check()
-            gram_w, product = _update_weights(V, Wt, Ht, 1)
-            _sweep(Ht, gram_w.astype(np.float32), product.astype(np.float32), 1)
-            error2 = norm2 - 2.0 * np.vdot(product, Ht) + np.vdot(gram_w, Ht.astype(np.float64) @ Ht.T)
-            if iteration > 1 and before - error2 <= tolerance * before:
+    for iteration in range(1, max_iterations + 1):
+        control.check()
+        gram, product = _update_weights(V, W_now, W_ahead, H_ahead, step)
+        H_new = _update_components(H_ahead, gram, product)
+        error = _error(norm2, gram, product, H_new)
+        if error > last:  # too far: go on from here without extrapolation, and more carefully
+            step_limit, step = step, step / _STEP_DOWN
+            W_ahead, H_ahead = W_now.copy(), H_new
+        else:
+            H_ahead = np.maximum(H_new + np.float32(step) * (H_new - H_now), np.float32(0))
+            step_limit = min(_STEP_LIMIT, step_limit * _STEP_LIMIT_UP)
+            step = min(step_limit, step * _STEP_UP)
+        H_now, last, best = H_new, error, min(best, error)
+        if iteration % _WINDOW == 0:
+            if mark - best <= _WINDOW * tolerance * best:
                 break
-            before = error2
-    return Fit(Wt.T, Ht, model_error(V, Wt.T, Ht), iteration)
+            mark = best
+    # W and H were each made for an extrapolated other: a plain update of both brings them together
+    gram, product = _update_weights(V, W_now, W_now, H_now, 0.0)
+    H_now = _update_components(H_now, gram, product)
+    return Fit(W_now.T, H_now, model_error(V, W_now.T, H_now), iteration)
 
 
 def weights(V: np.ndarray, H: np.ndarray, *, control: Control | None = None) -> np.ndarray:
-    """The non-negative W that fits V best for a given H, (n, k) float32; depends on V and H alone."""
+    """The non-negative W that fits V best for a given H: (n, k) float32; depends on V and H alone.
+
+    Raises
+    ------
+    DataError
+        If shapes do not fit, or V has negative or non-finite values.
+    Cancelled
+        If the control was cancelled.
+    """
     V = check_matrix(V)
     control = Control() if control is None else control
-    Ht = np.array(H, np.float32, order="C")
-    Wt = np.zeros((len(Ht), len(V)), np.float32)
-    gram = Ht @ Ht.T
+    if H.ndim != 2 or H.shape[1] != V.shape[1]:
+        raise DataError(f"Components of shape {H.shape} do not fit V {V.shape}.")
+    H = np.ascontiguousarray(H, np.float32)
+    W = np.zeros((len(H), len(V)), np.float32)
+    gram = H @ H.T
     for start in range(0, len(V), BLOCK):
-        control.check()
-        part = np.zeros((len(Ht), min(BLOCK, len(V) - start)), np.float32)
-        _sweep(part, gram, times_rows(V, Ht, start), 100)
-        Wt[:, start : start + BLOCK] = part
-    return Wt.T
+        part = W[:, start : start + BLOCK]
+        cross = project(V, H, start)
+        for _ in range(_WEIGHT_ROUNDS):
+            control.check()
+            before = part.copy()
+            _sweep(W, W, start, start + part.shape[1], gram, cross, 20, 0.0)
+            if np.abs(part - before).max(initial=0) <= 1e-5 * part.max(initial=0):
+                break
+    return W.T
+
+
+_WEIGHT_ROUNDS = 10  # of 20 sweeps each; components that are nearly alike settle slowly, and matter little then
 
 
 def model_error(V: np.ndarray, W: np.ndarray, H: np.ndarray) -> float:
-    """‖V − WH‖_F / ‖V‖_F, from the residual itself; 0 for a V of zeros that is met, infinite for one that is not."""
-    residual = norm = 0.0
+    """‖V − WH‖_F / ‖V‖_F, from the residual itself; for a V of zeros 0 if WH is zero as well, else infinite."""
+    residual = 0.0
     for start in range(0, len(V), BLOCK):
-        rows = V[start : start + BLOCK]
-        difference = rows - W[start : start + BLOCK] @ H
+        difference = V[start : start + BLOCK] - W[start : start + BLOCK] @ H
         residual += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
-        norm += float(np.einsum("ij,ij->", rows, rows, dtype=np.float64))
-    if norm > 0:
-        return float(np.sqrt(residual / norm))
+    norm2 = squared_norm(V)
+    if norm2 > 0:
+        return float(np.sqrt(residual / norm2))
     return 0.0 if residual == 0 else float("inf")
 
 
@@ -142,59 +184,79 @@ def check_matrix(V: np.ndarray) -> np.ndarray:
 
 def squared_norm(V: np.ndarray) -> float:
     """‖V‖_F², summed in float64."""
-    return sum(
-        float(np.einsum("ij,ij->", rows, rows, dtype=np.float64))
-        for rows in (V[start : start + BLOCK] for start in range(0, len(V), BLOCK))
-    )
+    blocks = (V[start : start + BLOCK] for start in range(0, len(V), BLOCK))
+    return sum(float(np.einsum("ij,ij->", rows, rows, dtype=np.float64)) for rows in blocks)
 
 
-def times_rows(V: np.ndarray, Ht: np.ndarray, start: int) -> np.ndarray:
-    """H Vᵀ over one block of rows of V: (k, rows) float32."""
-    return Ht @ V[start : start + BLOCK].T
+def project(V: np.ndarray, H: np.ndarray, start: int) -> np.ndarray:
+    """H Vᵀ for the block of rows of V from `start`: (k, rows) float32."""
+    return H @ V[start : start + BLOCK].T
 
 
-def gather(V: np.ndarray, part: np.ndarray, start: int) -> np.ndarray:
-    """Wᵀ V over one block of rows: (k, m) float32, from that block's Wᵀ (k, rows)."""
-    return part @ V[start : start + BLOCK]
+def gather(V: np.ndarray, W_part: np.ndarray, start: int) -> np.ndarray:
+    """Wᵀ V for the block of rows of V from `start`: (k, m) float32, from that block's Wᵀ (k, rows)."""
+    return W_part @ V[start : start + BLOCK]
 
 
-def _update_weights(V: np.ndarray, Wt: np.ndarray, Ht: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Improve W in place, block by block; give WᵀW and WᵀV of the new W, summed over blocks in float64."""
-    k = len(Ht)
-    gram = Ht @ Ht.T
-    gram_w, product = np.zeros((k, k)), np.zeros(Ht.shape)
-    for start in range(0, len(V), BLOCK):
-        part = np.ascontiguousarray(Wt[:, start : start + BLOCK])
-        _sweep(part, gram, times_rows(V, Ht, start), sweeps)
-        Wt[:, start : start + BLOCK] = part
-        gram_w += part @ part.T
-        product += gather(V, part, start)
-    return gram_w, product
+def _update_weights(
+    V: np.ndarray, W_now: np.ndarray, W_ahead: np.ndarray, H: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sweep over W from `W_ahead`, in place: `W_now` becomes the result, `W_ahead` lies beyond it by `step`.
 
-
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
-def _sweep(X, gram, cross, sweeps):  # type: ignore[no-untyped-def]
-    """Coordinate descent over the rows of X (k, b), in place: minimise ½ xᵀ gram x − crossᵀ x for x ≥ 0, per column.
-
-    The columns are independent: a strip of them is taken at a time and stays in the first cache for all sweeps.
+    Returns WᵀW and WᵀV of the new `W_ahead`, float32 products of blocks summed in float64.
     """
-    k, n = X.shape
+    square = H @ H.T
+    gram, product = np.zeros(square.shape), np.zeros(H.shape)
+    for start in range(0, len(V), BLOCK):
+        stop = min(start + BLOCK, len(V))
+        _sweep(W_ahead, W_now, start, stop, square, project(V, H, start), _W_SWEEPS, step)
+        part = W_ahead[:, start:stop]
+        gram += part @ part.T
+        product += gather(V, part, start)
+    return gram, product
+
+
+def _update_components(H: np.ndarray, gram: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """A new H, swept from `H` with WᵀW and WᵀV given."""
+    H_new = H.copy()
+    _sweep(H_new, H_new, 0, H.shape[1], gram.astype(np.float32), product.astype(np.float32), _H_SWEEPS, 0.0)
+    return H_new
+
+
+def _error(norm2: float, gram: np.ndarray, product: np.ndarray, H: np.ndarray) -> float:
+    """‖V − WH‖_F / ‖V‖_F = √(‖V‖² − 2⟨WᵀV, H⟩ + ⟨WᵀW, HHᵀ⟩) / ‖V‖, in float64; good to about 1e-4."""
+    H = H.astype(np.float64)
+    return float(np.sqrt(max(0.0, norm2 - 2.0 * np.vdot(product, H) + np.vdot(gram, H @ H.T)) / norm2))
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan"})
+def _sweep(ahead, now, first, last, gram, cross, sweeps, step):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Coordinate descent over the columns first:last of `ahead` (k, n), then extrapolation; both in place.
+
+    Per column x minimises ½ xᵀ gram x − crossᵀ x for x ≥ 0, one coordinate after the other, `sweeps` times. `now`
+    becomes the result, `ahead` = max(0, result + step · (result − what `now` was)). Columns are independent of each
+    other: a strip of them at a time stays in the first cache, and the compiler vectorises along it. No sum depends
+    on alignment, so the result is always the same.
+    """
+    k = ahead.shape[0]
+    zero = np.float32(0.0)
+    beyond = np.float32(step)
     x = np.zeros((k, _STRIP), np.float32)
     g = np.zeros(_STRIP, np.float32)
-    for a in range(0, n, _STRIP):
-        b = min(_STRIP, n - a)
+    for a in range(first, last, _STRIP):
+        b = min(_STRIP, last - a)
         for i in range(k):
             for c in range(b):
-                x[i, c] = X[i, a + c]
+                x[i, c] = ahead[i, a + c]
         for _ in range(sweeps):
             for i in range(k):
                 diagonal = gram[i, i]
-                if diagonal <= 0:
+                if diagonal <= zero:
                     continue
                 for c in range(b):
-                    g[c] = cross[i, a + c]
+                    g[c] = cross[i, a + c - first]
                 j = 0
-                while j + 4 <= k:
+                while j + 4 <= k:  # four at a time, as storing g is what limits
                     g0, g1, g2, g3 = gram[i, j], gram[i, j + 1], gram[i, j + 2], gram[i, j + 3]
                     for c in range(_STRIP):
                         g[c] -= g0 * x[j, c] + g1 * x[j + 1, c] + g2 * x[j + 2, c] + g3 * x[j + 3, c]
@@ -206,7 +268,10 @@ def _sweep(X, gram, cross, sweeps):  # type: ignore[no-untyped-def]
                     j += 1
                 inverse = np.float32(1.0) / diagonal
                 for c in range(_STRIP):
-                    x[i, c] = max(np.float32(0.0), x[i, c] + g[c] * inverse)
+                    x[i, c] = max(zero, x[i, c] + g[c] * inverse)
         for i in range(k):
             for c in range(b):
-                X[i, a + c] = x[i, c]
+                new = x[i, c]
+                old = now[i, a + c]
+                now[i, a + c] = new
+                ahead[i, a + c] = max(zero, new + beyond * (new - old))

@@ -1,0 +1,208 @@
+"""The iterative NMF from one random start: fit, merge components whose maps are alike, refit on V, until none are.
+
+Leans on hals (the fits) and merging. Source: Bruefach et al. 2022, "Iterative NMF".
+
+The first cycles, in which components fall away by the dozen, are drafts: they run on every other row and column of the
+scan and stop sooner. From half the starting components on, every fit sees the whole scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_stemnmf.clustering.hals import model_error, nmf, weights
+from napari_stemnmf.clustering.merging import correlation, merge, normalise
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import Cancelled
+from napari_stemnmf.recipe import ClusteringSettings
+
+_DRAFT_STRIDE = 2
+_DRAFT_ROWS = 1000, 10  # least rows of a draft: so many, and so many per starting component
+_DRAFT_END = 0.5  # share of the starting components at which drafts end
+_DRAFT_LOOSE, _FINAL_TIGHT = 3.0, 0.1  # factors on the tolerance
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One fit of one seed.
+
+    Attributes
+    ----------
+    k : int
+        Components that it ended with.
+    error : float
+        ‖V − WH‖_F / ‖V‖_F over the rows that it was fitted to.
+    iterations : int
+    rows : int
+        Rows of V that it was fitted to: all, or those of the draft.
+    """
+
+    k: int
+    error: float
+    iterations: int
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class SeedRecord:
+    """What became of one random start.
+
+    Attributes
+    ----------
+    seed : int
+    k : int
+        Components of its last model; 0 if it never had one.
+    error : float
+        ‖V − WH‖_F / ‖V‖_F of its final model on V. NaN if it never had a model of the whole V.
+    cycles : tuple of Cycle
+        Every fit, in order.
+    status : str
+        ``done``; ``stopped`` before its end for a `reason`; ``cancelled`` by the user.
+    H : (k, m) float32
+        Its components, rows of unit length: all that is needed to choose this seed later.
+    reason : str
+        Why it did not come to its end; empty if it did.
+    """
+
+    seed: int
+    k: int
+    error: float
+    cycles: tuple[Cycle, ...]
+    status: str
+    H: np.ndarray
+    reason: str = ""
+
+
+def random_start(V: np.ndarray, k: int, seed: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A random non-negative start: W (n, k) and H (k, m) float32, scaled so that WH is about as large as V.
+
+    Half-normal numbers, as scikit-learn's ``init="random"``. A start from a singular value decomposition would make
+    every seed nearly the same model. Another `draw` of the same seed is independent of the first.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(draw,)))
+    size = np.float32(np.sqrt(V.mean(dtype=np.float64) / k))
+    H = np.abs(generator.standard_normal((k, V.shape[1]), np.float32)) * size
+    W = np.abs(generator.standard_normal((k, V.shape[0]), np.float32)).T * size
+    return W, H
+
+
+def draft_rows(scan_shape: tuple[int, int], start: int) -> np.ndarray | None:
+    """Rows of V on every other row and column of the scan; None where they are too few for `start` components."""
+    rows = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)[::_DRAFT_STRIDE, ::_DRAFT_STRIDE].ravel()
+    least, per_component = _DRAFT_ROWS
+    return rows if len(rows) >= max(least, per_component * start) else None
+
+
+class IterativeNMF:
+    """The iterative NMF of one seed.
+
+    Parameters
+    ----------
+    V : (n, m) float32
+        Scaled features.
+    draft : (n', m) float32 or None
+        The rows of V that early cycles see.
+    start : int
+        Components to start from.
+    settings : ClusteringSettings
+    seed : int
+    tell : callable
+        Called with a line for the user after every fit.
+    control : Control
+        Looked at before every iteration.
+    """
+
+    def __init__(
+        self,
+        V: np.ndarray,
+        draft: np.ndarray | None,
+        start: int,
+        settings: ClusteringSettings,
+        seed: int,
+        tell: Callable[[str], None],
+        control: Control,
+    ) -> None:
+        self.V, self.draft, self.start = V, draft, start
+        self.settings, self.seed, self.tell, self.control = settings, seed, tell, control
+        self.W = np.zeros((len(V), 0), np.float32)
+        self.H = np.zeros((0, V.shape[1]), np.float32)
+        self.error = float("nan")
+        self.cycles: list[Cycle] = []
+
+    def run(self) -> SeedRecord:
+        """All cycles to the end; `W` is then the final model's. A cancel is recorded, with the model reached so far."""
+        status, reason = "done", ""
+        try:
+            self._draft()
+            loose, tight = self.settings.tolerance, self.settings.tolerance * _FINAL_TIGHT
+            if not (self._cycle(self.V, loose) and self._cycle(self.V, tight)):
+                status, reason = "stopped", f"components were still merging after {len(self.cycles)} cycles"
+            self._refit(tight)
+            self._settle()
+        except Cancelled:
+            status, reason = "cancelled", "cancelled by the user"
+        return SeedRecord(self.seed, len(self.H), self.error, tuple(self.cycles), status, self.H, reason)
+
+    def _draft(self) -> None:
+        """The random start and, on the coarser scan, the first cycles; then W over the whole scan."""
+        if self.draft is None:
+            self.W, self.H = random_start(self.V, self.start, self.seed)
+            return
+        self.W, self.H = random_start(self.draft, self.start, self.seed)
+        self._cycle(self.draft, self.settings.tolerance * _DRAFT_LOOSE, self.start * _DRAFT_END)
+        self.W = weights(self.V, self.H, control=self.control)
+
+    def _cycle(self, V: np.ndarray, tolerance: float, enough: float = 0.0) -> bool:
+        """Fit and merge until no pair is alike or `enough` components are left; False if the cycles ran out."""
+        while True:
+            fit = nmf(
+                V,
+                self.W,
+                self.H,
+                tolerance=tolerance,
+                max_iterations=self.settings.max_iterations,
+                control=self.control,
+            )
+            self._take(fit.W, fit.H, fit.error, fit.iterations)
+            W, H, merged = merge(self.W, self.H, self.settings.merge_threshold)
+            if not merged:
+                return True
+            if len(self.cycles) >= self.settings.max_cycles:
+                return False
+            self.W, self.H = W, H
+            if len(H) <= enough:
+                return True
+
+    def _take(self, W: np.ndarray, H: np.ndarray, error: float, iterations: int) -> None:
+        """Make a fit the model, and tell of it."""
+        rows = len(W)
+        self.W, self.H = normalise(W, H)
+        if rows == len(self.V):
+            self.error = error
+        self.cycles.append(Cycle(len(self.H), error, iterations, rows))
+        self.tell(f"seed {self.seed}, cycle {len(self.cycles)}, k {len(self.H)}, error {error:.4f}")
+
+    def _refit(self, tolerance: float) -> None:
+        """Fit as many components from a new random start: kept where its error on V is the smaller."""
+        k = len(self.H)
+        if self.settings.refit == "off" or k < 2:
+            return
+        fit = nmf(
+            self.V,
+            *random_start(self.V, k, self.seed, draw=1),
+            tolerance=tolerance,
+            max_iterations=self.settings.max_iterations,
+            control=self.control,
+        )
+        W, H = normalise(fit.W, fit.H)
+        alike = correlation(W)[np.triu_indices(len(H), 1)].max(initial=-1.0) >= self.settings.merge_threshold
+        if fit.error < self.error and (self.settings.refit == "free" or not alike):
+            self._take(W, H, fit.error, fit.iterations)
+
+    def _settle(self) -> None:
+        """The best W for the final H, so that H alone gives the model back (`ensemble.choose`), and its error on V."""
+        self.W, self.H = normalise(weights(self.V, self.H, control=self.control), self.H)
+        self.error = model_error(self.V, self.W, self.H)
