@@ -114,7 +114,8 @@ class Dataset:
         if isinstance(array, da.Array):
             data = array.rechunk({2: -1, 3: -1})
         else:
-            data = da.from_array(array, chunks=whole_pattern_chunks(array.shape, array.dtype.itemsize), name=False)
+            chunks = whole_pattern_chunks(array.shape, array.dtype.itemsize)
+            data = da.from_array(_View(array), chunks=chunks, name=False, meta=np.empty((0,) * 4, array.dtype))
         steps = ((scan_step, scan_unit), (scan_step, scan_unit), (q_step, q_unit), (q_step, q_unit))
         axes = tuple(
             Axis(n, size, step if step else 1.0, unit if step else "px", assumed=not step)
@@ -175,6 +176,17 @@ class Dataset:
             stat = path.stat()
             digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
         return digest.hexdigest()[:16]
+
+
+class _View:
+    """An array that Dask slices where it is: of a plain `ndarray`, a memory map included, it would make a copy."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return np.asarray(self.array[where])
 
 
 def whole_pattern_chunks(shape: tuple[int, ...], itemsize: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, ...]:
