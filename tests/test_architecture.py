@@ -19,7 +19,7 @@ import napari_stemnmf
 PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
-    ("errors", "control", "dataset", "recipe"),  # the ground
+    ("errors", "control", "dataset", "recipe", "threads"),  # the ground
     ("reading", "passes", "calibration", "features", "clustering", "grains", "simulation"),  # the stages
     ("storage", "analysis"),
     ("figures", "export"),

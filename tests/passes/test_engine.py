@@ -268,7 +268,3 @@ def test_blas_has_one_thread_in_kernels_and_its_own_number_afterwards(data: np.n
     run_pass(chunked(data, 7, 9), [Look()])
     assert within == [{1}]
     assert threads() == before
-
-
-def test_default_workers_is_at_least_one() -> None:
-    assert engine.default_workers() >= 1

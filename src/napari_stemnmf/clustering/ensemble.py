@@ -6,16 +6,12 @@ threads. Leans on scaling, scree and iterative (one seed). Source: Bruefach et a
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_stemnmf.clustering.hals import check_matrix, model_error, weights
 from napari_stemnmf.clustering.iterative import IterativeNMF, SeedRecord, draft_rows
@@ -24,6 +20,7 @@ from napari_stemnmf.clustering.scree import Scree, scree
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings
+from napari_stemnmf.threads import default_workers, one_blas_thread
 
 
 class FeatureMatrix(Protocol):
@@ -122,7 +119,7 @@ def cluster(
         start = settings.components or max(2, round(settings.start_factor * curve.suggested))
         sparse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
         seeds = _Seeds(V, None if sparse is None else V[sparse], start, settings, control)
-        with ThreadPoolExecutor(max(1, workers or _processors()), thread_name_prefix="nmf") as pool:
+        with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
             records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
     if seeds.W is None:
         control.check()
@@ -186,33 +183,3 @@ class _Seeds:
         """Report to the user, one thread at a time."""
         with self.lock:
             self.control.report(self.finished, self.settings.seeds, message)
-
-
-_blas_lock = threading.Lock()
-_blas_users = 0
-_blas_limit: threadpool_limits | None = None
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread, for all who are inside at the same time: the last to leave gives the threads back."""
-    global _blas_users, _blas_limit
-    with _blas_lock:
-        if _blas_users == 0:
-            _blas_limit = threadpool_limits(1, user_api="blas")
-        _blas_users += 1
-    try:
-        yield
-    finally:
-        with _blas_lock:
-            _blas_users -= 1
-            if _blas_users == 0 and _blas_limit is not None:
-                _blas_limit.restore_original_limits()
-                _blas_limit = None
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

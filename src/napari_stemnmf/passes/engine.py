@@ -7,12 +7,9 @@ order of the blocks, so that the numbers do not depend on the number of threads.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +18,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
 from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.threads import default_workers, one_blas_thread
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
 POLL_SECONDS = 0.05  # how often a waiting pass looks whether it should stop
@@ -100,13 +98,6 @@ class Block:
     def positions(self, columns: int) -> np.ndarray:
         """(p,) flat indices in a scan of so many columns."""
         return (np.arange(self.y0, self.y1)[:, None] * columns + np.arange(self.x0, self.x1)).ravel()
-
-
-def default_workers() -> int:
-    """Number of threads to use: the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)
 
 
 def blocks(dataset: Dataset) -> list[Block]:
@@ -289,29 +280,3 @@ def _cuts(sizes: Sequence[int], aim: int, most: int) -> list[tuple[int, int]]:
             cuts.append((start, stop))
         start = stop
     return cuts
-
-
-class _Limit:
-    """How many passes want BLAS at one thread; the first sets the limit, the last lifts it."""
-
-    lock = threading.Lock()
-    users = 0
-    limiter: Any = None
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS at one thread for as long as anyone is inside: the workers are the parallelism."""
-    from threadpoolctl import threadpool_limits
-
-    with _Limit.lock:
-        if _Limit.users == 0:
-            _Limit.limiter = threadpool_limits(limits=1, user_api="blas")
-        _Limit.users += 1
-    try:
-        yield
-    finally:
-        with _Limit.lock:
-            _Limit.users -= 1
-            if _Limit.users == 0:
-                _Limit.limiter.restore_original_limits()
