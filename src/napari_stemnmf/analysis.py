@@ -108,15 +108,18 @@ class Analysis:
         changes: dict[str, Any] = {name: value, "keys": {**self.keys, stage: key}}
         return replace(self, **changes)
 
-    def is_current(self, stage: str, recipe: Recipe | None = None) -> bool:
-        """Whether a stage's result is there and is what `recipe` (default: the analysis' own) gives."""
+    def is_current(self, stage: str, recipe: Recipe | None = None, *, partial: bool = False) -> bool:
+        """Whether a stage's result is there and is what `recipe` (default: the analysis' own) gives.
+
+        With `partial`, results that go back to a clustering that was cancelled count as well.
+        """
         recipe = self.recipe if recipe is None else recipe
         if stage not in self.keys:
             return False
         before = _stage_before(stage)
         key, _, mark = self.keys[stage].partition(" ")
-        up_to_date = before is None or self.is_current(before, recipe)
-        return up_to_date and mark != INCOMPLETE and key == self._key_of(stage, recipe)
+        up_to_date = before is None or self.is_current(before, recipe, partial=partial)
+        return up_to_date and (partial or mark != INCOMPLETE) and key == self._key_of(stage, recipe)
 
     def _key_of(self, stage: str, recipe: Recipe) -> str:
         """A short hash of a stage's settings and the key of the result it is computed from."""

@@ -185,6 +185,11 @@ def test_a_cancelled_clustering_keeps_the_seeds_that_were_done(
     assert session.state("cluster", "aa") == "incomplete"
     assert "Incomplete" in cluster.status.value
     assert layer("AA component maps").data.shape[0] == session.analysis.models["aa"].k
+    for widget in (step("Refine"), step("Measure")):
+        session.set_recipe(session.recipe.replaced({"aa.clustering.seeds": 1000}))
+        click(widget)
+    assert "Of a clustering that was cancelled." in widget.status.value
+    assert "dissimilarity" in layer("AA grains").features
 
 
 def test_the_viewer_stays_alive_while_a_step_runs(
@@ -404,7 +409,7 @@ def test_all_steps_in_one_dock_share_scan_and_feature(viewer: Any, scan_file: Pa
     assert {widget.session for widget in stages.steps} == {second}
 
 
-@pytest.mark.parametrize("name", ["Featurize", "Cluster", "Refine", "Measure", "STEM-NMF"])
+@pytest.mark.parametrize("name", ["Featurize", "Cluster", "Refine", "Measure", "STEM-NMF", "Open scan"])
 def test_a_dock_fits_into_a_small_window(viewer: Any, scan_file: Path, name: str) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     _, widget = viewer.window.add_plugin_dock_widget("napari-stemnmf", name)
@@ -424,3 +429,32 @@ def test_results_of_an_analysis_without_its_scan_can_be_refined(
     click(refine)
     assert refine.session.state("refine", "aa") == "done"
     assert not step("Measure").run.enabled
+
+
+def test_a_stack_of_patterns_opens_with_its_scan_shape_given(
+    viewer: Any, tmp_path: Path, notifications: list[str], layer: Any
+) -> None:
+    np.save(tmp_path / "stack.npy", np.ones((12, 16, 16), np.uint16))
+    _, widget = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Open scan")
+    widget.path.value = tmp_path / "stack.npy"
+    widget.open_button.native.click()
+    assert "scan shape" in notifications[-1]
+    widget.rows.value, widget.columns.value = 3, 5
+    widget.open_button.native.click()
+    assert "15 patterns" in notifications[-1]
+    widget.columns.value = 4
+    widget.open_button.native.click()
+    assert layer("patterns").data.shape == (3, 4, 16, 16)
+
+
+def test_one_of_several_datasets_opens_by_its_name(viewer: Any, tmp_path: Path, layer: Any) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["a/data"] = np.ones((3, 4, 16, 16), np.uint16)
+        file["b/data"] = np.ones((4, 4, 16, 16), np.uint16)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Open scan")
+    widget.path.value = tmp_path / "two.h5"
+    widget.dataset.value = "b/data"
+    widget.open_button.native.click()
+    assert layer("patterns").data.shape == (4, 4, 16, 16)

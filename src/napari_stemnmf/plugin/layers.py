@@ -177,7 +177,7 @@ def _component_maps(session: Session, feature: str) -> LayerTuple:
 def _grains(session: Session, feature: str) -> list[LayerTuple]:
     grains = session.result("refine", feature)
     analysis = session.analysis
-    measured = analysis is not None and analysis.is_current(f"tables/{feature}", analysis.recipe)
+    measured = analysis is not None and analysis.is_current(f"tables/{feature}", partial=True)
     features = grain_features(grains, analysis.tables[feature] if analysis is not None and measured else None)
     name = feature.upper()
     overlap = grains.overlap

@@ -90,13 +90,13 @@ class Session:
         return None if self.analysis is None else getattr(self.analysis, STEPS[step]).get(feature)
 
     def state(self, step: str, feature: str) -> str:
-        """ "done", "stale", "incomplete" (cancelled half-way) or "missing"."""
+        """One of "done", "stale", "incomplete" (it goes back to a step that was cancelled) and "missing"."""
         if self.result(step, feature) is None or self.analysis is None:
             return "missing"
         stage = f"{STEPS[step]}/{feature}"
         if self.analysis.is_current(stage, self.recipe):
             return "done"
-        return "incomplete" if self.analysis.keys.get(stage, "").endswith(" incomplete") else "stale"
+        return "incomplete" if self.analysis.is_current(stage, self.recipe, partial=True) else "stale"
 
     def obstacle(self, step: str, feature: str) -> str:
         """Why a step cannot run now, as a sentence that says what to do; empty when it can."""
@@ -209,7 +209,8 @@ def _line(session: Session, step: str, feature: str) -> str:
     if state == "missing":
         return f"{title}: missing."
     found = _found(session.result(step, feature), step)
-    why = {"stale": " Stale: settings have changed.", "incomplete": " Incomplete: it was cancelled."}.get(state, "")
+    cut = " Incomplete: it was cancelled." if step == "cluster" else " Of a clustering that was cancelled."
+    why = {"stale": " Stale: settings have changed.", "incomplete": cut}.get(state, "")
     return f"{title}: {found}.{why}"
 
 

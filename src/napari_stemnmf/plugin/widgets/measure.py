@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import napari
 from magicgui.widgets import Container, Label, PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMainWindow
@@ -13,6 +12,9 @@ from napari_stemnmf.plugin import display, layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.plugin.widgets.toggle import LayerToggle
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
 TABLE = ("napari", "Features table widget")
 """Plugin and name of napari's own table of features."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import napari
+from typing import TYPE_CHECKING
+
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_stemnmf.plugin.widgets.cluster import ClusterWidget
@@ -10,6 +11,9 @@ from napari_stemnmf.plugin.widgets.featurize import FeaturizeWidget
 from napari_stemnmf.plugin.widgets.measure import MeasureWidget
 from napari_stemnmf.plugin.widgets.refine import RefineWidget
 from napari_stemnmf.plugin.widgets.step import StepWidget
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
 
 class StagesWidget(QWidget):

@@ -5,18 +5,20 @@ A dock shows the state of the chosen scan's `Session` and keeps none of its own,
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import napari
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.plugin import display, jobs
+from napari_stemnmf.plugin import display
 from napari_stemnmf.plugin.forms import Form, align_labels
 from napari_stemnmf.plugin.session import FEATURE_NAMES, STEPS, Session, session_of, sessions_of, settings_of, status
 from napari_stemnmf.recipe import FEATURES
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
 REFRESH_MS = 100
 """How often progress is shown."""
@@ -118,6 +120,8 @@ class StepWidget(Container):
 
     def _on_run(self) -> None:
         if self._session is not None and self._session.running is None:
+            from napari_stemnmf.plugin import jobs
+
             jobs.Job(self._viewer, self._session, self.step, self.features(), display.show_result).start()
 
     def _on_cancel(self) -> None:
