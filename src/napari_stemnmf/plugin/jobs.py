@@ -134,11 +134,6 @@ class Job(Running):
         self._wanted = False
         self._control.cancel()
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._control.cancelled
-
     def _on_progress(self, progress: Progress) -> None:
         self.progress = progress  # from any thread; one assignment, read by the widgets' timers
 

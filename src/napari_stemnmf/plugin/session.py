@@ -6,7 +6,6 @@ selected, and two scans that are open at once never mix. The status lines of the
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -248,8 +247,3 @@ def settings_of(recipe: Recipe, path: str) -> Any:
     for part in path.split("."):
         node = getattr(node, part)
     return node
-
-
-def changed_settings(before: Any, after: Any) -> list[str]:
-    """Names of the fields in which two settings of one class differ."""
-    return [f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)]

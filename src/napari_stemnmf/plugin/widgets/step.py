@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin import display
 from napari_stemnmf.plugin.forms import Form, align_labels
-from napari_stemnmf.plugin.session import FEATURE_NAMES, STEPS, Session, session_of, sessions_of, settings_of, status
+from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, session_of, sessions_of, settings_of, status
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -241,8 +241,3 @@ class StepWidget(Container):
         self.native.layout().insertWidget(1, scroll, 1)
         self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._scroll = scroll
-
-
-def title_of(step: str) -> str:
-    """The name of a step's dock."""
-    return step.capitalize() if step in STEPS else step
