@@ -16,7 +16,7 @@ SCREEN_PACKAGES := xvfb xauth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-napari test format lint types wheel docs benchmarks clean
+.PHONY: help demo demo-napari test test-slow screenshots format lint types wheel docs benchmarks clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,13 @@ types: $(VENV)/.dev ## check types
 
 wheel: $(VENV)/.dev ## build the wheel into dist/ and check it in an environment without the source
 	tools/check-wheel $(BIN)/python
+
+test-slow: ## the tests that take over a minute: the films and the measured silver, where the shared data is
+	@$(MAKE) --no-print-directory test ARGS="-m slow $(ARGS)"
+
+screenshots: $(VENV)/.dev ## drive the plugin and write the pictures of README and docs
+	@tools/apt-need $(SCREEN_PACKAGES) $(QT_PACKAGES)
+	tools/with-screen $(BIN)/python docs/make_screenshots.py
 
 docs: $(VENV)/.dev ## write the docs pages that are generated from the code
 	$(BIN)/python tools/settings_page.py docs/settings.md
