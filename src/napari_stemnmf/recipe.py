@@ -137,6 +137,21 @@ class ClusteringSettings(Settings):
 class SeparationSettings(Settings):
     """From component maps to spatially distinct grains."""
 
+    min_coherence: float = setting(
+        0.0,
+        "maps whose neighbouring positions correlate less are noise and left out; 0 keeps all",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    )
+    smoothing: float = setting(
+        0.0,
+        "Gaussian blur of a map (sigma) before its threshold; 0 for none",
+        unit="probe positions",
+        low=0.0,
+        high=20.0,
+        step=0.5,
+    )
     threshold: str = setting("yen", "how the threshold of a map is found", choices=("yen", "otsu", "li", "triangle"))
     threshold_scale: float = setting(1.0, "factor on the threshold that was found", low=0.05, high=20.0, step=0.05)
     min_size: int = setting(25, "regions under so many probe positions are left out", unit="probe positions", low=1)
@@ -275,6 +290,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "*.scaling.method": "global",
         "*.clustering.merge_threshold": 0.5,
         "*.separation.threshold": "otsu",
+        "*.separation.min_coherence": 0.5,
+        "*.separation.smoothing": 1.0,
     },
 }
 """What each preset changes in the dataclasses' defaults."""

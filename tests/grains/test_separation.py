@@ -5,7 +5,7 @@ import pytest
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.grains.separation import Grains, find_threshold, regions, separate
+from napari_stemnmf.grains.separation import Grains, coherence, find_threshold, regions, separate
 from napari_stemnmf.recipe import SeparationSettings
 
 METHODS = ("yen", "otsu", "li", "triangle")
@@ -221,3 +221,39 @@ def test_grains_that_do_not_fit_together_are_refused(change):
     }
     with pytest.raises(DataError):
         Grains(**(whole | change))
+
+
+def noise_map(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).gamma(1.0, 1.0, (40, 50)).astype(np.float32)
+
+
+def test_coherence_tells_grains_from_noise():
+    assert coherence(bump_map()) > 0.6
+    assert abs(coherence(noise_map())) < 0.1
+    assert coherence(np.ones((5, 5))) == 1.0
+    assert coherence(np.ones((1, 1))) == 1.0
+
+
+@pytest.mark.parametrize("factor", [1e-20, 3.0, 1e20])
+def test_coherence_does_not_depend_on_the_scale_of_the_weights(factor):
+    assert coherence(bump_map() * factor) == pytest.approx(coherence(bump_map()))
+
+
+def test_noise_gives_no_grains_where_coherence_is_asked_for():
+    maps = np.stack([noise_map(), np.kron(np.eye(2), np.ones((20, 25)))])
+    assert len(separate(maps, otsu())) > 2
+    grains = separate(maps, otsu(min_coherence=0.5))
+    assert set(grains.component) == {1}
+    assert np.isnan(grains.thresholds[0])
+
+
+def test_smoothing_mends_a_noisy_grain_and_keeps_its_raw_weights():
+    truth = np.zeros((40, 50), bool)
+    truth[10:30, 15:35] = True
+    noisy = np.random.default_rng(0).gamma(1.5, 1.0, truth.shape) * np.where(truth, 1.0, 0.2)
+    rough, smooth = (separate(noisy[None], otsu(smoothing=sigma)) for sigma in (0, 1.5))
+    assert len(smooth) == 1
+    found = smooth.masks[0]
+    assert (found & truth).sum() / (found | truth).sum() > 0.85
+    assert len(rough) > 1
+    np.testing.assert_array_equal(smooth.weights[0][found], noisy.astype(np.float32)[found])

@@ -68,7 +68,7 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
         raise DataError(
             "No diffraction ring was found: the radial mean of the maximum pattern has "
             f"{len(minima)} local {many} past the central disk, and a ring needs two. "
-            "Set the radii that bound the rings, in pixels, as aa.describe.rings."
+            "Set the radii that bound the rings, in pixels, as aa.describe.rings, or leave AA out of the features."
         )
     return tuple(float(radii[i]) for i in minima)
 

@@ -157,14 +157,16 @@ def separate(maps: np.ndarray, settings: SeparationSettings | None = None, *, co
     """Cut each component map into grains.
 
     Per map: the threshold is found, values below it are set to 0, 8-connected regions are told apart, and those of
-    under `settings.min_size` positions are left out. A map that is constant or empty gives no grain.
+    under `settings.min_size` positions are left out. A map that is constant or empty gives no grain. Beyond the paper,
+    and off unless asked for: a map without `coherence` is noise and gives no grain, and a map can be blurred before it
+    is cut (the grains keep the weights of the map as it is).
 
     Parameters
     ----------
     maps : ndarray, (k, scan_y, scan_x)
         Non-negative component maps.
     settings : SeparationSettings
-        How the threshold is found, a factor on it, and the smallest region.
+        Least coherence, blur, how the threshold is found, a factor on it, and the smallest region.
     control : Control
         Checked for a cancel before each map.
 
@@ -190,11 +192,14 @@ def separate(maps: np.ndarray, settings: SeparationSettings | None = None, *, co
     thresholds = np.full(len(maps), np.nan, np.float32)
     for index, values in enumerate(maps):
         control.check()
-        threshold = find_threshold(values, settings.threshold) * settings.threshold_scale
+        if 0 < settings.min_coherence > coherence(values):
+            continue
+        smooth = ndimage.gaussian_filter(values, settings.smoothing) if settings.smoothing else values
+        threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale
         if not np.isfinite(threshold):
             continue
         thresholds[index] = threshold
-        for mask in regions((values >= threshold) & (values > 0), settings.min_size):
+        for mask in regions((smooth >= threshold) & (smooth > 0), settings.min_size):
             masks.append(mask)
             weights.append(np.where(mask, values, 0).astype(np.float32))
             component.append(index)
@@ -206,6 +211,24 @@ def separate(maps: np.ndarray, settings: SeparationSettings | None = None, *, co
         np.arange(1, len(masks) + 1),
         thresholds,
     )
+
+
+def coherence(values: np.ndarray) -> float:
+    """How far neighbouring positions of a map agree: near 1 for grains, near 0 for noise; 1 for a constant map.
+
+    The correlation of a map with itself moved by one position, the mean over both directions: Moran's I over the four
+    neighbours (P. A. P. Moran, Biometrika 37 (1950) 17).
+
+    Parameters
+    ----------
+    values : ndarray, (scan_y, scan_x)
+        Finite.
+    """
+    away = values.astype(np.float64) - values.mean(dtype=np.float64)
+    pairs = [away[1:] * away[:-1], away[:, 1:] * away[:, :-1]]
+    spread = np.square(away).mean()
+    moved = [float(p.mean()) for p in pairs if p.size]
+    return float(np.mean(moved) / spread) if moved and spread > 0 else 1.0
 
 
 def find_threshold(values: np.ndarray, method: str = "yen") -> float:
