@@ -118,7 +118,7 @@ def cluster(
         curve = scree(V)
         start = settings.components or max(2, round(settings.start_factor * curve.suggested))
         sparse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
-        seeds = _Seeds(V, None if sparse is None else V[sparse], start, settings, control)
+        seeds = _Seeds(V, None if sparse is None else check_matrix(V[sparse]), start, settings, control)
         with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
             records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
     if seeds.W is None:

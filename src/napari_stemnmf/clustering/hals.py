@@ -21,9 +21,9 @@ from napari_stemnmf.errors import DataError
 
 BLOCK = 768  # rows of V at a time: they, their products and their part of W stay in the second cache
 _STRIP = 96  # columns swept at a time: with up to 100 components they stay in the first cache
-_W_SWEEPS = 1
+_W_SWEEPS = 2
 _H_SWEEPS = 8  # H is small beside V: its sweeps cost nothing beside the matrix products
-_WINDOW = 5  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
+_WINDOW = 4  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
 _STEP_START, _STEP_UP, _STEP_LIMIT, _STEP_LIMIT_UP, _STEP_DOWN = 0.5, 1.05, 0.9, 1.01, 1.5
 
 
@@ -66,7 +66,7 @@ def nmf(
     H : (k, m) array, non-negative
         The start; not changed.
     tolerance : float
-        The fit ends when the error falls by less than this share of itself per iteration (a mean over five).
+        The fit ends when the error falls by less than this share of itself per iteration (a mean over four).
     max_iterations : int
     control : Control
         Looked at before every iteration.
@@ -167,14 +167,14 @@ def model_error(V: np.ndarray, W: np.ndarray, H: np.ndarray) -> float:
 
 
 def check_matrix(V: np.ndarray) -> np.ndarray:
-    """V as a C-ordered float32 matrix.
+    """V as a float32 matrix in column order, which the matrix products take fastest; no copy if it is so already.
 
     Raises
     ------
     DataError
         If it is not two-dimensional, or has negative or non-finite values.
     """
-    V = np.ascontiguousarray(V, np.float32)
+    V = np.asfortranarray(V, np.float32)
     if V.ndim != 2 or 0 in V.shape:
         raise DataError(f"NMF needs a matrix (probe positions, columns); this one has the shape {V.shape}.")
     if not (V.min() >= 0 and np.isfinite(V.max())):

@@ -22,7 +22,7 @@ from napari_stemnmf.recipe import ClusteringSettings
 _DRAFT_STRIDE = 2
 _DRAFT_ROWS = 1000, 10  # least rows of a draft: so many, and so many per starting component
 _DRAFT_END = 0.5  # share of the starting components at which drafts end
-_DRAFT_LOOSE, _FINAL_TIGHT = 3.0, 0.1  # factors on the tolerance
+_DRAFT_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance
 
 
 @dataclass(frozen=True)

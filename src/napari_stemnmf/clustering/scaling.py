@@ -78,7 +78,7 @@ def scale(values: np.ndarray, settings: ScalingSettings | None = None) -> Scaled
     if settings.method == "global":
         low, high = np.full_like(low, min(0.0, low.min())), np.full_like(high, high.max())
     factor = 1.0 / (high - low)
-    scaled = np.empty((values.shape[0], int(kept.sum())), np.float32)
+    scaled = np.empty((values.shape[0], int(kept.sum())), np.float32, order="F")
     for column, source in enumerate(np.flatnonzero(kept)):
         scaled[:, column] = (values[:, source] - low[column]) * factor[column]
     np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
