@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import MaxNLocator
+from scipy.ndimage import binary_dilation
 
 from napari_stemnmf.errors import AnalysisError
 
@@ -51,6 +52,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
         raise AnalysisError(f"The analysis holds no grains of {feature.upper()} to draw; run it first.")
     figure = Figure(figsize=(11, 7.2), layout="constrained")
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(2, 3)
     grains = analysis.grains[feature]
     name = analysis.input.name
@@ -108,12 +110,12 @@ def _ring(center: tuple[float, float], radius: float, ratio: float, angle: float
 
 def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
     labels = np.ma.masked_equal(grains.labels, 0)
-    colours = ListedColormap([COLOURS[i % len(COLOURS)] for i in range(max(1, len(grains)))])
+    colours = neighbours_apart(grains.masks)
     extent = _extent(analysis)
     ax.set_facecolor("#f2f2f2")
     ax.imshow(
         labels,
-        cmap=colours,
+        cmap=ListedColormap(colours or ["white"]),
         vmin=0.5,
         vmax=max(1, len(grains)) + 0.5,
         extent=extent,
@@ -126,8 +128,19 @@ def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
     y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
     for i, mask in enumerate(grains.masks):
         if min(mask.shape) > 1:
-            ax.contour(x, y, mask, levels=[0.5], colors=[COLOURS[i % len(COLOURS)]], linewidths=1.0)
+            ax.contour(x, y, mask, levels=[0.5], colors=[colours[i]], linewidths=1.0)
     _finish_map(ax, analysis, "grains and their outlines")
+
+
+def neighbours_apart(masks: np.ndarray) -> list[str]:
+    """A colour for each mask (g, scan_y, scan_x), another than those of the masks that it meets while they last."""
+    chosen: list[str] = []
+    for i, mask in enumerate(masks):
+        near = binary_dilation(mask, iterations=3)
+        taken = {chosen[j] for j in range(i) if (near & masks[j]).any()}
+        turn = [COLOURS[(i + step) % len(COLOURS)] for step in range(len(COLOURS))]
+        chosen.append(next((colour for colour in turn if colour not in taken), turn[0]))
+    return chosen
 
 
 def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
