@@ -147,14 +147,14 @@ class SeparationSettings(Settings):
     smoothing: float = setting(
         0.0,
         "Gaussian blur of a map (sigma) before its threshold; 0 for none",
-        unit="positions",
+        unit="px",
         low=0.0,
         high=20.0,
         step=0.5,
     )
     threshold: str = setting("yen", "how the threshold of a map is found", choices=("yen", "otsu", "li", "triangle"))
     threshold_scale: float = setting(1.0, "factor on the threshold that was found", low=0.05, high=20.0, step=0.05)
-    min_size: int = setting(25, "regions under so many probe positions are left out", unit="positions", low=1)
+    min_size: int = setting(25, "regions of fewer probe positions are left out", unit="px", low=1)
 
 
 @dataclass(frozen=True)
