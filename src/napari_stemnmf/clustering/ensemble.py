@@ -120,7 +120,11 @@ def cluster(
         sparse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
         seeds = _Seeds(V, None if sparse is None else check_matrix(V[sparse]), start, settings, control)
         with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
-            records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
+            try:
+                records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
+            except BaseException:
+                control.cancel()  # one failed, or the user pressed Ctrl-C: the others need not go on
+                raise
     if seeds.W is None:
         control.check()
         raise DataError("No seed gave a model with a component left.")

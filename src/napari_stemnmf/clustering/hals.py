@@ -69,7 +69,7 @@ def nmf(
         The fit ends when the error falls by less than this share of itself per iteration (a mean over four).
     max_iterations : int
     control : Control
-        Looked at before every iteration.
+        Looked at before every block of rows.
 
     Returns
     -------
@@ -96,28 +96,29 @@ def nmf(
         return Fit(W_now.T, H_now, model_error(V, W_now.T, H_now), 0)
 
     W_ahead, H_ahead = W_now.copy(), H_now  # where the next sweep starts: extrapolated beyond the last result
+    W_new = np.empty_like(W_now)
     step, step_limit = _STEP_START, _STEP_LIMIT
-    last = best = mark = np.inf
+    error = best = mark = np.inf
     iteration = 0
     for iteration in range(1, max_iterations + 1):
-        control.check()
-        gram, product = _update_weights(V, W_now, W_ahead, H_ahead, step)
+        gram, product = _update_weights(V, W_ahead, W_now, W_new, H_ahead, step, control)
         H_new = _update_components(H_ahead, gram, product)
-        error = _error(norm2, gram, product, H_new)
-        if error > last:  # too far: go on from here without extrapolation, and more carefully
-            step_limit, step = step, step / _STEP_DOWN
-            W_ahead, H_ahead = W_now.copy(), H_new
-        else:
+        error_new = _error(norm2, gram, product, H_new)
+        best = min(best, error_new)
+        if error_new <= error:
             H_ahead = np.maximum(H_new + np.float32(step) * (H_new - H_now), np.float32(0))
+            W_now, W_new, H_now, error = W_new, W_now, H_new, error_new
             step_limit = min(_STEP_LIMIT, step_limit * _STEP_LIMIT_UP)
             step = min(step_limit, step * _STEP_UP)
-        H_now, last, best = H_new, error, min(best, error)
+        else:  # extrapolated too far: back to the last result, and on with more care
+            W_ahead[...], H_ahead, error = W_now, H_now, np.inf
+            step_limit, step = step, step / _STEP_DOWN
         if iteration % _WINDOW == 0:
             if mark - best <= _WINDOW * tolerance * best:
                 break
             mark = best
     # W and H were each made for an extrapolated other: a plain update of both brings them together
-    gram, product = _update_weights(V, W_now, W_now, H_now, 0.0)
+    gram, product = _update_weights(V, W_now, W_now, W_now, H_now, 0.0, control)
     H_now = _update_components(H_now, gram, product)
     return Fit(W_now.T, H_now, model_error(V, W_now.T, H_now), iteration)
 
@@ -145,7 +146,7 @@ def weights(V: np.ndarray, H: np.ndarray, *, control: Control | None = None) -> 
         for _ in range(_WEIGHT_ROUNDS):
             control.check()
             before = part.copy()
-            _sweep(W, W, start, start + part.shape[1], gram, cross, 20, 0.0)
+            _sweep(W, W, W, start, start + part.shape[1], gram, cross, 20, 0.0)
             if np.abs(part - before).max(initial=0) <= 1e-5 * part.max(initial=0):
                 break
     return W.T
@@ -199,17 +200,24 @@ def gather(V: np.ndarray, W_part: np.ndarray, start: int) -> np.ndarray:
 
 
 def _update_weights(
-    V: np.ndarray, W_now: np.ndarray, W_ahead: np.ndarray, H: np.ndarray, step: float
+    V: np.ndarray,
+    W_ahead: np.ndarray,
+    W_now: np.ndarray,
+    W_new: np.ndarray,
+    H: np.ndarray,
+    step: float,
+    control: Control,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sweep over W from `W_ahead`, in place: `W_now` becomes the result, `W_ahead` lies beyond it by `step`.
+    """Sweep over W from `W_ahead`: `W_new` becomes the result, `W_ahead` what lies beyond it as seen from `W_now`.
 
-    Returns WᵀW and WᵀV of the new `W_ahead`, float32 products of blocks summed in float64.
+    Returns WᵀW and WᵀV of the new `W_ahead`: float32 products of blocks summed in float64.
     """
     square = H @ H.T
     gram, product = np.zeros(square.shape), np.zeros(H.shape)
     for start in range(0, len(V), BLOCK):
+        control.check()
         stop = min(start + BLOCK, len(V))
-        _sweep(W_ahead, W_now, start, stop, square, project(V, H, start), _W_SWEEPS, step)
+        _sweep(W_ahead, W_now, W_new, start, stop, square, project(V, H, start), _W_SWEEPS, step)
         part = W_ahead[:, start:stop]
         gram += part @ part.T
         product += gather(V, part, start)
@@ -219,7 +227,7 @@ def _update_weights(
 def _update_components(H: np.ndarray, gram: np.ndarray, product: np.ndarray) -> np.ndarray:
     """A new H, swept from `H` with WᵀW and WᵀV given."""
     H_new = H.copy()
-    _sweep(H_new, H_new, 0, H.shape[1], gram.astype(np.float32), product.astype(np.float32), _H_SWEEPS, 0.0)
+    _sweep(H_new, H_new, H_new, 0, H.shape[1], gram.astype(np.float32), product.astype(np.float32), _H_SWEEPS, 0.0)
     return H_new
 
 
@@ -230,13 +238,13 @@ def _error(norm2: float, gram: np.ndarray, product: np.ndarray, H: np.ndarray) -
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan"})
-def _sweep(ahead, now, first, last, gram, cross, sweeps, step):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sweep(ahead, now, new, first, last, gram, cross, sweeps, step):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Coordinate descent over the columns first:last of `ahead` (k, n), then extrapolation; both in place.
 
-    Per column x minimises ½ xᵀ gram x − crossᵀ x for x ≥ 0, one coordinate after the other, `sweeps` times. `now`
-    becomes the result, `ahead` = max(0, result + step · (result − what `now` was)). Columns are independent of each
-    other: a strip of them at a time stays in the first cache, and the compiler vectorises along it. No sum depends
-    on alignment, so the result is always the same.
+    Per column x minimises ½ xᵀ gram x − crossᵀ x for x ≥ 0, one coordinate after the other, `sweeps` times. `new`
+    becomes the result, `ahead` = max(0, new + step · (new − now)); the three may be one array. Columns are independent
+    of each other: a strip of them at a time stays in the first cache, and the compiler vectorises along it. No sum
+    depends on alignment, so the result is always the same.
     """
     k = ahead.shape[0]
     zero = np.float32(0.0)
@@ -271,7 +279,7 @@ def _sweep(ahead, now, first, last, gram, cross, sweeps, step):  # type: ignore[
                     x[i, c] = max(zero, x[i, c] + g[c] * inverse)
         for i in range(k):
             for c in range(b):
-                new = x[i, c]
-                old = now[i, a + c]
-                now[i, a + c] = new
-                ahead[i, a + c] = max(zero, new + beyond * (new - old))
+                result = x[i, c]
+                forward = max(zero, result + beyond * (result - now[i, a + c]))
+                new[i, a + c] = result
+                ahead[i, a + c] = forward

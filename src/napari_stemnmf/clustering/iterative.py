@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_stemnmf.clustering.hals import model_error, nmf, weights
+from napari_stemnmf.clustering.hals import Fit, model_error, nmf, weights
 from napari_stemnmf.clustering.merging import correlation, merge, normalise
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
@@ -112,7 +112,7 @@ class IterativeNMF:
     tell : callable
         Called with a line for the user after every fit.
     control : Control
-        Looked at before every iteration.
+        Looked at before every block of rows of every iteration.
     """
 
     def __init__(
@@ -136,9 +136,11 @@ class IterativeNMF:
         """All cycles to the end; `W` is then the final model's. A cancel is recorded, with the model reached so far."""
         status, reason = "done", ""
         try:
-            self._draft()
             loose, tight = self.settings.tolerance, self.settings.tolerance * _FINAL_TIGHT
-            if not (self._cycle(self.V, loose) and self._cycle(self.V, tight)):
+            W, H, settled = self._cycles(self.V, *self._first(), loose)
+            if settled:
+                W, H, settled = self._cycles(self.V, W, H, tight)
+            if not settled:
                 status, reason = "stopped", f"components were still merging after {len(self.cycles)} cycles"
             self._refit(tight)
             self._settle()
@@ -146,44 +148,41 @@ class IterativeNMF:
             status, reason = "cancelled", "cancelled by the user"
         return SeedRecord(self.seed, len(self.H), self.error, tuple(self.cycles), status, self.H, reason)
 
-    def _draft(self) -> None:
-        """The random start and, on the coarser scan, the first cycles; then W over the whole scan."""
+    def _first(self) -> tuple[np.ndarray, np.ndarray]:
+        """The start over the whole scan: random, or what the drafts lead to."""
         if self.draft is None:
-            self.W, self.H = random_start(self.V, self.start, self.seed)
-            return
-        self.W, self.H = random_start(self.draft, self.start, self.seed)
-        self._cycle(self.draft, self.settings.tolerance * _DRAFT_LOOSE, self.start * _DRAFT_END)
-        self.W = weights(self.V, self.H, control=self.control)
+            return random_start(self.V, self.start, self.seed)
+        start = random_start(self.draft, self.start, self.seed)
+        loose = self.settings.tolerance * _DRAFT_LOOSE
+        _, H, _ = self._cycles(self.draft, *start, loose, enough=int(self.start * _DRAFT_END))
+        return weights(self.V, H, control=self.control), H
 
-    def _cycle(self, V: np.ndarray, tolerance: float, enough: float = 0.0) -> bool:
-        """Fit and merge until no pair is alike or `enough` components are left; False if the cycles ran out."""
+    def _cycles(
+        self, V: np.ndarray, W: np.ndarray, H: np.ndarray, tolerance: float, enough: int = 0
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Fit and merge until no pair is alike or `enough` components are left.
+
+        Returns where the next fit starts from, and False if the cycles ran out before.
+        """
         while True:
-            fit = nmf(
-                V,
-                self.W,
-                self.H,
-                tolerance=tolerance,
-                max_iterations=self.settings.max_iterations,
-                control=self.control,
-            )
-            self._take(fit.W, fit.H, fit.error, fit.iterations)
+            fit = nmf(V, W, H, tolerance=tolerance, max_iterations=self.settings.max_iterations, control=self.control)
+            self._take(fit)
             W, H, merged = merge(self.W, self.H, self.settings.merge_threshold)
             if not merged:
-                return True
+                return W, H, True
             if len(self.cycles) >= self.settings.max_cycles:
-                return False
-            self.W, self.H = W, H
+                return W, H, False
             if len(H) <= enough:
-                return True
+                return W, H, True
 
-    def _take(self, W: np.ndarray, H: np.ndarray, error: float, iterations: int) -> None:
-        """Make a fit the model, and tell of it."""
-        rows = len(W)
-        self.W, self.H = normalise(W, H)
+    def _take(self, fit: Fit) -> None:
+        """Make a fit the model, and tell of it. The error is the model's only if it was fitted to the whole V."""
+        rows = len(fit.W)
+        self.W, self.H = normalise(fit.W, fit.H)
         if rows == len(self.V):
-            self.error = error
-        self.cycles.append(Cycle(len(self.H), error, iterations, rows))
-        self.tell(f"seed {self.seed}, cycle {len(self.cycles)}, k {len(self.H)}, error {error:.4f}")
+            self.error = fit.error
+        self.cycles.append(Cycle(len(self.H), fit.error, fit.iterations, rows))
+        self.tell(f"seed {self.seed}, cycle {len(self.cycles)}, k {len(self.H)}, error {fit.error:.4f}")
 
     def _refit(self, tolerance: float) -> None:
         """Fit as many components from a new random start: kept where its error on V is the smaller."""
@@ -197,10 +196,10 @@ class IterativeNMF:
             max_iterations=self.settings.max_iterations,
             control=self.control,
         )
-        W, H = normalise(fit.W, fit.H)
-        alike = correlation(W)[np.triu_indices(len(H), 1)].max(initial=-1.0) >= self.settings.merge_threshold
+        W, _ = normalise(fit.W, fit.H)
+        alike = correlation(W)[np.triu_indices(W.shape[1], 1)].max(initial=-1.0) >= self.settings.merge_threshold
         if fit.error < self.error and (self.settings.refit == "free" or not alike):
-            self._take(W, H, fit.error, fit.iterations)
+            self._take(fit)
 
     def _settle(self) -> None:
         """The best W for the final H, so that H alone gives the model back (`ensemble.choose`), and its error on V."""
