@@ -22,8 +22,9 @@ from napari_stemnmf.errors import DataError
 BLOCK = 768  # rows of V at a time: they, their products and their part of W stay in the second cache
 _STRIP = 96  # columns swept at a time: with up to 100 components they stay in the first cache
 _W_SWEEPS = 2
-_H_SWEEPS = 8  # H is small beside V: its sweeps cost nothing beside the matrix products
+_H_SWEEPS = 4  # H is small beside V: its sweeps cost nothing beside the matrix products
 _WINDOW = 4  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
+_CANCELLATION = 0.1  # errors below this are taken from the residual, as those from the sums lose digits
 _STEP_START, _STEP_UP, _STEP_LIMIT, _STEP_LIMIT_UP, _STEP_DOWN = 0.5, 1.05, 0.9, 1.01, 1.5
 
 
@@ -120,7 +121,10 @@ def nmf(
     # W and H were each made for an extrapolated other: a plain update of both brings them together
     gram, product = _update_weights(V, W_now, W_now, W_now, H_now, 0.0, control)
     H_now = _update_components(H_now, gram, product)
-    return Fit(W_now.T, H_now, model_error(V, W_now.T, H_now), iteration)
+    error = _error(norm2, gram, product, H_now)
+    if error < _CANCELLATION:
+        error = model_error(V, W_now.T, H_now)
+    return Fit(W_now.T, H_now, error, iteration)
 
 
 def weights(V: np.ndarray, H: np.ndarray, *, control: Control | None = None) -> np.ndarray:
@@ -232,7 +236,10 @@ def _update_components(H: np.ndarray, gram: np.ndarray, product: np.ndarray) -> 
 
 
 def _error(norm2: float, gram: np.ndarray, product: np.ndarray, H: np.ndarray) -> float:
-    """‖V − WH‖_F / ‖V‖_F = √(‖V‖² − 2⟨WᵀV, H⟩ + ⟨WᵀW, HHᵀ⟩) / ‖V‖, in float64; good to about 1e-4."""
+    """‖V − WH‖_F / ‖V‖_F = √(‖V‖² − 2⟨WᵀV, H⟩ + ⟨WᵀW, HHᵀ⟩) / ‖V‖, in float64.
+
+    The products are float32 sums, good to about 1e-7 of ‖V‖²: an error of 0.1 is good to 1e-6, one of 1e-3 to nothing.
+    """
     H = H.astype(np.float64)
     return float(np.sqrt(max(0.0, norm2 - 2.0 * np.vdot(product, H) + np.vdot(gram, H @ H.T)) / norm2))
 

@@ -23,6 +23,7 @@ _DRAFT_STRIDE = 2
 _DRAFT_ROWS = 1000, 10  # least rows of a draft: so many, and so many per starting component
 _DRAFT_END = 0.5  # share of the starting components at which drafts end
 _DRAFT_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance
+_REFIT_MARGIN = 1.002  # a new start is followed to its minimum only if it comes so near to the model's error at first
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class IterativeNMF:
                 W, H, settled = self._cycles(self.V, W, H, tight)
             if not settled:
                 status, reason = "stopped", f"components were still merging after {len(self.cycles)} cycles"
-            self._refit(tight)
+            self._refit(loose, tight)
             self._settle()
         except Cancelled:
             status, reason = "cancelled", "cancelled by the user"
@@ -184,22 +185,26 @@ class IterativeNMF:
         self.cycles.append(Cycle(len(self.H), fit.error, fit.iterations, rows))
         self.tell(f"seed {self.seed}, cycle {len(self.cycles)}, k {len(self.H)}, error {fit.error:.4f}")
 
-    def _refit(self, tolerance: float) -> None:
+    def _refit(self, loose: float, tight: float) -> None:
         """Fit as many components from a new random start: kept where its error on V is the smaller."""
-        k = len(self.H)
-        if self.settings.refit == "off" or k < 2:
+        if self.settings.refit == "off" or len(self.H) < 2:
             return
-        fit = nmf(
-            self.V,
-            *random_start(self.V, k, self.seed, draw=1),
-            tolerance=tolerance,
-            max_iterations=self.settings.max_iterations,
-            control=self.control,
-        )
-        W, _ = normalise(fit.W, fit.H)
-        alike = correlation(W)[np.triu_indices(W.shape[1], 1)].max(initial=-1.0) >= self.settings.merge_threshold
-        if fit.error < self.error and (self.settings.refit == "free" or not alike):
+        start = random_start(self.V, len(self.H), self.seed, draw=1)
+        most = self.settings.max_iterations
+        fit = nmf(self.V, *start, tolerance=loose, max_iterations=most, control=self.control)
+        if not self._eligible(fit, _REFIT_MARGIN):
+            return
+        fit = nmf(self.V, fit.W, fit.H, tolerance=tight, max_iterations=most, control=self.control)
+        if self._eligible(fit, 1.0):
             self._take(fit)
+
+    def _eligible(self, fit: Fit, margin: float) -> bool:
+        """Whether a fit has a smaller error than `margin` times the model's, and maps as far apart as asked."""
+        if fit.error >= self.error * margin:
+            return False
+        W, _ = normalise(fit.W, fit.H)
+        r = correlation(W)[np.triu_indices(W.shape[1], 1)].max(initial=-1.0)
+        return self.settings.refit == "free" or bool(r < self.settings.merge_threshold)
 
     def _settle(self) -> None:
         """The best W for the final H, so that H alone gives the model back (`ensemble.choose`), and its error on V."""
