@@ -147,12 +147,22 @@ def test_a_seed_cancelled_before_its_first_fit_has_no_model(matrix: np.ndarray) 
     assert record.H.shape == (0, matrix.shape[1])
 
 
-def test_one_pattern_everywhere_ends_as_one_component() -> None:
+def test_one_starting_component_needs_no_merge() -> None:
     random = np.random.default_rng(0)
     V = np.outer(random.random(200), random.random(12)).astype(np.float32)
-    _, record, _ = iterate(V, start=2, merge_threshold=0.01)
-    assert record.k == 1
+    _, record, _ = iterate(V, start=1)
+    assert (record.k, record.status) == (1, "done")
     assert record.error < 1e-3
+
+
+def test_copies_of_one_component_merge_into_it() -> None:
+    random = np.random.default_rng(0)
+    w, h = random.random((200, 1)), random.random((1, 12))
+    V = (w @ h).astype(np.float32)
+    job = IterativeNMF(V, None, 4, ClusteringSettings(refit="off"), 0, lambda _: None, Control())
+    W, H, settled = job._cycles(V, np.repeat(w, 4, axis=1) / 4, np.repeat(h, 4, axis=0), 1e-4)
+    assert settled
+    assert W.shape[1] == len(H) == 1
 
 
 def test_more_starting_components_than_the_matrix_has_rank() -> None:
