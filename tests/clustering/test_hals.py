@@ -176,3 +176,16 @@ def test_cancel_is_noticed_during_a_fit() -> None:
     with pytest.raises(Cancelled):
         nmf(V, *random_start(V, 40, 0), tolerance=0, max_iterations=100_000, control=control)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("faint", [1e-7, 1e-12, 1e-19, 1e-22])
+def test_component_of_vanishing_weights_does_not_run_away(faint):
+    generator = np.random.default_rng(3)
+    V = generator.random((200, 30), np.float32)
+    W = generator.random((200, 6), np.float32)
+    W[:, 2] *= np.float32(faint)
+    H = generator.random((6, 30), np.float32)
+    gram, product = (W.T @ W).astype(np.float64), (W.T @ V).astype(np.float64)
+    found = hals._update_components(H, gram, product)
+    np.testing.assert_array_equal(found[2], H[2])
+    assert found.max() < 10
