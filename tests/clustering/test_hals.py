@@ -178,7 +178,7 @@ def test_cancel_is_noticed_during_a_fit() -> None:
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("faint", [1e-7, 1e-12, 1e-19, 1e-22])
+@pytest.mark.parametrize("faint", [1e-12, 1e-19, 1e-22])
 def test_component_of_vanishing_weights_does_not_run_away(faint):
     generator = np.random.default_rng(3)
     V = generator.random((200, 30), np.float32)

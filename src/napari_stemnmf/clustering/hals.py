@@ -25,9 +25,7 @@ _W_SWEEPS = 2
 _H_SWEEPS = 4  # H is small beside V: its sweeps cost nothing beside the matrix products
 _WINDOW = 4  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
 _CANCELLATION = 0.1  # errors below this are taken from the residual, as those from the sums lose digits
-_VANISHING = np.float32(
-    1e-12
-)  # components fainter than 1e-6 of the strongest rest: to fit them would divide by rounding
+_VANISHED = np.float32(1e-20)  # squared length below which a factor rests: what is divided by it could overflow
 _STEP_START, _STEP_UP, _STEP_LIMIT, _STEP_LIMIT_UP, _STEP_DOWN = 0.5, 1.05, 0.9, 1.01, 1.5
 
 
@@ -259,10 +257,6 @@ def _sweep(ahead, now, new, first, last, gram, cross, sweeps, step):  # type: ig
     k = ahead.shape[0]
     zero = np.float32(0.0)
     beyond = np.float32(step)
-    least = zero
-    for i in range(k):
-        least = max(least, gram[i, i])
-    least *= _VANISHING
     x = np.zeros((k, _STRIP), np.float32)
     g = np.zeros(_STRIP, np.float32)
     for a in range(first, last, _STRIP):
@@ -273,7 +267,7 @@ def _sweep(ahead, now, new, first, last, gram, cross, sweeps, step):  # type: ig
         for _ in range(sweeps):
             for i in range(k):
                 diagonal = gram[i, i]
-                if diagonal <= least:
+                if diagonal <= _VANISHED:
                     continue
                 for c in range(b):
                     g[c] = cross[i, a + c - first]
