@@ -17,7 +17,7 @@ import numpy as np
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.reading.arrays import load_masks
+from napari_stemnmf.reading.masks import load_masks
 
 FILMS = ("ag1", "ag2", "ag3")
 AA_BOUNDS = {"ag1": (0.75, 0.84), "ag2": (0.88, 0.85), "ag3": (0.94, 0.70)}

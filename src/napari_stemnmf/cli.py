@@ -200,7 +200,7 @@ def _run_into(
 def _score(options: argparse.Namespace) -> None:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.scoring import score
-    from napari_stemnmf.reading.arrays import load_masks
+    from napari_stemnmf.reading.masks import load_masks
 
     analysis = Analysis.load(options.analysis)
     feature = options.feature or next(iter(analysis.grains), None)

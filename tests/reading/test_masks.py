@@ -11,7 +11,7 @@ import tifffile
 import zarr
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.reading.arrays import load_masks
+from napari_stemnmf.reading.masks import load_masks
 
 MASKS = np.zeros((3, 5, 6), bool)
 MASKS[0, :2], MASKS[1, 1:4, 2:], MASKS[2, 4] = True, True, True

@@ -113,7 +113,7 @@ def test_saved_sample_holds_scan_calibration_and_truth(tmp_path):
 
 
 def test_saved_sample_opens_as_the_same_calibrated_scan(tmp_path):
-    from napari_stemnmf.reading.masks import read_masks
+    from napari_stemnmf.reading.masks import load_masks
     from napari_stemnmf.reading.opening import open as open_scan
 
     made = sample((10, 12), (40, 48))
@@ -122,7 +122,7 @@ def test_saved_sample_opens_as_the_same_calibrated_scan(tmp_path):
     np.testing.assert_array_equal(opened.data.compute(scheduler="synchronous"), counts(made))
     for found, expected in zip(opened.axes, made.dataset.axes, strict=True):
         assert (found.scale, found.unit, found.assumed) == (pytest.approx(expected.scale), expected.unit, False)
-    np.testing.assert_array_equal(read_masks(f"{tmp_path / 'sample.h5'}::labels"), made.masks)
+    np.testing.assert_array_equal(load_masks(f"{tmp_path / 'sample.h5'}::labels"), made.masks)
 
 
 def test_saving_again_replaces_the_file_and_a_failure_leaves_the_old_one(tmp_path, monkeypatch):

@@ -200,32 +200,6 @@ def npy_header(file: IO[bytes], name: str) -> NpyHeader:
         raise ReadError(f"{name} is damaged or truncated: its npy header cannot be read.") from error
 
 
-def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
-    """Masks of true grains, to score a result against.
-
-    Parameters
-    ----------
-    where : str or path
-        ``"FILE::dataset"`` in an HDF5, Zarr or npz file, or an npy or tif file; the dataset may be left out where the
-        file holds only one that can be masks. A stack (grains, scan_y, scan_x) of bool or integers, where not zero is
-        inside; or a label image (scan_y, scan_x), which gives one mask a label. Its background is 0, or what is
-        negative where anything is (then 0 is a grain).
-
-    Returns
-    -------
-    numpy.ndarray
-        (grains, scan_y, scan_x) bool, in the order of the stack or of the labels; masks without a pixel are left out.
-
-    Raises
-    ------
-    ReadError
-        If there are no masks.
-    """
-    from napari_stemnmf.reading.masks import read_masks
-
-    return read_masks(where)
-
-
 def _candidate(path: Path, name: str, header: NpyHeader, container: Unpacked | None) -> Candidate:
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         shape, ndim = tuple(header.shape[axis] for axis in order), len(header.shape)

@@ -15,8 +15,21 @@ from napari_stemnmf.reading.candidates import Candidate, times
 USUAL_NAMES = ("labels", "masks", "grains", "grain_id", "truth")
 
 
-def read_masks(where: str | os.PathLike[str]) -> np.ndarray:
-    """Masks (grains, scan_y, scan_x) bool; see `arrays.load_masks`.
+def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
+    """Masks of true grains, to score a result against.
+
+    Parameters
+    ----------
+    where : str or path
+        ``"FILE::dataset"`` in an HDF5, Zarr or npz file, or an npy or tif file; the dataset may be left out where the
+        file holds only one that can be masks. A stack (grains, scan_y, scan_x) of bool or integers, where not zero is
+        inside; or a label image (scan_y, scan_x), which gives one mask a label. Its background is 0, or what is
+        negative where anything is (then 0 is a grain).
+
+    Returns
+    -------
+    numpy.ndarray
+        (grains, scan_y, scan_x) bool, in the order of the stack or of the labels; masks without a pixel are left out.
 
     Raises
     ------
