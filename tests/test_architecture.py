@@ -19,8 +19,18 @@ import napari_stemnmf
 PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
-    ("errors", "control", "dataset", "recipe", "threads"),  # the ground
-    ("reading", "passes", "calibration", "features", "clustering", "grains", "simulation"),  # the stages
+    ("errors", "control", "dataset", "settings", "recipe", "threads"),  # the ground
+    (
+        "reading",
+        "passes",
+        "preparation",
+        "disks",
+        "calibration",
+        "features",
+        "clustering",
+        "grains",
+        "simulation",
+    ),  # the stages
     ("storage", "analysis"),
     ("figures", "export"),
     ("pipeline",),

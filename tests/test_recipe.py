@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.recipe import FEATURES, PRESETS, ClusteringSettings, Recipe, walk
+from napari_stemnmf.recipe import FEATURES, PRESETS, ClusteringSettings, Recipe
+from napari_stemnmf.settings import walk
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -87,7 +88,7 @@ def test_unknown_preset_and_unknown_setting_are_refused():
 
 
 def test_every_setting_carries_help_and_bounds_that_hold_its_default():
-    for name, field, value in walk():
+    for name, field, value in walk(Recipe()):
         assert field.metadata["help"], name
         low, high = field.metadata["low"], field.metadata["high"]
         if isinstance(value, int | float):

@@ -10,7 +10,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_stemnmf.recipe import PRESETS, Recipe, walk
+from napari_stemnmf.recipe import PRESETS, Recipe
+from napari_stemnmf.settings import walk
 
 HEAD = """# Settings
 

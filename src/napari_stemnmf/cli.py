@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from napari_stemnmf import __version__
 from napari_stemnmf.control import Progress
 from napari_stemnmf.errors import AnalysisError, Cancelled, RecipeError, StemNMFError
-from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe, walk
+from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.settings import walk
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -113,7 +114,7 @@ def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
 
 def _settings_help() -> str:
     lines = []
-    for name, f, value in walk():
+    for name, f, value in walk(Recipe()):
         unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
         lines.append(f"  {name} (default {'auto' if value is None else value}): {f.metadata['help']}{unit}")
     return "\n".join([*lines, "  a leading * changes all representations: --set '*.separation.min_size=10'"]).replace(

@@ -1,60 +1,154 @@
 """Every parameter of a run, written once.
 
-A stage's settings are one frozen dataclass; each field carries default, unit, bounds and one line of help.
-The validation, the napari forms, the TOML recipe, the command line's ``--set`` and the reference page come from here.
+A stage's settings are one frozen dataclass; each field carries default, unit, bounds and one line of help. How they
+are checked and written is in `settings`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
-import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.settings import Settings, from_dict, replaced_at, setting, to_dict, toml_lines
 
-FEATURES = ("aa", "rv")
-"""The representations that can be computed: angular average, radial variance."""
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    step: float | None = None,
-) -> Any:
-    """A dataclass field with what the forms, the recipe file, the command line and the docs need to know."""
-    meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step}
-    return field(default=default, metadata=meta)
+FEATURES = ("aa", "rv", "bd")
+"""The representations that can be computed: angular average, radial variance, Bragg disks."""
 
 
-class Settings:
-    """Base of all settings: checks every value against its field's type, bounds and choices."""
+@dataclass(frozen=True)
+class PreprocessSettings(Settings):
+    """What is done to the patterns before anything else looks at them, in this order: crop, dark, hot pixels, bin."""
 
-    def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for f in fields(self):  # type: ignore[arg-type]
-            value = _coerce(getattr(self, f.name), hints[f.name], f.name)
-            _check(value, f)
-            object.__setattr__(self, f.name, value)
+    scan_y: tuple[int, ...] | None = setting(
+        None, "first scan row to keep and the one after the last; empty: all", unit="px", low=0
+    )
+    scan_x: tuple[int, ...] | None = setting(
+        None, "first scan column to keep and the one after the last; empty: all", unit="px", low=0
+    )
+    q_y: tuple[int, ...] | None = setting(
+        None, "first detector row to keep and the one after the last; empty: all", unit="px", low=0
+    )
+    q_x: tuple[int, ...] | None = setting(
+        None, "first detector column to keep and the one after the last; empty: all", unit="px", low=0
+    )
+    dark: str | None = setting(None, "file with a dark reference of the detector's shape to subtract; empty: none")
+    hot_pixels: str = setting(
+        "sigma",
+        "repair pixels that stand out of the mean pattern, by a threshold in robust sigmas or in counts; or do not",
+        choices=("sigma", "counts", "off"),
+    )
+    hot_threshold: float = setting(8.0, "how far a hot pixel stands out, in sigmas or in counts", low=0.0)
+    bin: int = setting(1, "detector pixels along each axis that are summed to one", unit="px", low=1, high=64)
+
+
+@dataclass(frozen=True)
+class BeamStopSettings(Settings):
+    """Which detector pixels are left out."""
+
+    find: str = setting("auto", "look for the shadow of a beam stop in the mean pattern", choices=("auto", "off"))
+    mask: str | None = setting(
+        None, "file with a mask of the detector's shape, true where pixels are kept; empty: none"
+    )
+    margin: float = setting(
+        2.0, "pixels around what is masked that are left out as well", unit="px", low=0.0, high=100.0
+    )
 
 
 @dataclass(frozen=True)
 class CenterSettings(Settings):
-    """Where the direct beam hits the detector, and how large it is."""
+    """Where the direct beam hits the detector on average, and how large its disk is."""
 
-    q_y: float | None = setting(None, "row of the pattern centre; empty: found from the mean pattern", unit="px")
-    q_x: float | None = setting(None, "column of the pattern centre; empty: found from the mean pattern", unit="px")
+    q_y: float | None = setting(None, "row of the pattern centre; empty: measured", unit="px")
+    q_x: float | None = setting(None, "column of the pattern centre; empty: measured", unit="px")
     probe_radius: float | None = setting(
         None, "radius of the central disk; empty: measured on the mean pattern", unit="px", low=0.1
+    )
+
+
+@dataclass(frozen=True)
+class ProbeSettings(Settings):
+    """The template that Bragg disks are looked for with."""
+
+    source: str = setting(
+        "auto",
+        "mean central disk, mean pattern of a vacuum region, or a synthetic disk; auto: the central disk if it is seen",
+        choices=("auto", "central", "vacuum", "synthetic"),
+    )
+    vacuum: tuple[int, ...] | None = setting(
+        None, "scan region without a specimen: first row, row after the last, first column, column after the last",
+        unit="px", low=0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DiskSettings(Settings):
+    """How Bragg disks are found in each pattern. Lengths that are empty follow the probe's radius."""
+
+    subpixel: str = setting(
+        "parabola", "position from a parabola through the peak, or from a finer grid", choices=("parabola", "upsampled")
+    )
+    upsampling: int = setting(16, "steps of the finer grid per pixel", low=2, high=64)
+    min_snr: float = setting(5.0, "least signal-to-noise ratio of a disk", low=0.0, step=0.5)
+    min_absolute: float = setting(0.0, "least height of a disk above its surroundings, counts a pixel", low=0.0)
+    min_relative: float = setting(
+        0.0, "least height, as a share of the reference disk's", low=0.0, high=1.0, step=0.001
+    )
+    relative_to: int = setting(1, "the reference: the n-th highest disk of the pattern; 0 is the highest", low=0)
+    spacing: float | None = setting(
+        None, "least distance between disks; empty: the probe's diameter", unit="px", low=0.0
+    )
+    edge: float | None = setting(
+        None, "least distance of a disk's centre from the detector's edge and from masked pixels; "
+        "empty: the probe's radius", unit="px", low=0.0,
+    )  # fmt: skip
+    max_peaks: int = setting(100, "most disks of a pattern, the highest first", low=1, high=10000)
+
+
+@dataclass(frozen=True)
+class OriginSettings(Settings):
+    """The centre of each pattern: the beam may wander over the detector as it scans (descan)."""
+
+    method: str = setting(
+        "auto",
+        "from the central disk, from Friedel pairs of disks, or one for all; auto: pairs if a beam stop hides the disk",
+        choices=("auto", "central", "friedel", "mean"),
+    )
+    fit: str = setting(
+        "plane", "surface over the scan that the centres are smoothed to", choices=("constant", "plane", "parabola")
+    )
+
+
+@dataclass(frozen=True)
+class EllipseSettings(Settings):
+    """What should be a circle and is an ellipse."""
+
+    method: str = setting(
+        "auto",
+        "from a ring of Bragg disks, or one of the mean pattern; auto: disks if there are enough, kept if significant",
+        choices=("auto", "disks", "ring", "off"),
+    )
+    ratio: float | None = setting(None, "a / b; empty: measured", low=1.0, high=2.0, step=0.001)
+    angle: float | None = setting(
+        None, "direction of a, from q_x towards q_y; empty: measured", unit="deg", low=0.0, high=180.0
+    )
+    r_min: float | None = setting(None, "inner radius of the ring to fit; empty: found", unit="px", low=0.0)
+    r_max: float | None = setting(None, "outer radius of the ring to fit; empty: found", unit="px", low=1.0)
+
+
+@dataclass(frozen=True)
+class PixelSizeSettings(Settings):
+    """The size of a detector pixel, from a ring of known lattice spacing."""
+
+    d_spacing: float | None = setting(
+        None, "lattice spacing of the ring; empty: the file's calibration is kept", unit="nm", low=0.001
+    )
+    radius: float | None = setting(
+        None, "radius near which the ring lies; empty: the strongest ring", unit="px", low=0.5
     )
 
 
@@ -91,6 +185,24 @@ class RadialVarianceSettings(Settings):
     intensity: str = setting(
         "linear",
         "counts as they are, or their square root (evens out strong and weak disks)",
+        choices=("linear", "sqrt"),
+    )
+
+
+@dataclass(frozen=True)
+class BraggDiskSettings(Settings):
+    """BD: the Bragg disks of a pattern, binned over the detector."""
+
+    bin: float = setting(3.0, "side of a bin", unit="px", low=0.25, high=64.0, step=0.5)
+    r_min: float | None = setting(
+        None, "disks nearer to the centre are left out; empty: the direct beam", unit="px", low=0.0
+    )
+    r_max: float | None = setting(
+        None, "disks farther from the centre are left out; empty: up to the detector's edge", unit="px", low=1.0
+    )
+    intensity: str = setting(
+        "linear",
+        "heights of the disks as they are, or their square root (evens out strong and weak disks)",
         choices=("linear", "sqrt"),
     )
 
@@ -177,7 +289,17 @@ class RadialVarianceChain(Settings):
     separation: SeparationSettings = field(default_factory=SeparationSettings)
 
 
-Chain = AngularAverageChain | RadialVarianceChain
+@dataclass(frozen=True)
+class BraggDiskChain(Settings):
+    """All steps of the BD representation."""
+
+    describe: BraggDiskSettings = field(default_factory=BraggDiskSettings)
+    scaling: ScalingSettings = field(default_factory=ScalingSettings)
+    clustering: ClusteringSettings = field(default_factory=ClusteringSettings)
+    separation: SeparationSettings = field(default_factory=SeparationSettings)
+
+
+Chain = AngularAverageChain | RadialVarianceChain | BraggDiskChain
 
 
 @dataclass(frozen=True)
@@ -185,9 +307,17 @@ class Recipe(Settings):
     """Everything that decides the result of a run. Two runs with the same recipe and data give the same numbers."""
 
     features: tuple[str, ...] = setting(("aa", "rv"), "representations to compute", choices=FEATURES)
+    preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
+    beam_stop: BeamStopSettings = field(default_factory=BeamStopSettings)
     center: CenterSettings = field(default_factory=CenterSettings)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    disks: DiskSettings = field(default_factory=DiskSettings)
+    origin: OriginSettings = field(default_factory=OriginSettings)
+    ellipse: EllipseSettings = field(default_factory=EllipseSettings)
+    pixel_size: PixelSizeSettings = field(default_factory=PixelSizeSettings)
     aa: AngularAverageChain = field(default_factory=AngularAverageChain)
     rv: RadialVarianceChain = field(default_factory=RadialVarianceChain)
+    bd: BraggDiskChain = field(default_factory=BraggDiskChain)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -224,12 +354,12 @@ class Recipe(Settings):
         for path, value in changes.items():
             head, _, rest = path.partition(".")
             for target in [f"{name}.{rest}" for name in FEATURES] if head == "*" else [path]:
-                recipe = _replace_at(recipe, target.split("."), value, target)
+                recipe = replaced_at(recipe, target.split("."), value, target, self)
         return recipe
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values; settings left empty are absent."""
-        return _to_dict(self)
+        return to_dict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -240,12 +370,12 @@ class Recipe(Settings):
         RecipeError
             If a name is unknown or a value does not fit.
         """
-        return typing.cast(Recipe, _from_dict(cls, values, ""))
+        return typing.cast(Recipe, from_dict(cls, values))
 
     def to_toml(self) -> str:
         """The recipe as a TOML file, each setting with its help."""
         lines = ["# napari-stemnmf recipe: settings that are commented out are found by themselves", ""]
-        lines += _toml_lines(self, "")
+        lines += toml_lines(self)
         return "\n".join(lines).rstrip() + "\n"
 
     @classmethod
@@ -284,7 +414,11 @@ class Recipe(Settings):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"aa.clustering.merge_threshold": 0.3, "rv.clustering.merge_threshold": 0.4},
+    "paper": {
+        "aa.clustering.merge_threshold": 0.3,
+        "rv.clustering.merge_threshold": 0.4,
+        "bd.clustering.merge_threshold": 0.2,
+    },
     "default": {
         "*.describe.intensity": "sqrt",
         "*.scaling.method": "global",
@@ -295,131 +429,3 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """What each preset changes in the dataclasses' defaults."""
-
-
-def walk(settings: Any = None, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, Any]]:
-    """Every setting below a recipe or stage: (dotted name, field, value). For forms, docs and the command line."""
-    settings = Recipe() if settings is None else settings
-    for f in fields(settings):
-        value = getattr(settings, f.name)
-        if is_dataclass(value):
-            yield from walk(value, f"{prefix}{f.name}.")
-        else:
-            yield f"{prefix}{f.name}", f, value
-
-
-def _replace_at(node: Any, path: list[str], value: Any, full: str) -> Any:
-    names = {f.name: f for f in fields(node)}
-    if path[0] not in names or (len(path) > 1) != is_dataclass(getattr(node, path[0])):
-        known = ", ".join(name for name, _, _ in walk())
-        raise RecipeError(f"There is no setting '{full}'. Settings are: {known}.")
-    child = getattr(node, path[0])
-    return replace(node, **{path[0]: value if len(path) == 1 else _replace_at(child, path[1:], value, full)})
-
-
-def _to_dict(node: Any) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for f in fields(node):
-        value = getattr(node, f.name)
-        if is_dataclass(value):
-            out[f.name] = _to_dict(value)
-        elif value is not None:
-            out[f.name] = list(value) if isinstance(value, tuple) else value
-    return out
-
-
-def _from_dict(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    unknown = set(values) - set(hints)
-    if unknown:
-        names = ", ".join(f"'{prefix}{n}'" for n in sorted(unknown))
-        raise RecipeError(f"The recipe has no setting {names}; here it knows {', '.join(prefix + n for n in hints)}.")
-    kwargs = {}
-    for name, value in values.items():
-        if is_dataclass(hints[name]):
-            if not isinstance(value, Mapping):
-                raise RecipeError(f"'{prefix}{name}' in the recipe must be a table of settings, not {value!r}.")
-            value = _from_dict(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
-        kwargs[name] = value
-    return kind(**kwargs)
-
-
-def _toml_lines(node: Any, prefix: str) -> list[str]:
-    lines, tables = [], []
-    for f in fields(node):
-        value = getattr(node, f.name)
-        if is_dataclass(value):
-            tables.append((f.name, value))
-            continue
-        unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
-        lines.append(f"# {f.metadata['help']}{unit}")
-        lines.append(f"# {f.name} =" if value is None else f"{f.name} = {_toml_value(value)}")
-    if lines:
-        lines = ([f"[{prefix}]"] if prefix else []) + lines + [""]
-    for name, value in tables:
-        lines += _toml_lines(value, f"{prefix}.{name}" if prefix else name)
-    return lines
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return repr(value)
-
-
-def _coerce(value: Any, hint: Any, name: str) -> Any:
-    """`value` as the field's type; strings are parsed, wrong types refused."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if type(None) in options and (
-        value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "auto"))
-    ):
-        return None
-    kind = next(o for o in options if o is not type(None))
-    try:
-        if is_dataclass(kind):
-            if not isinstance(value, kind):  # type: ignore[arg-type]
-                raise TypeError
-            return value
-        if typing.get_origin(kind) is tuple:
-            item = typing.get_args(kind)[0]
-            parts = [p.strip() for p in value.split(",") if p.strip()] if isinstance(value, str) else list(value)
-            return tuple(_coerce(p, item, name) for p in parts)
-        if kind is str:
-            if not isinstance(value, str):
-                raise TypeError
-            return value
-        if isinstance(value, bool):
-            raise TypeError
-        number = float(value)
-        if kind is int:
-            if number != int(number):
-                raise ValueError
-            return int(number)
-        return number
-    except (TypeError, ValueError, OverflowError):
-        label = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else f"list of {item.__name__}"
-        raise RecipeError(f"The setting '{name}' must be a {label}, not {value!r}.") from None
-
-
-def _check(value: Any, f: dataclasses.Field) -> None:
-    meta = f.metadata
-    if value is None or "help" not in meta:
-        return
-    for item in value if isinstance(value, tuple) else (value,):
-        if meta["choices"] is not None and item not in meta["choices"]:
-            raise RecipeError(f"The setting '{f.name}' is {item!r}; choose from {', '.join(meta['choices'])}.")
-        if isinstance(item, (int, float)):
-            if item != item or abs(item) == float("inf"):
-                raise RecipeError(f"The setting '{f.name}' must be a finite number.")
-            if meta["low"] is not None and item < meta["low"]:
-                raise RecipeError(f"The setting '{f.name}' is {item}; it must be at least {meta['low']}.")
-            if meta["high"] is not None and item > meta["high"]:
-                raise RecipeError(f"The setting '{f.name}' is {item}; it must be at most {meta['high']}.")
-    if f.name == "rings" and (len(value) < 2 or list(value) != sorted(set(value)) or value[0] < 0):
-        raise RecipeError("The setting 'rings' needs at least two ascending radii.")
-    if f.name == "angle_step" and abs(360 / value - round(360 / value)) > 1e-9:
-        raise RecipeError(f"The setting 'angle_step' is {value}; 360 must be a multiple of it.")

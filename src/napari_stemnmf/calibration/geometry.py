@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_stemnmf.calibration.origin import find_center
+from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import CenterSettings

@@ -38,20 +38,50 @@ class BlockResult:
         Summed over the blocks in float64.
     maximum : dict of ndarray
         Combined by the element-wise maximum.
+    ragged : dict of ndarray
+        (sum of `counts`, ...) each: as many rows for each pattern as `counts` says, one pattern after the other.
+    counts : ndarray of int or None
+        (p,) rows of each pattern in `ragged`.
     """
 
     per_pattern: Arrays = field(default_factory=dict)
     total: Arrays = field(default_factory=dict)
     maximum: Arrays = field(default_factory=dict)
+    ragged: Arrays = field(default_factory=dict)
+    counts: np.ndarray | None = None
 
 
 @dataclass
 class PassResult:
-    """What a kernel found in the whole scan: `per_pattern` (n, ...), `total` (float64) and `maximum`."""
+    """What a kernel found in the whole scan.
+
+    `per_pattern` (n, ...), `total` (float64), `maximum`; and `ragged` in the order of the scan, where those of pattern
+    i are the rows ``offsets[i]`` to ``offsets[i + 1]``.
+    """
 
     per_pattern: Arrays = field(default_factory=dict)
     total: Arrays = field(default_factory=dict)
     maximum: Arrays = field(default_factory=dict)
+    ragged: Arrays = field(default_factory=dict)
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    _pieces: list[tuple[np.ndarray, np.ndarray, Arrays]] = field(default_factory=list, repr=False)
+
+    def join(self, n: int) -> None:
+        """Put the ragged rows of all blocks into the order of the scan."""
+        if not self._pieces:
+            return
+        counts = np.zeros(n, np.int64)
+        for positions, sizes, _ in self._pieces:
+            counts[positions] = sizes
+        self.offsets = np.concatenate([[0], np.cumsum(counts)])
+        for name in self._pieces[0][2]:
+            first = self._pieces[0][2][name]
+            out = np.empty((int(self.offsets[-1]), *first.shape[1:]), first.dtype)
+            for positions, sizes, values in self._pieces:
+                within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+                out[np.repeat(self.offsets[positions], sizes) + within] = values[name]
+            self.ragged[name] = out
+        self._pieces.clear()
 
 
 class Kernel(Protocol):
@@ -184,6 +214,8 @@ def run_pass(
                 if not flying:
                     if done < n:
                         control.report(n, n)
+                    for result in results:
+                        result.join(n)
                     return results
                 positions, future = flying[0]
                 answers = _await(future, control)
@@ -264,6 +296,8 @@ def _merge(result: PassResult, answer: BlockResult, positions: np.ndarray, n: in
     for name, values in answer.maximum.items():
         known = result.maximum.get(name)
         result.maximum[name] = np.array(values) if known is None else np.maximum(known, values)
+    if answer.counts is not None:
+        result._pieces.append((positions, np.asarray(answer.counts, np.int64), answer.ragged))
 
 
 def _cuts(sizes: Sequence[int], aim: int, most: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Survey:
         Values that were NaN or infinite; they are taken as 0 here and in all features.
     negative : int
         Values below zero; taken as 0 as well.
+    hot_pixels : ndarray of int32
+        (h, 2) rows and columns, in the file's detector pixels, of the pixels that were repaired.
     """
 
     mean: np.ndarray
@@ -40,6 +42,7 @@ class Survey:
     pattern_sum: np.ndarray
     not_finite: int = 0
     negative: int = 0
+    hot_pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int32))
 
     @property
     def virtual_image(self) -> np.ndarray:

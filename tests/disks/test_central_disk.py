@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from napari_stemnmf.calibration.origin import find_center, without_hot_pixels
+from napari_stemnmf.disks.central_disk import find_center, without_hot_pixels
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import CenterSettings
 

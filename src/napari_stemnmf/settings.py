@@ -1,0 +1,181 @@
+"""How settings behave: a frozen dataclass that checks its values, and its way to and from names, tables and TOML.
+
+Which settings there are is in `recipe`. Each field carries default, unit, bounds and one line of help; validation,
+forms, the recipe file, the command line and the reference page come from there. Knows no stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import field, fields, is_dataclass, replace
+from typing import Any
+
+from napari_stemnmf.errors import RecipeError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    step: float | None = None,
+) -> Any:
+    """A dataclass field with what the forms, the recipe file, the command line and the docs need to know."""
+    meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step}
+    return field(default=default, metadata=meta)
+
+
+class Settings:
+    """Base of all settings: checks every value against its field's type, bounds and choices."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for f in fields(self):  # type: ignore[arg-type]
+            value = _coerce(getattr(self, f.name), hints[f.name], f.name)
+            _check(value, f)
+            object.__setattr__(self, f.name, value)
+
+
+def walk(settings: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, Any]]:
+    """Every setting below a recipe or stage: (dotted name, field, value). For forms, docs and the command line."""
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if is_dataclass(value):
+            yield from walk(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", f, value
+
+
+def replaced_at(node: Any, path: list[str], value: Any, full: str, root: Any) -> Any:
+    """A copy of `root`'s part `node` with the setting at `path` below it changed; `full` is its whole name."""
+    names = {f.name: f for f in fields(node)}
+    if path[0] not in names or (len(path) > 1) != is_dataclass(getattr(node, path[0])):
+        known = ", ".join(name for name, _, _ in walk(root))
+        raise RecipeError(f"There is no setting '{full}'. Settings are: {known}.")
+    child = getattr(node, path[0])
+    return replace(node, **{path[0]: value if len(path) == 1 else replaced_at(child, path[1:], value, full, root)})
+
+
+def to_dict(node: Any) -> dict[str, Any]:
+    """Nested plain values; settings left empty are absent."""
+    out: dict[str, Any] = {}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if is_dataclass(value):
+            out[f.name] = to_dict(value)
+        elif value is not None:
+            out[f.name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def from_dict(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """The inverse of `to_dict`; names that are absent keep their defaults."""
+    hints = typing.get_type_hints(kind)
+    unknown = set(values) - set(hints)
+    if unknown:
+        names = ", ".join(f"'{prefix}{n}'" for n in sorted(unknown))
+        raise RecipeError(f"The recipe has no setting {names}; here it knows {', '.join(prefix + n for n in hints)}.")
+    kwargs = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            if not isinstance(value, Mapping):
+                raise RecipeError(f"'{prefix}{name}' in the recipe must be a table of settings, not {value!r}.")
+            value = from_dict(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
+        kwargs[name] = value
+    return kind(**kwargs)
+
+
+def toml_lines(node: Any, prefix: str = "") -> list[str]:
+    """The lines of a TOML file with every setting and its help."""
+    lines, tables = [], []
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if is_dataclass(value):
+            tables.append((f.name, value))
+            continue
+        unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
+        lines.append(f"# {f.metadata['help']}{unit}")
+        lines.append(f"# {f.name} =" if value is None else f"{f.name} = {_toml_value(value)}")
+    if lines:
+        lines = ([f"[{prefix}]"] if prefix else []) + lines + [""]
+    for name, value in tables:
+        lines += toml_lines(value, f"{prefix}.{name}" if prefix else name)
+    return lines
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
+
+
+def _coerce(value: Any, hint: Any, name: str) -> Any:
+    """`value` as the field's type; strings are parsed, wrong types refused."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if type(None) in options and (
+        value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "auto"))
+    ):
+        return None
+    kind = next(o for o in options if o is not type(None))
+    try:
+        if is_dataclass(kind):
+            if not isinstance(value, kind):  # type: ignore[arg-type]
+                raise TypeError
+            return value
+        if typing.get_origin(kind) is tuple:
+            item = typing.get_args(kind)[0]
+            parts = [p.strip() for p in value.split(",") if p.strip()] if isinstance(value, str) else list(value)
+            return tuple(_coerce(p, item, name) for p in parts)
+        if kind is str:
+            if not isinstance(value, str):
+                raise TypeError
+            return value
+        if isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+        if kind is int:
+            if number != int(number):
+                raise ValueError
+            return int(number)
+        return number
+    except (TypeError, ValueError, OverflowError):
+        label = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else f"list of {item.__name__}"
+        raise RecipeError(f"The setting '{name}' must be a {label}, not {value!r}.") from None
+
+
+def _check(value: Any, f: dataclasses.Field) -> None:
+    meta = f.metadata
+    if value is None or "help" not in meta:
+        return
+    for item in value if isinstance(value, tuple) else (value,):
+        if meta["choices"] is not None and item not in meta["choices"]:
+            raise RecipeError(f"The setting '{f.name}' is {item!r}; choose from {', '.join(meta['choices'])}.")
+        if isinstance(item, (int, float)):
+            if item != item or abs(item) == float("inf"):
+                raise RecipeError(f"The setting '{f.name}' must be a finite number.")
+            if meta["low"] is not None and item < meta["low"]:
+                raise RecipeError(f"The setting '{f.name}' is {item}; it must be at least {meta['low']}.")
+            if meta["high"] is not None and item > meta["high"]:
+                raise RecipeError(f"The setting '{f.name}' is {item}; it must be at most {meta['high']}.")
+    if f.name == "rings" and (len(value) < 2 or list(value) != sorted(set(value)) or value[0] < 0):
+        raise RecipeError("The setting 'rings' needs at least two ascending radii.")
+    if (
+        f.name in ("scan_y", "scan_x", "q_y", "q_x")
+        and isinstance(value, tuple)
+        and (len(value) != 2 or value[0] >= value[1])
+    ):
+        raise RecipeError(f"The setting '{f.name}' needs two numbers, the first below the second; got {value}.")
+    if f.name == "vacuum" and (len(value) != 4 or value[0] >= value[1] or value[2] >= value[3]):
+        raise RecipeError(f"The setting 'vacuum' needs four numbers, y0 < y1 and x0 < x1; got {value}.")
+    if f.name == "angle_step" and abs(360 / value - round(360 / value)) > 1e-9:
+        raise RecipeError(f"The setting 'angle_step' is {value}; 360 must be a multiple of it.")
