@@ -69,11 +69,15 @@ class Geometry:
 
     def to_polar(self, q_y: np.ndarray, q_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Radius (px) and azimuth (degrees, 0 to 360) of points on the detector, given in pixels."""
-        y, x = np.asarray(q_y) - self.q_y, np.asarray(q_x) - self.q_x
-        if self.ellipse_ratio != 1.0:
-            (xx, xy), (_, yy) = self._stretch(1.0 / self.ellipse_ratio)
-            y, x = xy * x + yy * y, xx * x + xy * y
+        y, x = self.straighten(np.asarray(q_y) - self.q_y, np.asarray(q_x) - self.q_x)
         return np.hypot(y, x), np.degrees(np.arctan2(y, x)) % 360.0
+
+    def straighten(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Displacements from the beam (px) with the ellipse undone: one on it comes to the radius sqrt(a b)."""
+        if self.ellipse_ratio == 1.0:
+            return y, x
+        (xx, xy), (_, yy) = self._stretch(1.0 / self.ellipse_ratio)
+        return xy * x + yy * y, xx * x + xy * y
 
     def from_polar(self, radius: np.ndarray, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row and column on the detector (px) of points at a radius (px) and an azimuth (degrees)."""
