@@ -20,21 +20,39 @@ FEATURES = ("aa", "rv", "bd")
 """The representations that can be computed: angular average, radial variance, Bragg disks."""
 
 
+def _ascending_radii(values: tuple[float, ...]) -> str:
+    fine = len(values) >= 2 and list(values) == sorted(set(values)) and values[0] >= 0
+    return "" if fine else "it needs at least two ascending radii"
+
+
+def _span(values: tuple[int, ...]) -> str:
+    return "" if len(values) == 2 and values[0] < values[1] else "it needs two numbers, the first below the second"
+
+
+def _region(values: tuple[int, ...]) -> str:
+    fine = len(values) == 4 and values[0] < values[1] and values[2] < values[3]
+    return "" if fine else "it needs two numbers for the rows and two for the columns, each first below the second"
+
+
+def _divides_circle(value: float) -> str:
+    return "" if abs(360 / value - round(360 / value)) < 1e-9 else "360 must be a multiple of it"
+
+
 @dataclass(frozen=True)
 class PreprocessSettings(Settings):
     """What is done to the patterns before anything else looks at them, in this order: crop, dark, hot pixels, bin."""
 
     scan_y: tuple[int, ...] | None = setting(
-        None, "first scan row to keep and the one after the last; empty: all", unit="px", low=0
+        None, "first scan row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
     )
     scan_x: tuple[int, ...] | None = setting(
-        None, "first scan column to keep and the one after the last; empty: all", unit="px", low=0
+        None, "first scan column to keep and the one after the last; empty: all", unit="px", low=0, check=_span
     )
     q_y: tuple[int, ...] | None = setting(
-        None, "first detector row to keep and the one after the last; empty: all", unit="px", low=0
+        None, "first detector row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
     )
     q_x: tuple[int, ...] | None = setting(
-        None, "first detector column to keep and the one after the last; empty: all", unit="px", low=0
+        None, "first detector column to keep and the one after the last; empty: all", unit="px", low=0, check=_span
     )
     dark: str | None = setting(None, "file with a dark reference of the detector's shape to subtract; empty: none")
     hot_pixels: str = setting(
@@ -81,7 +99,7 @@ class ProbeSettings(Settings):
     )
     vacuum: tuple[int, ...] | None = setting(
         None, "scan region without a specimen: first row, row after the last, first column, column after the last",
-        unit="px", low=0,
+        unit="px", low=0, check=_region,
     )  # fmt: skip
 
 
@@ -160,8 +178,11 @@ class AngularAverageSettings(Settings):
         None,
         "radii that bound the rings, ascending; empty: minima of the radial mean of the maximum pattern",
         unit="px",
+        check=_ascending_radii,
     )
-    angle_step: float = setting(5.0, "width of a sector; 360 must be a multiple of it", unit="deg", low=0.5, high=180.0)
+    angle_step: float = setting(
+        5.0, "width of a sector; 360 must be a multiple of it", unit="deg", low=0.5, high=180.0, check=_divides_circle
+    )
     min_valid: float = setting(
         0.5, "share of valid pixels that a sector needs to be kept", low=0.0, high=1.0, step=0.05
     )
@@ -181,7 +202,9 @@ class RadialVarianceSettings(Settings):
     columns: int | None = setting(
         None, "number of radii between first and last; empty: one each detector pixel", low=2, high=4096
     )
-    angle_step: float = setting(1.0, "azimuthal sampling of the polar pattern", unit="deg", low=0.25, high=15.0)
+    angle_step: float = setting(
+        1.0, "azimuthal sampling of the polar pattern", unit="deg", low=0.25, high=15.0, check=_divides_circle
+    )
     intensity: str = setting(
         "linear",
         "counts as they are, or their square root (evens out strong and weak disks)",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, fields, is_dataclass, replace
 from typing import Any
 
@@ -25,9 +25,13 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     step: float | None = None,
+    check: Callable[[Any], str] | None = None,
 ) -> Any:
-    """A dataclass field with what the forms, the recipe file, the command line and the docs need to know."""
-    meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step}
+    """A dataclass field with what the forms, the recipe file, the command line and the docs need to know.
+
+    `check` says what is wrong with a value beyond its bounds, or nothing.
+    """
+    meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step, "check": check}
     return field(default=default, metadata=meta)
 
 
@@ -167,15 +171,6 @@ def _check(value: Any, f: dataclasses.Field) -> None:
                 raise RecipeError(f"The setting '{f.name}' is {item}; it must be at least {meta['low']}.")
             if meta["high"] is not None and item > meta["high"]:
                 raise RecipeError(f"The setting '{f.name}' is {item}; it must be at most {meta['high']}.")
-    if f.name == "rings" and (len(value) < 2 or list(value) != sorted(set(value)) or value[0] < 0):
-        raise RecipeError("The setting 'rings' needs at least two ascending radii.")
-    if (
-        f.name in ("scan_y", "scan_x", "q_y", "q_x")
-        and isinstance(value, tuple)
-        and (len(value) != 2 or value[0] >= value[1])
-    ):
-        raise RecipeError(f"The setting '{f.name}' needs two numbers, the first below the second; got {value}.")
-    if f.name == "vacuum" and (len(value) != 4 or value[0] >= value[1] or value[2] >= value[3]):
-        raise RecipeError(f"The setting 'vacuum' needs four numbers, y0 < y1 and x0 < x1; got {value}.")
-    if f.name == "angle_step" and abs(360 / value - round(360 / value)) > 1e-9:
-        raise RecipeError(f"The setting 'angle_step' is {value}; 360 must be a multiple of it.")
+    problem = meta["check"](value) if meta["check"] is not None else ""
+    if problem:
+        raise RecipeError(f"The setting '{f.name}' is {value}; {problem}.")
