@@ -1,9 +1,9 @@
 """The embedded sample: a polycrystalline silver film with overlapping grains and known truth, made in seconds.
 
-Facetted fcc grains of random orientation float in a film thicker than they are, so that they overlap along the beam.
-Each diffracts kinematically and patterns of overlapping grains add up; the film lies on amorphous carbon, probe and
-source blur the scan, and electrons are counted. The geometry follows the simulated films of Bruefach, Ophus & Scott
-(2022); unlike theirs it leaves out multiple scattering, beyond keeping the number of electrons.
+The grains of `film` overlap along the beam. Each diffracts kinematically and patterns of overlapping grains add up;
+the film lies on amorphous carbon, probe and source blur the scan, and electrons are counted. The geometry follows the
+simulated films of Bruefach, Ophus & Scott (2022); unlike theirs it leaves out multiple scattering, beyond keeping the
+number of electrons.
 """
 
 from __future__ import annotations
@@ -14,38 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import sparse
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation import crystals, kinematic, shapes
+from napari_stemnmf.simulation import kinematic
+from napari_stemnmf.simulation.film import ENERGY, Q_MAX, SCAN_STEP, TRUE_THICKNESS, halos, silver_film
 
-ENERGY = 300e3
-"""eV"""
-SCAN_STEP = 5.0
-"""Å"""
-Q_MAX = 1.2
-"""1/Å, from the direct beam to the detector's edge"""
 PROBE_RADIUS = 2.5 / 40
 """Semi-convergence angle over wavelength, 1/Å: 1.23 mrad."""
-FILM_DEPTH = 150.0
-"""Å"""
-FACETS = (35.0, 41.0, 40.0)
-"""Distances of {001}, {011} and {111} of the largest grains, Å."""
-SIZES = (0.6, 1.05)
-"""Smallest and largest grain, in units of FACETS."""
-GRAINS_PER_POSITION = 1 / 120
-"""Density of grain centres."""
-BLUR = 1.0
-"""Standard deviation of probe and source together, in scan positions."""
-SUPPORT = 5.0
-"""Atoms of amorphous carbon per Å²: about 5 nm."""
-TRUE_THICKNESS = 10.0
-"""A grain is where it is thicker than this, Å."""
-TRUE_SIZE = 25
-"""Grains on fewer probe positions are left out of the film."""
-MIN_DISKS = 3
-"""Orientations with fewer disks of at least 1 % of the beam, at 50 Å, are drawn again: such a grain is hardly seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +128,11 @@ def sample(
     film_seed, noise_seed = np.random.SeedSequence(seed).spawn(2)
     q_step = 2 * Q_MAX / min(detector_shape)
     center = ((detector_shape[0] - 1) / 2 + 0.2, (detector_shape[1] - 1) / 2 - 0.3)  # no detector is ever centred
-    reflections = crystals.reflections(crystals.fcc("Ag"), Q_MAX * np.sqrt(2) + 0.2)
-    margin = int(np.ceil(4 * BLUR))
-    depth, orientations, beams = _film(scan_shape, margin, reflections, np.random.default_rng(film_seed))
-    shares, basis = _shares(depth, beams, margin, detector_shape, center, q_step)
+    film = silver_film(scan_shape, np.random.default_rng(film_seed))
+    basis, support, thermal = _basis(film.beams, detector_shape, center, q_step)
+    shares = film.shares(support, thermal)
     counts = _count(shares, basis, dose, (*scan_shape, *detector_shape), np.random.default_rng(noise_seed))
-    inner = np.stack([t[margin:-margin, margin:-margin] for t in depth])
+    inner = np.stack([t[film.margin : -film.margin, film.margin : -film.margin] for t in film.depth])
     dataset = Dataset.from_array(
         counts,
         scan_step=SCAN_STEP / 10,
@@ -173,121 +149,25 @@ def sample(
         dataset,
         inner > TRUE_THICKNESS,
         inner.astype(np.float32),
-        np.stack(orientations),
+        np.stack(film.orientations),
         center,
         float(PROBE_RADIUS / q_step),
     )
 
 
-def _film(
-    scan_shape: tuple[int, int], margin: int, reflections: crystals.Reflections, generator: np.random.Generator
-) -> tuple[list[np.ndarray], list[np.ndarray], list[kinematic.Beams]]:
-    """Of each grain: its thickness on the scan and a margin around it, its orientation, its beams."""
-    extent = np.array([scan_shape[1], scan_shape[0]]) * SCAN_STEP
-    wanted = max(1, round(scan_shape[0] * scan_shape[1] * GRAINS_PER_POSITION))
-    centers = np.empty((0, 3))
-    sizes = np.empty(0)
-    for _ in range(200 * wanted):
-        size = generator.uniform(*SIZES)
-        edge = 0.0 if len(centers) else 0.25  # the first lies well inside, so that the smallest scan has a grain
-        center = generator.uniform(edge, 1 - edge, 3) * [*extent, FILM_DEPTH]
-        distance = np.linalg.norm(centers - center, axis=1)
-        if (distance > 0.85 * FACETS[0] * (size + sizes)).all():
-            centers, sizes = np.vstack([centers, center]), np.append(sizes, size)
-        if len(centers) == wanted:
-            break
-    y = (np.arange(-margin, scan_shape[0] + margin) + 0.5)[:, None] * SCAN_STEP
-    x = (np.arange(-margin, scan_shape[1] + margin) + 0.5) * SCAN_STEP
-    depth, orientations, beams = [], [], []
-    for index, (center, size) in enumerate(zip(centers, sizes, strict=True)):
-        rotation, diffracted = _orientation(reflections, generator)
-        normals, offsets = shapes.cubic_facets(tuple(size * d for d in FACETS))
-        cut_normals, cut_offsets = shapes.halfway_planes(center, np.delete(centers, index, axis=0))
-        normals = np.vstack([normals @ rotation.T, cut_normals])
-        offsets = np.append(offsets, cut_offsets)
-        thickness = shapes.thickness(normals, offsets, y - center[1], x - center[0])
-        seen = thickness[margin:-margin, margin:-margin] > TRUE_THICKNESS
-        if seen.sum() >= TRUE_SIZE:
-            depth.append(thickness)
-            orientations.append(rotation)
-            beams.append(diffracted)
-    return depth, orientations, beams
-
-
-def _orientation(
-    reflections: crystals.Reflections, generator: np.random.Generator
-) -> tuple[np.ndarray, kinematic.Beams]:
-    for _ in range(1000):
-        rotation = crystals.random_rotations(1, generator)[0]
-        beams = kinematic.diffracted_beams(reflections, rotation, ENERGY)
-        inside = np.linalg.norm(beams.q, axis=1) < Q_MAX
-        if (beams.intensity(50.0)[inside] >= 0.01).sum() >= MIN_DISKS:
-            break
-    return rotation, beams
-
-
-def _shares(
-    depth: list[np.ndarray],
-    beams: list[kinematic.Beams],
-    margin: int,
-    detector_shape: tuple[int, int],
-    center: tuple[float, float],
-    q_step: float,
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Share of the dose that goes into each basis pattern at each position, (n, b), and the basis patterns (b, pixels).
-
-    The basis: direct beam, halo of the support, halo of a thickness of silver, then the disks of each grain's beams.
-    """
+def _basis(
+    beams: list[kinematic.Beams], detector_shape: tuple[int, int], center: tuple[float, float], q_step: float
+) -> tuple[sparse.csr_array, float, float]:
+    """The patterns (b, pixels) whose weighted sum each pattern is, in the order of `Film.shares`; sums of the halos."""
     rows, columns = np.ogrid[: detector_shape[0], : detector_shape[1]]
-    q = np.hypot(rows - center[0], columns - center[1]) * q_step
-    support = SUPPORT * kinematic.diffuse("C", q, ENERGY, q_step)
-    thermal = kinematic.diffuse("Ag", q, ENERGY, q_step, debye_waller=0.7) * 4 / crystals.fcc("Ag").volume
+    support, thermal = halos(np.hypot(rows - center[0], columns - center[1]) * q_step, q_step)
     radius = PROBE_RADIUS / q_step
     spots = [kinematic.disks(b.q, detector_shape, center, q_step, radius) for b in beams]
     direct = kinematic.disks(np.zeros((1, 2)), detector_shape, center, q_step, radius)
     basis = sparse.vstack(
         [direct, sparse.csr_array(np.stack([support.ravel(), thermal.ravel()])), *spots], format="csr"
     )
-
-    total = np.sum(depth, axis=0)
-    diffracted = np.zeros(total.shape)
-    boxes = [_box(t > 0, margin) for t in depth]
-    for t, b, box in zip(depth, beams, boxes, strict=True):
-        diffracted[box] += b.intensity(t[box]).sum(axis=-1)
-    diffused = support.sum() + total * thermal.sum()
-    # Kinematic intensities may exceed the beam: Poisson's law for scattering events keeps the number of electrons.
-    diffuse_left = -np.expm1(-diffused) / diffused
-    disks_left = np.exp(-diffused) * np.where(
-        diffracted > 0, -np.expm1(-diffracted) / np.maximum(diffracted, 1e-12), 1.0
-    )
-    common = np.stack([np.exp(-diffracted - diffused), diffuse_left, diffuse_left * total], axis=-1)
-
-    shape, inner = total.shape, (slice(margin, -margin), slice(margin, -margin))
-    index = np.full(shape, -1)
-    index[inner] = np.arange(index[inner].size).reshape(index[inner].shape)
-    blocks = [sparse.csr_array(_blurred(common)[inner].reshape(-1, 3))]
-    for t, b, box in zip(depth, beams, boxes, strict=True):
-        values = _blurred(b.intensity(t[box]) * disks_left[box][..., None])
-        here = index[box] >= 0
-        rows, columns = np.broadcast_arrays(index[box][here][:, None], np.arange(values.shape[-1]))
-        entries = (values[here].ravel(), (rows.ravel(), columns.ravel()))
-        blocks.append(sparse.csr_array(entries, shape=(blocks[0].shape[0], values.shape[-1])))
-    return sparse.hstack(blocks, format="csr"), basis
-
-
-def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The rectangle around a mask, grown by a margin."""
-    return tuple(  # type: ignore[return-value]
-        slice(max(0, int(where[0]) - margin), int(where[-1]) + margin + 1)
-        for where in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
-    )
-
-
-def _blurred(maps: np.ndarray) -> np.ndarray:
-    """Maps (y, x, m) blurred by probe and source."""
-    for axis in (0, 1):
-        maps = ndimage.gaussian_filter1d(maps, BLUR, axis=axis, mode="nearest", truncate=4.0)
-    return maps
+    return basis, float(support.sum()), float(thermal.sum())
 
 
 def _count(
