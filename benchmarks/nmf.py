@@ -22,8 +22,8 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
 from napari_stemnmf.clustering.ensemble import cluster, one_blas_thread
-from napari_stemnmf.clustering.hals import model_error
 from napari_stemnmf.clustering.iterative import random_start
+from napari_stemnmf.clustering.matrices import model_error
 from napari_stemnmf.clustering.merging import correlation, merge, normalise
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.recipe import ClusteringSettings

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.clustering import iterative
-from napari_stemnmf.clustering.hals import model_error, nmf
+from napari_stemnmf.clustering.hals import nmf
 from napari_stemnmf.clustering.iterative import IterativeNMF, draft_rows, random_start
+from napari_stemnmf.clustering.matrices import model_error
 from napari_stemnmf.clustering.merging import correlation
 from napari_stemnmf.control import Control
 from napari_stemnmf.recipe import ClusteringSettings

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.hals import check_matrix, model_error, weights
+from napari_stemnmf.clustering.hals import weights
 from napari_stemnmf.clustering.iterative import IterativeNMF, SeedRecord, draft_rows
+from napari_stemnmf.clustering.matrices import Matrix, check_matrix, model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import Scree, scree
 from napari_stemnmf.control import Control
@@ -27,7 +29,7 @@ class FeatureMatrix(Protocol):
     """What is needed of a representation: its matrix, one row per probe position, and the scan's shape."""
 
     @property
-    def values(self) -> np.ndarray: ...
+    def values(self) -> np.ndarray | csr_array: ...
 
     @property
     def scan_shape(self) -> tuple[int, int]: ...
@@ -111,14 +113,16 @@ def cluster(
     control = Control(stage="clusters") if control is None else control
     scaled = scale(features.values, scaling)
     rows, columns = (int(n) for n in features.scan_shape)
-    if rows * columns != len(scaled.values):
-        raise DataError(f"A scan of {rows} x {columns} does not fit {len(scaled.values)} rows of features.")
+    n = scaled.values.shape[0]
+    if rows * columns != n:
+        raise DataError(f"A scan of {rows} x {columns} does not fit {n} rows of features.")
     with one_blas_thread():
         V = check_matrix(scaled.values)
-        curve = scree(V)
+        curve = scree(scaled.values)
         start = settings.components or max(2, round(settings.start_factor * curve.suggested))
-        sparse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
-        seeds = _Seeds(V, None if sparse is None else check_matrix(V[sparse]), start, settings, control)
+        coarse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
+        draft = None if coarse is None else check_matrix(scaled.values[coarse])
+        seeds = _Seeds(V, draft, start, settings, control)
         with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
             try:
                 records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
@@ -132,7 +136,7 @@ def cluster(
     return Ensemble(seeds.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, records)
 
 
-def choose(ensemble: Ensemble, seed: int, V: np.ndarray) -> Ensemble:
+def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array) -> Ensemble:
     """The same ensemble with the model of another seed.
 
     Parameters
@@ -154,16 +158,16 @@ def choose(ensemble: Ensemble, seed: int, V: np.ndarray) -> Ensemble:
     if V.shape != (len(ensemble.W), record.H.shape[1]):
         raise DataError(f"A matrix of shape {V.shape} is not the one that these seeds were fitted to.")
     with one_blas_thread():
-        V = check_matrix(V)
-        W = weights(V, record.H)
-        return replace(ensemble, W=W, H=record.H, error=model_error(V, W, record.H), seed=seed)
+        matrix = check_matrix(V)
+        W = weights(matrix, record.H)
+        return replace(ensemble, W=W, H=record.H, error=model_error(matrix, W, record.H), seed=seed)
 
 
 class _Seeds:
     """The seeds of one call of `cluster`: what they share, and the best model so far."""
 
     def __init__(
-        self, V: np.ndarray, draft: np.ndarray | None, start: int, settings: ClusteringSettings, control: Control
+        self, V: Matrix, draft: Matrix | None, start: int, settings: ClusteringSettings, control: Control
     ) -> None:
         self.V, self.draft, self.start, self.settings, self.control = V, draft, start, settings, control
         self.lock = threading.Lock()

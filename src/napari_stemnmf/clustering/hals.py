@@ -5,8 +5,8 @@ doi 10.1162/NECO_a_00256 (several sweeps per matrix product); Ang & Gillis 2019,
 (extrapolation).
 
 V is read once per iteration, in blocks of rows: HVᵀ of a block, the sweeps over its W, and its share of WᵀW and WᵀV.
-W is kept transposed, (k, n), so that a sweep runs along contiguous rows. All that touches V is behind `project` and
-`gather` (and the residual of `model_error`), so that another kind of matrix needs only these.
+W is kept transposed, (k, n), so that a sweep runs along contiguous rows. All that touches V, which may be sparse, is in
+matrices.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from scipy.sparse import sparray
 
+from napari_stemnmf.clustering.matrices import Matrix, blocks, check_matrix, gather, model_error, project, squared_norm
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 
-BLOCK = 768  # rows of V at a time: they, their products and their part of W stay in the second cache
 _STRIP = 96  # columns swept at a time: with up to 100 components they stay in the first cache
 _W_SWEEPS = 2
 _H_SWEEPS = 4  # H is small beside V: its sweeps cost nothing beside the matrix products
@@ -50,7 +51,7 @@ class Fit:
 
 
 def nmf(
-    V: np.ndarray,
+    V: np.ndarray | sparray | Matrix,
     W: np.ndarray,
     H: np.ndarray,
     *,
@@ -62,7 +63,7 @@ def nmf(
 
     Parameters
     ----------
-    V : (n, m) array, non-negative
+    V : (n, m) array or sparse array, non-negative
         Taken as float32.
     W : (n, k) array, non-negative
     H : (k, m) array, non-negative
@@ -128,7 +129,7 @@ def nmf(
     return Fit(W_now.T, H_now, error, iteration)
 
 
-def weights(V: np.ndarray, H: np.ndarray, *, control: Control | None = None) -> np.ndarray:
+def weights(V: np.ndarray | sparray | Matrix, H: np.ndarray, *, control: Control | None = None) -> np.ndarray:
     """The non-negative W that fits V best for a given H: (n, k) float32; depends on V and H alone.
 
     Raises
@@ -145,13 +146,13 @@ def weights(V: np.ndarray, H: np.ndarray, *, control: Control | None = None) -> 
     H = np.ascontiguousarray(H, np.float32)
     W = np.zeros((len(H), len(V)), np.float32)
     gram = H @ H.T
-    for start in range(0, len(V), BLOCK):
-        part = W[:, start : start + BLOCK]
-        cross = project(V, H, start)
+    for rows in blocks(V):
+        part = W[:, rows]
+        cross = project(V, H, rows)
         for _ in range(_WEIGHT_ROUNDS):
             control.check()
             before = part.copy()
-            _sweep(W, W, W, start, start + part.shape[1], gram, cross, 20, 0.0)
+            _sweep(W, W, W, rows.start, rows.stop, gram, cross, 20, 0.0)
             if np.abs(part - before).max(initial=0) <= 1e-5 * part.max(initial=0):
                 break
     return W.T
@@ -160,52 +161,8 @@ def weights(V: np.ndarray, H: np.ndarray, *, control: Control | None = None) -> 
 _WEIGHT_ROUNDS = 10  # of 20 sweeps each; components that are nearly alike settle slowly, and matter little then
 
 
-def model_error(V: np.ndarray, W: np.ndarray, H: np.ndarray) -> float:
-    """‖V − WH‖_F / ‖V‖_F, from the residual itself; for a V of zeros 0 if WH is zero as well, else infinite."""
-    residual = 0.0
-    for start in range(0, len(V), BLOCK):
-        difference = V[start : start + BLOCK] - W[start : start + BLOCK] @ H
-        residual += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
-    norm2 = squared_norm(V)
-    if norm2 > 0:
-        return float(np.sqrt(residual / norm2))
-    return 0.0 if residual == 0 else float("inf")
-
-
-def check_matrix(V: np.ndarray) -> np.ndarray:
-    """V as a float32 matrix in column order, which the matrix products take fastest; no copy if it is so already.
-
-    Raises
-    ------
-    DataError
-        If it is not two-dimensional, or has negative or non-finite values.
-    """
-    V = np.asfortranarray(V, np.float32)
-    if V.ndim != 2 or 0 in V.shape:
-        raise DataError(f"NMF needs a matrix (probe positions, columns); this one has the shape {V.shape}.")
-    if not (V.min() >= 0 and np.isfinite(V.max())):
-        raise DataError("NMF needs finite, non-negative features; scale them first.")
-    return V
-
-
-def squared_norm(V: np.ndarray) -> float:
-    """‖V‖_F², summed in float64."""
-    blocks = (V[start : start + BLOCK] for start in range(0, len(V), BLOCK))
-    return sum(float(np.einsum("ij,ij->", rows, rows, dtype=np.float64)) for rows in blocks)
-
-
-def project(V: np.ndarray, H: np.ndarray, start: int) -> np.ndarray:
-    """H Vᵀ for the block of rows of V from `start`: (k, rows) float32."""
-    return H @ V[start : start + BLOCK].T
-
-
-def gather(V: np.ndarray, W_part: np.ndarray, start: int) -> np.ndarray:
-    """Wᵀ V for the block of rows of V from `start`: (k, m) float32, from that block's Wᵀ (k, rows)."""
-    return W_part @ V[start : start + BLOCK]
-
-
 def _update_weights(
-    V: np.ndarray,
+    V: Matrix,
     W_ahead: np.ndarray,
     W_now: np.ndarray,
     W_new: np.ndarray,
@@ -219,13 +176,12 @@ def _update_weights(
     """
     square = H @ H.T
     gram, product = np.zeros(square.shape), np.zeros(H.shape)
-    for start in range(0, len(V), BLOCK):
+    for rows in blocks(V):
         control.check()
-        stop = min(start + BLOCK, len(V))
-        _sweep(W_ahead, W_now, W_new, start, stop, square, project(V, H, start), _W_SWEEPS, step)
-        part = W_ahead[:, start:stop]
+        _sweep(W_ahead, W_now, W_new, rows.start, rows.stop, square, project(V, H, rows), _W_SWEEPS, step)
+        part = W_ahead[:, rows]
         gram += part @ part.T
-        product += gather(V, part, start)
+        product += gather(V, part, rows)
     return gram, product
 
 

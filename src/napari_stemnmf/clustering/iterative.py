@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_stemnmf.clustering.hals import Fit, model_error, nmf, weights
+from napari_stemnmf.clustering.hals import Fit, nmf, weights
+from napari_stemnmf.clustering.matrices import Matrix, model_error
 from napari_stemnmf.clustering.merging import correlation, merge, normalise
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
@@ -77,7 +78,7 @@ class SeedRecord:
     reason: str = ""
 
 
-def random_start(V: np.ndarray, k: int, seed: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def random_start(V: Matrix, k: int, seed: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """A random non-negative start: W (n, k) and H (k, m) float32, scaled so that WH is about as large as V.
 
     Half-normal numbers, as scikit-learn's ``init="random"``. A start from a singular value decomposition would make
@@ -103,7 +104,7 @@ class IterativeNMF:
     Parameters
     ----------
     V : (n, m) float32
-        Scaled features.
+        Scaled features, as `check_matrix` returns them.
     draft : (n', m) float32 or None
         The rows of V that early cycles see.
     start : int
@@ -118,8 +119,8 @@ class IterativeNMF:
 
     def __init__(
         self,
-        V: np.ndarray,
-        draft: np.ndarray | None,
+        V: Matrix,
+        draft: Matrix | None,
         start: int,
         settings: ClusteringSettings,
         seed: int,
@@ -159,7 +160,7 @@ class IterativeNMF:
         return weights(self.V, H, control=self.control), H
 
     def _cycles(
-        self, V: np.ndarray, W: np.ndarray, H: np.ndarray, tolerance: float, enough: int = 0
+        self, V: Matrix, W: np.ndarray, H: np.ndarray, tolerance: float, enough: int = 0
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Fit and merge until no pair is alike or `enough` components are left.
 

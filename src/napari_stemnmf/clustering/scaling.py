@@ -1,6 +1,7 @@
 """Bring feature columns to a common scale, so that NMF weighs them as the recipe says.
 
-Leans on nothing but NumPy and the settings. Source: Bruefach et al. 2022, eq. 2 (min-max scaling).
+A sparse matrix stays sparse. Leans on NumPy, SciPy and the settings only. Source: Bruefach et al. 2022, eq. 2 (min-max
+scaling).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csc_array, csr_array, sparray
 
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import ScalingSettings
@@ -21,15 +23,15 @@ class Scaled:
 
     Attributes
     ----------
-    values : (n, m') float32
-        Kept columns, each in 0 to 1: ``(raw - offset) * factor``.
+    values : (n, m') float32, an array or a csr_array
+        Kept columns, each in 0 to 1: ``(raw - offset) * factor``. Sparse if the raw matrix is.
     kept : (m,) bool
         Which columns of the raw matrix were kept.
     offset, factor : (m',) float64
         What was taken from each kept column, and what it was then multiplied by.
     """
 
-    values: np.ndarray
+    values: np.ndarray | csr_array
     kept: np.ndarray
     offset: np.ndarray
     factor: np.ndarray
@@ -40,13 +42,14 @@ class Scaled:
         return tuple(int(i) for i in np.flatnonzero(~self.kept))
 
 
-def scale(values: np.ndarray, settings: ScalingSettings | None = None) -> Scaled:
+def scale(values: np.ndarray | sparray, settings: ScalingSettings | None = None) -> Scaled:
     """Scale a feature matrix to 0..1 and leave out the columns that carry nothing.
 
     Parameters
     ----------
-    values : (n, m) array
-        Raw features, one row per probe position. Not changed.
+    values : (n, m) array or sparse array
+        Raw features, one row per probe position. Not changed. Where a sparse one has zeros they stay zeros, which is
+        what scaling makes of the minimum.
     settings : ScalingSettings
         ``minmax`` scales each column by itself (eq. 2 of the paper, as scikit-learn's ``MinMaxScaler``);
         ``global`` gives all columns one scale, so that strong columns stay strong.
@@ -59,27 +62,53 @@ def scale(values: np.ndarray, settings: ScalingSettings | None = None) -> Scaled
     Raises
     ------
     DataError
-        If the matrix is not two-dimensional or no column is left.
+        If the matrix is not two-dimensional, no column is left, or a sparse one has negative values.
     """
     settings = ScalingSettings() if settings is None else settings
-    values = np.asarray(values)
-    if values.ndim != 2 or 0 in values.shape:
-        raise DataError(f"Scaling needs a matrix (probe positions, columns); this one has the shape {values.shape}.")
-    low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
+    columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
+    if columns.ndim != 2 or 0 in columns.shape:
+        raise DataError(f"Scaling needs a matrix (probe positions, columns); this one has the shape {columns.shape}.")
+    low, high = _sparse_ranges(columns) if isinstance(columns, sparray) else (columns.min(axis=0), columns.max(axis=0))
+    low, high = low.astype(np.float64), high.astype(np.float64)
     finite = np.isfinite(low) & np.isfinite(high)
     low, high = np.where(finite, low, 0.0), np.where(finite, high, 0.0)
     kept = finite & (high - low > _ROUNDING * np.maximum(np.abs(low), np.abs(high)))
     if not kept.any():
         raise DataError(
-            f"None of the {values.shape[1]} feature columns varies over the scan (constant or not finite); "
+            f"None of the {columns.shape[1]} feature columns varies over the scan (constant or not finite); "
             "there is nothing to cluster. Check the detector region and the rings."
         )
     low, high = low[kept], high[kept]
     if settings.method == "global":
         low, high = np.full_like(low, min(0.0, low.min())), np.full_like(high, high.max())
     factor = 1.0 / (high - low)
-    scaled = np.empty((values.shape[0], int(kept.sum())), np.float32, order="F")
+    if isinstance(columns, sparray):
+        return Scaled(_scaled_sparse(columns[:, kept], low, factor), kept, low, factor)
+    scaled = np.empty((columns.shape[0], int(kept.sum())), np.float32, order="F")
     for column, source in enumerate(np.flatnonzero(kept)):
-        scaled[:, column] = (values[:, source] - low[column]) * factor[column]
+        scaled[:, column] = (columns[:, source] - low[column]) * factor[column]
     np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
     return Scaled(scaled, kept, low, factor)
+
+
+def _sparse_ranges(columns: csc_array) -> tuple[np.ndarray, np.ndarray]:
+    """Minimum and maximum of each column, zeros that are not stored too; NaN where a column has one."""
+    columns.sum_duplicates()
+    stored = np.diff(columns.indptr)
+    low, high = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
+    filled = np.flatnonzero(stored)
+    if filled.size:
+        starts = columns.indptr[filled]
+        low[filled] = np.minimum.reduceat(columns.data, starts)
+        high[filled] = np.maximum.reduceat(columns.data, starts)
+    if (low[np.isfinite(low)] < 0).any():
+        raise DataError("A sparse feature matrix must not have negative values: its zeros would have to be lifted.")
+    low[(stored < columns.shape[0]) & np.isfinite(low)] = 0.0
+    return low, high
+
+
+def _scaled_sparse(columns: csc_array, low: np.ndarray, factor: np.ndarray) -> csr_array:
+    """What is stored, shifted and scaled by column. Only a column without a zero has a `low` other than 0."""
+    column = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
+    scaled = np.clip((columns.data - low[column]) * factor[column], 0.0, 1.0).astype(np.float32)
+    return csc_array((scaled, columns.indices, columns.indptr), shape=columns.shape).tocsr()

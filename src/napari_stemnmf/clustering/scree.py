@@ -1,6 +1,7 @@
 """How many components to expect: the scree of a principal component analysis, and a suggestion from it.
 
-Leans on NumPy only. The suggestion starts the iterative NMF (five times as many components) and can be overruled.
+Leans on NumPy and SciPy only. The suggestion starts the iterative NMF (five times as many components) and can be
+overruled.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array, sparray
 
 from napari_stemnmf.errors import DataError
 
@@ -41,18 +43,18 @@ class Scree:
         return self.variance / self.total if self.total > 0 else np.zeros_like(self.variance)
 
 
-def scree(values: np.ndarray, n: int = 50, seed: int = 0) -> Scree:
+def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0) -> Scree:
     """Explained variance of the leading `n` principal components of V, and where their curve bends.
 
     Parameters
     ----------
-    values : (rows, columns) array
-        The scaled feature matrix V; centred here, not changed.
+    values : (rows, columns) array or sparse array
+        The scaled feature matrix V; centred here, not changed. A sparse one is never made dense.
     n : int
         Components to give, and the range within which the bend is looked for. Beyond some fifty components the
         curve of a scan is noise; a longer range would move the bend towards its end.
     seed : int
-        Start of the randomised decomposition that is used above 1500 columns.
+        Start of the randomised decomposition that is used above 1500 columns, and for sparse matrices.
 
     Returns
     -------
@@ -64,24 +66,22 @@ def scree(values: np.ndarray, n: int = 50, seed: int = 0) -> Scree:
     DataError
         If the matrix is empty, not two-dimensional or not finite.
     """
-    V = np.asarray(values)
+    V = csr_array(values, dtype=np.float64) if isinstance(values, sparray) else np.asarray(values)
     if V.ndim != 2 or 0 in V.shape:
         raise DataError(f"A scree needs a matrix (probe positions, columns); this one has the shape {V.shape}.")
     if not np.isfinite(V.sum(dtype=np.float64)):
         raise DataError("A scree needs finite features; scale them first.")
     n = max(1, min(n, *V.shape))
-    mean = V.mean(axis=0, dtype=np.float64)
-    blocks = range(0, len(V), _BLOCK)
-    if V.shape[1] <= _DENSE:
+    mean = np.asarray(V.mean(axis=0, dtype=np.float64))
+    if V.shape[1] <= _DENSE and not isinstance(V, sparray):
         covariance = np.zeros((V.shape[1], V.shape[1]))
-        for start in blocks:
+        for start in range(0, len(V), _BLOCK):
             rows = V[start : start + _BLOCK] - mean
             covariance += rows.T @ rows
         spectrum = np.linalg.eigvalsh(covariance / len(V))[::-1]
         total = float(np.trace(covariance) / len(V))
     else:
-        squares = sum(np.square(V[start : start + _BLOCK] - mean).sum(axis=0) for start in blocks)
-        total = float(np.sum(squares) / len(V))
+        total = _total_variance(V, mean)
         basis = np.random.default_rng(seed).standard_normal((V.shape[1], min(n + 10, *V.shape)))
         for _ in range(_POWERS):
             basis, _r = np.linalg.qr(_covariance_times(V, mean, basis))
@@ -116,10 +116,22 @@ def knee(variance: np.ndarray) -> int:
     return max(1, int(np.argmax(chord - height)))
 
 
-def _covariance_times(V: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def _total_variance(V: np.ndarray | csr_array, mean: np.ndarray) -> float:
+    """Variance of all columns together."""
+    n = V.shape[0]
+    if isinstance(V, sparray):
+        return float(np.vdot(V.data, V.data) / n - np.vdot(mean, mean))
+    squares = sum(np.square(V[start : start + _BLOCK] - mean).sum(axis=0) for start in range(0, n, _BLOCK))
+    return float(np.sum(squares) / n)
+
+
+def _covariance_times(V: np.ndarray | csr_array, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Covariance of V times a few columns, without forming the covariance or a centred copy of V."""
+    n = V.shape[0]
+    if isinstance(V, sparray):
+        return V.T @ (V @ basis) / n - np.outer(mean, mean @ basis)
     out = np.zeros_like(basis)
-    for start in range(0, len(V), _BLOCK):
+    for start in range(0, n, _BLOCK):
         rows = V[start : start + _BLOCK] - mean
         out += rows.T @ (rows @ basis)
-    return out / len(V)
+    return out / n
