@@ -216,9 +216,16 @@ class RadialVarianceSettings(Settings):
 class BraggDiskSettings(Settings):
     """BD: the Bragg disks of a pattern, binned over the detector."""
 
-    bin: float = setting(3.0, "side of a bin", unit="px", low=0.25, high=64.0, step=0.5)
+    bin: float | None = setting(
+        None,
+        "side of a bin; empty: 0.56 of the probe's radius, to half a pixel",
+        unit="px",
+        low=0.25,
+        high=64.0,
+        step=0.5,
+    )
     r_min: float | None = setting(
-        None, "disks nearer to the centre are left out; empty: the direct beam", unit="px", low=0.0
+        None, "disks nearer to the centre are left out; empty: the direct beam, two probe radii", unit="px", low=0.0
     )
     r_max: float | None = setting(
         None, "disks farther from the centre are left out; empty: up to the detector's edge", unit="px", low=1.0
