@@ -6,16 +6,17 @@ consecutive local minima of the radial mean of the maximum pattern; each ring ti
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter
 from scipy.signal import find_peaks
 
+from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, radial_profile, sectors
-from napari_stemnmf.features.projection import Plan, project
+from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.passes.engine import BlockResult
 from napari_stemnmf.recipe import AngularAverageSettings
 
@@ -24,6 +25,8 @@ PROMINENCE = 0.12  # least depth of a minimum, in natural logarithms of the prof
 FLOOR = 1e-3  # added to the profile, as a share of its largest value past the central disk
 SMOOTHING = 0.15  # width (sigma) of the smoothing, in probe radii
 MIN_SMOOTHING = 1 / 160  # and at least this share of the radius of the detector
+
+BLUR = 0.25  # in probe radii: how far centres may lie from their mean before the maximum pattern is blurred
 
 
 def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
@@ -73,6 +76,40 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     return tuple(float(radii[i]) for i in minima)
 
 
+def centered_maximum(maximum: np.ndarray, calibration: Calibration, peaks: Peaks | None = None) -> np.ndarray:
+    """The maximum pattern, or what it would be without descan where that blurs it.
+
+    Where the centres are further from their mean than a quarter of the disk's radius, and disks are known, it is put
+    together from these: a flat disk at each place, moved to the mean centre, as high as the highest found there.
+
+    Parameters
+    ----------
+    maximum : ndarray
+        (q_y, q_x) maximum over all patterns as they are.
+    calibration : Calibration
+        The centre of every pattern.
+    peaks : Peaks, optional
+        The disks of every pattern.
+
+    Returns
+    -------
+    ndarray
+        (q_y, q_x), centred on the geometry's centre.
+    """
+    geometry = calibration.geometry
+    away = calibration.origin - np.array([geometry.q_y, geometry.q_x], np.float32)
+    if peaks is None or len(peaks) == 0 or np.abs(away).max() <= BLUR * geometry.probe_radius:
+        return maximum
+    moved = away.reshape(-1, 2)[peaks.pattern]
+    y, x = (np.rint(at).astype(np.int64) for at in (peaks.q_y - moved[:, 0], peaks.q_x - moved[:, 1]))
+    inside = (y >= 0) & (y < maximum.shape[0]) & (x >= 0) & (x < maximum.shape[1])
+    highest = np.zeros(maximum.shape, np.float32)
+    np.maximum.at(highest, (y[inside], x[inside]), peaks.height[inside])
+    reach = int(np.ceil(geometry.probe_radius))
+    disk = np.hypot(*(np.indices((2 * reach + 1, 2 * reach + 1)) - reach)) <= geometry.probe_radius
+    return maximum_filter(highest, footprint=disk, mode="constant")
+
+
 def half_detector(geometry: Geometry) -> float:
     """Half of the detector's shorter side, to the outer pixel centres: the largest radius (px) looked at."""
     return (min(geometry.detector_shape) - 1) / 2
@@ -84,19 +121,23 @@ class AngularAverage:
     Parameters
     ----------
     geometry : Geometry
-        Centre, ellipse and mask.
+        Mean centre, ellipse and mask.
     rings : sequence of float
         Radii that bound the rings, ascending, px.
-    settings : AngularAverageSettings
+    settings : AngularAverageSettings, optional
         Sector width, least valid share, intensity scale.
+    origin : ndarray, optional
+        (scan_y, scan_x, 2) centre (q_y, q_x) of each pattern, px; the geometry's for all if not given.
 
     Attributes
     ----------
+    centers : Centers
+        What the origin comes to.
     columns : dict of ndarray
         (m,) each: ``ring`` from 1, ``r_in``, ``r_out`` (px), ``azimuth`` (degrees, middle of the sector, from q_x
         towards q_y).
     dropped : tuple of str
-        Columns left out because too little of them is valid.
+        Columns left out because too little of them is valid for every centre.
 
     Raises
     ------
@@ -105,16 +146,21 @@ class AngularAverage:
     """
 
     def __init__(
-        self, geometry: Geometry, rings: tuple[float, ...], settings: AngularAverageSettings | None = None
+        self,
+        geometry: Geometry,
+        rings: tuple[float, ...],
+        settings: AngularAverageSettings | None = None,
+        origin: np.ndarray | None = None,
     ) -> None:
         self.geometry = geometry
+        self.centers = Centers.of(geometry, origin)
         self.rings = tuple(float(r) for r in rings)
         self.settings = AngularAverageSettings() if settings is None else settings
         step = self.settings.angle_step
         if len(self.rings) < 2 or list(self.rings) != sorted(set(self.rings)) or self.rings[0] < 0:
             raise DataError(f"Rings need at least two ascending radii; got {self.rings}.")
         check_reach(self.rings[-1], geometry)
-        share = sectors(geometry, self.rings, step).share
+        share = np.min([sectors(g, self.rings, step).share for g in self.centers.geometries], axis=0)
         self._keep = (share >= self.settings.min_valid) & (share > 0.0)
         per_ring = round(360.0 / step)
         ring = np.repeat(np.arange(len(self.rings) - 1), per_ring)
@@ -125,21 +171,20 @@ class AngularAverage:
         self.dropped = tuple(f"ring {ring[i] + 1}, {azimuth[i]:g} deg" for i in np.flatnonzero(~self._keep))
         if not self._keep.any():
             raise DataError("No sector of any ring lies on valid pixels; check the rings, the centre and the mask.")
+        self._project = Projection(self.centers, self._tables, root=self.root)
 
     @property
     def root(self) -> bool:
         """Whether square roots of the counts are averaged."""
         return self.settings.intensity == "sqrt"
 
-    @property
-    def table(self) -> Table:
-        """Weights of the kept columns."""
-        return sectors(self.geometry, self.rings, self.settings.angle_step).select(self._keep)
+    def table(self, geometry: Geometry) -> Table:
+        """Weights of the kept columns, for one of the centres' geometries."""
+        return sectors(geometry, self.rings, self.settings.angle_step).select(self._keep)
 
-    @cached_property
-    def _plan(self) -> Plan:
-        return Plan.of(self.geometry.detector_shape, self.table, None)
+    def _tables(self, geometry: Geometry) -> tuple[Table, None]:
+        return self.table(geometry), None
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """AA of one block (p, q_y, q_x)."""
-        return BlockResult(per_pattern={"values": project(block, self._plan, root=self.root)[0]})
+        return BlockResult(per_pattern={"values": self._project(block, positions)[0]})

@@ -17,6 +17,8 @@ from napari_stemnmf.errors import DataError
 SUBPIXELS = 4
 """A pixel is split into so many parts along each axis to share it between the sectors that it touches."""
 
+KEPT = 32  # tables of each kind: those of the sixteen fractions of a pixel that centres are rounded to, twice
+
 PROFILE_VALID = 0.1  # a beam stop may hide most of the azimuths around the central disk
 
 
@@ -48,7 +50,7 @@ class Table:
         return Table(_starts(sizes[keep]), self.index[entries], self.weight[entries], self.share[keep])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT)
 def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> Table:
     """Weights that average the valid pixels of each ring and sector; ring-major, then by azimuth.
 
@@ -107,7 +109,7 @@ def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> 
     return Table(_starts(sizes), pixel.astype(np.int32)[:, None], weight[:, None], area / np.maximum(full, 1))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT)
 def samples(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> Table:
     """The table of `sample_weights`, kept for the next call."""
     return sample_weights(geometry, radii, angle_step)

@@ -1,12 +1,14 @@
 """The compiled work on raw patterns: means over sectors and variances over azimuth, sixteen patterns at a time.
 
 Both features come from one copy of the patterns, laid out pixel by pixel with the sixteen patterns side by side
-(see `lanes`); only the pixels that some table needs are copied. Every pattern is calculated by itself, in the same
-order of operations, so its numbers do not depend on its neighbours, on blocks or on threads.
+(see `lanes`); only the pixels that some table needs are copied, each pattern shifted to its centre on the way (see
+`centers`). Every pattern is calculated by itself, in the same order of operations, so its numbers do not depend on
+its neighbours, on blocks or on threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.lanes import LANES, add, load, multiply, multiply_add, splat, store, subtract
 from napari_stemnmf.features.polar import Table
 from napari_stemnmf.passes.engine import as_counts
@@ -46,18 +50,78 @@ class Plan:
         """The plan for these tables; either may be absent."""
         means = _empty(1) if means is None else means
         variances = _empty(4) if variances is None else variances
-        used, inverse = np.unique(np.concatenate([means.index.ravel(), variances.index.ravel()]), return_inverse=True)
-        inverse = inverse.astype(np.int32)
-        split = means.index.size
+        needed = np.zeros(detector_shape[0] * detector_shape[1], bool)
+        needed[means.index] = True
+        needed[variances.index] = True
+        number = (np.cumsum(needed) - 1).astype(np.int32)
         return cls(
             detector_shape,
-            used.astype(np.int32),
-            Table(means.start, inverse[:split].reshape(means.index.shape), means.weight, means.share),
-            Table(variances.start, inverse[split:].reshape(variances.index.shape), variances.weight, variances.share),
+            np.flatnonzero(needed).astype(np.int32),
+            Table(means.start, number[means.index], means.weight, means.share),
+            Table(variances.start, number[variances.index], variances.weight, variances.share),
         )
 
 
-def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.ndarray, np.ndarray]:
+class Projection:
+    """From the patterns of a scan to their features, each about its own centre.
+
+    Patterns whose centres have the same fraction of a pixel share a plan, and go together through the lanes.
+
+    Parameters
+    ----------
+    centers : Centers
+        Of every pattern of the scan.
+    tables : callable
+        Gives the tables of means and of variances (or None for either) for one of the centres' geometries.
+    root : bool
+        Take the square root of the counts first.
+    """
+
+    def __init__(
+        self, centers: Centers, tables: Callable[[Geometry], tuple[Table | None, Table | None]], *, root: bool = False
+    ) -> None:
+        self.centers = centers
+        self._tables = tables
+        self._root = root
+        self._plans: dict[int, Plan] = {}
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances, (p, columns) float32 each, of patterns (p, q_y, q_x) at flat positions (p,).
+
+        Raises
+        ------
+        DataError
+            If the patterns are not of the shape that the geometry is for.
+        """
+        if self.centers.choice is None or self.centers.shift is None:
+            return project(block, self._plan(0), root=self._root)
+        choice, shift = self.centers.choice[positions], self.centers.shift[positions]
+        means, variances = (np.empty((len(block), columns), np.float32) for columns in self._columns())
+        for k in np.unique(choice):
+            which = np.flatnonzero(choice == k)
+            found = project(block, self._plan(int(k)), root=self._root, which=which, shift=shift[which])
+            means[which], variances[which] = found
+        return means, variances
+
+    def _columns(self) -> tuple[int, int]:
+        plan = self._plan(0)
+        return len(plan.means.share), len(plan.variances.share)
+
+    def _plan(self, k: int) -> Plan:
+        if k not in self._plans:
+            geometry = self.centers.geometries[k]
+            self._plans[k] = Plan.of(geometry.detector_shape, *self._tables(geometry))
+        return self._plans[k]
+
+
+def project(
+    block: np.ndarray,
+    plan: Plan,
+    *,
+    root: bool = False,
+    which: np.ndarray | None = None,
+    shift: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Apply a plan to patterns.
 
     Counts that are negative, NaN or infinite are taken as 0.
@@ -70,11 +134,15 @@ def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.nd
         What to compute.
     root : bool
         Take the square root of the counts first.
+    which : ndarray of int, optional
+        (c,) patterns of the block to apply it to; all if not given.
+    shift : ndarray of int, optional
+        (c,) what to add to a flat pixel index for each of them; pixels in use must stay on the detector.
 
     Returns
     -------
     means, variances : ndarray of float32
-        (p, columns) each; the variance has divisor n and is taken about the mean (two passes over the samples).
+        (c, columns) each; the variance has divisor n and is taken about the mean (two passes over the samples).
 
     Raises
     ------
@@ -86,9 +154,11 @@ def project(block: np.ndarray, plan: Plan, *, root: bool = False) -> tuple[np.nd
     block = as_counts(block)
     short = block.dtype in (np.uint8, np.uint16) and not root  # whole counts lie in half of the memory
     side_by_side = np.empty((len(plan.used), LANES), np.uint16 if short else np.float32)
+    which = np.arange(len(block)) if which is None else which
+    start = which * (block.shape[1] * block.shape[2]) + (0 if shift is None else shift)
     means, variances = plan.means, plan.variances
     return _project(
-        block.reshape(len(block), -1), side_by_side, plan.used, root,
+        block.reshape(-1), start.astype(np.int64), side_by_side, plan.used, root,
         means.start, means.index, means.weight, variances.start, variances.index, variances.weight,
     )  # fmt: skip
 
@@ -120,10 +190,10 @@ def _count_by_type(value: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _project(
-    block: Any, side_by_side: Any, used: Any, root: Any,
+    values: Any, starts: Any, side_by_side: Any, used: Any, root: Any,
     mean_start: Any, mean_index: Any, mean_weight: Any, var_start: Any, var_index: Any, var_weight: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
-    n_patterns = block.shape[0]
+    n_patterns = starts.size
     n_means, n_variances = mean_start.size - 1, var_start.size - 1
     means = np.empty((n_patterns, n_means), np.float32)
     variances = np.empty((n_patterns, n_variances), np.float32)
@@ -134,7 +204,7 @@ def _project(
     answer = np.empty((max(n_means, n_variances, 1), LANES), np.float32)
     for first in range(0, n_patterns, LANES):
         count = min(LANES, n_patterns - first)
-        _lay_out(block, first, count, used, root, side_by_side)
+        _lay_out(values, starts[first : first + count], used, root, side_by_side)
         _mean(side_by_side, mean_start, mean_index, mean_weight, answer)
         for p in range(count):
             for c in range(n_means):
@@ -147,18 +217,15 @@ def _project(
 
 
 @njit(nogil=True, cache=True)
-def _lay_out(block: Any, first: Any, count: Any, used: Any, root: Any, out: Any) -> None:  # pragma: no cover
-    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16); lanes without a pattern are 0."""
-    if count == LANES:
-        for k in range(used.size):
-            i = used[k]
-            for p in range(LANES):
-                out[k, p] = _count(block[first + p, i])
-    else:
-        for k in range(used.size):
-            i = used[k]
-            for p in range(LANES):
-                out[k, p] = _count(block[first + p, i]) if p < count else 0
+def _lay_out(values: Any, starts: Any, used: Any, root: Any, out: Any) -> None:  # pragma: no cover
+    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16); lanes without a pattern repeat the last."""
+    lane = np.empty(LANES, np.int64)
+    for p in range(LANES):
+        lane[p] = starts[min(p, starts.size - 1)]
+    for k in range(used.size):
+        i = used[k]
+        for p in range(LANES):
+            out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: no look at indices from the end
     if root:
         flat = out.reshape(-1)
         for k in range(flat.size):

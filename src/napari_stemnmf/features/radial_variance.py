@@ -6,14 +6,13 @@ Equation 1 of Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259): per 
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, samples
-from napari_stemnmf.features.projection import Plan, project
+from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.passes.engine import BlockResult
 from napari_stemnmf.recipe import RadialVarianceSettings
 
@@ -53,16 +52,20 @@ class RadialVariance:
     Parameters
     ----------
     geometry : Geometry
-        Centre, probe radius, ellipse and mask.
-    settings : RadialVarianceSettings
+        Mean centre, probe radius, ellipse and mask.
+    settings : RadialVarianceSettings, optional
         Radii, step of azimuth, intensity scale.
+    origin : ndarray, optional
+        (scan_y, scan_x, 2) centre (q_y, q_x) of each pattern, px; the geometry's for all if not given.
 
     Attributes
     ----------
+    centers : Centers
+        What the origin comes to.
     columns : dict of ndarray
         ``radius`` (m,), px.
     dropped : tuple of str
-        Radii left out because under half of their azimuths are valid.
+        Radii left out because under half of their azimuths are valid for every centre.
 
     Raises
     ------
@@ -70,15 +73,22 @@ class RadialVariance:
         If no radius is left.
     """
 
-    def __init__(self, geometry: Geometry, settings: RadialVarianceSettings | None = None) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        settings: RadialVarianceSettings | None = None,
+        origin: np.ndarray | None = None,
+    ) -> None:
         self.geometry = geometry
+        self.centers = Centers.of(geometry, origin)
         self.settings = RadialVarianceSettings() if settings is None else settings
         radii = choose_radii(geometry, self.settings)
         azimuths = 360.0 / self.settings.angle_step
         if abs(azimuths - round(azimuths)) > 1e-9:
             raise DataError(f"360 degrees is no multiple of the azimuthal step {self.settings.angle_step:g}.")
         self._radii = tuple(float(r) for r in radii)
-        share = samples(geometry, self._radii, self.settings.angle_step).share
+        step = self.settings.angle_step
+        share = np.min([samples(g, self._radii, step).share for g in self.centers.geometries], axis=0)
         self._keep = (share >= MIN_VALID) & (share > 0.0)
         self.columns = {"radius": radii[self._keep]}
         self.dropped = tuple(f"radius {r:g} px" for r in radii[~self._keep])
@@ -86,21 +96,20 @@ class RadialVariance:
             raise DataError(
                 "No radius has half of its azimuths on valid pixels; check the radii, the centre and the mask."
             )
+        self._project = Projection(self.centers, self._tables, root=self.root)
 
     @property
     def root(self) -> bool:
         """Whether the variance is that of the square roots of the counts."""
         return self.settings.intensity == "sqrt"
 
-    @property
-    def table(self) -> Table:
-        """Sampling weights of the kept radii."""
-        return samples(self.geometry, self._radii, self.settings.angle_step).select(self._keep)
+    def table(self, geometry: Geometry) -> Table:
+        """Sampling weights of the kept radii, for one of the centres' geometries."""
+        return samples(geometry, self._radii, self.settings.angle_step).select(self._keep)
 
-    @cached_property
-    def _plan(self) -> Plan:
-        return Plan.of(self.geometry.detector_shape, None, self.table)
+    def _tables(self, geometry: Geometry) -> tuple[None, Table]:
+        return None, self.table(geometry)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """RV of one block (p, q_y, q_x)."""
-        return BlockResult(per_pattern={"values": project(block, self._plan, root=self.root)[1]})
+        return BlockResult(per_pattern={"values": self._project(block, positions)[1]})
