@@ -1,0 +1,186 @@
+"""Bragg disks of every pattern, in one pass over the scan.
+
+A disk is where the pattern looks like the probe: a maximum of the correlation with the probe's zero-sum kernel that
+stands out of the noise, which is measured on each pattern. What has to do with detector and probe alone is worked out
+once (`functools.lru_cache`). Leans on the engine, and on `correlation` for the compiled search.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.disks.template import binned
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, run_pass
+from napari_stemnmf.recipe import DiskSettings
+
+if TYPE_CHECKING:
+    from napari_stemnmf.disks.correlation import Filters, Search
+
+COARSE_RADIUS = 2.4
+"""A pattern is binned so far that the probe's radius stays above this, in bins."""
+SPACING, EDGE = 1.5, 1.0
+"""Defaults of `DiskSettings.spacing` and `DiskSettings.edge`, in radii of the probe."""
+MOST_TILES = 256
+
+
+class DiskDetection:
+    """The `Kernel` that finds disks: ragged ``q_y``, ``q_x``, ``height``, ``snr``; per pattern ``central``."""
+
+    def __init__(self, probe: Probe, settings: DiskSettings | None = None) -> None:
+        self.probe = probe
+        self.settings = DiskSettings() if settings is None else settings
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        """The disks of one block (p, q_y, q_x)."""
+        from napari_stemnmf.disks.correlation import search
+
+        if block.shape[1:] != self.probe.detector_shape:
+            raise DataError(
+                f"The probe is for {self.probe.detector_shape} pixels, the patterns have {block.shape[1:]}."
+            )
+        table, counts, central, saturated = search(
+            as_counts(block), plan(self.probe, _edge(self.probe, self.settings)), filters(self.probe, self.settings)
+        )
+        names = ("q_y", "q_x", "height", "snr")
+        return BlockResult(
+            per_pattern={"central": central},
+            total={"saturated": np.array(saturated)},
+            ragged={name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(names)},
+            counts=counts,
+        )
+
+
+def find_disks(
+    data: Dataset,
+    probe: Probe,
+    settings: DiskSettings | None = None,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+    executor: Executor | None = None,
+) -> Peaks:
+    """The disks of every pattern, in one read.
+
+    Counts that are negative, NaN or infinite are taken as 0.
+
+    Parameters
+    ----------
+    data : Dataset
+        The scan.
+    probe : Probe
+        What a disk looks like, where the patterns' centre is, and the mask.
+    settings : DiskSettings, optional
+        Filters, and how positions are refined.
+    workers, control, executor
+        As for `run_pass`.
+
+    Raises
+    ------
+    DataError
+        If the probe is for another detector.
+    Cancelled
+        If the user asked to stop.
+    """
+    if data.detector_shape != probe.detector_shape:
+        raise DataError(f"The probe is for {probe.detector_shape} pixels, the detector has {data.detector_shape}.")
+    (result,) = run_pass(data, [DiskDetection(probe, settings)], workers=workers, control=control, executor=executor)
+    return Peaks(
+        result.offsets,
+        **result.ragged,
+        central=result.per_pattern["central"],
+        scan_shape=data.scan_shape,
+        detector_shape=data.detector_shape,
+        saturated=int(result.total["saturated"]),
+    )
+
+
+def detect(
+    pattern: np.ndarray, probe: Probe, settings: DiskSettings | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The disks of one pattern (q_y, q_x), as `find_disks` finds them: arrays q_y, q_x, height, snr.
+
+    Raises
+    ------
+    DataError
+        If the probe is for another detector.
+    """
+    found = DiskDetection(probe, settings)(np.asarray(pattern)[None], np.zeros(1, np.int64)).ragged
+    return found["q_y"], found["q_x"], found["height"], found["snr"]
+
+
+def filters(probe: Probe, settings: DiskSettings) -> Filters:
+    """The settings in pixels of this detector."""
+    from napari_stemnmf.disks.correlation import Filters
+
+    return Filters(
+        upsampling=settings.upsampling if settings.subpixel == "upsampled" else 1,
+        min_snr=float(settings.min_snr),
+        min_absolute=float(settings.min_absolute),
+        min_relative=float(settings.min_relative),
+        relative_to=int(settings.relative_to),
+        spacing=float(SPACING * probe.radius if settings.spacing is None else settings.spacing),
+        edge=_edge(probe, settings),
+        max_peaks=int(settings.max_peaks),
+    )
+
+
+def _edge(probe: Probe, settings: DiskSettings) -> float:
+    return float(EDGE * probe.radius if settings.edge is None else settings.edge)
+
+
+@lru_cache(maxsize=8)
+def plan(probe: Probe, edge: float) -> Search:
+    """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
+    from napari_stemnmf.disks.correlation import WINDOW, Search
+
+    size = max(1, int(probe.radius / COARSE_RADIUS))
+    kernel = np.array(probe.kernel, np.float32)  # writable, so that all tables have one type
+    coarse = binned(kernel, size)
+    pad = max(kernel.shape[0] // 2 + WINDOW + 1, size * (coarse.shape[0] // 2 + 1))
+    mask = np.ones(probe.detector_shape, bool) if probe.mask is None else np.asarray(probe.mask, bool)
+    masked, source, distance = _nearest_kept(mask)
+    return Search(
+        kernel=kernel,
+        squares=kernel**2,
+        coarse_kernel=coarse,
+        coarse_squares=coarse**2 / np.float32(size * size),
+        bin=size,
+        pad=-(-pad // size) * size,
+        masked=masked,
+        source=source,
+        tiles=_tiles(mask),
+        allowed=mask & (distance >= edge),
+        centre_y=float(probe.q_y),
+        centre_x=float(probe.q_x),
+        wander=-1.0 if probe.hidden else float(probe.wander),
+    )
+
+
+def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flat masked pixels, the kept pixel nearest to each, and the distance of every pixel to a masked one, px."""
+    from scipy.ndimage import distance_transform_edt
+
+    masked = np.flatnonzero(~mask)
+    if not masked.size or not mask.any():
+        return masked[:0], masked[:0], np.full(mask.shape, np.inf if mask.any() else 0.0)
+    nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    source = np.ravel_multi_index(tuple(axis.ravel()[masked] for axis in nearest), mask.shape)
+    return masked, source, distance_transform_edt(mask)
+
+
+def _tiles(mask: np.ndarray) -> np.ndarray:
+    """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
+    from napari_stemnmf.disks.correlation import TILE_COLUMNS, TILE_ROWS
+
+    tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
+    parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)
+    tiles = np.argwhere(parts.all((1, 3))) * [TILE_ROWS, TILE_COLUMNS]
+    return tiles[np.unique(np.linspace(0, len(tiles) - 1, MOST_TILES).astype(int))] if len(tiles) else tiles
