@@ -78,7 +78,7 @@ def test_the_analysis_file_page_names_every_group() -> None:
     assert [f.name for f in fields(Analysis) if not re.search(f"`{f.name}\\b", page)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/calibration.md"])
 def test_python_examples_run(page: str, tmp_path: Path) -> None:
     from napari_stemnmf.simulation.sample import sample
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,9 +20,11 @@ import numpy as np
 import pandas as pd
 
 from napari_stemnmf import __version__, storage
-from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.describe import Features
 from napari_stemnmf.grains.patterns import GrainPatterns
@@ -31,9 +34,11 @@ from napari_stemnmf.recipe import Recipe
 
 FILE_SUFFIX = ".stemnmf.h5"
 FORMAT = "napari-stemnmf analysis"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INCOMPLETE = "incomplete"
-RESULTS_VERSION = 1  # raise it when a stage's numbers change, so that older files are recomputed
+FAILED = "failed"
+_OF_THE_SCAN = ("survey", "probe", "peaks", "calibration")  # stages that all features share
+RESULTS_VERSION = 2  # raise it when a stage's numbers change, so that older files are recomputed
 
 
 @dataclass(frozen=True)
@@ -71,20 +76,32 @@ class Analysis:
         The settings of the run.
     input : Input
         Which data it is of.
+    mask : ndarray of bool or None
+        (q_y, q_x) of the file's detector, True = keep: a mask that was drawn or given, beside what the recipe finds.
     survey : Survey or None
-        Mean and maximum pattern, virtual image.
-    calibration : Geometry or None
-        Centre, probe radius, ellipse and mask of the detector.
+        Mean and maximum of the prepared patterns, virtual image, hot pixels.
+    probe : Probe or None
+        The template of the disks, and the mask.
+    peaks : Peaks or None
+        The Bragg disks of every pattern, on the detector.
+    calibration : Calibration or None
+        Centre of every pattern, ellipse, pixel size.
+    failed : dict
+        By feature name: why the data does not allow that representation.
     features, models, grains, patterns, tables : dict
-        By feature name ("aa", "rv"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
+        By feature name ("aa", "rv", "bd"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
     keys : dict
         By stage, e.g. "models/aa": what that result was computed from.
     """
 
     recipe: Recipe
     input: Input
+    mask: np.ndarray | None = None
     survey: Survey | None = None
-    calibration: Geometry | None = None
+    probe: Probe | None = None
+    peaks: Peaks | None = None
+    calibration: Calibration | None = None
+    failed: dict[str, str] = field(default_factory=dict)
     features: dict[str, Features] = field(default_factory=dict)
     models: dict[str, Ensemble] = field(default_factory=dict)
     grains: dict[str, Grains] = field(default_factory=dict)
@@ -96,6 +113,22 @@ class Analysis:
         found = ", ".join(f"{name}: {len(g)} grains" for name, g in self.grains.items()) or "no grains yet"
         return f"<Analysis of {self.input.name} {self.input.shape}: {found}>"
 
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Axes of the prepared patterns, which all results are on; the detector's as calibrated."""
+        if self.survey is None:
+            return self.input.axes
+        axes = self.survey.axes
+        if self.calibration is None or self.calibration.pixel_method != "d-spacing":
+            return axes
+        scale = {"scale": self.calibration.pixel_size, "unit": self.calibration.pixel_unit, "assumed": False}
+        return (*axes[:2], *(replace(axis, offset=0.0, **scale) for axis in axes[2:]))  # type: ignore[arg-type]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the data, counted, a sentence each."""
+        return tuple(_warnings(self))
+
     def with_result(self, stage: str, result: Any, mark: str = "") -> Analysis:
         """A copy with one stage's result; `stage` is a field, or a field and a feature as in "models/aa".
 
@@ -106,7 +139,19 @@ class Analysis:
         value = {**getattr(self, name), feature: result} if feature else result
         key = f"{self._key_of(stage, self.recipe)} {mark}".rstrip()
         changes: dict[str, Any] = {name: value, "keys": {**self.keys, stage: key}}
+        if name == "features":
+            changes["failed"] = {f: why for f, why in self.failed.items() if f != feature}
         return replace(self, **changes)
+
+    def with_failure(self, feature: str, why: str) -> Analysis:
+        """A copy that notes why the data, as it is calibrated, does not allow a representation; its results go."""
+        stage = f"features/{feature}"
+        kept: dict[str, Any] = {
+            name: {f: result for f, result in getattr(self, name).items() if f != feature}
+            for name in ("features", "models", "grains", "patterns", "tables")
+        }
+        keys = {**self.keys, stage: f"{self._key_of(stage, self.recipe)} {FAILED}"}
+        return replace(self, failed={**self.failed, feature: why}, keys=keys, **kept)
 
     def is_current(self, stage: str, recipe: Recipe | None = None, *, partial: bool = False) -> bool:
         """Whether a stage's result is there and is what `recipe` (default: the analysis' own) gives.
@@ -126,8 +171,10 @@ class Analysis:
         name, _, feature = stage.partition("/")
         chain = recipe.chain(feature) if feature else None
         settings: dict[str, tuple[Any, ...]] = {
-            "survey": (self.input.fingerprint, RESULTS_VERSION),
-            "calibration": (recipe.center,),
+            "survey": (self.input.fingerprint, RESULTS_VERSION, recipe.preprocess),
+            "probe": (recipe.beam_stop, recipe.center, recipe.probe, _digest(self.mask)),
+            "peaks": (recipe.disks,),
+            "calibration": (recipe.center, recipe.origin, recipe.ellipse, recipe.pixel_size),
         }
         if chain is not None:
             settings |= {
@@ -189,7 +236,10 @@ class Analysis:
                         "update napari-stemnmf."
                     )
                 hints = get_type_hints(cls)
-                results = {f.name: storage.read(file, f.name, hints[f.name]) for f in fields(cls) if f.name != "recipe"}
+                wanted = [f.name for f in fields(cls) if f.name != "recipe"]
+                if version == 1:  # its calibration was a centre only: results are there, and are recomputed by a run
+                    wanted.remove("calibration")
+                results = {name: storage.read(file, name, hints[name]) for name in wanted}
                 return cls(recipe=Recipe.from_toml(str(file.attrs["recipe"])), **results)
         except (OSError, KeyError, TypeError, ValueError, RecipeError) as error:
             raise AnalysisError(f"The analysis {path} is damaged and cannot be read: {error}.") from error
@@ -207,10 +257,30 @@ def is_analysis(path: str | Path) -> bool:
 def _stage_before(stage: str) -> str | None:
     """The stage whose result another is computed from."""
     name, slash, feature = stage.partition("/")
-    before = {"survey": None, "calibration": "survey", "features": "calibration", "models": "features"}
-    before |= {"grains": "models", "patterns": "grains", "tables": "grains"}
+    before = {"survey": None, "probe": "survey", "peaks": "probe", "calibration": "peaks", "features": "calibration"}
+    before |= {"models": "features", "grains": "models", "patterns": "grains", "tables": "grains"}
     upper = before[name]
-    return None if upper is None else upper if upper in ("survey", "calibration") else f"{upper}{slash}{feature}"
+    return upper if upper is None or name in _OF_THE_SCAN or upper in _OF_THE_SCAN else f"{upper}{slash}{feature}"
+
+
+def _digest(mask: np.ndarray | None) -> str:
+    return "" if mask is None else hashlib.sha256(np.packbits(mask).tobytes() + repr(mask.shape).encode()).hexdigest()
+
+
+def _warnings(analysis: Analysis) -> Iterator[str]:
+    survey, peaks = analysis.survey, analysis.peaks
+    if survey is not None and survey.not_finite:
+        yield f"{survey.not_finite} values are NaN or infinite; they count as 0."
+    if survey is not None and survey.negative:
+        yield f"{survey.negative} values are negative; they count as 0."
+    if peaks is not None:
+        empty = int((peaks.counts == 0).sum())
+        if empty:
+            yield f"{empty} of {len(peaks.counts)} patterns hold no Bragg disk."
+        if peaks.saturated:
+            yield f"{peaks.saturated} of {len(peaks.counts)} patterns are saturated; the heights of disks are too low."
+    for name, why in analysis.failed.items():
+        yield f"{name.upper()} was left out: {why}"
 
 
 def _versions() -> dict[str, str]:

@@ -67,6 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe_options(run)
     run.set_defaults(command=_run)
 
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="find disks, centres, ellipse and pixel size of a scan, and draw them",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="settings for --set NAME=VALUE:\n" + _settings_help(),
+    )
+    _add_file(calibrate)
+    calibrate.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    calibrate.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the figures and the analysis, from which run goes on"
+    )
+    _add_settings_options(calibrate)
+    calibrate.set_defaults(command=_calibrate)
+
     score = commands.add_parser("score", help="compare found grains with the truth")
     score.add_argument("analysis", type=Path, metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}")
     score.add_argument(
@@ -97,10 +111,15 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--features", metavar="aa,rv", help=f"representations, of {', '.join(FEATURES)}")
+    parser.add_argument("--features", metavar="aa,rv,bd", help=f"representations, of {', '.join(FEATURES)}")
+    parser.add_argument("--seeds", type=int, metavar="N", help="random starts of each clustering")
+    _add_settings_options(parser)
+
+
+def _add_settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="default", help="settings to start from")
     parser.add_argument("--recipe", type=Path, metavar="R.toml", help="settings from a file, in place of a preset")
-    parser.add_argument("--seeds", type=int, metavar="N", help="random starts of each clustering")
+    parser.add_argument("--mask", metavar="FILE", help="detector mask, true where pixels are kept")
     parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
     parser.add_argument(
         "--set",
@@ -136,10 +155,12 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
     """The recipe that the options of a command line describe."""
     recipe = Recipe.load(options.recipe) if options.recipe else Recipe.preset(options.preset)
     changes: dict[str, Any] = {}
-    if options.features:
+    if getattr(options, "features", None):
         changes["features"] = options.features
-    if options.seeds is not None:
+    if getattr(options, "seeds", None) is not None:
         changes["*.clustering.seeds"] = options.seeds
+    if options.mask:
+        changes["beam_stop.mask"] = options.mask
     for item in options.settings:
         name, equals, value = item.partition("=")
         if not equals:
@@ -177,10 +198,7 @@ def _run_into(
     from napari_stemnmf.export.results import write_results
     from napari_stemnmf.pipeline import analyse
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AnalysisError(f"The folder {out} cannot be made: {error}.") from error
+    _make_folder(out)
     path = out / ANALYSIS_NAME
     if overwrite:
         path.unlink(missing_ok=True)
@@ -193,9 +211,43 @@ def _run_into(
             f"{name.upper()}: {len(grains)} grains from {model.W.shape[1]} components "
             f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
         )
+    _warn(analysis)
     for written in [path, *write_results(analysis, out)]:
         print(f"  {written}")
     return analysis
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from napari_stemnmf.export.calibration import summary, text, write_calibration
+    from napari_stemnmf.pipeline import analyse, prepared
+
+    recipe, dataset = recipe_from(options), _open(options)
+    path = None
+    if options.out is not None:
+        _make_folder(options.out)
+        path = options.out / ANALYSIS_NAME
+    cancel = threading.Event()
+    with _Reporter() as reporter, _interrupt_sets(cancel):
+        analysis = analyse(
+            dataset, recipe, progress=reporter, cancel=cancel, workers=options.workers, path=path, until="calibrate"
+        )
+    _warn(analysis)
+    print(json.dumps(summary(analysis), indent=2, allow_nan=False) if options.json else text(analysis))
+    if path is not None:
+        for written in [path, *write_calibration(analysis, options.out, prepared(analysis, dataset))]:
+            print(f"  {written}", file=sys.stderr if options.json else sys.stdout)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnalysisError(f"The folder {folder} cannot be made: {error}.") from error
+
+
+def _warn(analysis: Analysis) -> None:
+    for warning in analysis.warnings:
+        print(f"stemnmf: {warning}", file=sys.stderr)
 
 
 def _score(options: argparse.Namespace) -> None:

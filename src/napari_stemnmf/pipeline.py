@@ -1,4 +1,4 @@
-"""The stages in order: open -> survey -> calibrate -> featurize -> cluster -> refine -> measure.
+"""The stages in order: survey -> disks -> calibrate -> featurize -> cluster -> refine -> measure.
 
 The only place that knows the order. Each step takes an `Analysis` and returns a new one with its results, computing
 only what is missing or stale; `analyse` runs them all. The command line, the Python API and the napari widgets all
@@ -13,18 +13,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input
-from napari_stemnmf.calibration.geometry import geometry
+from napari_stemnmf.calibration import calibrate as calibration
 from napari_stemnmf.clustering import ensemble
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.errors import AnalysisError, Cancelled
+from napari_stemnmf.disks import detection
+from napari_stemnmf.disks.probe import Probe, find_probe
+from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
 from napari_stemnmf.features.describe import describe
 from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.separation import separate
-from napari_stemnmf.passes.survey import Survey, survey
+from napari_stemnmf.passes.survey import Survey
+from napari_stemnmf.preparation.beam_stop import detector_mask
+from napari_stemnmf.preparation.preprocess import first_look, prepare
 from napari_stemnmf.recipe import Recipe
 
 
@@ -37,6 +43,8 @@ def analyse(
     workers: int | None = None,
     path: str | Path | None = None,
     analysis: Analysis | None = None,
+    mask: np.ndarray | None = None,
+    until: str | None = None,
 ) -> Analysis:
     """Find the grains of a scan.
 
@@ -56,6 +64,11 @@ def analyse(
         Analysis file to write after each stage. If it exists and is of the same data, the run goes on from it.
     analysis : Analysis, optional
         Earlier results of the same data to go on from, instead of a file.
+    mask : ndarray of bool, optional
+        (q_y, q_x) of the file's detector, True = keep: beside what the recipe finds. That of the earlier results if
+        not given.
+    until : str, optional
+        Last step to run: ``survey``, ``disks``, ``calibrate``, ``featurize``, ``cluster``, ``refine`` or ``measure``.
 
     Returns
     -------
@@ -69,6 +82,8 @@ def analyse(
     DataError, AnalysisError
         If the data does not allow a stage to run, or the file cannot be used.
     """
+    if until is not None and until not in _STEPS:
+        raise AnalysisError(f"There is no step '{until}'; choose from {', '.join(_STEPS)}.")
     recipe = Recipe.preset("default") if recipe is None else recipe
     control = Control(progress, cancel)
     earlier = analysis
@@ -77,13 +92,17 @@ def analyse(
     analysis = start(dataset, recipe, earlier)
     if earlier is not None and earlier.input.fingerprint != analysis.input.fingerprint and path is not None:
         raise AnalysisError(f"{path} is an analysis of other data ({earlier.input.name}); choose another place.")
+    if mask is not None:
+        analysis = with_mask(analysis, mask)
     try:
-        for step in (take_survey, featurize, cluster, refine, measure):
+        for name, step in _STEPS.items():
             before = analysis
             analysis = step(analysis, dataset, workers=workers, control=control)
             if path is not None and (analysis is not before or not Path(path).exists()):
                 analysis.save(path)
             control.check()
+            if name == until:
+                break
     except Cancelled as stop:
         if stop.analysis is not None:
             analysis = stop.analysis
@@ -109,7 +128,7 @@ def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
     """The analysis under another recipe; results of features that it leaves out are dropped."""
     kept: dict[str, Any] = {
         name: {f: result for f, result in getattr(analysis, name).items() if f in recipe.features}
-        for name in ("features", "models", "grains", "patterns", "tables")
+        for name in ("features", "failed", "models", "grains", "patterns", "tables")
     }
     keys = {
         stage: key for stage, key in analysis.keys.items() if "/" not in stage or stage.split("/")[1] in recipe.features
@@ -117,15 +136,67 @@ def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
     return analysis if recipe == analysis.recipe else replace(analysis, recipe=recipe, keys=keys, **kept)
 
 
+def with_mask(analysis: Analysis, mask: np.ndarray | None) -> Analysis:
+    """The analysis with a mask (q_y, q_x) of the file's detector, True = keep, or with none.
+
+    Raises
+    ------
+    DataError
+        If the mask is not of the detector's shape.
+    """
+    if mask is None:
+        return replace(analysis, mask=None)
+    mask = np.array(mask, dtype=bool)
+    if mask.shape != tuple(analysis.input.shape[2:]):
+        rows, columns = analysis.input.shape[2:]
+        raise DataError(f"The mask is of shape {mask.shape}, but the detector has {rows} x {columns} pixels.")
+    return replace(analysis, mask=mask)
+
+
+def prepared(analysis: Analysis, dataset: Dataset) -> Dataset:
+    """The scan as all steps after the survey see it, lazily: cropped, dark subtracted, hot pixels repaired, binned."""
+    return prepare(dataset, _survey(analysis), analysis.recipe.preprocess)
+
+
 def take_survey(
     analysis: Analysis, dataset: Dataset, *, workers: int | None = None, control: Control | None = None
 ) -> Analysis:
-    """Mean and maximum pattern and virtual image (one read), then the centre of the patterns."""
-    control = _stage(control, "Survey")
+    """Hot pixels, mean and maximum pattern and virtual image (one read); then the mask and the probe."""
+    stage = _stage(control, "Survey")
+    recipe = analysis.recipe
     if not analysis.is_current("survey"):
-        analysis = analysis.with_result("survey", survey(dataset, workers=workers, control=control))
+        found = first_look(dataset, recipe.preprocess, workers=workers, control=stage)
+        analysis = analysis.with_result("survey", found)
+    if not analysis.is_current("probe"):
+        seen, detector = _survey(analysis), dataset.detector_shape
+        mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, given=analysis.mask)
+        probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe)
+        analysis = analysis.with_result("probe", probe)
+    return analysis
+
+
+def find_disks(
+    analysis: Analysis, dataset: Dataset, *, workers: int | None = None, control: Control | None = None
+) -> Analysis:
+    """The Bragg disks and the centre of every pattern (one read). Takes the survey first if it is missing."""
+    analysis = take_survey(analysis, dataset, workers=workers, control=control)
+    if not analysis.is_current("peaks"):
+        stage, settings = _stage(control, "Disks"), analysis.recipe.disks
+        data = prepared(analysis, dataset)
+        peaks = detection.find_disks(data, _probe(analysis), settings, workers=workers, control=stage)
+        analysis = analysis.with_result("peaks", peaks)
+    return analysis
+
+
+def calibrate(
+    analysis: Analysis, dataset: Dataset, *, workers: int | None = None, control: Control | None = None
+) -> Analysis:
+    """Centres of all patterns, ellipse and pixel size. Finds the disks first if they are missing."""
+    analysis = find_disks(analysis, dataset, workers=workers, control=control)
     if not analysis.is_current("calibration"):
-        analysis = analysis.with_result("calibration", geometry(_survey(analysis), analysis.recipe.center))
+        seen = _survey(analysis)
+        found = calibration.calibrate(analysis.peaks, _probe(analysis), seen, seen.axes, analysis.recipe)
+        analysis = analysis.with_result("calibration", found)
     return analysis
 
 
@@ -137,14 +208,32 @@ def featurize(
     workers: int | None = None,
     control: Control | None = None,
 ) -> Analysis:
-    """The feature matrices, all in one read of the data. Takes the survey first if it is missing."""
-    analysis = take_survey(analysis, dataset, workers=workers, control=control)
+    """The feature matrices, all in one read of the data. Calibrates first if need be.
+
+    A representation that the data does not allow is left out, and noted in `Analysis.failed`, if another is left.
+
+    Raises
+    ------
+    DataError
+        If the data allows none of them.
+    """
+    analysis = calibrate(analysis, dataset, workers=workers, control=control)
     wanted = _wanted(analysis, "features", features)
     if wanted and analysis.calibration is not None:
-        seen, where, stage = _survey(analysis), analysis.calibration, _stage(control, "Features")
-        found = describe(dataset, seen, where, analysis.recipe, names=wanted, workers=workers, control=stage)
-        for name in wanted:
-            analysis = analysis.with_result(f"features/{name}", found[name])
+        described = describe(
+            prepared(analysis, dataset),
+            _survey(analysis),
+            analysis.calibration,
+            analysis.recipe,
+            names=wanted,
+            peaks=analysis.peaks,
+            workers=workers,
+            control=_stage(control, "Features"),
+        )
+        for name, found in described.features.items():
+            analysis = analysis.with_result(f"features/{name}", found)
+        for name, why in described.failed.items():
+            analysis = analysis.with_failure(name, why)
     return analysis
 
 
@@ -228,19 +317,33 @@ def measure(
         _require(analysis, "grains", name, "refine")
     if wanted:
         found = {name: analysis.grains[name] for name in wanted}
-        patterns = grain_patterns(dataset, found, workers=workers, control=_stage(control, "Measure"))
+        patterns = grain_patterns(
+            prepared(analysis, dataset), found, workers=workers, control=_stage(control, "Measure")
+        )
         for name in wanted:
-            table = measure_grains(analysis.grains[name], dataset.axes, patterns[name])
+            table = measure_grains(analysis.grains[name], analysis.axes, patterns[name])
             analysis = analysis.with_result(f"patterns/{name}", patterns[name])
             analysis = analysis.with_result(f"tables/{name}", table)
     return analysis
 
 
+_STEPS: dict[str, Callable[..., Analysis]] = {
+    "survey": take_survey,
+    "disks": find_disks,
+    "calibrate": calibrate,
+    "featurize": featurize,
+    "cluster": cluster,
+    "refine": refine,
+    "measure": measure,
+}
+
+
 def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
     """Which results are "missing" or "stale" under `recipe`, by stage as in "models/aa"; empty when all is done."""
     recipe = analysis.recipe if recipe is None else recipe
-    stages = ["survey", "calibration"]
-    stages += [f"{stage}/{name}" for stage in ("features", "models", "grains", "tables") for name in recipe.features]
+    stages = ["survey", "probe", "peaks", "calibration"]
+    names = [name for name in recipe.features if name not in analysis.failed]
+    stages += [f"{stage}/{name}" for stage in ("features", "models", "grains", "tables") for name in names]
     return {
         stage: "stale" if stage in analysis.keys else "missing"
         for stage in stages
@@ -258,9 +361,16 @@ def _survey(analysis: Analysis) -> Survey:
     return analysis.survey
 
 
+def _probe(analysis: Analysis) -> Probe:
+    if analysis.probe is None:
+        raise AnalysisError("There is no probe yet; run the step 'take_survey' first.")
+    return analysis.probe
+
+
 def _wanted(analysis: Analysis, stage: str, features: Iterable[str] | None) -> list[str]:
     """Features of the recipe (or of those asked for) whose result at `stage` is not up to date."""
     names = analysis.recipe.features if features is None else tuple(features)
+    names = tuple(name for name in names if name not in analysis.failed or not analysis.is_current(f"features/{name}"))
     return [name for name in names if not analysis.is_current(f"{stage}/{name}")]
 
 

@@ -59,7 +59,7 @@ def write_labels(analysis: Analysis, feature: str, path: str | Path) -> None:
 
     labels = analysis.grains[feature].labels
     kind = np.uint16 if labels.max(initial=0) < 2**16 else np.float32  # the integer types that ImageJ knows
-    step_y, step_x = analysis.input.axes[:2]
+    step_y, step_x = analysis.axes[:2]
     with storage.whole_or_nothing(path) as part:
         tifffile.imwrite(
             part,

@@ -71,9 +71,10 @@ def _virtual_image(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -
     title, label, values = "mean of each pattern", "mean counts per pixel", survey.virtual_image
     if feature in analysis.features:
         found = analysis.features[feature]
-        values = found.values.mean(axis=1).reshape(found.scan_shape)
+        values = np.asarray(found.values.mean(axis=1)).reshape(found.scan_shape)
         root = "√" if found.details.get("intensity") == "sqrt" else ""
         names = {"aa": ("dark field: mean of the rings", f"{root}counts per pixel"), "rv": ("mean radial variance", "")}
+        names["bd"] = ("mean of the Bragg disks", f"{root}counts per bin")
         title, label = names[feature]
         label = label or f"variance of {root}counts"
     image = ax.imshow(values, cmap="gray", extent=_extent(analysis), interpolation="nearest")
@@ -84,8 +85,8 @@ def _virtual_image(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -
 def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:
     pattern = np.log1p(np.clip(survey.maximum, 0, None))
     ax.imshow(pattern, cmap="magma", interpolation="nearest")
-    geometry = analysis.calibration
-    if geometry is not None:
+    if analysis.calibration is not None:
+        geometry = analysis.calibration.geometry
         center = (geometry.q_x, geometry.q_y)
         ax.add_patch(Circle(center, geometry.probe_radius, fill=False, color="#56B4E9", lw=1))
         for radius in _radii(analysis, feature):
@@ -94,11 +95,14 @@ def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str)
 
 
 def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
-    """The bounds of the rings (AA), or of the radii that were used (RV), px."""
+    """The bounds of the rings (AA), or of the radii that were used (RV, BD), px."""
     if feature not in analysis.features:
         return ()
-    details = analysis.features[feature].details
-    return tuple(details["rings"]) if "rings" in details else (min(details["radii"]), max(details["radii"]))
+    found = analysis.features[feature]
+    if feature == "aa":
+        return tuple(found.details["rings"])
+    radii = found.columns["radius"]
+    return (float(radii.min()), float(radii.max()))
 
 
 def _ring(center: tuple[float, float], radius: float, ratio: float, angle: float) -> Ellipse:
@@ -191,12 +195,12 @@ def _sizes(ax: Axes, analysis: Analysis, feature: str) -> None:
 
 def _extent(analysis: Analysis) -> tuple[float, float, float, float]:
     """Edges of the scan in its own units: left, right, bottom, top."""
-    y, x = analysis.input.axes[:2]
+    y, x = analysis.axes[:2]
     return (-0.5 * x.scale, (x.size - 0.5) * x.scale, (y.size - 0.5) * y.scale, -0.5 * y.scale)
 
 
 def _finish_map(ax: Axes, analysis: Analysis, title: str) -> None:
-    y, x = analysis.input.axes[:2]
+    y, x = analysis.axes[:2]
     ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
 
 

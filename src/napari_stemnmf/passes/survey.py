@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_stemnmf.control import Control
-from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, load, run_pass
 
 QUICK_SECONDS = 1.0
@@ -33,6 +33,8 @@ class Survey:
         Values that were NaN or infinite; they are taken as 0 here and in all features.
     negative : int
         Values below zero; taken as 0 as well.
+    axes : tuple of Axis
+        Of the patterns that were looked at.
     hot_pixels : ndarray of int32
         (h, 2) rows and columns, in the file's detector pixels, of the pixels that were repaired.
     """
@@ -42,6 +44,7 @@ class Survey:
     pattern_sum: np.ndarray
     not_finite: int = 0
     negative: int = 0
+    axes: tuple[Axis, ...] = ()
     hot_pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int32))
 
     @property
@@ -88,6 +91,7 @@ def survey(
         pattern_sum=result.per_pattern["sum"].reshape(dataset.scan_shape),
         not_finite=int(not_finite),
         negative=int(negative),
+        axes=dataset.axes,
     )
 
 
