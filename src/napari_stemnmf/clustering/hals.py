@@ -18,12 +18,14 @@ from numba import njit
 from scipy.sparse import sparray
 
 from napari_stemnmf.clustering.matrices import Matrix, blocks, check_matrix, gather, model_error, project, squared_norm
+from napari_stemnmf.clustering.sparse import SparseMatrix
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 
 _STRIP = 96  # columns swept at a time: with up to 100 components they stay in the first cache
 _W_SWEEPS = 2
-_H_SWEEPS = 4  # H is small beside V: its sweeps cost nothing beside the matrix products
+_H_SWEEPS = 4  # H is small beside a dense V: its sweeps cost nothing beside the matrix products
+_H_SWEEPS_SPARSE = 2  # the H of a sparse V is wide, and more sweeps save no iteration that they cost
 _WINDOW = 4  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
 _CANCELLATION = 0.1  # errors below this are taken from the residual, as those from the sums lose digits
 _VANISHED = np.float32(1e-20)  # squared length below which a factor rests: what is divided by it could overflow
@@ -94,6 +96,7 @@ def nmf(
             raise DataError(f"{name} must start non-negative and finite.")
     W_now = np.array(W.T, np.float32, order="C")
     H_now = np.array(H, np.float32, order="C")
+    sweeps = _H_SWEEPS_SPARSE if isinstance(V, SparseMatrix) else _H_SWEEPS
     norm2 = squared_norm(V)
     if norm2 == 0 or len(H_now) == 0:
         return Fit(W_now.T, H_now, model_error(V, W_now.T, H_now), 0)
@@ -105,7 +108,7 @@ def nmf(
     iteration = 0
     for iteration in range(1, max_iterations + 1):
         gram, product = _update_weights(V, W_ahead, W_now, W_new, H_ahead, step, control)
-        H_new = _update_components(H_ahead, gram, product)
+        H_new = _update_components(H_ahead, gram, product, sweeps)
         error_new = _error(norm2, gram, product, H_new)
         best = min(best, error_new)
         if error_new <= error:
@@ -122,7 +125,7 @@ def nmf(
             mark = best
     # W and H were each made for an extrapolated other: a plain update of both brings them together
     gram, product = _update_weights(V, W_now, W_now, W_now, H_now, 0.0, control)
-    H_now = _update_components(H_now, gram, product)
+    H_now = _update_components(H_now, gram, product, sweeps)
     error = _error(norm2, gram, product, H_now)
     if error < _CANCELLATION:
         error = model_error(V, W_now.T, H_now)
@@ -185,10 +188,10 @@ def _update_weights(
     return gram, product
 
 
-def _update_components(H: np.ndarray, gram: np.ndarray, product: np.ndarray) -> np.ndarray:
+def _update_components(H: np.ndarray, gram: np.ndarray, product: np.ndarray, sweeps: int = _H_SWEEPS) -> np.ndarray:
     """A new H, swept from `H` with WᵀW and WᵀV given."""
     H_new = H.copy()
-    _sweep(H_new, H_new, H_new, 0, H.shape[1], gram.astype(np.float32), product.astype(np.float32), _H_SWEEPS, 0.0)
+    _sweep(H_new, H_new, H_new, 0, H.shape[1], gram.astype(np.float32), product.astype(np.float32), sweeps, 0.0)
     return H_new
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_array, sparray
 
-_LANES = 32  # what the kernel works on is as wide as a multiple of this, so that no loop has a remainder
+_LANES = 8  # what the kernel works on is as wide as a multiple of this: its loops then run on whole vectors
 _TILE = 16  # results that are written side by side: a cache line
 _RUN = 256  # numbers that are summed before they join the total: rounding then does not grow with the length
 
