@@ -14,13 +14,16 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.polar import SUBPIXELS
 
+ROUNDING = 0.05  # most that a centre is moved along an axis, in probe radii
+PARTS = (1, 2, SUBPIXELS)  # all divide what a pixel is divided by for the sectors, which then is the same for all
+
 
 @dataclass(frozen=True, eq=False)
 class Centers:
-    """Where the patterns of a scan are centred, each to the nearest quarter of a pixel from the mean centre.
+    """Where the patterns of a scan are centred, rounded to a step from the mean centre that is small for a disk.
 
-    A quarter is what a pixel is divided by to share it between sectors, so tables that lie that far apart share
-    the same division.
+    The step is 1, 1/2 or 1/4 px (`parts_of_a_pixel`). So a block of large patterns, which holds few of them, has few
+    fractions to deal with as well. Where no centre is a step away from the mean, all have the mean centre itself.
 
     Attributes
     ----------
@@ -53,18 +56,19 @@ class Centers:
         if not inside.all():
             where = int(np.argmin(inside))
             raise DataError(f"The centre of pattern {where} lies off the detector; check the origin's calibration.")
-        steps = np.rint(offset * SUBPIXELS).astype(np.int64)
+        n = parts_of_a_pixel(geometry.probe_radius)
+        steps = np.rint(offset * n).astype(np.int64)
         if not steps.any():
             return cls((geometry,))
-        whole, part = np.divmod(steps, SUBPIXELS)
+        whole, part = np.divmod(steps, n)
         mask = _always_valid(geometry, np.unique(whole, axis=0))
-        parts, choice = np.unique(part[:, 0] * SUBPIXELS + part[:, 1], return_inverse=True)
-        geometries = []
-        for down, right in zip(*(np.divmod(parts, SUBPIXELS)), strict=True):
-            q_y, q_x = geometry.q_y + down / SUBPIXELS, geometry.q_x + right / SUBPIXELS
-            geometries.append(replace(geometry, q_y=q_y, q_x=q_x, mask=mask))
+        parts, choice = np.unique(part[:, 0] * n + part[:, 1], return_inverse=True)
+        geometries = tuple(
+            replace(geometry, q_y=geometry.q_y + part // n / n, q_x=geometry.q_x + part % n / n, mask=mask)
+            for part in parts.tolist()
+        )
         shift = whole[:, 0] * geometry.detector_shape[1] + whole[:, 1]
-        return cls(tuple(geometries), choice.astype(np.int8), shift)
+        return cls(geometries, choice.astype(np.int8), shift)
 
     def same_as(self, other: Centers) -> bool:
         """Whether the patterns have the same tables and shifts."""
@@ -72,6 +76,11 @@ class Centers:
             return self.geometries == other.geometries and self.choice is other.choice
         same = np.array_equal(self.choice, other.choice) and np.array_equal(self.shift, other.shift)
         return same and self.geometries == other.geometries
+
+
+def parts_of_a_pixel(probe_radius: float) -> int:
+    """How many steps to a pixel centres are rounded to: the fewest of 1, 2, 4 that are fine enough for the disks."""
+    return next((n for n in PARTS if 0.5 / n <= ROUNDING * probe_radius), PARTS[-1])
 
 
 def _always_valid(geometry: Geometry, shifts: np.ndarray) -> np.ndarray:

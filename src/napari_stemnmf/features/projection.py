@@ -218,14 +218,16 @@ def _project(
 
 @njit(nogil=True, cache=True)
 def _lay_out(values: Any, starts: Any, used: Any, root: Any, out: Any) -> None:  # pragma: no cover
-    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16); lanes without a pattern repeat the last."""
+    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16), four at a time; other lanes are left as is."""
     lane = np.empty(LANES, np.int64)
     for p in range(LANES):
         lane[p] = starts[min(p, starts.size - 1)]
+    fours = (starts.size + 3) // 4
     for k in range(used.size):
         i = used[k]
-        for p in range(LANES):
-            out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: no look at indices from the end
+        for four in range(fours):
+            for p in range(4 * four, 4 * four + 4):
+                out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: no look at indices from the end
     if root:
         flat = out.reshape(-1)
         for k in range(flat.size):
