@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from napari_stemnmf import storage
 
@@ -112,3 +113,37 @@ def test_completed_write_replaces_the_file_with_ordinary_rights(tmp_path):
         part.write_text("whole")
     assert target.read_text() == "whole"
     assert target.stat().st_mode == plain.stat().st_mode
+
+
+@dataclass(frozen=True)
+class Table:
+    values: np.ndarray | csr_array
+    also: np.ndarray | csr_array
+
+
+@pytest.mark.parametrize("shape", [(60, 700), (3, 5)])
+def test_a_sparse_array_comes_back_and_h5py_alone_can_read_it(tmp_path, shape):
+    dense = np.zeros(shape, np.float32)
+    dense[1, 2::3] = np.arange(dense[1, 2::3].size) + 1
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        storage.write(file, "table", Table(csr_array(dense), dense))
+    with h5py.File(tmp_path / "a.h5") as file:
+        back = storage.read(file, "table", Table)
+        group = file["table/values"]
+        by_hand = np.zeros(group.attrs["shape"], np.float32)
+        rows = np.repeat(np.arange(shape[0]), np.diff(group["indptr"]))
+        by_hand[rows, group["indices"][()]] = group["data"]
+    assert isinstance(back.values, csr_array)
+    assert back.values.dtype == np.float32
+    np.testing.assert_array_equal(back.values.toarray(), dense)
+    np.testing.assert_array_equal(back.also, dense)
+    np.testing.assert_array_equal(by_hand, dense)
+
+
+def test_a_sparse_array_without_values_comes_back(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        storage.write(file, "table", csr_array((4, 6), dtype=np.float32))
+    with h5py.File(tmp_path / "a.h5") as file:
+        back = storage.read(file, "table", csr_array)
+    assert back.shape == (4, 6)
+    assert back.nnz == 0

@@ -1,8 +1,8 @@
 """Result dataclasses <-> HDF5 groups, and files that are either whole or absent.
 
 A dataclass becomes a group: arrays are datasets, plain values are attributes, nested dataclasses and dictionaries are
-groups, all named after their fields, so that h5py alone can read the file. Tuples of flat records become one table.
-Leans on h5py; knows no stage.
+groups, all named after their fields, so that h5py alone can read the file. Tuples of flat records become one table, a
+sparse array a group of the three arrays that it consists of. Leans on h5py; knows no stage.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 T = TypeVar("T")
+_CSR = "csr"
 
 
 @contextmanager
@@ -56,6 +58,11 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         packed = value.dtype == bool or value.dtype.kind in "iu"
         options = {"compression": "gzip", "compression_opts": 1} if packed and value.size > 4096 else {}
         parent.create_dataset(name, data=value, **options)
+    elif isinstance(value, csr_array):
+        group = parent.create_group(name)
+        group.attrs.update({"layout": _CSR, "shape": value.shape})
+        for part in ("data", "indices", "indptr"):
+            write(group, part, getattr(value, part))
     elif isinstance(value, pd.DataFrame):
         group = parent.create_group(name, track_order=True)
         for column in value.columns:
@@ -102,6 +109,8 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
     if name not in parent:
         return {} if origin is dict or kind is dict else () if origin is tuple else None
     node = parent[name]
+    if node.attrs.get("layout") == _CSR:
+        return csr_array(tuple(node[part][()] for part in ("data", "indices", "indptr")), shape=node.attrs["shape"])
     if kind is np.ndarray or origin is np.ndarray:
         return node[()]
     if kind is pd.DataFrame:
@@ -121,8 +130,11 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
 
 
 def _read_dataclass(node: h5py.Group, kind: type[T]) -> T:
+    """Fields that were not written take their defaults: they were None, or are newer than the file."""
     hints = typing.get_type_hints(kind)
-    return kind(**{f.name: read(node, f.name, hints[f.name]) for f in fields(kind) if f.init})  # type: ignore[arg-type]
+    found = {f.name: read(node, f.name, hints[f.name]) for f in fields(kind) if f.init}  # type: ignore[arg-type]
+    absent = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in found.items() if value is not None or name not in absent})
 
 
 def _write_records(parent: h5py.Group, name: str, records: tuple[Any, ...]) -> None:
