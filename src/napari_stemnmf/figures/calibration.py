@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN = "#56B4E9", "#E69F00", "#009E73"
 """Okabe and Ito's colour-blind safe set; on dark patterns."""
+BVM_POWER = 0.25
+"""Of the Bragg vector map's values, so that weak reflections are seen beside strong ones."""
 SECTOR_STEP = 5.0
 """Degrees between the lines of the AA cells."""
 
@@ -64,6 +66,8 @@ def calibration_figure(analysis: Analysis, dataset: Dataset | None = None) -> Fi
     _vector_maps(axes[1, 0], axes[1, 1], analysis, rings)
     _radii(axes[1, 2], analysis)
     _descan(axes[1, 3], analysis.calibration)
+    for ax in axes.flat:
+        ax.title.set_fontsize(10)
     return figure
 
 
@@ -71,7 +75,7 @@ def _mean_pattern(ax: Axes, analysis: Analysis) -> None:
     survey, calibration = analysis.survey, _calibration(analysis)
     assert survey is not None
     geometry = calibration.geometry
-    _pattern(ax, survey.mean, geometry.mask)
+    _log(ax, survey.mean, keep=geometry.mask)
     if geometry.mask is not None:
         hidden = np.ma.masked_where(geometry.mask, np.ones(geometry.mask.shape))
         ax.imshow(hidden, cmap=ListedColormap(["#D55E00"]), alpha=0.35, interpolation="nearest")
@@ -108,7 +112,7 @@ def _rings(analysis: Analysis) -> tuple[float, ...]:
 def _maximum_pattern(ax: Axes, analysis: Analysis, rings: tuple[float, ...]) -> None:
     assert analysis.survey is not None
     geometry = _calibration(analysis).geometry
-    _pattern(ax, analysis.survey.maximum, geometry.mask)
+    _log(ax, analysis.survey.maximum, keep=geometry.mask)
     _draw_rings(ax, geometry, rings)
     if len(rings) > 1:
         azimuth = np.arange(0.0, 360.0, SECTOR_STEP)
@@ -154,7 +158,7 @@ def _one_pattern(ax: Axes, analysis: Analysis, dataset: Dataset | None) -> None:
     counts = peaks.counts
     position = int(np.argmin(np.abs(counts - np.percentile(counts, 80))))
     row, column = divmod(position, peaks.scan_shape[1])
-    _pattern(ax, dataset.pattern(row, column), geometry.mask)
+    _log(ax, dataset.pattern(row, column), keep=geometry.mask, percentiles=(0.0, 99.5))
     here = peaks.of(position)
     for y, x in zip(peaks.q_y[here], peaks.q_x[here], strict=True):
         ax.add_patch(Circle((x, y), geometry.probe_radius, fill=False, color=BLUE, lw=0.8))
@@ -169,7 +173,8 @@ def _vector_maps(before: Axes, after: Axes, analysis: Analysis, rings: tuple[flo
             ax.set(title=title, xticks=[], yticks=[])
             continue
         image = raw_map(peaks) if ax is before else calibrated_map(peaks, calibration)
-        _log(ax, gaussian_filter(image, 0.5), floor=0.02)
+        level = gaussian_filter(image, 0.5) ** BVM_POWER
+        ax.imshow(level, cmap="magma", interpolation="nearest", vmin=0.0, vmax=float(np.percentile(level, 99.5)) or 1.0)
         _finish(ax, title)
     if peaks is not None and len(peaks):
         geometry = calibration.geometry
@@ -247,27 +252,22 @@ def _draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...]) -> None:
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
 
 
-def _pattern(ax: Axes, image: np.ndarray, mask: np.ndarray | None) -> None:
-    _log(ax, image, keep=mask)
-
-
 def _log(
     ax: Axes,
     image: np.ndarray,
     *,
     keep: np.ndarray | None = None,
-    floor: float = 0.0,
+    percentiles: tuple[float, float] = (1.0, 99.9),
     extent: tuple[float, float, float, float] | None = None,
     aspect: Literal["equal", "auto"] = "equal",
 ) -> None:
     """An image on a logarithmic scale, its contrast taken from the pixels that are kept."""
     values = np.maximum(np.asarray(image, np.float64), 0.0)
     seen = values[np.isfinite(values) & (values > 0) & (True if keep is None else keep)]
-    unit = float(np.percentile(seen, 5)) if seen.size else 1.0
-    level = np.log1p(values / max(unit, 1e-12))
-    within = np.log1p(seen / max(unit, 1e-12))
-    low, high = np.percentile(within, [1, 99.9]) if within.size else (0.0, 1.0)
-    low = max(low, floor * high)
+    unit = max(float(np.percentile(seen, 5)) if seen.size else 1.0, 1e-12)
+    level, within = np.log1p(values / unit), np.log1p(seen / unit)
+    low, high = np.percentile(within, percentiles) if within.size else (0.0, 1.0)
+    low = low if percentiles[0] > 0 else 0.0
     ax.imshow(
         level, cmap="magma", interpolation="nearest", extent=extent, aspect=aspect, vmin=low, vmax=max(high, low + 1e-6)
     )
@@ -275,7 +275,6 @@ def _log(
 
 def _finish(ax: Axes, title: str) -> None:
     ax.set(title=title, xlabel="q_x (px)", ylabel="q_y (px)")
-    ax.title.set_fontsize(10)
 
 
 def _calibration(analysis: Analysis) -> Calibration:
