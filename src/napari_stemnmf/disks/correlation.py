@@ -114,7 +114,7 @@ def search(block: Any, plan: Any, filters: Any) -> Any:  # pragma: no cover - co
         saturated += _is_saturated(image, pad, rows, columns, brightest, gain, plan.kernel)
         if step > 1:
             _bin(image, step, binned)
-        _correlate(binned, plan.coarse_kernel, pad // step, response)
+        _correlate(binned, plan.coarse_kernel, pad // step, pad // step, response)
         size = _candidates(image, binned, response, plan, filters, gain, rows, columns, found)
         _central(image, found[:size], plan, rows, columns, central[p])
         order = np.argsort(-found[:size, 2])
@@ -147,17 +147,12 @@ def _lay_out(pattern: Any, masked: Any, source: Any, pad: Any, image: Any) -> An
         image[y, pad + columns :] = image[y, pad + columns - 1]
     image[:pad] = image[pad]
     image[pad + rows :] = image[pad + rows - 1]
-    return _maximum(image[pad : pad + rows])
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _maximum(image: Any) -> Any:  # pragma: no cover - compiled
-    largest = np.float32(0.0)
-    for y in range(image.shape[0]):
+    highest = image[pad].copy()  # of each column: so the comparisons go side by side
+    for y in range(pad + 1, pad + rows):
         line = image[y]
-        for x in range(line.size):
-            largest = max(largest, line[x])
-    return largest
+        for x in range(highest.size):
+            highest[x] = line[x] if line[x] > highest[x] else highest[x]
+    return highest.max()
 
 
 @njit(nogil=True, cache=True)
@@ -193,8 +188,11 @@ def _is_saturated(
         for x in range(kernel.shape[1]):
             area += kernel[y, x] > np.float32(0.0)
     for y in range(pad, pad + rows):
-        for x in range(pad, pad + columns):
-            same += image[y, x] == brightest
+        line = image[y, pad : pad + columns]
+        here = np.int32(0)
+        for x in range(columns):
+            here += np.int32(line[x] == brightest)
+        same += here
     return same >= max(4, area // 2)
 
 
@@ -210,6 +208,10 @@ def _bin(image: Any, step: Any, binned: Any) -> None:  # pragma: no cover - comp
             for x in range(line.size):
                 line[x] += other[x]
         out = binned[i]
+        if step == 2:  # a number that is known when it is compiled goes faster
+            for j in range(out.size):
+                out[j] = (line[2 * j] + line[2 * j + 1]) * share
+            continue
         for j in range(out.size):
             total = np.float32(0.0)
             for k in range(step):
@@ -218,19 +220,40 @@ def _bin(image: Any, step: Any, binned: Any) -> None:  # pragma: no cover - comp
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
-def _correlate(image: Any, kernel: Any, pad: Any, out: Any) -> None:  # pragma: no cover - compiled
-    """Correlation with the kernel, at all pixels but the padding."""
-    reach = kernel.shape[0] // 2
+def _correlate(image: Any, kernel: Any, top: Any, left: Any, out: Any) -> None:  # pragma: no cover - compiled
+    """Correlation with the kernel of the pixels from (top, left) on, as many as `out` has.
+
+    Eight of the kernel's weights at a time go over a row, so that it is not stored and loaded again for each.
+    """
+    reach, width = kernel.shape[0] // 2, image.shape[1]
+    offset = np.zeros(kernel.size + 7, np.int64)
+    weight = np.zeros(kernel.size + 7, np.float32)
+    taps = 0
+    for i in range(kernel.shape[0]):
+        for j in range(kernel.shape[1]):
+            if kernel[i, j] != np.float32(0.0):
+                offset[taps], weight[taps] = (i - reach) * width + j - reach, kernel[i, j]
+                taps += 1
+    flat = image.reshape(-1)
+    wide = np.uintp(out.shape[1])
     for y in range(out.shape[0]):
         line = out[y]
         line[:] = np.float32(0.0)
-        for i in range(kernel.shape[0]):
-            for j in range(kernel.shape[1]):
-                weight = kernel[i, j]
-                if weight != np.float32(0.0):
-                    other = image[y + pad + i - reach, pad + j - reach : pad + j - reach + line.size]
-                    for x in range(line.size):
-                        line[x] += weight * other[x]
+        start = (top + y) * width + left
+        for t in range(0, taps, 8):
+            w0, w1, w2, w3 = weight[t], weight[t + 1], weight[t + 2], weight[t + 3]
+            w4, w5, w6, w7 = weight[t + 4], weight[t + 5], weight[t + 6], weight[t + 7]
+            a0, a1 = np.uintp(start + offset[t]), np.uintp(start + offset[t + 1])  # unsigned: no test for negative ones
+            a2, a3 = np.uintp(start + offset[t + 2]), np.uintp(start + offset[t + 3])
+            a4, a5 = np.uintp(start + offset[t + 4]), np.uintp(start + offset[t + 5])
+            a6, a7 = np.uintp(start + offset[t + 6]), np.uintp(start + offset[t + 7])
+            for x in range(wide):
+                line[x] += (
+                    (w0 * flat[a0 + x] + w1 * flat[a1 + x])
+                    + (w2 * flat[a2 + x] + w3 * flat[a3 + x])
+                    + (w4 * flat[a4 + x] + w5 * flat[a5 + x])
+                    + (w6 * flat[a6 + x] + w7 * flat[a7 + x])
+                )
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
@@ -284,8 +307,8 @@ def _candidates(
                 continue
             if value * value < needed * _dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad):
                 continue
-            y = min(step * i + step // 2, rows - 1)
-            x = min(step * j + step // 2, columns - 1)
+            y, x = _start(response, i, j, step)
+            y, x = min(y, rows - 1), min(x, columns - 1)
             y, x = _climb(image, plan.kernel, pad, y, x, rows, columns, near)
             if near[1, 1] <= 0.0:
                 continue
@@ -314,6 +337,16 @@ def _is_maximum(values: Any, i: Any, j: Any) -> Any:  # pragma: no cover - compi
             if other > value or (other == value and (k < i or (k == i and m < j))):
                 return False
     return True
+
+
+@njit(nogil=True, cache=True)
+def _start(response: Any, i: Any, j: Any, step: Any) -> Any:  # pragma: no cover - compiled
+    """The pixel of the pattern where a maximum of the binned correlation lies."""
+    y, x = float(i), float(j)
+    if 0 < i < response.shape[0] - 1 and 0 < j < response.shape[1] - 1:
+        y += _vertex(response[i - 1, j], response[i, j], response[i + 1, j])
+        x += _vertex(response[i, j - 1], response[i, j], response[i, j + 1])
+    return int((y + 0.5) * step), int((x + 0.5) * step)
 
 
 @njit(nogil=True, cache=True)
@@ -410,7 +443,7 @@ def _refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any) -> Any:  # p
     """
     middle_y, middle_x = round(y), round(x)
     values = np.empty((2 * WINDOW + 1, 2 * WINDOW + 1), np.float32)
-    _window(image, plan.kernel, plan.pad + middle_y, plan.pad + middle_x, values)
+    _correlate(image, plan.kernel, plan.pad + middle_y - WINDOW, plan.pad + middle_x - WINDOW, values)
     fine = 1.0 / upsampling
     at_y, at_x = round((y - middle_y) * upsampling) * fine, round((x - middle_x) * upsampling) * fine
     best = _between(values, at_y, at_x)
