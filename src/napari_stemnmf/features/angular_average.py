@@ -18,6 +18,7 @@ from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, radial_profile, sectors
 from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.passes.engine import BlockResult
+from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import AngularAverageSettings
 
 PROFILE_STEP = 0.25  # px between the radii of the profile
@@ -33,7 +34,8 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     """Radii that bound the diffraction rings: the local minima of the radial mean of the maximum pattern.
 
     The mean over the valid azimuths of each radius is smoothed by a fraction of the disk's radius; minima count where
-    they are at least 12 % below the maxima on both sides, and the deepest of those closer than a disk's radius.
+    they are at least 12 % below the maxima on both sides, and the deepest of those closer than a disk's radius. Where
+    a beam stop hides the central disk, the edge of its shadow may bound the first ring.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
         sigma = max(SMOOTHING * geometry.probe_radius, MIN_SMOOTHING * edge, PROFILE_STEP)
         level = gaussian_filter1d(level, sigma / PROFILE_STEP, mode="nearest")
         apart = max(1.0, geometry.probe_radius / PROFILE_STEP)  # no ring is narrower than a disk's radius
-        minima, _ = find_peaks(-level, prominence=PROMINENCE, distance=apart)
+        hidden = int(radii[0] > geometry.probe_radius)  # then the flank of the central disk has to be thought of
+        level = np.pad(level, (hidden, 0), constant_values=level.max())
+        minima = find_peaks(-level, prominence=PROMINENCE, distance=apart)[0] - hidden
         minima = minima[radii[minima] > geometry.probe_radius]
     if len(minima) < 2:
         many = "minimum" if len(minima) == 1 else "minima"
@@ -76,16 +80,17 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     return tuple(float(radii[i]) for i in minima)
 
 
-def centered_maximum(maximum: np.ndarray, calibration: Calibration, peaks: Peaks | None = None) -> np.ndarray:
+def centered_maximum(survey: Survey, calibration: Calibration, peaks: Peaks | None = None) -> np.ndarray:
     """The maximum pattern, or what it would be without descan where that blurs it.
 
-    Where the centres are further from their mean than a quarter of the disk's radius, and disks are known, it is put
-    together from these: a flat disk at each place, moved to the mean centre, as high as the highest found there.
+    Where centres are further from their mean than a quarter of the disk's radius, and disks are known, it is put
+    together from these: on the mean pattern, a flat disk at each place where one was found, moved to the mean centre,
+    and as high as the highest there.
 
     Parameters
     ----------
-    maximum : ndarray
-        (q_y, q_x) maximum over all patterns as they are.
+    survey : Survey
+        Maximum and mean pattern.
     calibration : Calibration
         The centre of every pattern.
     peaks : Peaks, optional
@@ -99,15 +104,16 @@ def centered_maximum(maximum: np.ndarray, calibration: Calibration, peaks: Peaks
     geometry = calibration.geometry
     away = calibration.origin - np.array([geometry.q_y, geometry.q_x], np.float32)
     if peaks is None or len(peaks) == 0 or np.abs(away).max() <= BLUR * geometry.probe_radius:
-        return maximum
+        return survey.maximum
     moved = away.reshape(-1, 2)[peaks.pattern]
     y, x = (np.rint(at).astype(np.int64) for at in (peaks.q_y - moved[:, 0], peaks.q_x - moved[:, 1]))
-    inside = (y >= 0) & (y < maximum.shape[0]) & (x >= 0) & (x < maximum.shape[1])
-    highest = np.zeros(maximum.shape, np.float32)
+    rows, columns = geometry.detector_shape
+    inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+    highest = np.zeros((rows, columns), np.float32)
     np.maximum.at(highest, (y[inside], x[inside]), peaks.height[inside])
     reach = int(np.ceil(geometry.probe_radius))
     disk = np.hypot(*(np.indices((2 * reach + 1, 2 * reach + 1)) - reach)) <= geometry.probe_radius
-    return maximum_filter(highest, footprint=disk, mode="constant")
+    return survey.mean + maximum_filter(highest, footprint=disk, mode="constant")
 
 
 def half_detector(geometry: Geometry) -> float:

@@ -133,7 +133,7 @@ def describe(
     ------
     DataError
         If none of the features can be had (no ring is found, no column is left, no disks were looked for), or the
-        calibration is of another scan or detector.
+        calibration or the disks are of another scan or detector.
     Cancelled
         If the user asked to stop.
     """
@@ -145,6 +145,8 @@ def describe(
         )
     if calibration.scan_shape != dataset.scan_shape:
         raise DataError(f"The calibration is of a scan of {calibration.scan_shape}, the data is {dataset.scan_shape}.")
+    if peaks is not None and peaks.scan_shape != dataset.scan_shape:
+        raise DataError(f"The disks are of a scan of {peaks.scan_shape}, the data is {dataset.scan_shape}.")
     features: dict[str, Features] = {}
     kernels: dict[str, Any] = {}
     failed: dict[str, str] = {}
@@ -178,7 +180,7 @@ def _kernel(name: str, survey: Survey, calibration: Calibration, peaks: Peaks | 
         return RadialVariance(geometry, recipe.rv.describe, origin)
     rings = recipe.aa.describe.rings
     if rings is None:
-        rings = find_rings(centered_maximum(survey.maximum, calibration, peaks), geometry)
+        rings = find_rings(centered_maximum(survey, calibration, peaks), geometry)
     return AngularAverage(geometry, rings, recipe.aa.describe, origin)
 
 
