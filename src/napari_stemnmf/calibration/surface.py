@@ -1,0 +1,112 @@
+"""Smooth surfaces over the scan: the beam wanders slowly over the detector, so what was measured is smoothed to one.
+
+Polynomials in the scan's rows and columns, fitted robustly. The order falls where too little was measured to bear it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+ORDERS = ("constant", "plane", "parabola")
+"""Surfaces by the degree of their polynomial."""
+
+TUKEY = 4.685  # Tukey's biweight keeps 95 % of the efficiency of least squares with this cut, in sigmas
+MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
+LEAST_SIGMA = 1e-3  # px; exact data has no outliers
+ITERATIONS = 30
+
+
+def design(scan_shape: tuple[int, int], fit: str) -> np.ndarray:
+    """(n, terms) the terms of a polynomial at each probe position, row-major; rows and columns run from -1 to 1.
+
+    Terms that a scan of few rows or columns cannot tell apart are left out: a single row has no slope along scan_y.
+    """
+    order = ORDERS.index(fit)
+    y, x = (np.linspace(-1.0, 1.0, size) if size > 1 else np.zeros(1) for size in scan_shape)
+    powers = [(i, d - i) for d in range(order + 1) for i in range(d + 1)]
+    terms = [np.outer(y**i, x**j).ravel() for i, j in powers if i < scan_shape[0] and j < scan_shape[1]]
+    return np.stack(terms, axis=1)
+
+
+def bearable(weight: np.ndarray, scan_shape: tuple[int, int], fit: str, leverage: float = 1.0) -> str:
+    """The surface of the highest order up to `fit` that what was measured can bear.
+
+    Its variance is nowhere in the scan more than `leverage` times that of one measurement.
+
+    Parameters
+    ----------
+    weight : ndarray
+        (n,) 0 where nothing was measured, 1 for a full measurement.
+    scan_shape : tuple of int
+        Rows and columns of probe positions.
+    fit : str
+        One of `ORDERS`.
+    leverage : float
+    """
+    for name in reversed(ORDERS[: ORDERS.index(fit) + 1]):
+        terms = design(scan_shape, name)
+        normal = terms.T @ (terms * weight[:, None])
+        if np.linalg.cond(normal) < 1e9 and _highest(terms, normal) <= leverage + 1e-9:
+            return name
+    return "constant"
+
+
+def _highest(terms: np.ndarray, normal: np.ndarray) -> float:
+    """Largest variance of a fitted surface over the scan, for measurements of variance 1."""
+    return float((terms @ np.linalg.inv(normal) * terms).sum(axis=1).max())
+
+
+def least_squares(terms: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The surface (n, 2) that fits `values` (n, 2) best; `weight` (n,) is 0 where there is none."""
+    values = np.where(weight[:, None] > 0, values, 0.0)
+    normal = terms.T @ (terms * weight[:, None])
+    return np.asarray(terms @ np.linalg.lstsq(normal, terms.T @ (values * weight[:, None]), rcond=1e-12)[0])
+
+
+def fit_surface(measured: np.ndarray, scan_shape: tuple[int, int], fit: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """A surface through points, most of which are right.
+
+    Starts from least absolute deviations, which no minority of outliers can pull far, and goes on with Tukey's
+    biweight on the distance from the surface (iteratively reweighted least squares).
+
+    Parameters
+    ----------
+    measured : ndarray
+        (n, 2) points, px; NaN where nothing was measured.
+    scan_shape : tuple of int
+        Rows and columns of probe positions.
+    fit : str
+        One of `ORDERS`.
+
+    Returns
+    -------
+    surface : ndarray of float64
+        (n, 2); NaN if nothing was measured at all.
+    inlier : ndarray of bool
+        (n,) what was measured and is no outlier.
+    fit : str
+        The surface that was fitted: of lower order where fewer positions were measured than it needs.
+    """
+    valid = np.isfinite(measured).all(axis=1)
+    if not valid.any():
+        return np.full(measured.shape, np.nan), valid, "constant"
+    fit = bearable(valid.astype(np.float64), scan_shape, fit)
+    terms = design(scan_shape, fit)
+    measured = np.where(valid[:, None], measured, 0.0).astype(np.float64)
+    surface = np.median(measured[valid], axis=0) + np.zeros_like(measured)
+    for _ in range(ITERATIONS):
+        distance = np.hypot(*(measured - surface).T)
+        surface = least_squares(terms, measured, valid / np.maximum(distance, LEAST_SIGMA))
+    inlier = valid
+    for _ in range(ITERATIONS):
+        distance = np.hypot(*(measured - surface).T)
+        reach = TUKEY * max(spread(measured[valid] - surface[valid]), LEAST_SIGMA)
+        share = np.where(valid, np.maximum(1.0 - (distance / reach) ** 2, 0.0) ** 2, 0.0)
+        inlier = share > 0.0
+        surface = least_squares(terms, measured, share)
+    return surface, inlier, fit
+
+
+def spread(residuals: np.ndarray) -> float:
+    """Robust standard deviation along one axis, from residuals (..., 2) about zero; NaN if there are none."""
+    return float(MAD_TO_SIGMA * np.median(np.abs(residuals))) if residuals.size else float("nan")

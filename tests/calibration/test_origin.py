@@ -1,0 +1,210 @@
+"""The centre of every pattern, from the central disk or from Friedel pairs behind a beam stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_stemnmf.calibration.friedel import friedel_centres, inversion_centre
+from napari_stemnmf.calibration.origin import find_origin
+from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.recipe import CenterSettings, OriginSettings
+from napari_stemnmf.simulation.distorted import Distorted, distorted
+
+DESCAN = ((7.0, -3.0), (-4.0, 7.0))
+"""Ten pixels from corner to corner."""
+
+
+def rms(origin: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.sqrt(((origin - truth) ** 2).sum(axis=-1).mean()))
+
+
+@pytest.fixture(scope="module")
+def open_scan() -> Distorted:
+    return distorted((12, 12), descan=DESCAN)
+
+
+@pytest.fixture(scope="module")
+def stopped() -> Distorted:
+    return distorted((12, 12), descan=DESCAN, beam_stop=True)
+
+
+def pairs(scan: tuple[int, int], per_pattern: int, centre: np.ndarray, seed: int = 0) -> Peaks:
+    """Patterns of Friedel pairs about a centre (n, 2) or (2,), at places of their own."""
+    chance = np.random.default_rng(seed)
+    n = scan[0] * scan[1]
+    g = chance.uniform(-55, 55, (n, per_pattern, 2))
+    both = np.concatenate([g, -g], axis=1) + np.broadcast_to(centre, (n, 2))[:, None]
+    q_y, q_x = both.reshape(-1, 2).T.astype(np.float32)
+    ones = np.ones(len(q_y), np.float32)
+    central = np.full((n, 2), np.nan, np.float32)
+    return Peaks(np.arange(n + 1) * 2 * per_pattern, q_y, q_x, ones, ones, central, scan, (126, 126))
+
+
+def plain_probe(q_y: float = 62.0, q_x: float = 62.0, hidden: bool = True) -> Probe:
+    return Probe(np.zeros((3, 3), np.float32), 2.67, q_y, q_x, None, hidden, "synthetic", (126, 126))
+
+
+FLAT = np.ones((126, 126), np.float32)
+
+
+def test_central_disks_give_the_centres(open_scan: Distorted, disks: Callable, probe: Callable) -> None:
+    peaks = disks(open_scan)
+    peaks.central[::7] = np.nan
+    peaks.central[3::11] += 6.0
+    found = find_origin(peaks, probe(open_scan), FLAT, (12, 12))
+    assert (found.method, found.fit) == ("central", "plane")
+    assert rms(found.origin, open_scan.center) < 0.1
+    assert 0.02 < found.residual < 0.1
+    missing = np.isnan(found.measured).any(axis=-1).ravel()
+    assert missing[::7].all()
+    assert missing[3::11].all()
+    assert found.origin.dtype == found.measured.dtype == np.float32
+
+
+@pytest.mark.parametrize("dose", [1e4, 1e5, 1e6])
+def test_friedel_pairs_give_the_centres_behind_a_beam_stop(dose: float, disks: Callable, probe: Callable) -> None:
+    scan = distorted((16, 16), dose=dose, descan=DESCAN, beam_stop=True, seed=1)
+    found = find_origin(disks(scan), probe(scan), FLAT, (16, 16))
+    assert (found.method, found.fit) == ("friedel", "plane")
+    assert rms(found.origin, scan.center) < 0.1
+    assert found.residual < 0.2
+
+
+@pytest.mark.parametrize("detector", [252, 432])
+def test_friedel_pairs_on_larger_detectors_need_no_other_parameter(
+    detector: int, disks: Callable, probe: Callable
+) -> None:
+    scan = distorted((8, 8), detector, dose=1e5, descan=DESCAN, beam_stop=True, seed=2)
+    found = find_origin(disks(scan), probe(scan, (6.0, -5.0)), FLAT, (8, 8))
+    assert found.method == "friedel"
+    assert rms(found.origin, scan.center) < 0.1
+
+
+def test_friedel_pairs_stand_many_false_disks(stopped: Distorted, disks: Callable, probe: Callable) -> None:
+    found = find_origin(disks(stopped, false=1.0, noise=0.3), probe(stopped), FLAT, (12, 12))
+    assert found.method == "friedel"
+    assert rms(found.origin, stopped.center) < 0.1
+
+
+def test_a_bent_surface_is_a_parabola_and_shows_as_residual_of_a_plane(disks: Callable, probe: Callable) -> None:
+    scan = distorted((16, 16), descan=DESCAN, curvature=2.0, beam_stop=True)
+    peaks, where = disks(scan), probe(scan)
+    bent = find_origin(peaks, where, FLAT, (16, 16), OriginSettings(fit="parabola"))
+    flat = find_origin(peaks, where, FLAT, (16, 16), OriginSettings(fit="plane"))
+    assert rms(bent.origin, scan.center) < 0.1
+    assert rms(flat.origin, scan.center) < 1.5
+    assert flat.residual > 5 * bent.residual
+
+
+def test_pairs_are_looked_for_where_the_central_disk_is_rarely_seen(
+    open_scan: Distorted, disks: Callable, probe: Callable
+) -> None:
+    peaks = disks(open_scan)
+    peaks.central[8:] = np.nan
+    found = find_origin(peaks, probe(open_scan), FLAT, (12, 12))
+    assert found.method == "friedel"
+    assert rms(found.origin, open_scan.center) < 0.1
+
+
+@given(st.integers(0, 1000), st.floats(-5, 5), st.floats(-5, 5), st.integers(2, 15))
+def test_exact_pairs_give_the_exact_centre(seed: int, move_y: float, move_x: float, per_pattern: int) -> None:
+    centre = np.array([62.0 + move_y, 62.0 + move_x])
+    found = friedel_centres(pairs((5, 6), per_pattern, centre, seed), (62.0, 62.0), 2.67, "plane")
+    assert found is not None
+    assert rms(found[0], np.broadcast_to(centre, (30, 2))) < 0.05
+
+
+def test_one_lattice_everywhere_has_its_centre_at_the_disk_not_between() -> None:
+    chance = np.random.default_rng(0)
+    index = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    index = index[np.abs(index).sum(axis=1) > 0]
+    q = 61.0 + index @ np.array([[14.0, 3.0], [-3.0, 14.0]])
+    height = np.exp(-0.3 * (index**2).sum(axis=1))
+    order = np.argsort(-height)
+    q, height = q[order], height[order]
+    q_y, q_x = (np.tile(q, (16, 1)) + chance.normal(0, 0.05, (16 * len(q), 2))).T.astype(np.float32)
+    heights = np.tile(height, 16).astype(np.float32)
+    central = np.full((16, 2), np.nan, np.float32)
+    peaks = Peaks(np.arange(17) * len(q), q_y, q_x, heights, heights, central, (4, 4), (126, 126))
+    found = friedel_centres(peaks, (64.0, 58.5), 2.67, "plane")
+    assert found is not None
+    assert rms(found[0], np.full((16, 2), 61.0)) < 0.1
+
+
+def test_a_scan_of_one_pattern_or_one_row_has_centres() -> None:
+    for shape in ((1, 1), (1, 9), (9, 1)):
+        found = find_origin(pairs(shape, 12, np.array([60.0, 63.0])), plain_probe(), FLAT, shape)
+        assert found.method == "friedel"
+        np.testing.assert_allclose(found.origin, np.broadcast_to([60.0, 63.0], (*shape, 2)), atol=0.1)
+
+
+@pytest.mark.parametrize("per_pattern", [0, 1])
+def test_without_disks_or_with_one_there_is_one_centre_for_all(per_pattern: int) -> None:
+    peaks = pairs((4, 5), 1, np.array([60.0, 63.0]))
+    count = 20 * per_pattern
+    few = replace(
+        peaks, offsets=np.arange(21) * per_pattern, q_y=peaks.q_y[:count], q_x=peaks.q_x[:count],
+        height=peaks.height[:count], snr=peaks.snr[:count],
+    )  # fmt: skip
+    for hidden in (False, True):
+        found = find_origin(few, plain_probe(61.0, 62.5, hidden), np.zeros((126, 126)), (4, 5))
+        assert (found.method, found.fit) == ("mean", "constant")
+        np.testing.assert_array_equal(found.origin, np.broadcast_to(np.float32([61.0, 62.5]), (4, 5, 2)))
+        assert np.isnan(found.measured).all()
+        assert np.isnan(found.residual)
+
+
+def test_a_centre_that_is_set_is_the_mean_of_the_surface(
+    open_scan: Distorted, disks: Callable, probe: Callable
+) -> None:
+    peaks, where = disks(open_scan), probe(open_scan)
+    free = find_origin(peaks, where, FLAT, (12, 12))
+    held = find_origin(peaks, where, FLAT, (12, 12), center=CenterSettings(q_x=60.0))
+    assert held.origin[..., 1].mean() == pytest.approx(60.0, abs=1e-3)
+    np.testing.assert_array_equal(held.origin[..., 0], free.origin[..., 0])
+    np.testing.assert_allclose(np.diff(held.origin[..., 1]), np.diff(free.origin[..., 1]), atol=1e-4)
+
+
+def test_methods_that_are_asked_for_are_taken(open_scan: Distorted, disks: Callable, probe: Callable) -> None:
+    peaks, where = disks(open_scan), probe(open_scan)
+    for method in ("central", "friedel", "mean"):
+        assert find_origin(peaks, where, FLAT, (12, 12), OriginSettings(method=method)).method == method
+    assert find_origin(None, where, FLAT, (12, 12)).method == "mean"
+    constant = find_origin(peaks, where, FLAT, (12, 12), OriginSettings(fit="constant"))
+    assert constant.fit == "constant"
+    assert np.ptp(constant.origin[..., 0]) == 0.0
+
+
+def test_halo_behind_a_beam_stop_has_the_centre_of_its_symmetry() -> None:
+    y, x = np.indices((126, 130))
+    r = np.hypot(y - 60.3, x - 66.8)
+    halo = 200 * np.exp(-r / 15) + 40 * np.exp(-(((r - 30) / 6) ** 2))
+    mask = ~((np.abs(y - 58) < 8) & (x < 80))
+    seen = np.random.default_rng(0).poisson(np.where(mask, halo, 0.5)).astype(np.float32)
+    centre = inversion_centre(seen, mask, (64.0, 64.0), 16.0)
+    assert centre == pytest.approx((60.3, 66.8), abs=0.25)
+    hidden = Probe(np.zeros((3, 3)), 2.67, 64.0, 64.0, mask, True, "synthetic", (126, 130))
+    found = find_origin(None, hidden, seen, (2, 3))
+    np.testing.assert_allclose(found.origin, np.broadcast_to([60.3, 66.8], (2, 3, 2)), atol=0.25)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
+def test_patterns_without_contrast_have_no_centre_of_symmetry(value: float) -> None:
+    assert inversion_centre(np.full((40, 40), value), None, (20.0, 20.0), 10.0) is None
+
+
+def test_finding_the_centre_changes_nothing_in_place(stopped: Distorted, disks: Callable, probe: Callable) -> None:
+    peaks, where = disks(stopped), probe(stopped)
+    before = peaks.q_y.copy(), peaks.q_x.copy(), peaks.central.copy()
+    first = find_origin(peaks, where, FLAT, (12, 12))
+    second = find_origin(peaks, where, FLAT, (12, 12))
+    np.testing.assert_array_equal(first.origin, second.origin)
+    for now, then in zip((peaks.q_y, peaks.q_x, peaks.central), before, strict=True):
+        np.testing.assert_array_equal(now, then)
