@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, sparray
 
 _LANES = 8  # what the kernel works on is as wide as a multiple of this: its loops then run on whole vectors
 _TILE = 16  # results that are written side by side: a cache line
-_RUN = 256  # numbers that are summed before they join the total: rounding then does not grow with the length
+_RUN = 256  # numbers that are summed in float32 before they join the total in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +85,11 @@ def _accumulate(data, indices, indptr, table, out):  # type: ignore[no-untyped-d
     """out[:, i] = the sum over the stored values v of row i, in column c, of v · table[c]."""
     k, rows = out.shape
     width = table.shape[1]
-    total = np.zeros((_TILE, width), np.float32)
+    total = np.zeros((_TILE, width), np.float64)
     part = np.zeros(width, np.float32)
     for first in range(0, rows, _TILE):
         tile = min(_TILE, rows - first)
-        total[:] = np.float32(0.0)
+        total[:] = 0.0
         for t in range(tile):
             end = indptr[first + t + 1]
             for run in range(indptr[first + t], end, _RUN):
