@@ -35,8 +35,8 @@ class Features:
     ----------
     name : str
         ``aa``, ``rv`` or ``bd``.
-    values : ndarray of float32
-        (n, m) unscaled values of the columns that were kept.
+    values : ndarray or csr_array of float32
+        (n, m) unscaled values of the columns that were kept; sparse for BD.
     columns : dict of ndarray
         (m,) each, what the columns stand for: ``ring``, ``r_in``, ``r_out`` [px], ``azimuth`` [deg] for AA,
         ``radius`` [px] for RV.
