@@ -78,7 +78,7 @@ def open_mrc(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
     with reading(path, " as MRC"):
         with open(path, "rb") as file:
             head = file.read(1024)
-        frames = _mrc_frames(path, head)
+        frames = mrc_frames(path, head)
         info = _direct_electron(path)
         shape = _info_scan(info)
         q = [Scaling(_positive(info, f"Diffraction Pixel Size {a}"), "1/nm") for a in "YX"]
@@ -144,7 +144,7 @@ def _imagej_step(tif: object) -> Scaling | None:
     return Scaling(tag.value[1] / tag.value[0], str(unit))
 
 
-def _mrc_frames(path: Path, head: bytes) -> RawFrames:
+def mrc_frames(path: Path, head: bytes) -> RawFrames:
     """Layout of an MRC file from its header, checked against its size."""
     if len(head) < 1024:
         raise ReadError(f"{path.name} is no MRC file: it is shorter than the format's header.")

@@ -38,7 +38,7 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
     """
     path, dataset = opening.split(where)
     with reading(path):
-        candidate = _chosen(_arrays(path), path.name, dataset)
+        candidate = _chosen(arrays_in(path), path.name, dataset)
         if candidate.load is None or candidate.dtype.kind not in "biu":
             raise ReadError(
                 f"{candidate.name} in {path.name} holds {candidate.dtype} numbers, not masks; "
@@ -54,7 +54,7 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
     return masks
 
 
-def _arrays(path: Path) -> list[Candidate]:
+def arrays_in(path: Path) -> list[Candidate]:
     """All arrays of a file that holds masks."""
     kind = opening.sniff(path)
     if kind == "hdf5":
