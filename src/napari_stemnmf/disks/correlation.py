@@ -19,6 +19,9 @@ TILE_ROWS, TILE_COLUMNS = 4, 16
 """Part of a pattern in which its noise is measured."""
 TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with disks in them lie above
 TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
+RESPONSE_QUANTILE = 0.25  # of the squares of the correlation over what the counts alone explain
+RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of one degree of freedom
+MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
 CONTRAST = 0.01  # an uneven background counts as noise of this share of its height
 TAPS = 4  # reach of the Lanczos kernel, px
@@ -43,6 +46,8 @@ class Search(NamedTuple):
         Flat pixels that are left out, and the pixel that each takes its value from.
     tiles : ndarray of int64
         (t, 2) first row and column of the tiles that the noise is measured in.
+    samples : ndarray of int64
+        (s, 2) row and column, in bins, where the correlation is looked at for its noise.
     allowed : ndarray of bool
         (q_y, q_x) where the centre of a disk may lie.
     centre_y, centre_x, wander : float
@@ -58,6 +63,7 @@ class Search(NamedTuple):
     masked: np.ndarray
     source: np.ndarray
     tiles: np.ndarray
+    samples: np.ndarray
     allowed: np.ndarray
     centre_y: float
     centre_x: float
@@ -100,7 +106,7 @@ def search(block: Any, plan: Any, filters: Any) -> Any:  # pragma: no cover - co
     binned = image if step == 1 else np.zeros((tall // step, wide // step), np.float32)
     response = np.empty(((rows + step - 1) // step, (columns + step - 1) // step), np.float32)
     found = np.empty((response.size // 4 + response.shape[0] + response.shape[1] + 4, 4), np.float32)
-    ratios = np.empty(max(len(plan.tiles), 1), np.float32)
+    ratios = np.empty(max(len(plan.tiles), len(plan.samples), 1), np.float32)
     capacity = min(len(found), filters.max_peaks)
     table = np.empty((n * min(capacity, 64), 4), np.float32)
     counts = np.zeros(n, np.int64)
@@ -115,6 +121,7 @@ def search(block: Any, plan: Any, filters: Any) -> Any:  # pragma: no cover - co
         if step > 1:
             _bin(image, step, binned)
         _correlate(binned, plan.coarse_kernel, pad // step, pad // step, response)
+        gain = _uneven(binned, response, plan, gain, ratios)
         size = _candidates(image, binned, response, plan, filters, gain, rows, columns, found)
         _central(image, found[:size], plan, rows, columns, central[p])
         order = np.argsort(-found[:size, 2])
@@ -174,6 +181,25 @@ def _gain(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no c
     if size == 0:
         return 0.0
     return np.sort(ratios[:size])[int(TILE_QUANTILE * (size - 1))] / TILE_BIAS
+
+
+@njit(nogil=True, cache=True)
+def _uneven(binned: Any, response: Any, plan: Any, gain: Any, ratios: Any) -> Any:  # pragma: no cover - compiled
+    """The gain that would explain how uneven the correlation is where no disk is.
+
+    Above that of single pixels where a detector blurs, so that neighbours have their noise in common, or where the
+    background has structure. Where counts are few the single pixels say all.
+    """
+    if len(plan.samples) == 0:
+        return gain
+    coarse_pad = plan.pad // plan.bin
+    least = MANY * gain * plan.kernel.max() * plan.coarse_squares.sum()
+    for k in range(len(plan.samples)):
+        i, j = plan.samples[k, 0], plan.samples[k, 1]
+        noise = _dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad)
+        ratios[k] = response[i, j] ** 2 / noise if noise > least else RESPONSE_BIAS * gain
+    size = len(plan.samples)
+    return max(gain, np.sort(ratios[:size])[int(RESPONSE_QUANTILE * (size - 1))] / RESPONSE_BIAS)
 
 
 @njit(nogil=True, cache=True)

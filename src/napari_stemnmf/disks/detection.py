@@ -28,7 +28,7 @@ COARSE_RADIUS = 2.4
 """A pattern is binned so far that the probe's radius stays above this, in bins."""
 SPACING, EDGE = 1.5, 1.0
 """Defaults of `DiskSettings.spacing` and `DiskSettings.edge`, in radii of the probe."""
-MOST_TILES = 256
+MOST_TILES, MOST_SAMPLES = 256, 256
 
 
 class DiskDetection:
@@ -157,6 +157,7 @@ def plan(probe: Probe, edge: float) -> Search:
         masked=masked,
         source=source,
         tiles=_tiles(mask),
+        samples=_samples(mask, size),
         allowed=mask & (distance >= edge),
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),
@@ -184,3 +185,9 @@ def _tiles(mask: np.ndarray) -> np.ndarray:
     parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)
     tiles = np.argwhere(parts.all((1, 3))) * [TILE_ROWS, TILE_COLUMNS]
     return tiles[np.unique(np.linspace(0, len(tiles) - 1, MOST_TILES).astype(int))] if len(tiles) else tiles
+
+
+def _samples(mask: np.ndarray, size: int) -> np.ndarray:
+    """(s, 2) rows and columns of bins on kept pixels, spread evenly."""
+    bins = np.argwhere(mask[size // 2 :: size, size // 2 :: size])
+    return bins[np.unique(np.linspace(0, len(bins) - 1, MOST_SAMPLES).astype(int))] if len(bins) else bins
