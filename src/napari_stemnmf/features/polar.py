@@ -45,6 +45,8 @@ class Table:
 
     def select(self, keep: np.ndarray) -> Table:
         """The table of the columns where `keep` (columns,) is True."""
+        if keep.all():
+            return self
         sizes = np.diff(self.start)
         entries = np.repeat(keep, sizes)
         return Table(_starts(sizes[keep]), self.index[entries], self.weight[entries], self.share[keep])
