@@ -163,7 +163,7 @@ class PixelSizeSettings(Settings):
     """The size of a detector pixel, from a ring of known lattice spacing."""
 
     d_spacing: float | None = setting(
-        None, "lattice spacing of the ring; empty: the file's calibration is kept", unit="nm", low=0.001
+        None, "lattice spacing of the ring; empty: the file's calibration is kept", unit="nm", low=0.001, step=0.0001
     )
     radius: float | None = setting(
         None, "radius near which the ring lies; empty: the strongest ring", unit="px", low=0.5
