@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
+from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 MANIFEST = Path(stem.__file__).parent / "napari.yaml"
 QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 12, "*.separation.min_size": 6}
@@ -36,6 +37,12 @@ def other_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def analysis(scan_file: Path) -> stem.Analysis:
     """Both representations of the first scan, analysed without napari."""
     return stem.analyse(stem.open(scan_file), stem.Recipe.preset("default").replaced(QUICK))
+
+
+@pytest.fixture(scope="session")
+def distorted_scan() -> Distorted:
+    """Patterns with descan, an ellipse and hot pixels, and the truth about them."""
+    return distorted((8, 8), 126, seed=1)
 
 
 @pytest.fixture

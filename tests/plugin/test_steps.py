@@ -130,7 +130,7 @@ def test_only_the_ticked_features_are_computed(viewer: Any, scan_file: Path, ste
 def test_a_setting_that_cannot_be_is_refused_in_words(viewer: Any, scan_file: Path, step: Any) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     featurize = step("Featurize")
-    editor = featurize._forms[1][0].editor("rings")
+    editor = featurize._forms[0][0].editor("rings")
     editor.automatic.value = False
     editor.box.value = "30, 20"
     assert "at least two ascending radii" in featurize.status.value
@@ -409,7 +409,7 @@ def test_all_steps_in_one_dock_share_scan_and_feature(viewer: Any, scan_file: Pa
     assert {widget.session for widget in stages.steps} == {second}
 
 
-@pytest.mark.parametrize("name", ["Featurize", "Cluster", "Refine", "Measure", "STEM-NMF", "Open scan"])
+@pytest.mark.parametrize("name", ["Calibrate", "Featurize", "Cluster", "Refine", "Measure", "STEM-NMF", "Open scan"])
 def test_a_dock_fits_into_a_small_window(viewer: Any, scan_file: Path, name: str) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     _, widget = viewer.window.add_plugin_dock_widget("napari-stemnmf", name)

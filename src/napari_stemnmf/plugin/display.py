@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_stemnmf.plugin import layers
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session, session_of
 
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
 EARLIER = {"refine": ("maps",), "measure": ("maps",)}
 """Kinds of layers that are hidden when a step's first result comes."""
-ON_DETECTOR = ("patterns", "grain patterns")
+ON_DETECTOR = ("patterns", "grain patterns", "mean pattern")
 """Kinds of layers whose canvas is the detector, not the scan."""
+MARGIN = 0.95
+"""Share of the canvas that a layer fills."""
 PLANE_AXIS = -3
 """Axis of the viewer along which stacks lie."""
 PUT_AWAY = "The hidden 4-D layer was put away: the scale bar shows nm, and stacks have their own slider."
@@ -39,7 +43,7 @@ def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
 
 def show_result(viewer: ViewerModel, session: Session, step: str, feature: str) -> None:
     """Show what a step has found: new layers, or new data in those there are."""
-    if step == "featurize":
+    if step in ("survey", "calibrate", "featurize"):
         _show_survey(viewer, session)
         return
     patterns = find(viewer, session, "patterns")
@@ -65,6 +69,7 @@ def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool
         getattr(viewer, f"add_{kind}")(data, **meta)
         return True
     layer.data = data
+    layer.scale, layer.translate = meta["scale"], meta["translate"]  # a crop moves what is on the scan
     if kind == "labels":
         layer.features = meta["features"]
     else:
@@ -115,7 +120,15 @@ def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], 
         session.hidden = [*session.hidden, *others]
         for other in others:
             other.visible = False
-        viewer.fit_to_view(layers=[shown] if shown.ndim == viewer.dims.ndim else None)  # napari fits no others
+        fit(viewer, shown)
+
+
+def fit(viewer: ViewerModel, layer: Layer) -> None:
+    """Fill the canvas with one layer, whatever else the viewer holds."""
+    low, high = np.asarray(layer.extent.world)[:, -2:]
+    size = np.maximum(high - low, 1e-12)
+    viewer.scene.camera.center = (0.0, *((low + high) / 2))
+    viewer.scene.camera.zoom = float(MARGIN * np.min(np.array(viewer.canvas.size) / size))
 
 
 def _show_survey(viewer: ViewerModel, session: Session) -> None:

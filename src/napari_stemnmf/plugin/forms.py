@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, LineEdit, SpinBox
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel
@@ -32,15 +32,20 @@ class Form(Container):
         What to show; its fields carry the metadata that `recipe.setting` wrote.
     on_change : callable
         Called with (field name, new value) when the user changes a setting.
+    sliders : mapping, optional
+        Names of numbers to edit with a slider, and how far it reaches; a larger value stretches it.
     """
 
-    def __init__(self, settings: Any, on_change: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self, settings: Any, on_change: Callable[[str, Any], None], sliders: Mapping[str, float] | None = None
+    ) -> None:
         self._editors: dict[str, Editor] = {}
         hints = typing.get_type_hints(type(settings))
         for f in fields(settings):
             if is_dataclass(hints[f.name]):
                 continue
-            self._editors[f.name] = Editor(f, hints[f.name], getattr(settings, f.name))
+            top = (sliders or {}).get(f.name)
+            self._editors[f.name] = Editor(f, hints[f.name], getattr(settings, f.name), top)
         super().__init__(labels=True)
         self.extend(self._editors.values())
         align_labels(self)
@@ -75,13 +80,13 @@ class Editor(Container):
         Called with the new value when the user changes it.
     """
 
-    def __init__(self, f: Field, hint: Any, value: Any) -> None:
+    def __init__(self, f: Field, hint: Any, value: Any, slider_top: float | None = None) -> None:
         kinds = (
             [k for k in typing.get_args(hint) if k is not type(None)] if isinstance(hint, types.UnionType) else [hint]
         )
         optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
         self._is_list = typing.get_origin(kinds[0]) is tuple
-        self.box = _box(f, kinds[0], self._is_list, value)
+        self.box = _slider(f, slider_top) if slider_top else _box(f, kinds[0], self._is_list, value)
         self.automatic = CheckBox(text="automatic", value=value is None) if optional else None
         label = f.name.replace("_", " ") + (f" [{f.metadata['unit']}]" if f.metadata.get("unit") else "")
         children = [self.box] if self.automatic is None else [self.automatic, self.box]
@@ -109,6 +114,8 @@ class Editor(Container):
                 self.automatic.value = value is None
                 self.box.enabled = value is not None
             if value is not None:
+                if isinstance(self.box, FloatSlider):
+                    self.box.max = max(self.box.max, value)
                 self.box.value = self._text(value) if self._is_list else value
         finally:
             self._quiet = False
@@ -131,7 +138,7 @@ class Editor(Container):
         if self.automatic is not None:
             self.box.enabled = not self.automatic.value
         value = self.setting()
-        if not (self._is_list and value == ""):  # nothing typed yet
+        if value != "":  # nothing typed yet
             self.edited(value)
 
 
@@ -158,6 +165,10 @@ class _LabelAligner(QObject):
             for label in labels:
                 label.setFixedWidth(width)
         return False
+
+
+def _slider(f: Field, top: float) -> FloatSlider:
+    return FloatSlider(min=f.metadata["low"], max=top, step=f.metadata["step"], tracking=True)
 
 
 def _box(f: Field, kind: Any, is_list: bool, value: Any) -> ValueWidget:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _running: set[Job] = set()
+_CALIBRATION = ("take_survey", "find_disks", "calibrate")
+FUNCTIONS = {"survey": ("take_survey",), "calibrate": _CALIBRATION, "featurize": (*_CALIBRATION, "featurize")}
+"""The functions of `pipeline` that a step runs, where it is more than its namesake: each keeps what it has found."""
+TITLES = {"survey": "First look"}
 
 
 class Outcome:
@@ -37,29 +41,27 @@ class Outcome:
 
 
 class Work:
-    """The function that runs in the thread: one step for some features."""
+    """The function that runs in the thread: one step, for some features."""
 
     def __init__(self, session: Session, step: str, features: tuple[str, ...], control: Control) -> None:
-        self._given: Any = (session.dataset, session.recipe, session.analysis)
+        self._given: Any = (session.dataset, session.recipe, session.analysis, session.mask)
         self._step, self._features, self._control = step, features, control
 
     def __call__(self) -> Outcome:
         """Run the step; errors of the package come back as an outcome, others are raised."""
         from napari_stemnmf import pipeline
 
-        dataset, recipe, analysis = self._given
+        dataset, recipe, analysis, mask = self._given
         self._given = None  # napari keeps every worker until its window closes: let it not keep the data as well
         try:
             if dataset is not None:
                 analysis = pipeline.start(dataset, recipe, analysis)
+                analysis = analysis if mask is None else pipeline.with_mask(analysis, mask)
             elif analysis is not None:
                 analysis = pipeline.with_recipe(analysis, recipe)
-            steps: list[Callable[..., Analysis]] = [getattr(pipeline, self._step)]
-            if self._step == "featurize":
-                steps.insert(0, pipeline.take_survey)
-            for step in steps:
-                options = {} if step is pipeline.take_survey else {"features": self._features}
-                analysis = step(analysis, dataset, control=self._control, **options)
+            for name in FUNCTIONS.get(self._step, (self._step,)):
+                options = {} if name in _CALIBRATION else {"features": self._features}
+                analysis = getattr(pipeline, name)(analysis, dataset, control=self._control, **options)
         except Cancelled as stop:
             return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
         except StemNMFError as error:
@@ -88,10 +90,12 @@ class Job(Running):
         If the last layer of the scan leaves it, the job stops.
     session : Session
     step : str
-        One of `session.STEPS`.
+        One of `session.STEPS`, or "survey".
     features : tuple of str
+        None for survey and calibration, which are one for all.
     show : callable
-        Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result.
+        Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result, or
+        once with "" if the step has no features.
     """
 
     def __init__(
@@ -102,8 +106,8 @@ class Job(Running):
         features: tuple[str, ...],
         show: Callable[[Any, Session, str, str], None],
     ) -> None:
-        names = "" if step == "featurize" else " " + ", ".join(name.upper() for name in features)
-        super().__init__(f"{step.capitalize()}{names}")
+        names = "" if step == "featurize" or not features else " " + ", ".join(name.upper() for name in features)
+        super().__init__(f"{TITLES.get(step, step.capitalize())}{names}")
         self.step, self.features = step, features
         self._viewer: ViewerModel | None = viewer
         self._session: Session | None = session
@@ -151,7 +155,7 @@ class Job(Running):
         session.note = outcome.note or outcome.error
         if outcome.error:
             show_error(outcome.error)
-        for feature in self.features:
+        for feature in self.features or ("",):
             if _result(outcome.analysis, self.step, feature) is not _result(before, self.step, feature):
                 self._show(self._viewer, session, self.step, feature)
 
@@ -170,4 +174,6 @@ def running() -> list[Job]:
 
 
 def _result(analysis: Analysis | None, step: str, feature: str) -> Any:
-    return None if analysis is None else getattr(analysis, STEPS[step]).get(feature)
+    if analysis is None:
+        return None
+    return getattr(analysis, STEPS[step]).get(feature) if feature else analysis.survey

@@ -6,10 +6,12 @@ session and its role ("maps/aa"), by which `display` finds it again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stemnmf.plugin.preview import limits, scaled
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
 from napari_stemnmf.recipe import FEATURES
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 DATASET_KEY = "stemnmf_dataset"
+SHOWN_COLUMNS = 200
+"""Columns of a sparse feature matrix that are shown, at most."""
 SAMPLED_PATTERNS = 4
 """Patterns that the contrast of the 4-D layer is taken from."""
 
@@ -101,11 +105,14 @@ def all_layers(session: Session) -> list[LayerTuple]:
 
 
 def feature_maps(session: Session, feature: str) -> list[LayerTuple]:
-    """Each column of a feature matrix as an image of the scan; empty if it was not computed."""
+    """Each column of a feature matrix as an image of the scan; empty if it was not computed.
+
+    Of a sparse matrix, the columns that vary most: all of them would not fit into memory.
+    """
     features = session.result("featurize", feature)
     if features is None:
         return []
-    maps = np.moveaxis(features.values.reshape(*features.scan_shape, -1), -1, 0)
+    maps = np.moveaxis(_dense(features.values).reshape(*features.scan_shape, -1), -1, 0)
     meta = _on_scan(session, f"{feature.upper()} features", f"features/{feature}", "column")
     return [(maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image")]
 
@@ -127,6 +134,36 @@ def grain_patterns(session: Session, feature: str) -> list[LayerTuple]:
         "metadata": _metadata(session, f"grain patterns/{feature}"),
     }
     return [(found.patterns, meta, "image")]
+
+
+def mean_pattern(session: Session) -> list[LayerTuple]:
+    """The mean pattern on the detector, to draw a mask on; empty before a survey."""
+    survey = session.analysis.survey if session.analysis is not None else None
+    if survey is None:
+        return []
+    meta = _on_detector(session, "mean pattern", "mean pattern")
+    image = scaled(survey.mean, "log")  # the eye sees weak disks beside the direct beam
+    return [(image, meta | {"contrast_limits": limits(image), "colormap": "inferno"}, "image")]
+
+
+def mask_shapes(session: Session) -> LayerTuple:
+    """An empty Shapes layer on the detector."""
+    meta = _on_detector(session, "mask shapes", "mask shapes")
+    return None, meta | {"ndim": 2, "face_color": "#ff3b3b60", "edge_color": "#ff3b3b", "edge_width": 0.5}, "shapes"
+
+
+def position_cross(session: Session, position: tuple[int, int]) -> LayerTuple:
+    """A cross on the scan at a probe position."""
+    meta = _on_scan(session, "position", "position")
+    look = {"symbol": "cross", "size": 2.0, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
+    return [position], meta | look, "points"
+
+
+def scan_position(session: Session, world: Sequence[float]) -> tuple[int, int] | None:
+    """Row and column of the probe position at a point (y, x) of the viewer's world; None off the scan."""
+    axes = _axes(session)[:2]
+    row, column = (round((w - a.offset) / a.scale) for w, a in zip(world, axes, strict=True))
+    return (row, column) if 0 <= row < axes[0].size and 0 <= column < axes[1].size else None
 
 
 def grain_features(grains: Grains, table: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -211,12 +248,39 @@ def _on_scan(session: Session, name: str, role: str, plane: str = "") -> dict[st
     }
 
 
+def _on_detector(session: Session, name: str, role: str) -> dict[str, Any]:
+    """What layers on the detector share with the 4-D layer, over which they lie: the file's own calibration."""
+    survey = session.analysis.survey if session.analysis is not None else None
+    q_y, q_x = (survey.axes if survey is not None else _axes(session))[2:]
+    return {
+        "name": f"{session.name} {name}",
+        "scale": [q_y.scale, q_x.scale],
+        "translate": [q_y.offset, q_x.offset],
+        "units": [napari_unit(q_y.unit), napari_unit(q_x.unit)],
+        "axis_labels": [q_y.name, q_x.name],
+        "metadata": _metadata(session, role),
+    }
+
+
 def _axes(session: Session) -> tuple[Axis, ...]:
+    """Axes of what was found, which a crop has moved and a ring may have calibrated; else those of the file."""
+    if session.analysis is not None and session.analysis.survey is not None:
+        return session.analysis.axes
     if session.dataset is not None:
         return session.dataset.axes
     if session.analysis is None:
         raise ValueError("A session without dataset and analysis has no axes.")
     return session.analysis.input.axes
+
+
+def _dense(values: Any) -> np.ndarray:
+    """(n, m) the columns of a feature matrix to look at; of a sparse one, the most variable, in their order."""
+    if isinstance(values, np.ndarray):
+        return values
+    mean = np.asarray(values.mean(axis=0)).ravel()
+    variance = np.asarray(values.multiply(values).mean(axis=0)).ravel() - mean**2
+    chosen = np.sort(np.argsort(variance)[::-1][:SHOWN_COLUMNS])
+    return np.asarray(values.tocsc()[:, chosen].toarray())
 
 
 def _metadata(session: Session, role: str) -> dict[str, Any]:

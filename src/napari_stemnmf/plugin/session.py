@@ -6,6 +6,7 @@ selected, and two scans that are open at once never mix. The status lines of the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -15,15 +16,27 @@ from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
+
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.control import Progress
     from napari_stemnmf.dataset import Dataset
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"
-STEPS = {"featurize": "features", "cluster": "models", "refine": "grains", "measure": "tables"}
+STEPS = {
+    "calibrate": "calibration",
+    "featurize": "features",
+    "cluster": "models",
+    "refine": "grains",
+    "measure": "tables",
+}
 """The steps in order, and the field of `Analysis` that each fills."""
-FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)"}
+WHOLE = "calibrate"
+"""The step whose result is one for all features; what is asked of a feature there is asked of "" ."""
+CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration"}
+"""What calibrating gives, in order, and how it is called."""
+FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)", "bd": "Bragg disks (BD)"}
 
 
 class Session:
@@ -43,6 +56,7 @@ class Session:
         self.dataset = dataset
         self.analysis = analysis
         self.recipe = Recipe.preset("default") if analysis is None else analysis.recipe
+        self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
         self.note = ""
         self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
@@ -66,8 +80,26 @@ class Session:
             self.note = ""
             self.changed.emit()
 
+    def set_mask(self, mask: np.ndarray | None) -> None:
+        """Change the mask that was drawn, (q_y, q_x) of the file's detector, True = keep; None for none.
+
+        Raises
+        ------
+        DataError
+            If it is not of the detector's shape.
+        """
+        self.mask = mask
+        self.set_analysis(self.analysis)
+
     def set_analysis(self, analysis: Analysis | None, note: str = "") -> None:
-        """Take over new results, with a sentence on how they came about."""
+        """Take over new results, with a sentence on how they came about.
+
+        The mask stays that of the session: it may have been drawn while the results were computed.
+        """
+        if analysis is not None and not _same(analysis.mask, self.mask):
+            from napari_stemnmf import pipeline
+
+            analysis = pipeline.with_mask(analysis, self.mask)
         self.analysis = analysis
         self.note = note
         self.changed.emit()
@@ -85,14 +117,17 @@ class Session:
         self.changed.emit()
 
     def result(self, step: str, feature: str) -> Any:
-        """What a step found for a feature, or None."""
-        return None if self.analysis is None else getattr(self.analysis, STEPS[step]).get(feature)
+        """What a step found for a feature, or None. Calibration is one for all features."""
+        if self.analysis is None:
+            return None
+        found = getattr(self.analysis, STEPS[step])
+        return found if step == WHOLE else found.get(feature)
 
     def state(self, step: str, feature: str) -> str:
         """One of "done", "stale", "incomplete" (it goes back to a step that was cancelled) and "missing"."""
         if self.result(step, feature) is None or self.analysis is None:
             return "missing"
-        stage = f"{STEPS[step]}/{feature}"
+        stage = STEPS[step] if step == WHOLE else f"{STEPS[step]}/{feature}"
         if self.analysis.is_current(stage, self.recipe):
             return "done"
         return "incomplete" if self.analysis.is_current(stage, self.recipe, partial=True) else "stale"
@@ -101,7 +136,7 @@ class Session:
         """Why a step cannot run now, as a sentence that says what to do; empty when it can."""
         if self.running is not None:
             return f"{self.running.title} is running."
-        if step in ("featurize", "measure") and self.dataset is None:
+        if step in ("calibrate", "featurize", "measure") and self.dataset is None:
             source = self.analysis.input.source if self.analysis is not None else ""
             return f"The scan itself is not open{f' ({source})' if source else ''}; open its file to go on."
         before = _step_before(step)
@@ -114,7 +149,7 @@ class Session:
     def preset_name(self) -> str:
         """The preset that the recipe equals, whatever its features; empty if it equals none."""
         for name in PRESETS:
-            if Recipe.preset(name, self.recipe.features) == self.recipe:
+            if _preset(name, self.recipe.features) == self.recipe:
                 return name
         return ""
 
@@ -172,13 +207,15 @@ def status(session: Session | None, step: str, feature: str) -> str:
     if session is None:
         return "Open a 4D-STEM scan: drop its file on the canvas, or take File > Open Sample > napari-stemnmf."
     lines = [_about(session)]
-    for name in STEPS:
-        names = FEATURES if step == "featurize" else (feature,)
-        if step == "featurize" and name != "featurize":
-            break
-        lines += [_line(session, name, f) for f in names if step != "featurize" or f in session.recipe.features]
-        if name == step:
-            break
+    if step in ("calibrate", "featurize"):
+        lines.append(_calibration_line(session))
+    if step == "featurize":
+        lines += [_line(session, step, f) for f in FEATURES if f in session.recipe.features]
+    elif step != "calibrate":
+        names = list(STEPS)
+        lines += [_line(session, name, feature) for name in names[1 : names.index(step) + 1]]
+    if session.analysis is not None and step in ("calibrate", "featurize"):
+        lines += session.analysis.warnings
     obstacle = "" if session.running is not None else session.obstacle(step, feature)
     lines += [line for line in (session.note, obstacle) if line]
     return "\n".join(lines)
@@ -198,6 +235,17 @@ def _about(session: Session) -> str:
 
 def _step(scale: float, unit: str, assumed: bool) -> str:
     return "not calibrated" if assumed else f"{scale:.4g} {unit}"
+
+
+def _calibration_line(session: Session) -> str:
+    """One line on survey, disks and calibration."""
+    analysis = session.analysis
+    states = {}
+    for stage, title in CALIBRATION.items():
+        there = analysis is not None and getattr(analysis, stage) is not None
+        current = there and analysis is not None and analysis.is_current(stage, session.recipe)
+        states[title] = "done" if current else "stale" if there else "missing"
+    return " ".join(f"{title}: {state}." for title, state in states.items())
 
 
 def _line(session: Session, step: str, feature: str) -> str:
@@ -229,7 +277,7 @@ def _found(result: Any, step: str) -> str:
 def _step_before(step: str) -> str:
     names = list(STEPS)
     i = names.index(step)
-    return names[i - 1] if i else ""
+    return names[i - 1] if i > 1 else ""  # Featurize calibrates by itself
 
 
 def _size(nbytes: int) -> str:
@@ -239,6 +287,18 @@ def _size(nbytes: int) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} GB"
+
+
+@cache
+def _preset(name: str, features: tuple[str, ...]) -> Recipe:
+    """A preset's recipe, made once: the widgets ask at every change of a setting."""
+    return Recipe.preset(name, features)
+
+
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a is b or (a.shape == b.shape and bool((a == b).all()))
 
 
 def settings_of(recipe: Recipe, path: str) -> Any:

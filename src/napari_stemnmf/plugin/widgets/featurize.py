@@ -1,4 +1,4 @@
-"""Featurize: from the patterns to feature matrices (angular average, radial variance)."""
+"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN = "own settings"
 
 
 class FeaturizeWidget(StepWidget):
-    """Survey, centre, and the features of every pattern, in two reads of the scan.
+    """The features of every pattern; calibrates first, with the settings there are, if that was not done.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class FeaturizeWidget(StepWidget):
             name: LayerToggle(
                 self._viewer,
                 f"{name}_maps",
-                f"{name.upper()} features",
+                name.upper(),
                 partial(layers.feature_maps, feature=name),
                 "each column of the feature matrix as an image of the scan",
             )
@@ -69,7 +69,6 @@ class FeaturizeWidget(StepWidget):
         return [Container(name="maps", widgets=list(self.maps.values()), layout="horizontal", labels=False)]
 
     def _add_forms(self) -> None:
-        self._center = self.add_form("center", "Centre")
         for name in FEATURES:
             form = self.add_form(f"{name}.describe", f"{name.upper()} features")
             if name == "aa":
@@ -103,10 +102,6 @@ class FeaturizeWidget(StepWidget):
         self.preset.value = session.preset_name() or OWN
         for name, box in self.chosen.items():
             box.value = name in session.recipe.features
-        calibration = session.analysis.calibration if session.analysis is not None else None
-        if calibration is not None:
-            for name in ("q_y", "q_x", "probe_radius"):
-                self._center.editor(name).show_found(getattr(calibration, name))
         features = session.result("featurize", "aa")
         if features is not None and "rings" in features.details:
             self._rings.show_found([round(float(r), 2) for r in features.details["rings"]])

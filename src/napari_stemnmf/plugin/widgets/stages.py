@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_stemnmf.plugin.widgets.calibrate import CalibrateWidget
 from napari_stemnmf.plugin.widgets.cluster import ClusterWidget
 from napari_stemnmf.plugin.widgets.featurize import FeaturizeWidget
 from napari_stemnmf.plugin.widgets.measure import MeasureWidget
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StagesWidget(QWidget):
-    """Featurize, Cluster, Refine and Measure as tabs; scan and feature are chosen for all of them together.
+    """Calibrate, Featurize, Cluster, Refine and Measure as tabs; scan and feature are chosen for all of them together.
 
     Attributes
     ----------
@@ -28,7 +29,13 @@ class StagesWidget(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        kinds: tuple[type[StepWidget], ...] = (FeaturizeWidget, ClusterWidget, RefineWidget, MeasureWidget)
+        kinds: tuple[type[StepWidget], ...] = (
+            CalibrateWidget,
+            FeaturizeWidget,
+            ClusterWidget,
+            RefineWidget,
+            MeasureWidget,
+        )
         self.steps = [kind(viewer) for kind in kinds]
         self.tabs = QTabWidget()
         for step in self.steps:

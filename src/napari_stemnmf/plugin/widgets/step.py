@@ -5,6 +5,7 @@ A dock shows the state of the chosen scan's `Session` and keeps none of its own,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
@@ -15,6 +16,7 @@ from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin import display
 from napari_stemnmf.plugin.forms import Form, align_labels
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, session_of, sessions_of, settings_of, status
+from napari_stemnmf.plugin.widgets.section import Section
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class StepWidget(Container):
     scan : ComboBox
         The scan to work on: follows the selected layer, and can be set.
     feature : ComboBox
-        The representation to work on, "aa" or "rv"; hidden where a step works on all.
+        The representation to work on, "aa", "rv" or "bd"; hidden where a step works on all.
     run, cancel : PushButton
     status : Label
         What is set, missing or stale, in words.
@@ -59,7 +61,8 @@ class StepWidget(Container):
         self.cancel = PushButton(name="cancel", text="Cancel")
         self.cancel.tooltip = "stop and keep what was found so far"
         self.progress = ProgressBar(name="progress", min=0, max=1000, value=0)
-        buttons = Container(name="buttons", widgets=[self.run, self.cancel], layout="horizontal", labels=False)
+        pressed = [*self._buttons(), self.run, self.cancel]
+        buttons = Container(name="buttons", widgets=pressed, layout="horizontal", labels=False)
         super().__init__(name=self.step, labels=False)
         head: Container[Any] = Container(name="head", labels=True)
         head.extend([self.scan, *self._head(), self.feature])
@@ -92,18 +95,38 @@ class StepWidget(Container):
         """More widgets between the status and the buttons."""
         return []
 
+    def _buttons(self) -> list[Any]:
+        """More buttons before Run."""
+        return []
+
     def _add_forms(self) -> None:
         """Add the step's forms with `add_form`."""
 
-    def add_form(self, path: str, title: str = "") -> Form:
+    def add_form(self, path: str, title: str = "", sliders: Mapping[str, float] | None = None) -> Form:
         """A form for the settings at a path of the recipe; ``{feature}`` in it stands for the chosen feature."""
-        from napari_stemnmf.recipe import Recipe
-
-        settings = settings_of(Recipe(), path.format(feature=FEATURES[0]))
-        form = Form(settings, lambda name, value: self._on_setting(path, name, value))
+        form = self._form(path, sliders)
         if title:
             self.form_area.append(Label(value=f"<b>{title}</b>", name=f"title {path}"))
         self.form_area.append(form)
+        return form
+
+    def add_section(self, title: str, *parts: QWidget, expanded: bool = False, tooltip: str = "") -> Section:
+        """A part of the settings that folds away."""
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(8, 0, 0, 4)
+        column.setSpacing(4)
+        for part in parts:
+            column.addWidget(part)
+        section = Section(title, body, expanded=expanded, tooltip=tooltip)
+        self.form_area.native.layout().addWidget(section)
+        return section
+
+    def _form(self, path: str, sliders: Mapping[str, float] | None = None) -> Form:
+        from napari_stemnmf.recipe import Recipe
+
+        settings = settings_of(Recipe(), path.format(feature=FEATURES[0]))
+        form = Form(settings, lambda name, value: self._on_setting(path, name, value), sliders)
         self._forms.append((form, path))
         return form
 
@@ -119,10 +142,13 @@ class StepWidget(Container):
     # ---- what the user does
 
     def _on_run(self) -> None:
+        self._start(self.step)
+
+    def _start(self, step: str) -> None:
         if self._session is not None and self._session.running is None:
             from napari_stemnmf.plugin import jobs
 
-            jobs.Job(self._viewer, self._session, self.step, self.features(), display.show_result).start()
+            jobs.Job(self._viewer, self._session, step, self.features(), display.show_result).start()
 
     def _on_cancel(self) -> None:
         if self._session is not None and self._session.running is not None:
@@ -193,7 +219,8 @@ class StepWidget(Container):
             self._refreshing = False
         self.form_area.enabled = session is not None
         self.status.value = status(session, self.step, feature)
-        self.run.enabled = session is not None and not any(session.obstacle(self.step, f) for f in self.features())
+        asked = self.features() or ("",)
+        self.run.enabled = session is not None and not any(session.obstacle(self.step, f) for f in asked)
         self.cancel.enabled = running is not None
         self.cancel.text = "Cancel"
         self.progress.visible = running is not None

@@ -1,0 +1,163 @@
+"""A pattern with overlays, in Qt: pyqtgraph, so that no second OpenGL context is needed beside napari's canvas.
+
+Shows what it is given and reports where the mouse is and clicks; it knows nothing of scans. Coordinates are detector
+pixels, a pixel's centre on its index.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QTransform
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from napari_stemnmf.plugin.overlays import OVERLAYS
+from napari_stemnmf.plugin.preview import limits
+
+SIZE = (320, 280)
+"""Width and height that the view asks for, in pixels of the screen."""
+LEAST = 150
+"""Least width and height of the view, in pixels of the screen."""
+MASK_OPACITY = 90
+"""Of 255."""
+
+
+class PatternView(pg.PlotWidget):
+    """An image in detector pixels, row 0 on top, with lines and a mask over it.
+
+    Wheel and drag zoom and move; a double click shows all of it again.
+    """
+
+    clicked = Signal(float, float)
+    hovered = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        plot = self.getPlotItem()
+        plot.hideAxis("left")
+        plot.hideAxis("bottom")
+        plot.hideButtons()
+        plot.setMenuEnabled(False)
+        plot.setContentsMargins(0, 0, 0, 0)
+        box = plot.getViewBox()
+        box.setAspectLocked(True)
+        box.invertY(True)
+        box.setDefaultPadding(0.0)
+        self._box = box
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self._image.setColorMap(pg.colormap.get("CET-L1"))
+        self._mask = pg.ImageItem(axisOrder="row-major")
+        self._lines = {name: pg.PlotCurveItem(connect="finite") for name in OVERLAYS if name != "mask"}
+        for item in (self._image, self._mask, *self._lines.values()):
+            plot.addItem(item)
+        self._lines["centre"].setZValue(1)  # not hidden by the disk that is found there
+        for name, item in self._lines.items():
+            item.setPen(pg.mkPen(OVERLAYS[name].colour, width=0.8 if name == "aa" else 1.4))
+        self._message = QLabel(self)
+        self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._message.setWordWrap(True)
+        self._message.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._shape = (1, 1)
+        self._values: np.ndarray | None = None
+        self.setMinimumSize(LEAST, LEAST)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setFrameShape(self.Shape.NoFrame)
+        self.scene().sigMouseClicked.connect(self._on_click)
+        self.scene().sigMouseMoved.connect(self._on_move)
+
+    def sizeHint(self) -> QSize:
+        """As wide as napari's docks are by themselves."""
+        return QSize(*SIZE)
+
+    def show_image(self, image: np.ndarray | None, values: np.ndarray | None, shape: tuple[int, int]) -> None:
+        """Show a (rows, columns) image that spans `shape` detector pixels; `values` are what the mouse reads."""
+        self._values = values
+        self._image.setVisible(image is not None)
+        if image is None:
+            return
+        self._image.setImage(image, levels=limits(image), autoLevels=False)
+        self._place(self._image, image.shape, shape)
+        if shape != self._shape:
+            self._shape = shape
+            self.show_all()
+
+    def show_mask(self, mask: np.ndarray | None) -> None:
+        """Lay a mask (True = keep) over the image, masked pixels red."""
+        if mask is None:
+            self._mask.clear()
+            return
+        colour = QColor(OVERLAYS["mask"].colour)
+        layer = np.zeros((*mask.shape, 4), np.uint8)
+        layer[~mask] = (colour.red(), colour.green(), colour.blue(), MASK_OPACITY)
+        self._mask.setImage(layer, levels=(0, 255), autoLevels=False)
+        self._place(self._mask, mask.shape, mask.shape)
+
+    def show_lines(self, name: str, points: np.ndarray | None) -> None:
+        """Draw an overlay's (n, 2) points, or none; rows of NaN lift the pen."""
+        points = np.empty((0, 2)) if points is None else points
+        self._lines[name].setData(x=points[:, 1].astype(np.float64), y=points[:, 0].astype(np.float64))
+
+    def show_overlay(self, name: str, visible: bool) -> None:
+        """Tick an overlay on or off."""
+        (self._mask if name == "mask" else self._lines[name]).setVisible(visible)
+
+    def show_message(self, text: str) -> None:
+        """Say something in place of an image."""
+        self._message.setText(text)
+        self._message.setVisible(bool(text))
+
+    def show_all(self) -> None:
+        """The whole detector."""
+        rows, columns = self._shape
+        self._box.setRange(QRectF(-0.5, -0.5, columns, rows), padding=0.0)
+
+    def set_colours(self, background: str, text: str) -> None:
+        """Take the colours of the window's theme."""
+        self.setBackground(QColor(background))
+        self._message.setStyleSheet(f"background: transparent; color: {text};")
+
+    def _place(self, item: pg.ImageItem, pixels: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        transform = QTransform.fromTranslate(-0.5, -0.5)
+        transform.scale(shape[1] / pixels[1], shape[0] / pixels[0])
+        item.setTransform(transform)
+
+    def _at(self, scene: QPointF) -> tuple[float, float] | None:
+        """Row and column under a point of the scene, if that is on the detector."""
+        point = self._box.mapSceneToView(scene)
+        q_y, q_x = float(point.y()), float(point.x())
+        rows, columns = self._shape
+        inside = -0.5 <= q_y < rows - 0.5 and -0.5 <= q_x < columns - 0.5
+        return (q_y, q_x) if inside and self._values is not None else None
+
+    def _on_click(self, event: Any) -> None:
+        if event.double():
+            self.show_all()
+            return
+        found = self._at(event.scenePos())
+        if found is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.clicked.emit(*found)
+
+    def _on_move(self, scene: QPointF) -> None:
+        found = self._at(scene)
+        if found is None or self._values is None:
+            self.hovered.emit(None)
+            return
+        rows, columns = self._values.shape
+        y = min(rows - 1, int((found[0] + 0.5) * rows / self._shape[0]))
+        x = min(columns - 1, int((found[1] + 0.5) * columns / self._shape[1]))
+        self.hovered.emit((*found, float(self._values[y, x])))
+
+    def resizeEvent(self, event: Any) -> None:
+        """Keep the message in the middle."""
+        super().resizeEvent(event)
+        message = getattr(self, "_message", None)
+        if message is not None:
+            message.setGeometry(self.rect().adjusted(12, 0, -12, 0))
+
+    def leaveEvent(self, event: Any) -> None:
+        """The mouse is elsewhere: nothing to read."""
+        self.hovered.emit(None)
+        super().leaveEvent(event)

@@ -1,0 +1,260 @@
+"""What the Calibrate step shows of a scan, and the live preview of disks: data and settings in, a picture out. No Qt.
+
+A `Preview` is used from one worker thread: it keeps what was read and found last, so that a change of a setting costs
+no more than what depends on it. Leans on the stages of the pipeline, imported late.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin import overlays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.calibration.geometry import Geometry
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.disks.probe import Probe
+    from napari_stemnmf.recipe import Recipe
+
+PICTURES = {
+    "mean": "mean pattern",
+    "maximum": "maximum pattern",
+    "position": "pattern at position",
+    "raw map": "Bragg vectors, raw",
+    "calibrated map": "Bragg vectors, calibrated",
+}
+"""What can be shown, and its name in the window."""
+SCALES = ("log", "sqrt", "linear")
+SAMPLING = 2
+"""Pixels of a Bragg vector map per detector pixel, along each axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What to show: a picture of a scan, under settings that may be newer than what was found."""
+
+    dataset: Dataset | None
+    analysis: Analysis | None
+    recipe: Recipe
+    picture: str = "mean"
+    position: tuple[int, int] = (0, 0)
+    number: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What was asked for.
+
+    Attributes
+    ----------
+    image : ndarray of float32 or None
+        (rows, columns); None where there is nothing to show, and `note` says why.
+    shape : tuple of int
+        (q_y, q_x) detector pixels that the image spans; a map may be finer.
+    geometry : Geometry or None
+        Centre, probe radius, ellipse and mask of this picture.
+    lines : dict
+        (n, 2) points of each overlay, by the names of `overlays.OVERLAYS`.
+    mask : ndarray of bool or None
+        (q_y, q_x), True = keep.
+    disks : tuple of ndarray or None
+        q_y, q_x, height, snr of the disks found on it.
+    seconds : float
+        What finding them took.
+    note : str
+        A sentence for the user.
+    number : int
+        That of the wish.
+    """
+
+    image: np.ndarray | None = None
+    shape: tuple[int, int] = (1, 1)
+    geometry: Geometry | None = None
+    lines: dict[str, np.ndarray] = field(default_factory=dict)
+    mask: np.ndarray | None = None
+    disks: tuple[np.ndarray, ...] | None = None
+    seconds: float = 0.0
+    note: str = ""
+    number: int = 0
+
+    def radius(self, q_y: float, q_x: float) -> float | None:
+        """Calibrated radius (px) of a point; None where the centre is not known."""
+        if self.geometry is None:
+            return None
+        return float(self.geometry.to_polar(np.array(q_y), np.array(q_x))[0])
+
+
+class Preview:
+    """Makes pictures, and remembers the last of each ingredient."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[Any, ...], Any]] = {}
+
+    def __call__(self, wish: Wish) -> Picture:
+        """The picture that is wished for; what cannot be done becomes its note."""
+        try:
+            return replace(self._picture(wish), number=wish.number)
+        except StemNMFError as error:
+            return Picture(note=str(error), number=wish.number)
+
+    def forget(self) -> None:
+        """Let go of everything that was read."""
+        self._kept = {}
+
+    def _picture(self, wish: Wish) -> Picture:
+        if wish.picture.endswith("map"):
+            return self._map(wish)
+        image = self._pattern(wish)
+        if image is None:
+            return Picture(note="Press First look, or Calibrate all: the mean and maximum patterns are not known yet.")
+        probe = self._probe(wish, image.shape)
+        if probe is None:
+            return Picture(image, image.shape, note="Disks show after a First look.")
+        where = geometry_of(wish, probe)
+        start = time.perf_counter()
+        disks = self._disks(wish, image, probe)
+        seconds = time.perf_counter() - start
+        lines = self._lines(wish, where)
+        lines["disks"] = overlays.circles(disks[0], disks[1], probe.radius)
+        return Picture(image, image.shape, where, lines, probe.mask, disks, seconds)
+
+    def _map(self, wish: Wish) -> Picture:
+        from napari_stemnmf.calibration.bragg_vectors import calibrated_map, raw_map
+
+        analysis = wish.analysis
+        calibrated = wish.picture == "calibrated map"
+        if analysis is None or analysis.peaks is None or (calibrated and analysis.calibration is None):
+            return Picture(note="Press Calibrate all: the Bragg disks of the scan are not known yet.")
+        peaks, calibration, probe = analysis.peaks, analysis.calibration, analysis.probe
+        shape, mask = peaks.detector_shape, None if calibrated or probe is None else probe.mask
+        if calibrated and calibration is not None:
+            image = self._keep(
+                wish.picture, (peaks, calibration), lambda: calibrated_map(peaks, calibration, sampling=SAMPLING)
+            )
+            where = overlays.geometry_round(calibration.geometry)
+        else:
+            image = self._keep(wish.picture, (peaks,), lambda: raw_map(peaks, sampling=SAMPLING))
+            if probe is None:
+                return Picture(image, shape)
+            where = geometry_of(wish, probe)
+        return Picture(image, shape, where, self._lines(wish, where), mask)
+
+    def _pattern(self, wish: Wish) -> np.ndarray | None:
+        survey = wish.analysis.survey if wish.analysis is not None else None
+        if wish.picture != "position":
+            return None if survey is None else getattr(survey, wish.picture)
+        dataset, analysis = wish.dataset, wish.analysis
+        if dataset is None:
+            raise StemNMFError("The scan itself is not open; open its file to see single patterns.")
+
+        def read() -> np.ndarray:
+            from napari_stemnmf import pipeline
+
+            data = dataset if survey is None or analysis is None else pipeline.prepared(analysis, dataset)
+            rows, columns = data.scan_shape
+            return np.asarray(data.pattern(min(wish.position[0], rows - 1), min(wish.position[1], columns - 1)))
+
+        return np.asarray(self._keep("position", (dataset, survey, wish.position), read))
+
+    def _probe(self, wish: Wish, shape: tuple[int, ...]) -> Probe | None:
+        """The probe under the present settings: that of the analysis, or one found now on its survey."""
+        analysis, recipe, dataset = wish.analysis, wish.recipe, wish.dataset
+        if analysis is None or analysis.survey is None or analysis.survey.mean.shape != shape:
+            return None
+        preparation = analysis.recipe.preprocess  # what the survey was taken with
+        as_surveyed = replace(recipe, preprocess=preparation)
+        if analysis.probe is not None and (dataset is None or analysis.is_current("probe", as_surveyed)):
+            return analysis.probe
+        if dataset is None:
+            return None
+        survey = analysis.survey
+
+        def find() -> Probe:
+            from napari_stemnmf import pipeline
+            from napari_stemnmf.disks.probe import find_probe
+            from napari_stemnmf.preparation.beam_stop import detector_mask
+
+            mask = detector_mask(survey, recipe.beam_stop, preparation, dataset.detector_shape, given=analysis.mask)
+            return find_probe(pipeline.prepared(analysis, dataset), survey, mask, recipe.center, recipe.probe)
+
+        return self._keep("probe", (survey, recipe.beam_stop, recipe.center, recipe.probe, analysis.mask), find)
+
+    def _disks(self, wish: Wish, image: np.ndarray, probe: Probe) -> tuple[np.ndarray, ...]:
+        from napari_stemnmf.disks.detection import detect
+
+        return tuple(detect(image, probe, wish.recipe.disks))
+
+    def _lines(self, wish: Wish, where: Geometry) -> dict[str, np.ndarray]:
+        analysis, recipe = wish.analysis, wish.recipe
+        if analysis is None or analysis.survey is None:
+            return {}
+        survey, calibration = analysis.survey, analysis.calibration
+        rings = [] if calibration is None else [calibration.ellipse_radius, calibration.pixel_radius]
+        hot = overlays.in_prepared_pixels(survey.hot_pixels, analysis.recipe.preprocess)
+        if wish.picture == "calibrated map":
+            hot = hot[:0]
+        key = (where, recipe.aa.describe, recipe.rv.describe, survey, calibration)
+        return dict(self._keep("lines", key, lambda: overlays.drawn(where, recipe, survey, rings, hot)))
+
+    def _keep(self, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What `make` gives, made again only when one of the things that it depends on is another."""
+        kept = self._kept.get(name)
+        if kept is None or not all(a is b or (_plain(a) and a == b) for a, b in zip(kept[0], key, strict=True)):
+            kept = self._kept[name] = (key, make())
+        return kept[1]
+
+
+def geometry_of(wish: Wish, probe: Probe) -> Geometry:
+    """Centre, ellipse and mask of the picture that is wished for, as far as they are known.
+
+    The calibration's, stale or not, unless the centre's settings have changed; a single pattern has its own centre.
+    Radius, mask, and an ellipse that the settings give, are those of now.
+    """
+    from napari_stemnmf.calibration.geometry import Geometry
+
+    analysis = wish.analysis
+    calibration = analysis.calibration if analysis is not None else None
+    same = analysis is not None and analysis.recipe.center == wish.recipe.center
+    if calibration is not None and same and calibration.geometry.detector_shape == probe.detector_shape:
+        where = replace(calibration.geometry, probe_radius=probe.radius, mask=probe.mask)
+        y, x = wish.position
+        if wish.picture == "position" and y < calibration.scan_shape[0] and x < calibration.scan_shape[1]:
+            q_y, q_x = calibration.origin[y, x]
+            where = replace(where, q_y=float(q_y), q_x=float(q_x))
+    else:
+        where = Geometry(probe.detector_shape, probe.q_y, probe.q_x, probe.radius, mask=probe.mask)
+    given = wish.recipe.ellipse
+    if given.ratio is not None and given.angle is not None:
+        where = replace(where, ellipse_ratio=given.ratio, ellipse_angle=given.angle)
+    return where
+
+
+def scaled(image: np.ndarray, scale: str) -> np.ndarray:
+    """(rows, columns) float32 for the eye: counts on a linear, root or logarithmic scale; odd values are 0."""
+    values = np.maximum(np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
+    if scale == "sqrt":
+        return np.sqrt(values)
+    if scale != "log":
+        return values
+    top = float(values.max(initial=0.0))
+    above = values[values > 0]
+    floor = max(float(np.percentile(above, 5)), 1e-4 * top) if above.size else 1.0
+    return np.log1p(values / floor)
+
+
+def limits(image: np.ndarray) -> tuple[float, float]:
+    """Darkest and brightest value to show: nearly all of what there is, always ascending."""
+    low, high = (float(v) for v in np.percentile(image, [0.5, 99.8])) if image.size else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, np.ndarray) and type(value).__eq__ is not object.__eq__
