@@ -24,6 +24,7 @@ RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of on
 MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
 CONTRAST = 0.01  # an uneven background counts as noise of this share of its height
+TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache
 TAPS = 4  # reach of the Lanczos kernel, px
 WINDOW = TAPS + 1  # reach of the correlation that is known around a maximum before it is interpolated, px
 _FAST = {"reassoc", "contract", "nsz"}
@@ -38,6 +39,8 @@ class Search(NamedTuple):
         (2 h + 1, 2 h + 1) template and its square.
     coarse_kernel, coarse_squares : ndarray of float32
         The same on the binned pattern; squares divided by the pixels of a bin.
+    peak, coarse_share : float
+        Largest value of `kernel`, and sum of `coarse_squares`.
     bin : int
         Pixels along each side of a bin.
     pad : int
@@ -58,6 +61,8 @@ class Search(NamedTuple):
     squares: np.ndarray
     coarse_kernel: np.ndarray
     coarse_squares: np.ndarray
+    peak: float
+    coarse_share: float
     bin: int
     pad: int
     masked: np.ndarray
@@ -83,8 +88,7 @@ class Filters(NamedTuple):
     max_peaks: int
 
 
-@njit(nogil=True, cache=True)
-def search(block: Any, plan: Any, filters: Any) -> Any:  # pragma: no cover - compiled
+def search(block: np.ndarray, plan: Search, filters: Filters) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Disks of patterns (p, q_y, q_x).
 
     Returns
@@ -99,67 +103,91 @@ def search(block: Any, plan: Any, filters: Any) -> Any:  # pragma: no cover - co
         Patterns whose brightest pixels all have one value.
     """
     n, rows, columns = block.shape
+    tall, wide = (-(-(size + 2 * plan.pad) // plan.bin) * plan.bin for size in (rows, columns))
+    images = np.zeros((min(n, TOGETHER), tall, wide), np.float32)
+    counts, central = np.zeros(n, np.int64), np.full((n, 2), np.nan, np.float32)
+    tables, saturated = [np.empty((0, 4), np.float32)], 0
+    for first in range(0, n, TOGETHER):
+        part = slice(first, min(first + TOGETHER, n))
+        patterns = block[part]
+        _lay_out(patterns, plan.masked, plan.source, plan.pad, images)
+        table, cut = _search(images[: len(patterns)], rows, columns, plan, filters, counts[part], central[part])
+        tables.append(table)
+        saturated += cut
+    return np.concatenate(tables), counts, central, saturated
+
+
+@njit(nogil=True, cache=True)
+def _search(
+    images: Any, rows: Any, columns: Any, plan: Any, filters: Any, counts: Any, central: Any
+) -> Any:  # pragma: no cover - compiled
+    """The table of `search` for patterns that are laid out, and its number of saturated ones; fills the rest."""
     step, pad = plan.bin, plan.pad
-    tall = (rows + 2 * pad + step - 1) // step * step
-    wide = (columns + 2 * pad + step - 1) // step * step
-    image = np.zeros((tall, wide), np.float32)
-    binned = image if step == 1 else np.zeros((tall // step, wide // step), np.float32)
+    tall, wide = images.shape[1:]
+    binned = np.empty((tall // step, wide // step), np.float32)
     response = np.empty(((rows + step - 1) // step, (columns + step - 1) // step), np.float32)
-    found = np.empty((response.size // 4 + response.shape[0] + response.shape[1] + 4, 4), np.float32)
+    # among four bins that touch there is one maximum at most
+    found = np.empty((((response.shape[0] + 1) // 2) * ((response.shape[1] + 1) // 2), 4), np.float32)
     ratios = np.empty(max(len(plan.tiles), len(plan.samples), 1), np.float32)
     capacity = min(len(found), filters.max_peaks)
-    table = np.empty((n * min(capacity, 64), 4), np.float32)
-    counts = np.zeros(n, np.int64)
-    central = np.full((n, 2), np.nan, np.float32)
+    table = np.empty((len(images) * capacity, 4), np.float32)
     total, saturated = 0, 0
-    for p in range(n):
-        brightest = _lay_out(block[p], plan.masked, plan.source, pad, image)
+    for p in range(len(images)):
+        image = images[p]
+        brightest = _brightest(image)
         if brightest <= 0.0:
             continue
         gain = _gain(image, plan.tiles, pad, ratios)
         saturated += _is_saturated(image, pad, rows, columns, brightest, gain, plan.kernel)
         if step > 1:
             _bin(image, step, binned)
-        _correlate(binned, plan.coarse_kernel, pad // step, pad // step, response)
-        gain = _uneven(binned, response, plan, gain, ratios)
-        size = _candidates(image, binned, response, plan, filters, gain, rows, columns, found)
-        _central(image, found[:size], plan, rows, columns, central[p])
-        order = np.argsort(-found[:size, 2])
-        size = _select(image, found, order, plan, filters, rows, columns, capacity)
-        if total + size > len(table):
-            larger = np.empty((2 * len(table) + size, 4), np.float32)
-            larger[:total] = table[:total]
-            table = larger
-        table[total : total + size] = found[:size]
-        counts[p] = size
-        total += size
-    return table[:total].copy(), counts, central, saturated
+        coarse = binned if step > 1 else image
+        _correlate(coarse, plan.coarse_kernel, pad // step, pad // step, response)
+        gain = _uneven(coarse, response, plan, gain, ratios)
+        size = _candidates(image, coarse, response, plan, filters, gain, rows, columns, found)
+        _central(image, found[:size], plan, central[p])
+        counts[p] = _select(image, found[:size], plan, filters, rows, columns, capacity, table[total:])
+        total += counts[p]
+    return table[:total].copy(), saturated
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _lay_out(pattern: Any, masked: Any, source: Any, pad: Any, image: Any) -> Any:  # pragma: no cover - compiled
-    """Copy a pattern into the middle of `image`, odd values as 0, its edge going on outside; gives the maximum."""
-    rows, columns = pattern.shape
-    for y in range(rows):
-        line = image[pad + y, pad : pad + columns]
-        for x in range(columns):
-            value = np.float32(pattern[y, x])
-            line[x] = value if value > np.float32(0.0) and value <= np.float32(LARGEST) else np.float32(0.0)
-    for k in range(len(masked)):
-        image[pad + masked[k] // columns, pad + masked[k] % columns] = image[
-            pad + source[k] // columns, pad + source[k] % columns
-        ]
-    for y in range(pad, pad + rows):
-        image[y, :pad] = image[y, pad]
-        image[y, pad + columns :] = image[y, pad + columns - 1]
-    image[:pad] = image[pad]
-    image[pad + rows :] = image[pad + rows - 1]
-    highest = image[pad].copy()  # of each column: so the comparisons go side by side
-    for y in range(pad + 1, pad + rows):
+def _lay_out(patterns: Any, masked: Any, source: Any, pad: Any, images: Any) -> None:  # pragma: no cover - compiled
+    """Copy patterns into the middle of `images`, odd values as 0; around them their edge goes on."""
+    rows, columns = patterns.shape[1:]
+    tall, wide = images.shape[1:]
+    for p in range(len(patterns)):
+        pattern, image = patterns[p], images[p]
+        for y in range(rows):
+            line = image[pad + y, pad : pad + columns]
+            for x in range(columns):
+                value = np.float32(pattern[y, x])
+                line[x] = value if value > np.float32(0.0) and value <= np.float32(LARGEST) else np.float32(0.0)
+        for k in range(len(masked)):
+            value = image[pad + source[k] // columns, pad + source[k] % columns]
+            image[pad + masked[k] // columns, pad + masked[k] % columns] = value
+        for y in range(pad, pad + rows):
+            line = image[y]
+            line[:pad] = line[pad]
+            line[pad + columns :] = line[pad + columns - 1]
+        for y in range(tall):
+            inner = min(max(y, pad), pad + rows - 1)
+            if inner != y:
+                for x in range(wide):
+                    image[y, x] = image[inner, x]
+
+
+@njit(nogil=True, cache=True)
+def _brightest(image: Any) -> Any:  # pragma: no cover - compiled
+    highest = np.zeros(image.shape[1], np.float32)  # of each column: so the comparisons go side by side
+    for y in range(image.shape[0]):
         line = image[y]
         for x in range(highest.size):
             highest[x] = line[x] if line[x] > highest[x] else highest[x]
-    return highest.max()
+    largest = np.float32(0.0)
+    for x in range(highest.size):
+        largest = max(largest, highest[x])
+    return largest
 
 
 @njit(nogil=True, cache=True)
@@ -193,7 +221,7 @@ def _uneven(binned: Any, response: Any, plan: Any, gain: Any, ratios: Any) -> An
     if len(plan.samples) == 0:
         return gain
     coarse_pad = plan.pad // plan.bin
-    least = MANY * gain * plan.kernel.max() * plan.coarse_squares.sum()
+    least = MANY * gain * plan.peak * plan.coarse_share
     for k in range(len(plan.samples)):
         i, j = plan.samples[k, 0], plan.samples[k, 1]
         noise = _dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad)
@@ -228,8 +256,8 @@ def _bin(image: Any, step: Any, binned: Any) -> None:  # pragma: no cover - comp
     share = np.float32(1.0 / (step * step))
     line = np.empty(image.shape[1], np.float32)
     for i in range(binned.shape[0]):
-        line[:] = image[step * i]
-        for k in range(1, step):
+        line[:] = np.float32(0.0)
+        for k in range(step):
             other = image[step * i + k]
             for x in range(line.size):
                 line[x] += other[x]
@@ -322,7 +350,7 @@ def _candidates(
     coarse_pad = pad // step
     needed = (LENIENCE * filters.min_snr) ** 2 * gain
     # in a disk on nothing at all the variance is already so large that lower ones cannot reach the least ratio
-    least = max(needed * plan.kernel.max(), LENIENCE * filters.min_absolute)
+    least = max(needed * plan.peak, LENIENCE * filters.min_absolute)
     near = np.empty((3, 3), np.float32)
     tall, wide = response.shape
     size = 0
@@ -416,40 +444,36 @@ def _surroundings(image: Any, kernel: Any, squares: Any, y: Any, x: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _select(
-    image: Any, found: Any, order: Any, plan: Any, filters: Any, rows: Any, columns: Any, capacity: Any
+    image: Any, found: Any, plan: Any, filters: Any, rows: Any, columns: Any, capacity: Any, out: Any
 ) -> Any:  # pragma: no cover - compiled
-    """Apply the filters to the maxima, the highest first; gives their number, at the start of `found`."""
-    chosen = np.empty((min(order.size, capacity), 4), np.float32)
+    """Apply the filters to the maxima, the highest first; gives the number of those left, at the start of `out`."""
     size = 0
-    for k in order:
-        if size == len(chosen):
-            break
+    for k in np.argsort(-found[:, 2]):
         y, x, height = found[k, 0], found[k, 1], found[k, 2]
-        if height < filters.min_absolute:
+        if size == capacity or height < filters.min_absolute:
             break
-        if size > filters.relative_to and height < filters.min_relative * chosen[filters.relative_to, 2]:
+        if size > filters.relative_to and height < filters.min_relative * out[filters.relative_to, 2]:
             break
         room = min(y + 0.5, x + 0.5, rows - 0.5 - y, columns - 0.5 - x)
         if room < filters.edge or not plan.allowed[round(y), round(x)]:
             continue
         apart = True
         for m in range(size):
-            if (chosen[m, 0] - y) ** 2 + (chosen[m, 1] - x) ** 2 < filters.spacing**2:
+            if (out[m, 0] - y) ** 2 + (out[m, 1] - x) ** 2 < filters.spacing**2:
                 apart = False
                 break
         if apart:
-            chosen[size] = found[k]
+            for c in range(4):
+                out[size, c] = found[k, c]
             size += 1
     if filters.upsampling > 1:
         for m in range(size):
-            y, x = _refine(image, plan, chosen[m, 0], chosen[m, 1], filters.upsampling)
-            chosen[m, 0], chosen[m, 1] = y, x
-    found[:size] = chosen[:size]
+            out[m, 0], out[m, 1] = _refine(image, plan, out[m, 0], out[m, 1], filters.upsampling)
     return size
 
 
 @njit(nogil=True, cache=True)
-def _central(image: Any, found: Any, plan: Any, rows: Any, columns: Any, out: Any) -> None:  # pragma: no cover
+def _central(image: Any, found: Any, plan: Any, out: Any) -> None:  # pragma: no cover - compiled
     """Centre of the highest disk near the mean centre; left as it is if there is none."""
     best = -1
     for k in range(len(found)):

@@ -152,6 +152,8 @@ def plan(probe: Probe, edge: float) -> Search:
         squares=kernel**2,
         coarse_kernel=coarse,
         coarse_squares=coarse**2 / np.float32(size * size),
+        peak=float(kernel.max()),
+        coarse_share=float((coarse**2).sum()) / size**2,
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,
