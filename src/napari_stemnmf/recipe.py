@@ -224,6 +224,12 @@ class BraggDiskSettings(Settings):
         high=64.0,
         step=0.5,
     )
+    min_snr: float = setting(
+        0.0,
+        "least signal-to-noise ratio of a disk; weaker ones come and go, which min-max scaling makes as strong as others",
+        low=0.0,
+        step=0.5,
+    )
     r_min: float | None = setting(
         None, "disks nearer to the centre are left out; empty: the direct beam, two probe radii", unit="px", low=0.0
     )
@@ -447,7 +453,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "aa.clustering.merge_threshold": 0.3,
         "rv.clustering.merge_threshold": 0.4,
-        "bd.clustering.merge_threshold": 0.2,
+        "bd.describe.min_snr": 10.0,
+        "bd.clustering.merge_threshold": 0.25,
     },
     "default": {
         "*.describe.intensity": "sqrt",

@@ -120,6 +120,13 @@ def test_patterns_without_a_disk_are_empty_rows_and_counted() -> None:
     assert features.details["without_disk"] == 3
 
 
+def test_weak_disks_can_be_left_out() -> None:
+    peaks = table([(31.0, 61.0, 9.0), (40.0, 40.0, 2.0)])
+    peaks.snr[:] = 12.0, 7.0
+    assert bragg_disks(peaks, calibration(peaks), BraggDiskSettings(min_snr=7)).details["disks"] == 2
+    assert bragg_disks(peaks, calibration(peaks), BraggDiskSettings(min_snr=10)).values.sum() == pytest.approx(9.0)
+
+
 def test_disks_that_are_not_finite_or_have_no_height_count_for_nothing() -> None:
     peaks = table(
         [(31.0, 61.0, np.nan), (31.0, 61.0, -3.0), (np.nan, 61.0, 3.0), (31.0, 61.0, np.inf), (40.0, 40.0, 2.0)]

@@ -56,11 +56,12 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
     r_max = np.inf if settings.r_max is None else settings.r_max
     y, x = centred(peaks, calibration)
     radius = np.hypot(y, x)
-    used = (radius >= r_min) & (radius <= r_max) & (peaks.height > 0) & np.isfinite(peaks.height)
+    strong = (peaks.height > 0) & np.isfinite(peaks.height) & (peaks.snr >= settings.min_snr)
+    used = strong & (radius >= r_min) & (radius <= r_max)
     if not used.any():
         raise DataError(
-            f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre and within bd.describe.r_max; "
-            "lower disks.min_snr or bd.describe.r_min."
+            f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.describe.r_max, and is "
+            "strong enough; lower disks.min_snr, bd.describe.min_snr or bd.describe.r_min."
         )
     grid = (int(np.ceil(geometry.detector_shape[0] / side)), int(np.ceil(geometry.detector_shape[1] / side)))
     top, left = (0.5 * side - 0.5 - c for c in (geometry.q_y, geometry.q_x))  # centre of the first bin from the beam
