@@ -226,7 +226,7 @@ class BraggDiskSettings(Settings):
     )
     min_snr: float = setting(
         0.0,
-        "least signal-to-noise ratio of a disk; weaker ones come and go, which min-max scaling makes as strong as others",
+        "least signal-to-noise ratio of a disk; min-max scaling makes weak disks, which come and go, as strong as others",
         low=0.0,
         step=0.5,
     )

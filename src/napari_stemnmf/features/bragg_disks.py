@@ -60,8 +60,8 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
     used = strong & (radius >= r_min) & (radius <= r_max)
     if not used.any():
         raise DataError(
-            f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.describe.r_max, and is "
-            "strong enough; lower disks.min_snr, bd.describe.min_snr or bd.describe.r_min."
+            f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.describe.r_max, and "
+            "is strong enough; lower disks.min_snr, bd.describe.min_snr or bd.describe.r_min."
         )
     grid = (int(np.ceil(geometry.detector_shape[0] / side)), int(np.ceil(geometry.detector_shape[1] / side)))
     top, left = (0.5 * side - 0.5 - c for c in (geometry.q_y, geometry.q_x))  # centre of the first bin from the beam
