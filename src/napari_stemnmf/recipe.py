@@ -226,7 +226,7 @@ class BraggDiskSettings(Settings):
     )
     min_snr: float = setting(
         0.0,
-        "least signal-to-noise ratio of a disk; min-max scaling makes weak disks, which come and go, as strong as others",
+        "least signal-to-noise ratio of a disk; weak ones come and go, and min-max scaling makes them strong",
         low=0.0,
         step=0.5,
     )
