@@ -5,6 +5,8 @@ In each sector of azimuth the radial profile is compared with that of all sector
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_stemnmf.calibration.ellipse import Ellipse, ellipse_from, least_squares, polar
@@ -13,7 +15,8 @@ from napari_stemnmf.calibration.rings import CENTRAL, Ring, profile_rings
 
 SECTOR = 10.0  # degrees
 ITERATIONS = 8
-LARGEST_BLUR = 0.1  # rms of descan, in ring radii, above which the mean pattern tells nothing
+LARGEST_BLUR = 0.07  # rms of descan, in ring radii, above which the mean pattern tells nothing
+WIDER = 2.0  # the far side of a ring is followed so much farther than the near one
 LEAST_SHARE = 0.9  # of a sector's radii that hold a valid pixel
 
 
@@ -35,7 +38,11 @@ def ring_of_pattern(
     rings = profile_rings(radial_mean(pattern, geometry), geometry.probe_radius, first, last)
     if r_min is not None and r_max is not None:
         return Ring(rings[0].radius if rings else 0.5 * (r_min + r_max), r_min, r_max, 1.0)
-    return rings[0] if rings else None
+    if not rings:
+        return None
+    reach = WIDER * min(rings[0].radius - rings[0].low, rings[0].high - rings[0].radius)
+    low, high = max(rings[0].low, rings[0].radius - reach), min(rings[0].high, rings[0].radius + reach)
+    return replace(rings[0], low=low, high=high)
 
 
 def ellipse_of_pattern(

@@ -1,0 +1,142 @@
+"""Calibration from disks to calibrated coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from napari_stemnmf.calibration.bragg_vectors import centred
+from napari_stemnmf.calibration.calibrate import calibrate
+from napari_stemnmf.calibration.calibration import Calibration
+from napari_stemnmf.dataset import AXIS_NAMES, Axis
+from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.passes.survey import Survey, survey
+from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.simulation.distorted import Distorted, distorted
+
+DESCAN = ((7.0, -3.0), (-4.0, 7.0))
+SILVER_111 = 0.23591
+"""nm"""
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["open", "stopped"])
+def scan(request: pytest.FixtureRequest) -> Distorted:
+    return distorted((12, 12), descan=DESCAN, ellipse_ratio=1.02, ellipse_angle=70.0, beam_stop=request.param)
+
+
+@pytest.fixture(scope="module")
+def seen(scan: Distorted) -> Survey:
+    return survey(scan.dataset, workers=1)
+
+
+@pytest.fixture
+def run(scan: Distorted, seen: Survey, disks: Callable, probe: Callable) -> Callable[..., Calibration]:
+    found = disks(scan)
+
+    def run_with(peaks: Peaks | None = found, **changes: object) -> Calibration:
+        recipe = Recipe().replaced({name.replace("__", "."): value for name, value in changes.items()})
+        return calibrate(peaks, probe(scan), seen, scan.dataset.axes, recipe)
+
+    return run_with
+
+
+def empty(scan_shape: tuple[int, int], detector: tuple[int, int] = (64, 64)) -> Peaks:
+    n = scan_shape[0] * scan_shape[1]
+    none = np.zeros(0, np.float32)
+    return Peaks(
+        np.zeros(n + 1, np.int64), none, none, none, none, np.full((n, 2), np.nan, np.float32), scan_shape, detector
+    )
+
+
+def test_distorted_scan_is_calibrated_within_the_bounds(run: Callable, scan: Distorted) -> None:
+    found = run()
+    geometry = found.geometry
+    assert np.sqrt(((found.origin - scan.center) ** 2).sum(axis=-1).mean()) < 0.1
+    np.testing.assert_allclose(found.descan, DESCAN, atol=0.1)
+    assert (geometry.q_y, geometry.q_x) == pytest.approx(tuple(scan.center.mean(axis=(0, 1))), abs=0.1)
+    assert geometry.ellipse_ratio == pytest.approx(1.02, abs=0.002)
+    assert geometry.ellipse_angle == pytest.approx(70.0, abs=2.0)
+    assert found.ellipse_method == "disks"
+    assert 0 < found.ellipse_error < 0.001
+    assert found.origin_method == ("central" if scan.mask is None else "friedel")
+    assert (found.pixel_size, found.pixel_unit, found.pixel_method) == (pytest.approx(scan.q_step), "1/nm", "file")
+    assert (geometry.mask is None) == (scan.mask is None)
+
+
+def test_known_spacing_gives_the_pixel_size(run: Callable, scan: Distorted) -> None:
+    found = run(pixel_size__d_spacing=SILVER_111, pixel_size__radius=1 / SILVER_111 / scan.q_step)
+    assert found.pixel_size == pytest.approx(scan.q_step, rel=2e-3)
+    assert found.pixel_method == "d-spacing"
+
+
+def test_settings_of_the_ellipse_are_kept(run: Callable) -> None:
+    both = run(ellipse__ratio=1.04, ellipse__angle=20.0)
+    assert (both.geometry.ellipse_ratio, both.geometry.ellipse_angle, both.ellipse_method) == (1.04, 20.0, "set")
+    ratio = run(ellipse__ratio=1.04)
+    assert (ratio.geometry.ellipse_ratio, ratio.ellipse_method) == (1.04, "set")
+    assert ratio.geometry.ellipse_angle == pytest.approx(70.0, abs=2.0)
+    along = run(ellipse__angle=70.0)
+    assert along.geometry.ellipse_ratio == pytest.approx(1.02, abs=0.002)
+    across = run(ellipse__angle=160.0)
+    assert across.geometry.ellipse_ratio == 1.0
+    off = run(ellipse__method="off", ellipse__ratio=1.04)
+    assert (off.geometry.ellipse_ratio, off.ellipse_method) == (1.0, "off")
+
+
+def test_centre_that_is_set_is_the_geometry_s(run: Callable) -> None:
+    found = run(center__q_y=60.0)
+    assert found.geometry.q_y == pytest.approx(60.0, abs=1e-3)
+    assert found.origin[..., 0].mean() == pytest.approx(60.0, abs=1e-3)
+
+
+def test_rings_become_round(run: Callable, scan: Distorted, disks: Callable) -> None:
+    y, x = centred(disks(scan), run())
+    radius, azimuth = np.hypot(y, x) * scan.q_step, np.arctan2(y, x)
+    ring = np.abs(radius * SILVER_111 - 1.0) < 0.02
+    assert ring.sum() > 100
+    miss = radius[ring] * SILVER_111 - 1.0
+    assert 2 * abs(((miss - miss.mean()) * np.exp(2j * azimuth[ring])).mean()) < 0.002
+    assert radius[ring].std() * SILVER_111 < 0.006
+
+
+def test_without_disks_there_is_one_centre(run: Callable, probe: Callable, scan: Distorted) -> None:
+    for peaks in (None, empty((12, 12), (126, 126))):
+        found = run(peaks, ellipse__method="disks")
+        assert found.origin_method == "mean"
+        assert found.is_constant
+        assert found.ellipse_method == "none"
+        assert found.geometry.ellipse_ratio == 1.0
+
+
+@pytest.mark.parametrize("scan_shape", [(1, 1), (1, 5), (3, 4)])
+@pytest.mark.parametrize("value", [0.0, 9.0, np.nan])
+def test_blank_scans_are_calibrated_to_what_the_probe_says(scan_shape: tuple[int, int], value: float) -> None:
+    pattern = np.full((64, 64), value, np.float32)
+    flat = Survey(pattern, pattern, np.zeros(scan_shape))
+    axes = [Axis(name, size) for name, size in zip(AXIS_NAMES, (*scan_shape, 64, 64), strict=True)]
+    for hidden in (False, True):
+        mask = np.ones((64, 64), bool)
+        mask[28:36, 28:36] = not hidden
+        where = Probe(np.zeros((3, 3), np.float32), 2.0, 31.0, 32.0, mask, hidden, "synthetic", (64, 64))
+        found = calibrate(empty(scan_shape), where, flat, axes)
+        assert (found.geometry.q_y, found.geometry.q_x, found.geometry.ellipse_ratio) == (31.0, 32.0, 1.0)
+        assert found.scan_shape == scan_shape
+
+
+def test_disks_of_another_scan_are_refused(run: Callable) -> None:
+    with pytest.raises(DataError, match="do not go with"):
+        run(empty((3, 3), (126, 126)))
+
+
+def test_calibrating_twice_gives_the_same_and_changes_no_disk(run: Callable, disks: Callable, scan: Distorted) -> None:
+    peaks = disks(scan)
+    before = peaks.q_y.copy(), peaks.q_x.copy(), peaks.central.copy()
+    first, second = run(peaks), run(peaks)
+    np.testing.assert_array_equal(first.origin, second.origin)
+    assert first.geometry == second.geometry
+    for now, then in zip((peaks.q_y, peaks.q_x, peaks.central), before, strict=True):
+        np.testing.assert_array_equal(now, then)
