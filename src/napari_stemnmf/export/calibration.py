@@ -69,7 +69,7 @@ def text(analysis: Analysis) -> str:
     """
     calibration = _calibration(analysis)
     found, geometry = summary(analysis), calibration.geometry
-    descan = calibration.descan
+    descan = np.round(calibration.descan, 2) + 0.0  # no -0.00
     lines = [
         f"Centre: ({geometry.q_y:.2f}, {geometry.q_x:.2f}) px (q_y, q_x), {_origin_words(calibration)}.",
         "Descan over the scan: "
