@@ -1,4 +1,4 @@
-"""The pictures of the documentation, taken of the real plugin on the sample data: ``make screenshots``.
+"""The pictures of the documentation, taken of the real plugin on simulated data: ``make screenshots``.
 
 Needs a screen, or xvfb-run: ``xvfb-run -a -s "-screen 0 1400x900x24" python docs/make_screenshots.py``.
 """
@@ -13,20 +13,48 @@ from pathlib import Path
 import napari
 from qtpy.QtWidgets import QApplication
 
+from napari_stemnmf.plugin.layers import scan_layers
+from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.simulation.distorted import distorted
+
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1280, 800)
 SEEDS = 5
 """Fewer than the default: a picture needs no more."""
+DISTORTED = {"scan_shape": (32, 32), "ellipse_ratio": 1.04, "beam_stop": True, "seed": 3}
+"""The scan whose calibration is shown."""
+POSITION = (10, 21)
+"""The probe position whose pattern is shown."""
 
 
 def main(folder: Path = IMAGES) -> None:
-    """Write napari.png: the sample's grains, the dock of the steps, and the table."""
+    """Write all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    viewer = napari.Viewer(show=False)
-    viewer.window.resize(*SIZE)
-    viewer.show()
-    settle(1)
-    viewer.window.resize(*SIZE)
+    grains(folder / "napari.png")
+    calibrate(folder / "calibrate.png")
+
+
+def calibrate(path: Path, theme: str = "dark") -> None:
+    """A distorted scan behind a beam stop, calibrated: disks, ring, mask and numbers."""
+    viewer = window(theme)
+    session = Session(distorted(**DISTORTED).dataset)
+    for data, meta, kind in scan_layers(session):
+        getattr(viewer, f"add_{kind}")(data, **meta)
+    _, stages = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
+    step = stages.steps[0]
+    step.run.native.click()
+    settle(until=lambda: session.running is None)
+    step.panel.pick.setChecked(True)
+    step.panel.choose_position(*POSITION)
+    step.panel.boxes["rv"].setChecked(True)
+    settle(2)
+    viewer.reset_view()
+    take(viewer, path)
+
+
+def grains(path: Path) -> None:
+    """The sample's grains, the dock of the steps, and the table."""
+    viewer = window("dark")
     viewer.open_sample("napari-stemnmf", "silver_grains")
     _, stages = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
     session = stages.steps[0].session
@@ -38,11 +66,27 @@ def main(folder: Path = IMAGES) -> None:
     stages.steps[-1].table.native.click()
     settle(1)
     viewer.reset_view()
+    take(viewer, path)
+
+
+def window(theme: str) -> napari.Viewer:
+    """A viewer of the pictures' size."""
+    viewer = napari.Viewer(show=False)
+    viewer.theme = theme
+    viewer.window.resize(*SIZE)
+    viewer.show()
+    settle(1)
+    viewer.window.resize(*SIZE)
+    return viewer
+
+
+def take(viewer: napari.Viewer, path: Path) -> None:
+    """Write a picture of the window, and close it."""
     for widget in QApplication.allWidgets():  # notifications fade in an active window only, which Xvfb has not
         if type(widget).__name__ == "NapariQtNotification":
             widget.close()
     settle()
-    viewer.screenshot(str(folder / "napari.png"), canvas_only=False, flash=False)
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
     viewer.close()
 
 

@@ -352,10 +352,10 @@ def test_two_scans_show_their_own_patterns(
     viewer.open(scan_file, plugin="napari-stemnmf")
     first, second = dock.scan.choices
     dock.scan.value = second
-    assert settled(dock).shape == (64, 64)
+    assert settled(dock).image.shape == (64, 64)
     assert "Nothing yet" in dock.found.text()
     dock.scan.value = first
-    assert settled(dock).shape == (126, 126)
+    assert settled(dock).image.shape == (126, 126)
 
 
 def test_the_preview_keeps_no_scan_that_has_left(viewer: Any, dock: Any, settled: Any, qtbot: Any) -> None:

@@ -55,19 +55,15 @@ def test_hot_pixels_follow_crop_and_binning() -> None:
 
 
 def test_what_cannot_be_drawn_is_left_out() -> None:
-    drawn = overlays.drawn(ROUND, Recipe(), None, [np.nan], np.empty((0, 2)))
-    assert set(drawn) == {"centre", "rv"}  # no survey, so no rings; no ellipse; no hot pixels
-    recipe = Recipe().replaced({"aa.describe.rings": (8.0, 14.0), "rv.describe.r_min": 200.0})
-    assert set(overlays.drawn(ROUND, recipe, None, [12.0], np.array([[3.0, 4.0]]))) == {
-        "centre",
-        "aa",
-        "ellipse",
-        "hot",
-    }
+    drawn = overlays.drawn(ROUND, Recipe(), cell_rings=(), fitted=[np.nan], hot_pixels=np.empty((0, 2)))
+    assert set(drawn) == {"centre", "rv"}
+    recipe = Recipe().replaced({"rv.describe.r_min": 200.0})
+    drawn = overlays.drawn(ROUND, recipe, cell_rings=(8.0, 14.0), fitted=[12.0], hot_pixels=np.array([[3.0, 4.0]]))
+    assert set(drawn) == {"centre", "aa", "ellipse", "hot"}
 
 
 def test_the_central_disk_stays_round_where_the_detector_is_stretched() -> None:
-    points = overlays.drawn(STRETCHED, Recipe(), None, [], np.empty((0, 2)))["centre"]
+    points = overlays.drawn(STRETCHED, Recipe(), cell_rings=(), fitted=(), hot_pixels=np.empty((0, 2)))["centre"]
     away = np.hypot(*(points[~np.isnan(points[:, 0])] - [30.5, 41.0]).T)
     assert away.max() == pytest.approx(3.0)
 

@@ -10,7 +10,7 @@ import pytest
 
 from napari_stemnmf import pipeline
 from napari_stemnmf.analysis import Analysis
-from napari_stemnmf.plugin.preview import PICTURES, SAMPLING, SCALES, Preview, Wish, limits, scaled
+from napari_stemnmf.plugin.preview import PICTURES, SCALES, Preview, Wish, limits, scaled
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.simulation.distorted import Distorted
 
@@ -90,6 +90,12 @@ def test_a_centre_set_by_hand_moves_the_overlays_before_any_run(
     assert (shown.geometry.q_y, shown.geometry.q_x, shown.geometry.probe_radius) == (60.0, 66.0, 4.0)
 
 
+def test_a_probe_that_cannot_be_found_is_said_beside_the_pattern(distorted_scan: Distorted, surveyed: Analysis) -> None:
+    shown = Preview()(wish(distorted_scan, surveyed, {"center.q_y": 500.0}))
+    assert "center.q_y is 500" in shown.note
+    assert shown.image is not None
+
+
 def test_an_ellipse_set_by_hand_shows_before_any_run(distorted_scan: Distorted, calibrated: Analysis) -> None:
     shown = Preview()(wish(distorted_scan, calibrated, {"ellipse.ratio": 1.1, "ellipse.angle": 20.0}))
     assert shown.geometry is not None
@@ -121,11 +127,22 @@ def test_bragg_vectors_are_mapped_raw_and_calibrated(distorted_scan: Distorted, 
     raw, fine = (preview(wish(distorted_scan, calibrated, picture=name)) for name in ("raw map", "calibrated map"))
     for shown in (raw, fine):
         assert shown.image is not None
-        assert shown.image.shape == tuple(SAMPLING * n for n in shown.shape)
+        assert shown.image.shape == distorted_scan.dataset.detector_shape
     assert fine.geometry is not None
     assert fine.geometry.ellipse_ratio == 1.0
     assert fine.image.max() > raw.image.max()  # type: ignore[union-attr]  # descan no longer smears the central disk
     assert preview(wish(distorted_scan, calibrated, picture="raw map")).image is raw.image
+
+
+def test_the_cells_are_those_that_featurize_takes(distorted_scan: Distorted, calibrated: Analysis) -> None:
+    features = pipeline.featurize(calibrated, distorted_scan.dataset, features=["aa"]).features
+    for picture in ("mean", "position", "calibrated map"):
+        shown = Preview()(wish(distorted_scan, calibrated, picture=picture))
+        points = shown.lines["aa"][~np.isnan(shown.lines["aa"][:, 0])]
+        assert shown.geometry is not None
+        radius = shown.geometry.to_polar(*points.T)[0]
+        rings = features["aa"].details["rings"]
+        assert (radius.min(), radius.max()) == pytest.approx((min(rings), max(rings)), abs=1e-3)
 
 
 def test_what_is_remembered_can_be_let_go(distorted_scan: Distorted, surveyed: Analysis) -> None:

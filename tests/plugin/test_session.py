@@ -1,4 +1,4 @@
-"""The state of a scan, said in words, without Qt."""
+"""The state of a scan, and its status in words, without Qt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.session import Running, Session, status
+from napari_stemnmf.plugin.session import Running, Session
+from napari_stemnmf.plugin.status import status
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def session(analysis: stem.Analysis, scan_file: object) -> Session:
 
 def test_the_session_needs_no_qt() -> None:
     code = (
-        "import sys, napari_stemnmf.plugin.session; print([m for m in ('qtpy', 'napari', 'numba') if m in sys.modules])"
+        "import sys, napari_stemnmf.plugin.status; print([m for m in ('qtpy', 'napari', 'numba') if m in sys.modules])"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -127,6 +127,27 @@ def test_only_the_ticked_features_are_computed(viewer: Any, scan_file: Path, ste
     assert not featurize.run.enabled
 
 
+def test_bragg_disks_go_all_the_way_to_grains(
+    viewer: Any, distorted_scan: Any, step: Any, click: Any, layer: Any
+) -> None:
+    session = add(viewer, distorted_scan.dataset)
+    featurize = step("Featurize")
+    for name, box in featurize.chosen.items():
+        box.value = name == "bd"
+    click(featurize)
+    assert "Features BD: " in featurize.status.value
+    assert "Calibration: done." in featurize.status.value
+    matrix = session.analysis.features["bd"].values
+    featurize.maps["bd"].native.click()
+    shown = layer("BD features").data
+    assert shown.shape == (min(200, matrix.shape[1]), 8, 8)
+    assert shown.max() == pytest.approx(matrix.max())
+    cluster = step("Cluster")
+    cluster.feature.value = "bd"
+    click(cluster)
+    assert layer("BD component maps").data.shape[1:] == (8, 8)
+
+
 def test_a_setting_that_cannot_be_is_refused_in_words(viewer: Any, scan_file: Path, step: Any) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     featurize = step("Featurize")

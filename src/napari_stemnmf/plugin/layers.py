@@ -153,9 +153,10 @@ def mask_shapes(session: Session) -> LayerTuple:
 
 
 def position_cross(session: Session, position: tuple[int, int]) -> LayerTuple:
-    """A cross on the scan at a probe position."""
+    """A cross on the scan at a probe position, large enough to be seen on a scan of any size."""
     meta = _on_scan(session, "position", "position")
-    look = {"symbol": "cross", "size": 2.0, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
+    size = max(1.5, 0.04 * max(axis.size for axis in _axes(session)[:2]))
+    look = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
     return [position], meta | look, "points"
 
 

@@ -15,7 +15,6 @@ from napari_stemnmf.errors import DataError
 
 if TYPE_CHECKING:
     from napari_stemnmf.calibration.geometry import Geometry
-    from napari_stemnmf.passes.survey import Survey
     from napari_stemnmf.recipe import PreprocessSettings, Recipe
 
 STEP = 5.0
@@ -89,7 +88,7 @@ def in_prepared_pixels(pixels: np.ndarray, settings: PreprocessSettings) -> np.n
 
 
 def drawn(
-    geometry: Geometry, recipe: Recipe, survey: Survey | None, rings: Sequence[float], hot_pixels: np.ndarray
+    geometry: Geometry, recipe: Recipe, *, cell_rings: Sequence[float], fitted: Sequence[float], hot_pixels: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The lines of every overlay that needs no more than the geometry.
 
@@ -99,10 +98,10 @@ def drawn(
         Of the picture that is shown: its centre is that of this pattern.
     recipe : Recipe
         Radii of the features.
-    survey : Survey or None
-        Its maximum pattern shows the rings of AA, if the recipe does not set them.
-    rings : sequence of float
-        Radii (px) of what the ellipse or the pixel size was fitted to.
+    cell_rings : sequence of float
+        Radii (px) that bound the cells of AA; none if they are not known.
+    fitted : sequence of float
+        Radii (px) of what the ellipse and the pixel size were fitted to; NaN for none.
     hot_pixels : ndarray
         (h, 2) in pixels of the picture.
 
@@ -116,14 +115,11 @@ def drawn(
         "centre": joined(
             [cross(geometry.q_y, geometry.q_x, 0.4 * radius), ring(geometry_round(geometry), radius, step=STEP)]
         ),
-        "ellipse": joined(ring(geometry, r) for r in rings if np.isfinite(r)),
+        "ellipse": joined(ring(geometry, radius) for radius in fitted if np.isfinite(radius)),
+        "aa": cells(geometry, cell_rings, recipe.aa.describe.angle_step) if len(cell_rings) else np.empty((0, 2)),
+        "rv": _radial_variance(geometry, recipe),
         "hot": circles(hot_pixels[:, 0], hot_pixels[:, 1], 0.8, points=4),
     }
-    for name, found in (("aa", _angular_average), ("rv", _radial_variance)):
-        try:
-            lines[name] = found(geometry, recipe, survey)
-        except DataError:  # no ring, or no radius between disk and edge: the step says so when it runs
-            continue
     return {name: points for name, points in lines.items() if len(points)}
 
 
@@ -134,18 +130,11 @@ def geometry_round(geometry: Geometry) -> Geometry:
     return replace(geometry, ellipse_ratio=1.0)
 
 
-def _angular_average(geometry: Geometry, recipe: Recipe, survey: Survey | None) -> np.ndarray:
-    from napari_stemnmf.features.angular_average import find_rings
-
-    settings = recipe.aa.describe
-    if settings.rings is None and survey is None:
-        raise DataError("The rings are not known before a survey.")
-    rings = find_rings(survey.maximum, geometry) if settings.rings is None and survey is not None else settings.rings
-    return cells(geometry, rings or (), settings.angle_step)
-
-
-def _radial_variance(geometry: Geometry, recipe: Recipe, survey: Survey | None) -> np.ndarray:
+def _radial_variance(geometry: Geometry, recipe: Recipe) -> np.ndarray:
     from napari_stemnmf.features.radial_variance import choose_radii
 
-    radii = choose_radii(geometry, recipe.rv.describe)
+    try:
+        radii = choose_radii(geometry, recipe.rv.describe)
+    except DataError:  # no radius between disk and edge: Featurize says so when it runs
+        return np.empty((0, 2))
     return joined(ring(geometry, float(radius)) for radius in (radii[0], radii[-1]))

@@ -47,12 +47,14 @@ class PatternView(pg.PlotWidget):
         box.invertY(True)
         box.setDefaultPadding(0.0)
         self._box = box
-        self._image = pg.ImageItem(axisOrder="row-major")
+        self._image = pg.ImageItem(axisOrder="row-major", autoDownsample=True)
         self._image.setColorMap(pg.colormap.get("CET-L1"))
         self._mask = pg.ImageItem(axisOrder="row-major")
         self._lines = {name: pg.PlotCurveItem(connect="finite") for name in OVERLAYS if name != "mask"}
         for item in (self._image, self._mask, *self._lines.values()):
             plot.addItem(item)
+        for item in (self._image, self._mask):
+            item.setTransform(QTransform.fromTranslate(-0.5, -0.5))  # a pixel is centred on its index
         self._lines["centre"].setZValue(1)  # not hidden by the disk that is found there
         for name, item in self._lines.items():
             item.setPen(pg.mkPen(OVERLAYS[name].colour, width=0.8 if name == "aa" else 1.4))
@@ -60,7 +62,7 @@ class PatternView(pg.PlotWidget):
         self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._message.setWordWrap(True)
         self._message.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._shape = (1, 1)
+        self._shape: tuple[int, ...] = (1, 1)
         self._values: np.ndarray | None = None
         self.setMinimumSize(LEAST, LEAST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -72,16 +74,15 @@ class PatternView(pg.PlotWidget):
         """As wide as napari's docks are by themselves."""
         return QSize(*SIZE)
 
-    def show_image(self, image: np.ndarray | None, values: np.ndarray | None, shape: tuple[int, int]) -> None:
-        """Show a (rows, columns) image that spans `shape` detector pixels; `values` are what the mouse reads."""
+    def show_image(self, image: np.ndarray | None, values: np.ndarray | None) -> None:
+        """Show an image (q_y, q_x); `values` of the same shape are what the mouse reads."""
         self._values = values
         self._image.setVisible(image is not None)
         if image is None:
             return
         self._image.setImage(image, levels=limits(image), autoLevels=False)
-        self._place(self._image, image.shape, shape)
-        if shape != self._shape:
-            self._shape = shape
+        if image.shape != self._shape:
+            self._shape = image.shape
             self.show_all()
 
     def show_mask(self, mask: np.ndarray | None) -> None:
@@ -93,7 +94,6 @@ class PatternView(pg.PlotWidget):
         layer = np.zeros((*mask.shape, 4), np.uint8)
         layer[~mask] = (colour.red(), colour.green(), colour.blue(), MASK_OPACITY)
         self._mask.setImage(layer, levels=(0, 255), autoLevels=False)
-        self._place(self._mask, mask.shape, mask.shape)
 
     def show_lines(self, name: str, points: np.ndarray | None) -> None:
         """Draw an overlay's (n, 2) points, or none; rows of NaN lift the pen."""
@@ -119,11 +119,6 @@ class PatternView(pg.PlotWidget):
         self.setBackground(QColor(background))
         self._message.setStyleSheet(f"background: transparent; color: {text};")
 
-    def _place(self, item: pg.ImageItem, pixels: tuple[int, ...], shape: tuple[int, ...]) -> None:
-        transform = QTransform.fromTranslate(-0.5, -0.5)
-        transform.scale(shape[1] / pixels[1], shape[0] / pixels[0])
-        item.setTransform(transform)
-
     def _at(self, scene: QPointF) -> tuple[float, float] | None:
         """Row and column under a point of the scene, if that is on the detector."""
         point = self._box.mapSceneToView(scene)
@@ -145,10 +140,7 @@ class PatternView(pg.PlotWidget):
         if found is None or self._values is None:
             self.hovered.emit(None)
             return
-        rows, columns = self._values.shape
-        y = min(rows - 1, int((found[0] + 0.5) * rows / self._shape[0]))
-        x = min(columns - 1, int((found[1] + 0.5) * columns / self._shape[1]))
-        self.hovered.emit((*found, float(self._values[y, x])))
+        self.hovered.emit((*found, float(self._values[int(found[0] + 0.5), int(found[1] + 0.5)])))
 
     def resizeEvent(self, event: Any) -> None:
         """Keep the message in the middle."""

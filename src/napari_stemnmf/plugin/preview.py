@@ -33,8 +33,8 @@ PICTURES = {
 }
 """What can be shown, and its name in the window."""
 SCALES = ("log", "sqrt", "linear")
-SAMPLING = 2
-"""Pixels of a Bragg vector map per detector pixel, along each axis."""
+SOFTNESS = 0.25
+"""Blur (sigma) of a Bragg vector map, in probe radii: for the eye, which would miss single pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,7 @@ class Picture:
     Attributes
     ----------
     image : ndarray of float32 or None
-        (rows, columns); None where there is nothing to show, and `note` says why.
-    shape : tuple of int
-        (q_y, q_x) detector pixels that the image spans; a map may be finer.
+        (q_y, q_x); None where there is nothing to show, and `note` says why.
     geometry : Geometry or None
         Centre, probe radius, ellipse and mask of this picture.
     lines : dict
@@ -76,7 +74,6 @@ class Picture:
     """
 
     image: np.ndarray | None = None
-    shape: tuple[int, int] = (1, 1)
     geometry: Geometry | None = None
     lines: dict[str, np.ndarray] = field(default_factory=dict)
     mask: np.ndarray | None = None
@@ -115,16 +112,19 @@ class Preview:
         image = self._pattern(wish)
         if image is None:
             return Picture(note="Press First look, or Calibrate all: the mean and maximum patterns are not known yet.")
-        probe = self._probe(wish, image.shape)
+        try:
+            probe = self._probe(wish, image.shape)
+        except StemNMFError as error:
+            return Picture(image, note=str(error))
         if probe is None:
-            return Picture(image, image.shape, note="Disks show after a First look.")
+            return Picture(image, note="Disks show after a First look.")
         where = geometry_of(wish, probe)
         start = time.perf_counter()
         disks = self._disks(wish, image, probe)
         seconds = time.perf_counter() - start
         lines = self._lines(wish, where)
         lines["disks"] = overlays.circles(disks[0], disks[1], probe.radius)
-        return Picture(image, image.shape, where, lines, probe.mask, disks, seconds)
+        return Picture(image, where, lines, probe.mask, disks, seconds)
 
     def _map(self, wish: Wish) -> Picture:
         from napari_stemnmf.calibration.bragg_vectors import calibrated_map, raw_map
@@ -134,18 +134,20 @@ class Preview:
         if analysis is None or analysis.peaks is None or (calibrated and analysis.calibration is None):
             return Picture(note="Press Calibrate all: the Bragg disks of the scan are not known yet.")
         peaks, calibration, probe = analysis.peaks, analysis.calibration, analysis.probe
-        shape, mask = peaks.detector_shape, None if calibrated or probe is None else probe.mask
+        mask = None if calibrated or probe is None else probe.mask
         if calibrated and calibration is not None:
+            radius = calibration.geometry.probe_radius
             image = self._keep(
-                wish.picture, (peaks, calibration), lambda: calibrated_map(peaks, calibration, sampling=SAMPLING)
+                wish.picture, (peaks, calibration), lambda: _soft(calibrated_map(peaks, calibration), radius)
             )
             where = overlays.geometry_round(calibration.geometry)
         else:
-            image = self._keep(wish.picture, (peaks,), lambda: raw_map(peaks, sampling=SAMPLING))
+            radius = 0.0 if probe is None else probe.radius
+            image = self._keep(wish.picture, (peaks, probe), lambda: _soft(raw_map(peaks), radius))
             if probe is None:
-                return Picture(image, shape)
+                return Picture(image)
             where = geometry_of(wish, probe)
-        return Picture(image, shape, where, self._lines(wish, where), mask)
+        return Picture(image, where, self._lines(wish, where), mask)
 
     def _pattern(self, wish: Wish) -> np.ndarray | None:
         survey = wish.analysis.survey if wish.analysis is not None else None
@@ -196,13 +198,44 @@ class Preview:
         analysis, recipe = wish.analysis, wish.recipe
         if analysis is None or analysis.survey is None:
             return {}
-        survey, calibration = analysis.survey, analysis.calibration
-        rings = [] if calibration is None else [calibration.ellipse_radius, calibration.pixel_radius]
+        calibration = analysis.calibration
+        survey = analysis.survey
+        fitted = [] if calibration is None else [calibration.ellipse_radius, calibration.pixel_radius]
+        rings = self._rings(wish, where)
         hot = overlays.in_prepared_pixels(survey.hot_pixels, analysis.recipe.preprocess)
         if wish.picture == "calibrated map":
             hot = hot[:0]
-        key = (where, recipe.aa.describe, recipe.rv.describe, survey, calibration)
-        return dict(self._keep("lines", key, lambda: overlays.drawn(where, recipe, survey, rings, hot)))
+        key = (where, rings, recipe.aa.describe, recipe.rv.describe, survey, calibration)
+        return dict(
+            self._keep(
+                "lines",
+                key,
+                lambda: overlays.drawn(where, recipe, cell_rings=rings, fitted=fitted, hot_pixels=hot),
+            )
+        )
+
+    def _rings(self, wish: Wish, where: Geometry) -> tuple[float, ...]:
+        """The bounds of AA's rings, as Featurize would take them; none where there are none."""
+        analysis = wish.analysis
+        set_by_hand = wish.recipe.aa.describe.rings
+        if set_by_hand is not None or analysis is None or analysis.survey is None:
+            return set_by_hand or ()
+        survey, calibration, peaks = analysis.survey, analysis.calibration, analysis.peaks
+
+        def find() -> tuple[float, ...]:
+            from napari_stemnmf.features.angular_average import centered_maximum, find_rings
+
+            try:
+                if calibration is None:
+                    return find_rings(survey.maximum, where)
+                return find_rings(centered_maximum(survey, calibration, peaks), calibration.geometry)
+            except StemNMFError:  # Featurize says so when it runs
+                return ()
+
+        found: tuple[float, ...] = self._keep(
+            "rings", (survey, calibration, peaks, where if calibration is None else None), find
+        )
+        return found
 
     def _keep(self, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What `make` gives, made again only when one of the things that it depends on is another."""
@@ -235,6 +268,12 @@ def geometry_of(wish: Wish, probe: Probe) -> Geometry:
     if given.ratio is not None and given.angle is not None:
         where = replace(where, ellipse_ratio=given.ratio, ellipse_angle=given.angle)
     return where
+
+
+def _soft(image: np.ndarray, radius: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(image, SOFTNESS * radius))
 
 
 def scaled(image: np.ndarray, scale: str) -> np.ndarray:

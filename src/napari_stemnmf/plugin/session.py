@@ -1,7 +1,7 @@
 """What napari knows of one scan: its data, the recipe, what was found, and what is running. No Qt here.
 
 Every layer made from a scan carries the same `Session` in its metadata, so that a result finds its scan whatever is
-selected, and two scans that are open at once never mix. The status lines of the widgets are written here, in words.
+selected, and two scans that are open at once never mix.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.recipe import PRESETS, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,8 +34,6 @@ STEPS = {
 """The steps in order, and the field of `Analysis` that each fills."""
 WHOLE = "calibrate"
 """The step whose result is one for all features; what is asked of a feature there is asked of "" ."""
-CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration"}
-"""What calibrating gives, in order, and how it is called."""
 FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)", "bd": "Bragg disks (BD)"}
 
 
@@ -202,91 +200,18 @@ def sessions_of_layer_data(layer_data: Iterable[tuple[Any, dict[str, Any], str]]
     return found
 
 
-def status(session: Session | None, step: str, feature: str) -> str:
-    """What is set, missing or stale before and at a step, in words."""
-    if session is None:
-        return "Open a 4D-STEM scan: drop its file on the canvas, or take File > Open Sample > napari-stemnmf."
-    lines = [_about(session)]
-    if step in ("calibrate", "featurize"):
-        lines.append(_calibration_line(session))
-    if step == "featurize":
-        lines += [_line(session, step, f) for f in FEATURES if f in session.recipe.features]
-    elif step != "calibrate":
-        names = list(STEPS)
-        lines += [_line(session, name, feature) for name in names[1 : names.index(step) + 1]]
-    if session.analysis is not None and step in ("calibrate", "featurize"):
-        lines += session.analysis.warnings
-    obstacle = "" if session.running is not None else session.obstacle(step, feature)
-    lines += [line for line in (session.note, obstacle) if line]
-    return "\n".join(lines)
-
-
-def _about(session: Session) -> str:
-    if session.dataset is None:
-        return f"{session.name}: the scan is not open, results only."
-    d = session.dataset
-    scan, q = d.axes[0], d.axes[2]
-    steps = f"{_step(scan.scale, scan.unit, scan.assumed)}; detector {_step(q.scale, q.unit, q.assumed)}"
-    return (
-        f"{d.scan_shape[0]} × {d.scan_shape[1]} patterns of {d.detector_shape[0]} × {d.detector_shape[1]} pixels, "
-        f"{d.dtype}, {_size(d.nbytes)}. Scan step {steps}."
-    )
-
-
-def _step(scale: float, unit: str, assumed: bool) -> str:
-    return "not calibrated" if assumed else f"{scale:.4g} {unit}"
-
-
-def _calibration_line(session: Session) -> str:
-    """One line on survey, disks and calibration."""
-    analysis = session.analysis
-    states = {}
-    for stage, title in CALIBRATION.items():
-        there = analysis is not None and getattr(analysis, stage) is not None
-        current = there and analysis is not None and analysis.is_current(stage, session.recipe)
-        states[title] = "done" if current else "stale" if there else "missing"
-    return " ".join(f"{title}: {state}." for title, state in states.items())
-
-
-def _line(session: Session, step: str, feature: str) -> str:
-    """One sentence on what a step has found for a feature."""
-    title = f"{STEPS[step].capitalize()} {feature.upper()}"
-    title = {"models": f"Components {feature.upper()}", "tables": f"Table {feature.upper()}"}.get(STEPS[step], title)
-    state = session.state(step, feature)
-    if state == "missing":
-        return f"{title}: missing."
-    found = _found(session.result(step, feature), step)
-    cut = " Incomplete: it was cancelled." if step == "cluster" else " Of a clustering that was cancelled."
-    why = {"stale": " Stale: settings have changed.", "incomplete": cut}.get(state, "")
-    return f"{title}: {found}.{why}"
-
-
-def _found(result: Any, step: str) -> str:
-    if step == "featurize":
-        dropped = f", {len(result.dropped)} dropped" if len(result.dropped) else ""
-        return f"{result.values.shape[1]} columns{dropped}"
-    if step == "cluster":
-        done = sum(record.status == "done" for record in result.seeds)
-        return f"{result.k} components, error {result.error:.4f}, best of {done} of {len(result.seeds)} seeds"
-    if step == "refine":
-        overlap = float((result.overlap > 1).mean())
-        return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
-    return f"{len(result)} rows"
+def settings_of(recipe: Recipe, path: str) -> Any:
+    """The settings dataclass at a dotted path of the recipe, e.g. "aa.clustering"."""
+    node: Any = recipe
+    for part in path.split("."):
+        node = getattr(node, part)
+    return node
 
 
 def _step_before(step: str) -> str:
     names = list(STEPS)
     i = names.index(step)
     return names[i - 1] if i > 1 else ""  # Featurize calibrates by itself
-
-
-def _size(nbytes: int) -> str:
-    size = float(nbytes)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 @cache
@@ -299,11 +224,3 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     if a is None or b is None:
         return a is b
     return a is b or (a.shape == b.shape and bool((a == b).all()))
-
-
-def settings_of(recipe: Recipe, path: str) -> Any:
-    """The settings dataclass at a dotted path of the recipe, e.g. "aa.clustering"."""
-    node: Any = recipe
-    for part in path.split("."):
-        node = getattr(node, part)
-    return node

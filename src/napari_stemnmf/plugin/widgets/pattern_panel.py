@@ -140,7 +140,7 @@ class PatternPanel(QWidget):
             return  # only the overlays are new
         self._drawn = (picture.image, scale)
         image = None if picture.image is None else scaled(picture.image, scale)
-        self.view.show_image(image, picture.image, picture.shape)
+        self.view.show_image(image, picture.image)
 
     def _choices(self) -> QHBoxLayout:
         self.picture, self.scale = QComboBox(), QComboBox()

@@ -15,7 +15,8 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin import display
 from napari_stemnmf.plugin.forms import Form, align_labels
-from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, session_of, sessions_of, settings_of, status
+from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, session_of, sessions_of, settings_of
+from napari_stemnmf.plugin.status import status
 from napari_stemnmf.plugin.widgets.section import Section
 from napari_stemnmf.recipe import FEATURES
 

@@ -1,0 +1,92 @@
+"""The status lines of the widgets: what is set, missing or stale, in words. No Qt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_stemnmf.plugin.session import STEPS, Session
+from napari_stemnmf.recipe import FEATURES
+
+CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration"}
+"""What calibrating gives, in order, and how it is called."""
+
+
+def status(session: Session | None, step: str, feature: str) -> str:
+    """What is set, missing or stale before and at a step, in words."""
+    if session is None:
+        return "Open a 4D-STEM scan: drop its file on the canvas, or take File > Open Sample > napari-stemnmf."
+    lines = [_about(session)]
+    if step in ("calibrate", "featurize"):
+        lines.append(_calibration_line(session))
+    if step == "featurize":
+        lines += [_line(session, step, f) for f in FEATURES if f in session.recipe.features]
+    elif step != "calibrate":
+        names = list(STEPS)
+        lines += [_line(session, name, feature) for name in names[1 : names.index(step) + 1]]
+    if session.analysis is not None and step in ("calibrate", "featurize"):
+        lines += session.analysis.warnings
+    obstacle = "" if session.running is not None else session.obstacle(step, feature)
+    lines += [line for line in (session.note, obstacle) if line]
+    return "\n".join(lines)
+
+
+def _about(session: Session) -> str:
+    if session.dataset is None:
+        return f"{session.name}: the scan is not open, results only."
+    d = session.dataset
+    scan, q = d.axes[0], d.axes[2]
+    steps = f"{_step(scan.scale, scan.unit, scan.assumed)}; detector {_step(q.scale, q.unit, q.assumed)}"
+    return (
+        f"{d.scan_shape[0]} × {d.scan_shape[1]} patterns of {d.detector_shape[0]} × {d.detector_shape[1]} pixels, "
+        f"{d.dtype}, {_size(d.nbytes)}. Scan step {steps}."
+    )
+
+
+def _step(scale: float, unit: str, assumed: bool) -> str:
+    return "not calibrated" if assumed else f"{scale:.4g} {unit}"
+
+
+def _calibration_line(session: Session) -> str:
+    """One line on survey, disks and calibration."""
+    analysis = session.analysis
+    states = {}
+    for stage, title in CALIBRATION.items():
+        there = analysis is not None and getattr(analysis, stage) is not None
+        current = there and analysis is not None and analysis.is_current(stage, session.recipe)
+        states[title] = "done" if current else "stale" if there else "missing"
+    return " ".join(f"{title}: {state}." for title, state in states.items())
+
+
+def _line(session: Session, step: str, feature: str) -> str:
+    """One sentence on what a step has found for a feature."""
+    title = f"{STEPS[step].capitalize()} {feature.upper()}"
+    title = {"models": f"Components {feature.upper()}", "tables": f"Table {feature.upper()}"}.get(STEPS[step], title)
+    state = session.state(step, feature)
+    if state == "missing":
+        return f"{title}: missing."
+    found = _found(session.result(step, feature), step)
+    cut = " Incomplete: it was cancelled." if step == "cluster" else " Of a clustering that was cancelled."
+    why = {"stale": " Stale: settings have changed.", "incomplete": cut}.get(state, "")
+    return f"{title}: {found}.{why}"
+
+
+def _found(result: Any, step: str) -> str:
+    if step == "featurize":
+        dropped = f", {len(result.dropped)} dropped" if len(result.dropped) else ""
+        return f"{result.values.shape[1]} columns{dropped}"
+    if step == "cluster":
+        done = sum(record.status == "done" for record in result.seeds)
+        return f"{result.k} components, error {result.error:.4f}, best of {done} of {len(result.seeds)} seeds"
+    if step == "refine":
+        overlap = float((result.overlap > 1).mean())
+        return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
+    return f"{len(result)} rows"
+
+
+def _size(nbytes: int) -> str:
+    size = float(nbytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
