@@ -18,6 +18,7 @@ from napari_stemnmf.recipe import CenterSettings, ProbeSettings
 SAMPLES = 5
 """Patterns along each axis of the scan that the probe is measured on."""
 SEARCH = 3.0  # px around the mean disk, on top of its radius, in which each pattern's own is looked for
+STRAY = 3.0  # times the median distance from the middle: on a plane the corners are at twice that distance
 VACUUM_PATTERNS = 100  # at most so many of the vacuum region are read
 OVERLAP = 0.3  # share of the detector that must have a partner for a centre of inversion to be considered
 
@@ -106,10 +107,11 @@ def find_probe(
     sample = align([data.pattern(*at) for at in _spread(data.scan_shape)], mask, near)
     q_y, q_x, wander = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
-        middle = sample.centers.mean(axis=0)
+        centers = _without_strays(sample.centers)
+        middle = centers.mean(axis=0)
         q_y = middle[0] if center.q_y is None else center.q_y
         q_x = middle[1] if center.q_x is None else center.q_x
-        wander = float(np.hypot(*(sample.centers - [q_y, q_x]).T).max())
+        wander = float(np.hypot(*(centers - [q_y, q_x]).T).max())
     if source == "vacuum":
         sample = align(_vacuum_patterns(data, settings), mask, near)
     radius = center.probe_radius or sample.radius or start.probe_radius
@@ -169,6 +171,12 @@ def inversion_center(pattern: np.ndarray, mask: np.ndarray) -> tuple[float, floa
     )
     row, column = np.unravel_index(int(np.argmax(alike)), alike.shape)
     return row / 2.0, column / 2.0
+
+
+def _without_strays(centers: np.ndarray) -> np.ndarray:
+    """The centres (k, 2) but those far from the others, which are of another disk."""
+    distance = np.hypot(*(centers - np.median(centers, axis=0)).T)
+    return centers[distance <= STRAY * np.median(distance) + 1.0]
 
 
 def _kept_share(mask: np.ndarray, q_y: float, q_x: float, radius: float) -> float:
