@@ -15,6 +15,7 @@ import pytest
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import DiskDetection, detect, find_disks, plan
 from napari_stemnmf.disks.probe import Probe, find_probe
+from napari_stemnmf.disks.template import synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.passes.survey import survey
 from napari_stemnmf.recipe import DiskSettings
@@ -315,3 +316,16 @@ def test_disks_of_measured_steel(shared: Path, measured: Callable[[Path], np.nda
     peaks = find_disks(data, find_probe(data, survey(data)))
     assert (peaks.counts >= 12).all()
     assert (peaks.counts <= 30).all()  # a blurring detector: its noise is not taken for disks
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (17, 33), (40, 7)])
+@pytest.mark.parametrize("subpixel", ["parabola", "upsampled"])
+def test_every_maximum_of_any_pattern_stays_on_the_detector(shape: tuple[int, int], subpixel: str) -> None:
+    rng = np.random.default_rng(0)
+    settings = DiskSettings(subpixel=subpixel, min_snr=0.0, spacing=0.0, edge=0.0, max_peaks=10000)
+    for radius in (0.6, 2.5, 8.0):
+        probe = Probe(synthetic_kernel(radius), radius, 4.0, 4.0, rng.random(shape) > 0.1, False, "synthetic", shape)
+        for pattern in (rng.random(shape) * 1e30, rng.poisson(0.1, shape), np.ones(shape, np.uint8)):
+            q_y, q_x, height, _ = detect(pattern, probe, settings)
+            assert ((q_y >= -0.5) & (q_y <= shape[0] - 0.5) & (q_x >= -0.5) & (q_x <= shape[1] - 0.5)).all()
+            assert (height > 0).all()

@@ -455,7 +455,7 @@ def _select(
         if size > filters.relative_to and height < filters.min_relative * out[filters.relative_to, 2]:
             break
         room = min(y + 0.5, x + 0.5, rows - 0.5 - y, columns - 0.5 - x)
-        if room < filters.edge or not plan.allowed[round(y), round(x)]:
+        if room < filters.edge or not plan.allowed[min(round(y), rows - 1), min(round(x), columns - 1)]:
             continue
         apart = True
         for m in range(size):
@@ -468,7 +468,8 @@ def _select(
             size += 1
     if filters.upsampling > 1:
         for m in range(size):
-            out[m, 0], out[m, 1] = _refine(image, plan, out[m, 0], out[m, 1], filters.upsampling)
+            y, x = _refine(image, plan, out[m, 0], out[m, 1], filters.upsampling)
+            out[m, 0], out[m, 1] = min(max(y, -0.5), rows - 0.5), min(max(x, -0.5), columns - 0.5)
     return size
 
 
