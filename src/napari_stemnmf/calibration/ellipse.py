@@ -18,11 +18,12 @@ from napari_stemnmf.calibration.surface import LEAST_SIGMA, MAD_TO_SIGMA, TUKEY
 LARGEST = 0.045  # eta that is looked for: a/b up to 1.09
 GRID = 0.005  # of the search for sharp rings
 SHARPER = 1.25  # so many times as sharp as without; a few disks happen to line up under some distortion
+MOST_RINGS = 8
 SAMPLE = 20000  # disks at most in that search
 SECTOR = 15.0  # degrees: wider than the arc that the spots of a bent grain smear to
 CROWD = 10.0  # disks of a sector count no more than so many: many of one grain are not many rings
 ITERATIONS = 12
-EVEN = 0.5  # rings that are filled less evenly than this share of the best are spots of a lattice, not rings
+EVEN = 0.4  # rings that are filled less evenly than this share of the best are spots of a lattice, not rings
 FREEDOM = 4  # degrees of freedom, at least, to speak of an error
 CHANCE = 0.0027  # that a circle is called an ellipse (3 sigma)
 LEAST_RATIO = 1.002
@@ -140,7 +141,7 @@ def _even(rings: list[Ring], radius: np.ndarray, phi: np.ndarray) -> list[Ring]:
         inside = (radius >= ring.low) & (radius <= ring.high)
         counts = np.histogram(phi[inside], bins=round(360.0 / SECTOR), range=(-np.pi, np.pi))[0].astype(np.float64)
         filled.append(counts.sum() ** 2 / max((counts**2).sum(), 1.0))
-    return [ring for ring, sectors in zip(rings, filled, strict=True) if sectors >= EVEN * max(filled)]
+    return [r for r, sectors in zip(rings, filled, strict=True) if sectors >= EVEN * max(filled)][:MOST_RINGS]
 
 
 def _radius(y: np.ndarray, x: np.ndarray, u: float, v: float) -> np.ndarray:

@@ -11,7 +11,7 @@ PER_RADIUS = 0.1  # resolution of the histogram of radii, in probe radii
 LEAST_STEP = 0.2  # px
 CONTRAST = 2.0  # a ring holds so many times as many disks as its surroundings
 LEAST_DISKS = 12.0  # that a ring holds above its surroundings
-MOST_RINGS = 8
+MOST_RINGS = 24
 CENTRAL = 2.5  # probe radii: what is nearer to the centre is the direct beam and its tail
 
 
