@@ -158,9 +158,11 @@ class Preview:
             raise StemNMFError("The scan itself is not open; open its file to see single patterns.")
 
         def read() -> np.ndarray:
-            from napari_stemnmf import pipeline
+            data = dataset
+            if survey is not None and analysis is not None:
+                from napari_stemnmf import pipeline
 
-            data = dataset if survey is None or analysis is None else pipeline.prepared(analysis, dataset)
+                data = pipeline.prepared(analysis, dataset)
             rows, columns = data.scan_shape
             return np.asarray(data.pattern(min(wish.position[0], rows - 1), min(wish.position[1], columns - 1)))
 

@@ -201,6 +201,8 @@ class CalibrateWidget(StepWidget):
             self._preview.forget()
             self.panel.show_picture(Picture(note="Open a 4D-STEM scan."))
             return
+        if self.panel.shown.image is None:
+            self.panel.show_picture(Picture(note="Reading…"))
         self._latest.ask(
             Wish(
                 session.dataset,

@@ -24,6 +24,8 @@ from napari_stemnmf.plugin.overlays import OVERLAYS
 from napari_stemnmf.plugin.preview import PICTURES, SCALES, Picture, scaled
 
 BOXES_A_ROW = 4
+EMPTY = "\n"
+"""What the readout shows in place of its two lines, so that nothing moves."""
 SWATCH = 10
 """Side of the colour beside an overlay's name, in pixels of the screen."""
 
@@ -63,8 +65,9 @@ class PatternPanel(QWidget):
         column.setSpacing(3)
         column.addLayout(self._choices())
         column.addWidget(self.view, 1)
-        self.readout = QLabel()
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.readout = QLabel(EMPTY)
+        self.readout.setWordWrap(True)
+        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         column.addWidget(self.readout)
         column.addLayout(self._positions())
         column.addLayout(self._overlays())
@@ -213,7 +216,8 @@ class PatternPanel(QWidget):
         picture = self._shown
         if point is None:
             disks = picture.disks
-            self.readout.setText(of_preview(disks[2], disks[3], picture.seconds) if disks else picture.note)
+            note = picture.note if picture.image is not None else ""
+            self.readout.setText(of_preview(disks[2], disks[3], picture.seconds) if disks else note + EMPTY)
             return
         q_y, q_x, value = point
         self.readout.setText(of_point(q_y, q_x, value, picture.radius(q_y, q_x), self._step, self._unit))
