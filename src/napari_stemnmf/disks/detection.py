@@ -2,7 +2,7 @@
 
 A disk is where the pattern looks like the probe: a maximum of the correlation with the probe's zero-sum kernel that
 stands out of the noise, which is measured on each pattern. What has to do with detector and probe alone is worked out
-once (`functools.lru_cache`). Leans on the engine, and on `correlation` for the compiled search.
+once (`functools.lru_cache`). Leans on the engine, and on `search` for the compiled work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, run_p
 from napari_stemnmf.recipe import DiskSettings
 
 if TYPE_CHECKING:
-    from napari_stemnmf.disks.correlation import Filters, Search
+    from napari_stemnmf.disks.search import Filters, Search
 
 COARSE_RADIUS = 2.4
 """A pattern is binned so far that the probe's radius stays above this, in bins."""
@@ -40,7 +40,7 @@ class DiskDetection:
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """The disks of one block (p, q_y, q_x)."""
-        from napari_stemnmf.disks.correlation import search
+        from napari_stemnmf.disks.search import search
 
         if block.shape[1:] != self.probe.detector_shape:
             raise DataError(
@@ -118,7 +118,7 @@ def detect(
 
 def filters(probe: Probe, settings: DiskSettings) -> Filters:
     """The settings in pixels of this detector."""
-    from napari_stemnmf.disks.correlation import Filters
+    from napari_stemnmf.disks.search import Filters
 
     return Filters(
         upsampling=settings.upsampling if settings.subpixel == "upsampled" else 1,
@@ -139,7 +139,8 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 @lru_cache(maxsize=8)
 def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
-    from napari_stemnmf.disks.correlation import WINDOW, Search
+    from napari_stemnmf.disks.search import Search
+    from napari_stemnmf.disks.subpixel import WINDOW
 
     size = max(1, int(probe.radius / COARSE_RADIUS))
     kernel = np.array(probe.kernel, np.float32)  # writable, so that all tables have one type
@@ -181,7 +182,7 @@ def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _tiles(mask: np.ndarray) -> np.ndarray:
     """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
-    from napari_stemnmf.disks.correlation import TILE_COLUMNS, TILE_ROWS
+    from napari_stemnmf.disks.noise import TILE_COLUMNS, TILE_ROWS
 
     tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
     parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)

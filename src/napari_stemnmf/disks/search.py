@@ -1,0 +1,288 @@
+"""The compiled search for disks in patterns: where a pattern looks like the probe, and how surely.
+
+The pattern is binned until the probe's radius is some three pixels, correlated whole with the likewise binned
+template, and its local maxima are the candidates. Only there the template is laid over the pattern itself. So the
+work does not grow with the detector, and no Fourier transform is needed. Each pattern is calculated by itself.
+
+Leans on `correlation`, `noise` and `subpixel`; what the tables of a `Search` hold is decided in `detection`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, lay_out, window
+from napari_stemnmf.disks.noise import gain_of, is_saturated, uneven
+from napari_stemnmf.disks.subpixel import refine, vertex
+
+LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
+CONTRAST = 0.02  # an uneven background counts as noise of this share of its height
+TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache
+
+
+class Search(NamedTuple):
+    """What the search needs to know of detector and probe; arrays, and numbers.
+
+    Attributes
+    ----------
+    kernel, squares : ndarray of float32
+        (2 h + 1, 2 h + 1) template and its square.
+    coarse_kernel, coarse_squares : ndarray of float32
+        The same on the binned pattern; squares divided by the pixels of a bin.
+    peak, coarse_share : float
+        Largest value of `kernel`, and sum of `coarse_squares`.
+    bin : int
+        Pixels along each side of a bin.
+    pad : int
+        Pixels around the pattern that are filled with those of its edge; a multiple of `bin`.
+    masked, source : ndarray of int64
+        Flat pixels that are left out, and the pixel that each takes its value from.
+    tiles : ndarray of int64
+        (t, 2) first row and column of the tiles that the noise is measured in.
+    samples : ndarray of int64
+        (s, 2) row and column, in bins, where the correlation is looked at for its noise.
+    allowed : ndarray of bool
+        (q_y, q_x) where the centre of a disk may lie.
+    centre_y, centre_x, wander : float
+        Where the central disk is to be looked for, and how far around; negative if it is not.
+    """
+
+    kernel: np.ndarray
+    squares: np.ndarray
+    coarse_kernel: np.ndarray
+    coarse_squares: np.ndarray
+    peak: float
+    coarse_share: float
+    bin: int
+    pad: int
+    masked: np.ndarray
+    source: np.ndarray
+    tiles: np.ndarray
+    samples: np.ndarray
+    allowed: np.ndarray
+    centre_y: float
+    centre_x: float
+    wander: float
+
+
+class Filters(NamedTuple):
+    """Which of the maxima are disks; lengths in px."""
+
+    upsampling: int
+    min_snr: float
+    min_absolute: float
+    min_relative: float
+    relative_to: int
+    spacing: float
+    edge: float
+    max_peaks: int
+
+
+def search(block: np.ndarray, plan: Search, filters: Filters) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Disks of patterns (p, q_y, q_x).
+
+    Returns
+    -------
+    table : ndarray of float32
+        (peaks, 4): q_y, q_x, height and signal-to-noise ratio, pattern after pattern, the highest first.
+    counts : ndarray of int64
+        (p,) peaks of each pattern.
+    central : ndarray of float32
+        (p, 2) centre of the central disk, NaN where there is none.
+    saturated : int
+        Patterns whose brightest pixels all have one value.
+    """
+    n, rows, columns = block.shape
+    tall, wide = (-(-(size + 2 * plan.pad) // plan.bin) * plan.bin for size in (rows, columns))
+    images = np.zeros((min(n, TOGETHER), tall, wide), np.float32)
+    counts, central = np.zeros(n, np.int64), np.full((n, 2), np.nan, np.float32)
+    tables, saturated = [np.empty((0, 4), np.float32)], 0
+    for first in range(0, n, TOGETHER):
+        part = slice(first, min(first + TOGETHER, n))
+        patterns = block[part]
+        lay_out(patterns, plan.masked, plan.source, plan.pad, images)
+        table, cut = _search(images[: len(patterns)], rows, columns, plan, filters, counts[part], central[part])
+        tables.append(table)
+        saturated += cut
+    return np.concatenate(tables), counts, central, saturated
+
+
+@njit(nogil=True, cache=True)
+def _search(
+    images: Any, rows: Any, columns: Any, plan: Any, filters: Any, counts: Any, central: Any
+) -> Any:  # pragma: no cover - compiled
+    """The table of `search` for patterns that are laid out, and its number of saturated ones; fills the rest."""
+    step, pad = plan.bin, plan.pad
+    tall, wide = images.shape[1:]
+    binned = np.empty((tall // step, wide // step), np.float32)
+    response = np.empty(((rows + step - 1) // step, (columns + step - 1) // step), np.float32)
+    # among four bins that touch there is one maximum at most
+    found = np.empty((((response.shape[0] + 1) // 2) * ((response.shape[1] + 1) // 2), 4), np.float32)
+    ratios = np.empty(max(len(plan.tiles), len(plan.samples), 1), np.float32)
+    capacity = min(len(found), filters.max_peaks)
+    table = np.empty((len(images) * capacity, 4), np.float32)
+    total, saturated = 0, 0
+    for p in range(len(images)):
+        image = images[p]
+        highest = brightest(image)
+        if highest <= 0.0:
+            continue
+        gain = gain_of(image, plan.tiles, pad, ratios)
+        saturated += is_saturated(image, pad, rows, columns, highest, gain, plan.kernel)
+        if step > 1:
+            bin_pixels(image, step, binned)
+        coarse = binned if step > 1 else image
+        correlate(coarse, plan.coarse_kernel, pad // step, pad // step, response)
+        gain = uneven(coarse, response, plan, gain, ratios)
+        size = _candidates(image, coarse, response, plan, filters, gain, rows, columns, found)
+        _central(image, found[:size], plan, central[p])
+        counts[p] = _select(image, found[:size], plan, filters, rows, columns, capacity, table[total:])
+        total += counts[p]
+    return table[:total].copy(), saturated
+
+
+@njit(nogil=True, cache=True)
+def _candidates(
+    image: Any, binned: Any, response: Any, plan: Any, filters: Any, gain: Any, rows: Any, columns: Any, found: Any
+) -> Any:  # pragma: no cover - compiled
+    """Maxima of the correlation that stand out of the noise; gives their number, fills (q_y, q_x, height, snr)."""
+    step, pad = plan.bin, plan.pad
+    coarse_pad = pad // step
+    needed = (LENIENCE * filters.min_snr) ** 2 * gain
+    # in a disk on nothing at all the variance is already so large that lower ones cannot reach the least ratio
+    least = max(needed * plan.peak, LENIENCE * filters.min_absolute)
+    near = np.empty((3, 3), np.float32)
+    tall, wide = response.shape
+    size = 0
+    for i in range(tall):
+        for j in range(wide):
+            value = response[i, j]
+            if not value > least or not _is_maximum(response, i, j):
+                continue
+            if value * value < needed * dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad):
+                continue
+            y, x = _start(response, i, j, step)
+            y, x = min(y, rows - 1), min(x, columns - 1)
+            y, x = _climb(image, plan.kernel, pad, y, x, rows, columns, near)
+            if near[1, 1] <= 0.0:
+                continue
+            dy, dx = vertex(near[0, 1], near[1, 1], near[2, 1]), vertex(near[1, 0], near[1, 1], near[1, 2])
+            height = near[1, 1] - 0.25 * ((near[0, 1] - near[2, 1]) * dy + (near[1, 0] - near[1, 2]) * dx)
+            noise, base, spike = _surroundings(image, plan.kernel, plan.squares, pad + y, pad + x)
+            if height - spike < 0.5 * height:
+                continue
+            variance = max(gain * noise + (CONTRAST * base) ** 2, 1e-12 * height * height)
+            snr = height / np.sqrt(variance)
+            if snr < filters.min_snr:
+                continue
+            found[size, 0], found[size, 1], found[size, 2], found[size, 3] = y + dy, x + dx, height, snr
+            size += 1
+    return size
+
+
+@njit(nogil=True, cache=True)
+def _is_maximum(values: Any, i: Any, j: Any) -> Any:  # pragma: no cover - compiled
+    """Whether none of the eight neighbours is larger; of equal ones the first counts."""
+    value = values[i, j]
+    tall, wide = values.shape
+    for k in range(max(i - 1, 0), min(i + 2, tall)):
+        for m in range(max(j - 1, 0), min(j + 2, wide)):
+            other = values[k, m]
+            if other > value or (other == value and (k < i or (k == i and m < j))):
+                return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _start(response: Any, i: Any, j: Any, step: Any) -> Any:  # pragma: no cover - compiled
+    """The pixel of the pattern where a maximum of the binned correlation lies."""
+    y, x = float(i), float(j)
+    if 0 < i < response.shape[0] - 1 and 0 < j < response.shape[1] - 1:
+        y += vertex(response[i - 1, j], response[i, j], response[i + 1, j])
+        x += vertex(response[i, j - 1], response[i, j], response[i, j + 1])
+    return int((y + 0.5) * step), int((x + 0.5) * step)
+
+
+@njit(nogil=True, cache=True)
+def _climb(
+    image: Any, kernel: Any, pad: Any, y: Any, x: Any, rows: Any, columns: Any, near: Any
+) -> Any:  # pragma: no cover - compiled
+    """The next maximum of the correlation, uphill from a pixel; `near` (3, 3) is filled with the values there."""
+    for _ in range(4 * kernel.shape[0]):
+        window(image, kernel, pad + y, pad + x, near)
+        up, right = 0, 0
+        for i in range(-1, 2):
+            for j in range(-1, 2):
+                inside = 0 <= y + i < rows and 0 <= x + j < columns
+                if inside and near[1 + i, 1 + j] > near[1 + up, 1 + right]:
+                    up, right = i, j
+        if up == 0 and right == 0:
+            break
+        y, x = y + up, x + right
+    return y, x
+
+
+@njit(nogil=True, cache=True)
+def _surroundings(image: Any, kernel: Any, squares: Any, y: Any, x: Any) -> Any:  # pragma: no cover - compiled
+    """Variance of the correlation for a gain of 1, level around the disk, and what one bright pixel adds to it."""
+    reach = kernel.shape[0] // 2
+    base, weights = 0.0, 0.0
+    first, second = 0.0, 0.0
+    for i in range(kernel.shape[0]):
+        for j in range(kernel.shape[1]):
+            weight = kernel[i, j]
+            part = weight * image[y + i - reach, x + j - reach]
+            if weight < 0.0:
+                base += part
+                weights += weight
+            elif part > first:
+                first, second = part, first
+            elif part > second:
+                second = part
+    return dot(image, squares, y, x), base / min(weights, -1e-30), first - second
+
+
+@njit(nogil=True, cache=True)
+def _select(
+    image: Any, found: Any, plan: Any, filters: Any, rows: Any, columns: Any, capacity: Any, out: Any
+) -> Any:  # pragma: no cover - compiled
+    """Apply the filters to the maxima, the highest first; gives the number of those left, at the start of `out`."""
+    size = 0
+    for k in np.argsort(-found[:, 2]):
+        y, x, height = found[k, 0], found[k, 1], found[k, 2]
+        if size == capacity or height < filters.min_absolute:
+            break
+        if size > filters.relative_to and height < filters.min_relative * out[filters.relative_to, 2]:
+            break
+        room = min(y + 0.5, x + 0.5, rows - 0.5 - y, columns - 0.5 - x)
+        if room < filters.edge or not plan.allowed[min(round(y), rows - 1), min(round(x), columns - 1)]:
+            continue
+        apart = True
+        for m in range(size):
+            if (out[m, 0] - y) ** 2 + (out[m, 1] - x) ** 2 < filters.spacing**2:
+                apart = False
+                break
+        if apart:
+            for c in range(4):
+                out[size, c] = found[k, c]
+            size += 1
+    if filters.upsampling > 1:
+        for m in range(size):
+            y, x = refine(image, plan, out[m, 0], out[m, 1], filters.upsampling)
+            out[m, 0], out[m, 1] = min(max(y, -0.5), rows - 0.5), min(max(x, -0.5), columns - 0.5)
+    return size
+
+
+@njit(nogil=True, cache=True)
+def _central(image: Any, found: Any, plan: Any, out: Any) -> None:  # pragma: no cover - compiled
+    """Centre of the highest disk near the mean centre; left as it is if there is none."""
+    best = -1
+    for k in range(len(found)):
+        distance = (found[k, 0] - plan.centre_y) ** 2 + (found[k, 1] - plan.centre_x) ** 2
+        if plan.wander >= 0.0 and distance <= plan.wander**2 and (best < 0 or found[k, 2] > found[best, 2]):
+            best = k
+    if best >= 0:
+        out[0], out[1] = refine(image, plan, found[best, 0], found[best, 1], 16)

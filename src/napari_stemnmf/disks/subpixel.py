@@ -1,0 +1,84 @@
+"""Where between the pixels a correlation has its maximum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from napari_stemnmf.disks.correlation import correlate
+
+TAPS = 4  # reach of the Lanczos kernel, px
+WINDOW = TAPS + 1  # reach of the correlation that is known around a maximum before it is interpolated, px
+
+
+@njit(nogil=True, cache=True)
+def vertex(low: Any, middle: Any, high: Any) -> Any:  # pragma: no cover - compiled
+    """Where the parabola through three values one step apart has its maximum, within half a step of the middle."""
+    curvature = low - 2.0 * middle + high
+    if curvature >= 0.0:
+        return 0.0
+    return min(max(0.5 * (low - high) / curvature, -0.5), 0.5)
+
+
+@njit(nogil=True, cache=True)
+def refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any) -> Any:  # pragma: no cover - compiled
+    """The maximum of the correlation on a grid finer by `upsampling`, and of a parabola there.
+
+    Between pixels the correlation is interpolated with a Lanczos kernel, which for so smooth a function equals what
+    its discrete Fourier transform gives.
+    """
+    middle_y, middle_x = round(y), round(x)
+    values = np.empty((2 * WINDOW + 1, 2 * WINDOW + 1), np.float32)
+    correlate(image, plan.kernel, plan.pad + middle_y - WINDOW, plan.pad + middle_x - WINDOW, values)
+    fine = 1.0 / upsampling
+    at_y, at_x = round((y - middle_y) * upsampling) * fine, round((x - middle_x) * upsampling) * fine
+    best = _between(values, at_y, at_x)
+    step = 2 ** int(np.log2(max(upsampling // 4, 1))) * fine
+    while step > 0.5 * fine:
+        moved = True
+        while moved:
+            moved = False
+            from_y, from_x = at_y, at_x
+            for i in range(-1, 2):
+                for j in range(-1, 2):
+                    near_y, near_x = from_y + i * step, from_x + j * step
+                    if abs(near_y) <= 1.0 and abs(near_x) <= 1.0 and (i != 0 or j != 0):
+                        value = _between(values, near_y, near_x)
+                        if value > best:
+                            best, at_y, at_x, moved = value, near_y, near_x, True
+        step *= 0.5
+    at_y, at_x = min(max(at_y, fine - 1.0), 1.0 - fine), min(max(at_x, fine - 1.0), 1.0 - fine)
+    best = _between(values, at_y, at_x)
+    up, down = _between(values, at_y - fine, at_x), _between(values, at_y + fine, at_x)
+    left, right = _between(values, at_y, at_x - fine), _between(values, at_y, at_x + fine)
+    return middle_y + at_y + fine * vertex(up, best, down), middle_x + at_x + fine * vertex(left, best, right)
+
+
+@njit(nogil=True, cache=True)
+def _between(values: Any, y: Any, x: Any) -> Any:  # pragma: no cover - compiled
+    """The value `y` and `x` pixels off the middle, at most one each."""
+    first_y, first_x = int(np.floor(y)) - TAPS + 1, int(np.floor(x)) - TAPS + 1
+    total, weights = 0.0, 0.0
+    along = np.empty(2 * TAPS, np.float64)
+    for j in range(2 * TAPS):
+        along[j] = _lanczos(x - (first_x + j))
+    for i in range(2 * TAPS):
+        across = _lanczos(y - (first_y + i))
+        part = 0.0
+        for j in range(2 * TAPS):
+            part += along[j] * values[first_y + i + WINDOW, first_x + j + WINDOW]
+            weights += across * along[j]
+        total += across * part
+    return total / weights
+
+
+@njit(nogil=True, cache=True)
+def _lanczos(distance: Any) -> Any:  # pragma: no cover - compiled
+    if abs(distance) < 1e-9:
+        return 1.0
+    if abs(distance) >= TAPS:
+        return 0.0
+    angle = np.pi * distance
+    return TAPS * np.sin(angle) * np.sin(angle / TAPS) / (angle * angle)
