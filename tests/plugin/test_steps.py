@@ -127,6 +127,19 @@ def test_only_the_ticked_features_are_computed(viewer: Any, scan_file: Path, ste
     assert not featurize.run.enabled
 
 
+def test_what_featurize_took_shows_greyed_where_it_is_automatic(
+    viewer: Any, analysis: stem.Analysis, tmp_path: Path, step: Any
+) -> None:
+    analysis.save(tmp_path / "a.stemnmf.h5")
+    viewer.open(tmp_path / "a.stemnmf.h5", plugin="napari-stemnmf")
+    aa, rv = (step("Featurize")._forms[i][0] for i in (0, 1))
+    assert aa.editor("rings").box.value.startswith(f"{analysis.features['aa'].details['rings'][0]:g}, ")
+    radii = analysis.features["rv"].details["radii"]
+    shown = [rv.editor(name).box.value for name in ("r_min", "r_max", "columns")]
+    assert shown == [radii[0], radii[-1], len(radii)]
+    assert rv.editor("r_min").setting() is None
+
+
 def test_bragg_disks_go_all_the_way_to_grains(
     viewer: Any, distorted_scan: Any, step: Any, click: Any, layer: Any
 ) -> None:

@@ -69,10 +69,7 @@ class FeaturizeWidget(StepWidget):
         return [Container(name="maps", widgets=list(self.maps.values()), layout="horizontal", labels=False)]
 
     def _add_forms(self) -> None:
-        for name in FEATURES:
-            form = self.add_form(f"{name}.describe", f"{name.upper()} features")
-            if name == "aa":
-                self._rings = form.editor("rings")
+        self._described = {name: self.add_form(f"{name}.describe", f"{name.upper()} features") for name in FEATURES}
         self.feature.visible = False
 
     def features(self) -> tuple[str, ...]:
@@ -102,6 +99,18 @@ class FeaturizeWidget(StepWidget):
         self.preset.value = session.preset_name() or OWN
         for name, box in self.chosen.items():
             box.value = name in session.recipe.features
-        features = session.result("featurize", "aa")
-        if features is not None and "rings" in features.details:
-            self._rings.show_found([round(float(r), 2) for r in features.details["rings"]])
+        for name, form in self._described.items():
+            features = session.result("featurize", name)
+            for setting, value in _found(features.details).items() if features is not None else ():
+                form.editor(setting).show_found(value)
+
+
+def _found(details: dict[str, Any]) -> dict[str, Any]:
+    """What Featurize took for settings that may be automatic, by their names."""
+    found: dict[str, Any] = {}
+    if "rings" in details:
+        found["rings"] = [round(float(radius), 2) for radius in details["rings"]]
+    if "radii" in details:
+        radii = details["radii"]
+        found |= {"r_min": radii[0], "r_max": radii[-1], "columns": len(radii)}
+    return found | {name: details[name] for name in ("bin", "r_min") if name in details}
