@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_stemnmf.calibration.bragg_vectors import calibrated_map, centred, raw_map
 from napari_stemnmf.errors import AnalysisError, DataError
-from napari_stemnmf.features.angular_average import find_rings
+from napari_stemnmf.features.angular_average import centered_maximum, find_rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +104,8 @@ def _rings(analysis: Analysis) -> tuple[float, ...]:
     if analysis.recipe.aa.describe.rings is not None:
         return analysis.recipe.aa.describe.rings
     try:
-        return find_rings(analysis.survey.maximum, _calibration(analysis).geometry)
+        maximum = centered_maximum(analysis.survey, _calibration(analysis), analysis.peaks)
+        return find_rings(maximum, _calibration(analysis).geometry)
     except DataError:
         return ()
 
