@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stemnmf.calibration.geometry import Geometry, geometry
+from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.passes.survey import Survey
-from napari_stemnmf.recipe import CenterSettings
 
 
 def test_azimuth_runs_from_q_x_towards_q_y() -> None:
@@ -79,19 +77,3 @@ def test_mask_of_another_shape_and_ratio_below_one_are_refused() -> None:
         Geometry((8, 9), 4, 4, 1, mask=np.ones((3, 3), bool))
     with pytest.raises(DataError, match="at least 1"):
         Geometry((8, 9), 4, 4, 1, ellipse_ratio=0.9)
-    pattern = np.ones((5, 5), np.float32)
-    with pytest.raises(DataError, match="mask is of shape"):
-        geometry(Survey(pattern, pattern, pattern), mask=np.ones((4, 5), bool))
-
-
-def test_geometry_of_a_survey_has_its_centre_settings_and_mask() -> None:
-    y, x = np.indices((40, 44))
-    mean = (np.hypot(y - 19.0, x - 23.0) <= 4).astype(np.float32)
-    mask = np.ones((40, 44), bool)
-    mask[0] = False
-    g = geometry(Survey(mean, mean, mean), CenterSettings(probe_radius=3.5), mask)
-    assert (g.q_y, g.q_x) == pytest.approx((19.0, 23.0), abs=1e-3)
-    assert g.probe_radius == 3.5
-    assert g.detector_shape == (40, 44)
-    assert g.mask is not None
-    assert not g.mask[0].any()

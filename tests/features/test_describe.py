@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry, geometry
+from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
@@ -27,6 +28,12 @@ from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 RINGS = (6.0, 12.0, 20.0)
+
+
+def geometry_of(mean: np.ndarray) -> Geometry:
+    """Centre and probe radius as the mean pattern shows them."""
+    center = find_center(mean)
+    return Geometry(mean.shape, center.q_y, center.q_x, center.probe_radius)
 
 
 @pytest.fixture
@@ -135,7 +142,9 @@ def test_rings_are_found_on_the_maximum_pattern_where_they_are_not_set(shared: P
         data = file["data"][::4, ::4]
     dataset = Dataset.from_array(data)
     found = survey(dataset)
-    features = describe(dataset, found, Calibration.constant(geometry(found), dataset.scan_shape), Recipe()).features
+    features = describe(
+        dataset, found, Calibration.constant(geometry_of(found.mean), dataset.scan_shape), Recipe()
+    ).features
     assert len(features["aa"].details["rings"]) == 5
     assert features["aa"].values.shape == (625, 288)
     assert features["rv"].values.shape == (625, 55)
@@ -239,7 +248,7 @@ def test_rings_of_a_scan_with_descan_are_seen_on_its_centred_disks(stop: bool) -
     recipe = Recipe(features=("aa",))
     seen = describe(made.dataset, survey(made.dataset), truth(made), recipe, peaks=peaks).features["aa"]
     look = survey(made.plain)
-    plain = describe(made.plain, look, Calibration.constant(geometry(look), (10, 10)), recipe).features["aa"]
+    plain = describe(made.plain, look, Calibration.constant(geometry_of(look.mean), (10, 10)), recipe).features["aa"]
     ours, theirs = np.array(seen.details["rings"]), plain.details["rings"]
     assert len(theirs) <= len(ours) <= len(theirs) + 1  # without the noise of the maximum, a faint one may stand out
     distance = np.abs(ours[:, None] - theirs).min(axis=0)

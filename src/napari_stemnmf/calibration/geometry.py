@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.passes.survey import Survey
-from napari_stemnmf.recipe import CenterSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +96,3 @@ class Geometry:
         along, across = np.sqrt(ratio), 1.0 / np.sqrt(ratio)
         xy = (along - across) * c * s
         return (along * c * c + across * s * s, xy), (xy, along * s * s + across * c * c)
-
-
-def geometry(survey: Survey, settings: CenterSettings | None = None, mask: np.ndarray | None = None) -> Geometry:
-    """The geometry that the survey's mean pattern shows; settings that are given are kept.
-
-    Raises
-    ------
-    DataError
-        If the centre cannot be found or the mask does not fit the detector.
-    """
-    shape = survey.mean.shape
-    if mask is not None and np.shape(mask) != shape:
-        raise DataError(f"The mask is of shape {np.shape(mask)}, but the detector has {shape[0]} x {shape[1]} pixels.")
-    center = find_center(survey.mean, settings, mask=mask)
-    return Geometry((shape[0], shape[1]), center.q_y, center.q_x, center.probe_radius, mask=mask)
