@@ -44,8 +44,10 @@ def test_info_says_what_the_file_holds(scan, capsys):
 
 def test_run_writes_every_promised_file(results):
     promised = {"analysis.stemnmf.h5", "recipe.toml"}
-    promised |= {f"{kind}-{f}.{end}" for f in ("aa", "rv") for kind, end in (("grains", "csv"), ("labels", "tif"))}
-    promised |= {f"overview-{f}.png" for f in ("aa", "rv")}
+    promised |= {
+        f"{kind}-{f}.{end}" for f in ("aa", "rv", "bd") for kind, end in (("grains", "csv"), ("labels", "tif"))
+    }
+    promised |= {f"overview-{f}.png" for f in ("aa", "rv", "bd")}
     assert {p.name for p in results.iterdir()} == promised
 
 
@@ -124,4 +126,4 @@ def test_interrupted_run_keeps_its_stages_and_says_so(scan, tmp_path):
         work.kill()
     assert work.returncode == cli.CANCELLED
     assert "goes on from there" in said
-    assert set(stem.Analysis.load(out / "analysis.stemnmf.h5").features) == {"aa", "rv"}
+    assert set(stem.Analysis.load(out / "analysis.stemnmf.h5").features) == {"aa", "rv", "bd"}

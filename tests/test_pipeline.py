@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import issparse
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
@@ -37,12 +38,17 @@ def stages_run(dataset, recipe, **kwargs):
     return result, set(seen)
 
 
+def assert_same(found, expected):
+    """Equal to the last bit, dense or sparse."""
+    np.testing.assert_array_equal(*(a.toarray() if issparse(a) else a for a in (found, expected)))
+
+
 def test_analysis_holds_everything_for_each_feature(analysis, sample):
     n = sample.dataset.n_patterns
-    for name in ("aa", "rv"):
+    for name in ("aa", "rv", "bd"):
         values = analysis.features[name].values
         assert values.dtype == np.float32
-        assert len(values) == n
+        assert values.shape[0] == n
         model, grains = analysis.models[name], analysis.grains[name]
         assert model.W.shape == (n, model.k)
         assert model.H.shape[0] == model.k
@@ -64,8 +70,8 @@ def test_grains_of_the_sample_are_found(analysis, sample):
 
 def test_result_does_not_depend_on_the_number_of_threads(sample, recipe, analysis):
     other = stem.analyse(sample.dataset, recipe, workers=1)
-    for name in ("aa", "rv"):
-        np.testing.assert_array_equal(other.features[name].values, analysis.features[name].values)
+    for name in ("aa", "rv", "bd"):
+        assert_same(other.features[name].values, analysis.features[name].values)
         np.testing.assert_array_equal(other.models[name].W, analysis.models[name].W)
         np.testing.assert_array_equal(other.grains[name].masks, analysis.grains[name].masks)
         np.testing.assert_array_equal(other.patterns[name].patterns, analysis.patterns[name].patterns)
@@ -80,8 +86,8 @@ def test_saved_analysis_comes_back_with_all_results(analysis, tmp_path):
     assert back.keys == analysis.keys
     assert pipeline.stale(back) == {}
     np.testing.assert_array_equal(back.survey.maximum, analysis.survey.maximum)
-    for name in ("aa", "rv"):
-        np.testing.assert_array_equal(back.features[name].values, analysis.features[name].values)
+    for name in ("aa", "rv", "bd"):
+        assert_same(back.features[name].values, analysis.features[name].values)
         np.testing.assert_array_equal(back.models[name].H, analysis.models[name].H)
         assert [s.cycles for s in back.models[name].seeds] == [s.cycles for s in analysis.models[name].seeds]
         np.testing.assert_array_equal(back.grains[name].weights, analysis.grains[name].weights)
@@ -119,7 +125,7 @@ def test_killed_run_goes_on_from_the_last_stage(sample, recipe, tmp_path):
 
     with pytest.raises(Killed):
         stem.analyse(sample.dataset, recipe, path=path, progress=die_in_clustering)
-    assert set(stem.Analysis.load(path).features) == {"aa", "rv"}
+    assert set(stem.Analysis.load(path).features) == {"aa", "rv", "bd"}
     result, stages = stages_run(sample.dataset, recipe, path=path)
     assert not stages & {"Survey", "Features"}
     assert pipeline.stale(result) == {}

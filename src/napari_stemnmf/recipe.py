@@ -342,7 +342,7 @@ Chain = AngularAverageChain | RadialVarianceChain | BraggDiskChain
 class Recipe(Settings):
     """Everything that decides the result of a run. Two runs with the same recipe and data give the same numbers."""
 
-    features: tuple[str, ...] = setting(("aa", "rv"), "representations to compute", choices=FEATURES)
+    features: tuple[str, ...] = setting(FEATURES, "representations to compute", choices=FEATURES)
     preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
     beam_stop: BeamStopSettings = field(default_factory=BeamStopSettings)
     center: CenterSettings = field(default_factory=CenterSettings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,7 @@ def analysis():
     return stem.analyse(sample.dataset, recipe)
 
 
-@pytest.mark.parametrize("feature", ["aa", "rv"])
+@pytest.mark.parametrize("feature", ["aa", "rv", "bd"])
 def test_overview_draws_every_panel(analysis, feature, tmp_path):
     figure = overview(analysis, feature)
     figure.savefig(tmp_path / "overview.png")
@@ -51,8 +52,6 @@ def test_grains_that_meet_differ_in_colour():
 
 
 def test_run_without_grains_is_drawn_too(analysis):
-    from dataclasses import replace
-
     none = stem.Grains.from_masks(np.zeros((0, 24, 24), bool))
     empty = replace(analysis, grains={"aa": none}, tables={"aa": analysis.tables["aa"][:0]})
     overview(empty, "aa").draw_without_rendering()
@@ -60,4 +59,4 @@ def test_run_without_grains_is_drawn_too(analysis):
 
 def test_overview_of_what_was_not_run_is_refused(analysis):
     with pytest.raises(AnalysisError, match="run it first"):
-        overview(analysis, "bd")
+        overview(replace(analysis, grains={}), "bd")

@@ -183,7 +183,7 @@ def test_saving_the_layers_saves_the_analysis(
 def test_one_layer_is_enough_to_save_its_analysis(viewer: Any, saved: Path, tmp_path: Path, layer: Any) -> None:
     viewer.open(saved, plugin="napari-stemnmf")
     layer("RV grains").save(str(tmp_path / "one.stemnmf.h5"), plugin="napari-stemnmf")
-    assert set(stem.Analysis.load(tmp_path / "one.stemnmf.h5").grains) == {"aa", "rv"}
+    assert set(stem.Analysis.load(tmp_path / "one.stemnmf.h5").grains) == {"aa", "rv", "bd"}
 
 
 def test_a_name_without_ending_gets_it(saved: Path, tmp_path: Path) -> None:
