@@ -67,17 +67,17 @@ clean: ## remove the environment, caches and what demo and wheel made
 $(BIN)/python:
 	@tools/make-venv $(VENV)
 
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.run: pyproject.toml constraints.txt src/napari_stemnmf/__init__.py | $(BIN)/python
 	@echo "Installing napari-stemnmf into $(VENV) (a few minutes the first time)"
 	@$(PIP) install --quiet $(CONSTRAINTS) --editable .
 	@touch $@
 
-$(VENV)/.napari: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.napari: pyproject.toml constraints.txt src/napari_stemnmf/__init__.py | $(BIN)/python
 	@echo "Installing napari-stemnmf and napari with Qt into $(VENV)"
 	@$(PIP) install --quiet $(CONSTRAINTS) --editable ".[formats]" "napari[pyqt6]"
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml constraints.txt src/napari_stemnmf/__init__.py | $(BIN)/python
 	@echo "Installing napari-stemnmf, napari with Qt and the test tools into $(VENV) (a few minutes the first time)"
 	@$(PIP) install --quiet $(CONSTRAINTS) --editable ".[dev]"
 	@touch $@ $(VENV)/.run $(VENV)/.napari

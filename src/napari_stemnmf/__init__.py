@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.recipe import Recipe
     from napari_stemnmf.simulation.sample import sample
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Analysis": "analysis",

@@ -14,6 +14,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf.plugin import hooks, jobs
 from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.recipe import FEATURES
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 
@@ -120,7 +121,7 @@ def test_a_preset_sets_every_step(viewer: Any, scan_file: Path, step: Any) -> No
 def test_only_the_ticked_features_are_computed(viewer: Any, scan_file: Path, step: Any, click: Any) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     featurize = step("Featurize")
-    featurize.chosen["rv"].value = False
+    featurize.chosen["rv"].value = featurize.chosen["bd"].value = False
     click(featurize)
     assert set(featurize.session.analysis.features) == {"aa"}
     featurize.chosen["aa"].value = False
@@ -322,7 +323,7 @@ def test_closing_the_dock_in_mid_run_leaves_the_step_running(
     click(featurize, wait=False)
     viewer.window.remove_dock_widget(featurize.native)
     qtbot.waitUntil(lambda: session.running is None, timeout=60_000)
-    assert step("Featurize").status.value.count("columns") == 2
+    assert step("Featurize").status.value.count("columns") == len(FEATURES)
 
 
 def test_closing_the_viewer_in_mid_run_ends_the_thread(
