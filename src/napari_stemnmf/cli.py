@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
 
 ANALYSIS_NAME = "analysis.stemnmf.h5"
+DEMO_SEEDS = 10  # enough for the sample; a scan of one's own deserves more
 CANCELLED = 130  # what a shell expects of a command that was interrupted
 
 
@@ -270,6 +271,8 @@ def _demo(options: argparse.Namespace) -> None:
     from napari_stemnmf.reading.opening import open as open_scan
     from napari_stemnmf.simulation.sample import sample
 
+    if options.seeds is None and options.recipe is None:
+        options.seeds = DEMO_SEEDS
     recipe = recipe_from(options)
     options.out.mkdir(parents=True, exist_ok=True)
     scan = options.out / "sample.h5"
