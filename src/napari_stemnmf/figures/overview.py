@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#7A5195", "#8C564B", "#5F9EA0")
 """Okabe and Ito's colour-blind safe set, and four that stand apart from it; neighbours are told apart by outlines."""
+SAME_ERROR = 0.005
+"""Least range of the axis of errors, as a share of the error."""
 
 
 def overview(analysis: Analysis, feature: str) -> Figure:
@@ -95,12 +97,14 @@ def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str)
 
 
 def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
-    """The bounds of the rings (AA), or of the radii that were used (RV, BD), px."""
+    """The bounds of the rings (AA), of the radii that were used (RV), or what is left out about the centre (BD), px."""
     if feature not in analysis.features:
         return ()
     found = analysis.features[feature]
     if feature == "aa":
         return tuple(found.details["rings"])
+    if feature == "bd":
+        return (float(found.details["r_min"]),)
     radii = found.columns["radius"]
     return (float(radii.min()), float(radii.max()))
 
@@ -181,6 +185,9 @@ def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
         label=f"chosen: seed {model.seed}",
     )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    low, high = ax.get_ylim()
+    if high - low < SAME_ERROR * high:  # starts that ended alike: no axis of differences in the tenth digit
+        ax.set_ylim(model.error * (1 - SAME_ERROR), model.error * (1 + SAME_ERROR))
     ax.legend(fontsize=8, frameon=False)
 
 
