@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_stemnmf import storage
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.export.findings import findings
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -67,25 +68,8 @@ def text(analysis: Analysis) -> str:
     AnalysisError
         If the analysis is not calibrated yet.
     """
-    calibration = _calibration(analysis)
-    found, geometry = summary(analysis), calibration.geometry
-    descan = np.round(calibration.descan, 2) + 0.0  # no -0.00
-    lines = [
-        f"Centre: ({geometry.q_y:.2f}, {geometry.q_x:.2f}) px (q_y, q_x), {_origin_words(calibration)}.",
-        "Descan over the scan: "
-        f"({descan[0, 0]:+.2f}, {descan[1, 0]:+.2f}) px along scan_y, "
-        f"({descan[0, 1]:+.2f}, {descan[1, 1]:+.2f}) px along scan_x.",
-        f"Ellipse: {_ellipse_words(calibration)}.",
-        f"Pixel: {calibration.pixel_size:.5g} {calibration.pixel_unit}, {_pixel_words(calibration)}.",
-        f"Probe radius: {geometry.probe_radius:.2f} px. "
-        f"Masked: {found['masked_fraction']:.1%} of the detector. Hot pixels repaired: {len(found['hot_pixels'])}.",
-    ]
-    if "disks" in found:
-        lines.append(
-            f"Disks: {found['disks']}, {found['disks_per_pattern']:g} in the median pattern; "
-            f"{found['patterns_without_disk']} patterns without any."
-        )
-    return "\n".join(lines)
+    _calibration(analysis)
+    return "\n".join(f"{name:<11} {sentence}" for name, sentence in findings(analysis))
 
 
 def write_calibration(analysis: Analysis, directory: str | Path, dataset: Dataset | None = None) -> list[Path]:
@@ -117,38 +101,3 @@ def _calibration(analysis: Analysis) -> Calibration:
     if analysis.calibration is None:
         raise AnalysisError("The analysis is not calibrated yet; run the step 'calibrate' first.")
     return analysis.calibration
-
-
-def _origin_words(calibration: Calibration) -> str:
-    how = {
-        "central": "from the central disk",
-        "friedel": "from Friedel pairs",
-        "mean": "one for all patterns",
-    }.get(calibration.origin_method, calibration.origin_method)
-    if not np.isfinite(calibration.origin_residual):
-        return how
-    return f"{how}, fitted by a {calibration.origin_fit}, residual {calibration.origin_residual:.3f} px"
-
-
-def _ellipse_words(calibration: Calibration) -> str:
-    geometry = calibration.geometry
-    if calibration.ellipse_method in ("off", "none"):
-        return {"off": "not measured", "none": "none found"}[calibration.ellipse_method]
-    words = f"a/b {geometry.ellipse_ratio:.4f}"
-    if np.isfinite(calibration.ellipse_error):
-        words += f" ± {calibration.ellipse_error:.4f}"
-    words += f", a at {geometry.ellipse_angle:.1f}° from q_x towards q_y"
-    if calibration.ellipse_method == "set":
-        return f"{words}, as set"
-    source = {"disks": "Bragg disks", "ring": "the mean pattern's ring"}[calibration.ellipse_method]
-    return (
-        f"{words}, from {source} at {calibration.ellipse_radius:.1f} px, residual {calibration.ellipse_residual:.2f} px"
-    )
-
-
-def _pixel_words(calibration: Calibration) -> str:
-    if calibration.pixel_method == "d-spacing":
-        return f"from the ring at {calibration.pixel_radius:.2f} px"
-    return {"file": "as the file says", "none": "not calibrated"}.get(
-        calibration.pixel_method, calibration.pixel_method
-    )

@@ -8,7 +8,7 @@ from magicgui.widgets import PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSplitter
 
-from napari_stemnmf.plugin.findings import findings
+from napari_stemnmf.export.findings import findings
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.step import StepWidget
 

@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.findings import of_point, of_preview
 from napari_stemnmf.plugin.overlays import OVERLAYS
 from napari_stemnmf.plugin.preview import PICTURES, SCALES, Picture, scaled
+from napari_stemnmf.plugin.readings import of_point, of_preview
 
 BOXES_A_ROW = 4
 EMPTY = "\n"

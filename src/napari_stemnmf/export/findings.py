@@ -1,4 +1,4 @@
-"""What calibration has found, in words and numbers with their errors. No Qt."""
+"""What calibration has found, in words and numbers with their errors: the same in a shell and in napari."""
 
 from __future__ import annotations
 
@@ -43,26 +43,6 @@ def findings(analysis: Analysis | None) -> list[tuple[str, str]]:
     return rows
 
 
-def of_preview(heights: np.ndarray, snr: np.ndarray, seconds: float) -> str:
-    """The disks of one pattern, in two lines."""
-    took = f"looked for in {1e3 * seconds:.0f} ms"
-    if not len(heights):
-        return f"No disk\n{took}"
-    what = "1 disk" if len(heights) == 1 else f"{len(heights)} disks"
-    return f"{what}, SNR {snr.min():.1f} to {snr.max():.0f}\nleast height {heights.min():.3g} counts; {took}"
-
-
-def of_point(q_y: float, q_x: float, value: float, radius: float | None, step: float, unit: str) -> str:
-    """A point of the shown pattern, in two lines: pixel and value, then radius and, if it is known, the d-spacing."""
-    text = f"q_y {q_y:.0f}, q_x {q_x:.0f}: {value:.4g}\n"
-    if radius is None:
-        return text
-    text += f"r {radius:.1f} px"
-    if unit == "1/nm" and radius * step > 0:
-        text += f" = {radius * step:.3g} 1/nm, d {1 / (radius * step):.3g} nm"
-    return text
-
-
 def _hot(count: int) -> str:
     return "none" if not count else f"{count} repaired"
 
@@ -102,7 +82,7 @@ def _of_calibration(calibration: Calibration) -> list[tuple[str, str]]:
 def _descan(descan: np.ndarray) -> str:
     if not np.abs(descan).max() > 0.005:
         return "none"
-    (y_down, y_along), (x_down, x_along) = descan
+    (y_down, y_along), (x_down, x_along) = np.round(descan, 2) + 0.0  # no -0.00
     return f"{y_down:+.2f}, {x_down:+.2f} px down the scan; {y_along:+.2f}, {x_along:+.2f} px along its rows (q_y, q_x)"
 
 
@@ -124,7 +104,7 @@ def _ellipse(calibration: Calibration) -> str:
 def _pixel_size(calibration: Calibration) -> str:
     size = f"{calibration.pixel_size:.5g} {calibration.pixel_unit}"
     if calibration.pixel_method == "none":
-        return "not known: pick a ring and enter its d"
+        return "not known; a ring of known d-spacing would tell"
     if calibration.pixel_method == "file":
         return f"{size}, from the file"
     return f"{size}, from the ring of {calibration.pixel_radius:.2f} px"

@@ -12,7 +12,7 @@ import pytest
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.peaks import Peaks
-from napari_stemnmf.plugin.findings import findings, of_point, of_preview
+from napari_stemnmf.export.findings import findings
 
 GEOMETRY = Geometry((64, 64), 31.25, 32.5, 3.0, ellipse_ratio=1.0203, ellipse_angle=30.4)
 
@@ -87,7 +87,7 @@ def test_the_ellipse_comes_with_its_error(changes: dict[str, Any], said: str) ->
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "not known: pick a ring and enter its d"),
+        ({}, "not known; a ring of known d-spacing would tell"),
         ({"pixel_size": 0.2, "pixel_unit": "1/nm", "pixel_method": "file"}, "0.2 1/nm, from the file"),
         (
             {"pixel_size": 0.20031, "pixel_unit": "1/nm", "pixel_method": "d-spacing", "pixel_radius": 21.123},
@@ -97,16 +97,3 @@ def test_the_ellipse_comes_with_its_error(changes: dict[str, Any], said: str) ->
 )
 def test_the_pixel_size_says_where_it_comes_from(changes: dict[str, Any], said: str) -> None:
     assert rows(calibration=calibration(**changes))["pixel size"] == said
-
-
-def test_a_point_is_read_in_pixels_and_in_nanometres() -> None:
-    assert of_point(3.2, 4.0, 17.0, None, 0.2, "1/nm") == "q_y 3, q_x 4: 17\n"
-    assert of_point(3.2, 4.0, 17.0, 21.2, 0.2, "1/nm").endswith("r 21.2 px = 4.24 1/nm, d 0.236 nm")
-    assert of_point(3.2, 4.0, 17.0, 21.2, 1.0, "px").endswith("r 21.2 px")
-
-
-def test_the_preview_says_how_weak_its_weakest_disk_is() -> None:
-    assert of_preview(np.array([9.0, 2.5]), np.array([40.0, 5.25]), 0.004) == (
-        "2 disks, SNR 5.2 to 40\nleast height 2.5 counts; looked for in 4 ms"
-    )
-    assert of_preview(np.array([]), np.array([]), 0.004) == "No disk\nlooked for in 4 ms"
