@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 COARSE_RADIUS = 2.4
 """A pattern is binned so far that the probe's radius stays above this, in bins."""
-SPACING, EDGE = 1.5, 1.0
-"""Defaults of `DiskSettings.spacing` and `DiskSettings.edge`, in radii of the probe."""
+SPACING, CLOSEST, EDGE = 1.5, 1.0, 1.0
+"""Defaults in radii of the probe: `DiskSettings.spacing`, of maxima and of overlapping disks; `DiskSettings.edge`."""
 MOST_TILES, MOST_SAMPLES = 256, 256
 
 
@@ -127,6 +127,7 @@ def filters(probe: Probe, settings: DiskSettings) -> Filters:
         min_relative=float(settings.min_relative),
         relative_to=int(settings.relative_to),
         spacing=float(SPACING * probe.radius if settings.spacing is None else settings.spacing),
+        closest=float(CLOSEST * probe.radius if settings.spacing is None else settings.spacing),
         edge=_edge(probe, settings),
         max_peaks=int(settings.max_peaks),
     )
@@ -139,6 +140,7 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 @lru_cache(maxsize=8)
 def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
+    from napari_stemnmf.disks.falloff import falloff_of
     from napari_stemnmf.disks.search import Search
     from napari_stemnmf.disks.subpixel import WINDOW
 
@@ -155,6 +157,10 @@ def plan(probe: Probe, edge: float) -> Search:
         coarse_squares=coarse**2 / np.float32(size * size),
         peak=float(kernel.max()),
         coarse_share=float((coarse**2).sum()) / size**2,
+        falloff=falloff_of(kernel, kernel, 1),
+        coarse_falloff=falloff_of(kernel, coarse, size),
+        radius=float(probe.radius),
+        ring=-float(kernel.min()),
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,

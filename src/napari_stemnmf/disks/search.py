@@ -4,7 +4,8 @@ The pattern is binned until the probe's radius is some three pixels, correlated 
 template, and its local maxima are the candidates. Only there the template is laid over the pattern itself. So the
 work does not grow with the detector, and no Fourier transform is needed. Each pattern is calculated by itself.
 
-Leans on `correlation`, `noise` and `subpixel`; what the tables of a `Search` hold is decided in `detection`.
+Leans on `correlation`, `noise`, `measure`, `overlap`, `selection` and `subpixel`; what the tables of a `Search` hold
+is decided in `detection`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, lay_out, window
+from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, lay_out
+from napari_stemnmf.disks.measure import measure
 from napari_stemnmf.disks.noise import gain_of, is_saturated, uneven
+from napari_stemnmf.disks.overlap import is_maximum, neighbours, separate
+from napari_stemnmf.disks.selection import select
 from napari_stemnmf.disks.subpixel import refine, vertex
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
-CONTRAST = 0.02  # an uneven background counts as noise of this share of its height
 TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache
 
 
@@ -34,6 +37,12 @@ class Search(NamedTuple):
         The same on the binned pattern; squares divided by the pixels of a bin.
     peak, coarse_share : float
         Largest value of `kernel`, and sum of `coarse_squares`.
+    falloff, coarse_falloff : ndarray of float32
+        What a disk of height 1 adds to the correlation around it, see `falloff_of`; also on the binned pattern.
+    radius : float
+        That of the probe, px.
+    ring : float
+        Weight of a pixel around the disk, without its sign.
     bin : int
         Pixels along each side of a bin.
     pad : int
@@ -56,6 +65,10 @@ class Search(NamedTuple):
     coarse_squares: np.ndarray
     peak: float
     coarse_share: float
+    falloff: np.ndarray
+    coarse_falloff: np.ndarray
+    radius: float
+    ring: float
     bin: int
     pad: int
     masked: np.ndarray
@@ -69,7 +82,10 @@ class Search(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Which of the maxima are disks; lengths in px."""
+    """Which of the maxima are disks; lengths in px.
+
+    `spacing` is for maxima of the correlation, `closest` for disks that are told apart with others taken away.
+    """
 
     upsampling: int
     min_snr: float
@@ -77,6 +93,7 @@ class Filters(NamedTuple):
     min_relative: float
     relative_to: int
     spacing: float
+    closest: float
     edge: float
     max_peaks: int
 
@@ -139,7 +156,10 @@ def _search(
         gain = uneven(coarse, response, plan, gain, ratios)
         size = _candidates(image, coarse, response, plan, filters, gain, rows, columns, found)
         _central(image, found[:size], plan, central[p])
-        counts[p] = _select(image, found[:size], plan, filters, rows, columns, capacity, table[total:])
+        rest = table[total:]
+        size = select(found[:size], plan, filters, filters.spacing, (rows, columns), capacity, rest)
+        counts[p] = separate(image, coarse, response, plan, filters, gain, (rows, columns), rest, size, capacity)
+        _refine(image, plan, filters, rows, columns, rest[: counts[p]])
         total += counts[p]
     return table[:total].copy(), saturated
 
@@ -154,46 +174,21 @@ def _candidates(
     needed = (LENIENCE * filters.min_snr) ** 2 * gain
     # in a disk on nothing at all the variance is already so large that lower ones cannot reach the least ratio
     least = max(needed * plan.peak, LENIENCE * filters.min_absolute)
-    near = np.empty((3, 3), np.float32)
+    near, nothing = np.empty((3, 3), np.float32), np.empty((0, 4), np.float32)
     tall, wide = response.shape
     size = 0
     for i in range(tall):
         for j in range(wide):
             value = response[i, j]
-            if not value > least or not _is_maximum(response, i, j):
+            if not value > least or not is_maximum(response, i, j):
                 continue
             if value * value < needed * dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad):
                 continue
             y, x = _start(response, i, j, step)
             y, x = min(y, rows - 1), min(x, columns - 1)
-            y, x = _climb(image, plan.kernel, pad, y, x, rows, columns, near)
-            if near[1, 1] <= 0.0:
-                continue
-            dy, dx = vertex(near[0, 1], near[1, 1], near[2, 1]), vertex(near[1, 0], near[1, 1], near[1, 2])
-            height = near[1, 1] - 0.25 * ((near[0, 1] - near[2, 1]) * dy + (near[1, 0] - near[1, 2]) * dx)
-            noise, base, spike = _surroundings(image, plan.kernel, plan.squares, pad + y, pad + x)
-            if height - spike < 0.5 * height:
-                continue
-            variance = max(gain * noise + (CONTRAST * base) ** 2, 1e-12 * height * height)
-            snr = height / np.sqrt(variance)
-            if snr < filters.min_snr:
-                continue
-            found[size, 0], found[size, 1], found[size, 2], found[size, 3] = y + dy, x + dx, height, snr
-            size += 1
+            if measure(image, plan, gain, y, x, rows, columns, nothing, near, found[size]):
+                size += found[size, 3] >= filters.min_snr
     return size
-
-
-@njit(nogil=True, cache=True)
-def _is_maximum(values: Any, i: Any, j: Any) -> Any:  # pragma: no cover - compiled
-    """Whether none of the eight neighbours is larger; of equal ones the first counts."""
-    value = values[i, j]
-    tall, wide = values.shape
-    for k in range(max(i - 1, 0), min(i + 2, tall)):
-        for m in range(max(j - 1, 0), min(j + 2, wide)):
-            other = values[k, m]
-            if other > value or (other == value and (k < i or (k == i and m < j))):
-                return False
-    return True
 
 
 @njit(nogil=True, cache=True)
@@ -207,73 +202,16 @@ def _start(response: Any, i: Any, j: Any, step: Any) -> Any:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def _climb(
-    image: Any, kernel: Any, pad: Any, y: Any, x: Any, rows: Any, columns: Any, near: Any
-) -> Any:  # pragma: no cover - compiled
-    """The next maximum of the correlation, uphill from a pixel; `near` (3, 3) is filled with the values there."""
-    for _ in range(4 * kernel.shape[0]):
-        window(image, kernel, pad + y, pad + x, near)
-        up, right = 0, 0
-        for i in range(-1, 2):
-            for j in range(-1, 2):
-                inside = 0 <= y + i < rows and 0 <= x + j < columns
-                if inside and near[1 + i, 1 + j] > near[1 + up, 1 + right]:
-                    up, right = i, j
-        if up == 0 and right == 0:
-            break
-        y, x = y + up, x + right
-    return y, x
-
-
-@njit(nogil=True, cache=True)
-def _surroundings(image: Any, kernel: Any, squares: Any, y: Any, x: Any) -> Any:  # pragma: no cover - compiled
-    """Variance of the correlation for a gain of 1, level around the disk, and what one bright pixel adds to it."""
-    reach = kernel.shape[0] // 2
-    base, weights = 0.0, 0.0
-    first, second = 0.0, 0.0
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            weight = kernel[i, j]
-            part = weight * image[y + i - reach, x + j - reach]
-            if weight < 0.0:
-                base += part
-                weights += weight
-            elif part > first:
-                first, second = part, first
-            elif part > second:
-                second = part
-    return dot(image, squares, y, x), base / min(weights, -1e-30), first - second
-
-
-@njit(nogil=True, cache=True)
-def _select(
-    image: Any, found: Any, plan: Any, filters: Any, rows: Any, columns: Any, capacity: Any, out: Any
-) -> Any:  # pragma: no cover - compiled
-    """Apply the filters to the maxima, the highest first; gives the number of those left, at the start of `out`."""
-    size = 0
-    for k in np.argsort(-found[:, 2]):
-        y, x, height = found[k, 0], found[k, 1], found[k, 2]
-        if size == capacity or height < filters.min_absolute:
-            break
-        if size > filters.relative_to and height < filters.min_relative * out[filters.relative_to, 2]:
-            break
-        room = min(y + 0.5, x + 0.5, rows - 0.5 - y, columns - 0.5 - x)
-        if room < filters.edge or not plan.allowed[min(round(y), rows - 1), min(round(x), columns - 1)]:
-            continue
-        apart = True
-        for m in range(size):
-            if (out[m, 0] - y) ** 2 + (out[m, 1] - x) ** 2 < filters.spacing**2:
-                apart = False
-                break
-        if apart:
-            for c in range(4):
-                out[size, c] = found[k, c]
-            size += 1
-    if filters.upsampling > 1:
-        for m in range(size):
-            y, x = refine(image, plan, out[m, 0], out[m, 1], filters.upsampling)
-            out[m, 0], out[m, 1] = min(max(y, -0.5), rows - 0.5), min(max(x, -0.5), columns - 0.5)
-    return size
+def _refine(image: Any, plan: Any, filters: Any, rows: Any, columns: Any, disks: Any) -> None:  # pragma: no cover
+    """Positions on a finer grid, if asked for; neighbours taken away."""
+    if filters.upsampling == 1:
+        return
+    coarse = disks.copy()
+    for k in range(len(coarse)):
+        y, x = coarse[k, 0], coarse[k, 1]
+        others = neighbours(plan, coarse, k, y, x, 0.0)
+        y, x = refine(image, plan, y, x, filters.upsampling, others)
+        disks[k, 0], disks[k, 1] = min(max(y, -0.5), rows - 0.5), min(max(x, -0.5), columns - 0.5)
 
 
 @njit(nogil=True, cache=True)
@@ -285,4 +223,4 @@ def _central(image: Any, found: Any, plan: Any, out: Any) -> None:  # pragma: no
         if plan.wander >= 0.0 and distance <= plan.wander**2 and (best < 0 or found[k, 2] > found[best, 2]):
             best = k
     if best >= 0:
-        out[0], out[1] = refine(image, plan, found[best, 0], found[best, 1], 16)
+        out[0], out[1] = refine(image, plan, found[best, 0], found[best, 1], 16, found[:0])

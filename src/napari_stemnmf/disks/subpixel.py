@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.correlation import correlate
+from napari_stemnmf.disks.falloff import take_away
 
 TAPS = 4  # reach of the Lanczos kernel, px
 WINDOW = TAPS + 1  # reach of the correlation that is known around a maximum before it is interpolated, px
@@ -23,8 +24,8 @@ def vertex(low: Any, middle: Any, high: Any) -> Any:  # pragma: no cover - compi
 
 
 @njit(nogil=True, cache=True)
-def refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any) -> Any:  # pragma: no cover - compiled
-    """The maximum of the correlation on a grid finer by `upsampling`, and of a parabola there.
+def refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any, others: Any) -> Any:  # pragma: no cover - compiled
+    """The maximum of the correlation on a grid finer by `upsampling`, and of a parabola there; `others` taken away.
 
     Between pixels the correlation is interpolated with a Lanczos kernel, which for so smooth a function equals what
     its discrete Fourier transform gives.
@@ -32,6 +33,7 @@ def refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any) -> Any:  # pr
     middle_y, middle_x = round(y), round(x)
     values = np.empty((2 * WINDOW + 1, 2 * WINDOW + 1), np.float32)
     correlate(image, plan.kernel, plan.pad + middle_y - WINDOW, plan.pad + middle_x - WINDOW, values)
+    take_away(values, middle_y - WINDOW, middle_x - WINDOW, plan.falloff, others)
     fine = 1.0 / upsampling
     at_y, at_x = round((y - middle_y) * upsampling) * fine, round((x - middle_x) * upsampling) * fine
     best = _between(values, at_y, at_x)
