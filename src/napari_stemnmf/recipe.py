@@ -118,7 +118,7 @@ class DiskSettings(Settings):
     )
     relative_to: int = setting(1, "the reference: the n-th highest disk of the pattern; 0 is the highest", low=0)
     spacing: float | None = setting(
-        None, "least distance between disks; empty: one and a half of the probe's radius", unit="px", low=0.0
+        None, "least distance between disks; empty: 1.5 of the probe's radius, 1 where they overlap", unit="px", low=0.0
     )
     edge: float | None = setting(
         None, "least distance of a disk's centre from the detector's edge and from masked pixels; "

@@ -11,6 +11,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import DiskDetection, detect, find_disks, plan
@@ -167,6 +168,15 @@ def test_patterns_without_with_one_saturated_empty_and_not_a_number(small: Latti
     assert np.isnan(peaks.central[[0, 1, 5]]).all()
     np.testing.assert_allclose(peaks.central[2], [60, 64], atol=0.05)
     assert peaks.saturated >= 2
+
+
+def test_pixels_behind_a_beam_stop_do_not_look_saturated() -> None:
+    made = distorted((12, 12), 126, beam_stop=True, seed=3)
+    mask = distance_transform_edt(made.mask) > 2
+    data = made.dataset
+    look = survey(data)
+    peaks = find_disks(data, find_probe(data, look, mask))
+    assert peaks.saturated == 0
 
 
 def test_a_pixel_that_was_hit_once_is_no_disk(small: Lattice) -> None:

@@ -63,9 +63,12 @@ def uneven(binned: Any, response: Any, plan: Any, gain: Any, ratios: Any) -> Any
 
 @njit(nogil=True, cache=True)
 def is_saturated(
-    image: Any, pad: Any, rows: Any, columns: Any, brightest: Any, gain: Any, kernel: Any
+    image: Any, pad: Any, rows: Any, columns: Any, brightest: Any, gain: Any, kernel: Any, masked: Any
 ) -> Any:  # pragma: no cover - compiled
-    """Whether the maximum is shared by so many pixels as half a disk has; not where counts are few."""
+    """Whether the maximum is shared by so many pixels as half a disk has; not where counts are few.
+
+    Masked pixels (flat) hold copies of their neighbours, and do not count.
+    """
     if brightest < 20.0 * gain:
         return False
     area, same = 0, 0
@@ -78,4 +81,7 @@ def is_saturated(
         for x in range(columns):
             here += np.int32(line[x] == brightest)
         same += here
+    for k in range(masked.size):
+        y, x = divmod(masked[k], columns)
+        same -= np.int32(image[y + pad, x + pad] == brightest)
     return same >= max(4, area // 2)

@@ -148,7 +148,7 @@ def _search(
         if highest <= 0.0:
             continue
         gain = gain_of(image, plan.tiles, pad, ratios)
-        saturated += is_saturated(image, pad, rows, columns, highest, gain, plan.kernel)
+        saturated += is_saturated(image, pad, rows, columns, highest, gain, plan.kernel, plan.masked)
         if step > 1:
             bin_pixels(image, step, binned)
         coarse = binned if step > 1 else image
