@@ -453,8 +453,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "aa.clustering.merge_threshold": 0.3,
         "rv.clustering.merge_threshold": 0.4,
-        "bd.describe.min_snr": 10.0,
-        "bd.clustering.merge_threshold": 0.25,
+        "bd.clustering.merge_threshold": 0.2,
     },
     "default": {
         "*.describe.intensity": "sqrt",
