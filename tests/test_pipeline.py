@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from scipy.sparse import issparse
@@ -12,6 +13,7 @@ from scipy.sparse import issparse
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError, Cancelled
+from napari_stemnmf.figures.overview import overview
 
 QUICK = {"*.clustering.seeds": 3, "*.clustering.components": 30}
 
@@ -92,6 +94,25 @@ def test_saved_analysis_comes_back_with_all_results(analysis, tmp_path):
         assert [s.cycles for s in back.models[name].seeds] == [s.cycles for s in analysis.models[name].seeds]
         np.testing.assert_array_equal(back.grains[name].weights, analysis.grains[name].weights)
         assert back.tables[name].equals(analysis.tables[name])
+
+
+def test_analysis_of_format_1_opens_and_is_computed_anew_by_a_run(analysis, sample, tmp_path):
+    path = tmp_path / "a.stemnmf.h5"
+    analysis.save(path)
+    with h5py.File(path, "r+") as file:  # as version 0.1 wrote it: the calibration was a geometry
+        file.attrs["format_version"] = 1
+        file.copy("calibration/geometry", "geometry")
+        for name in ("calibration", "probe", "peaks", "survey/axes", "survey/hot_pixels"):
+            del file[name]
+        file.move("geometry", "calibration")
+        file["keys"].attrs["survey"] = "of version 0.1"
+    old = stem.Analysis.load(path)
+    assert old.axes == analysis.input.axes
+    assert old.calibration is None
+    overview(old, "aa").draw_without_rendering()
+    assert "stale" in pipeline.stale(old).values()
+    again = stem.analyse(sample.dataset, old.recipe.replaced({"features": "rv"}), analysis=old)
+    assert pipeline.stale(again) == {}
 
 
 def test_finished_run_is_not_computed_again(sample, recipe, tmp_path):

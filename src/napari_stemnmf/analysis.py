@@ -116,9 +116,8 @@ class Analysis:
     @property
     def axes(self) -> tuple[Axis, ...]:
         """Axes of the prepared patterns, which all results are on; the detector's as calibrated."""
-        if self.survey is None:
-            return self.input.axes
-        axes = self.survey.axes
+        axes = self.survey.axes if self.survey is not None else ()
+        axes = axes or self.input.axes  # a file of format 1 has no axes of the survey: the patterns were the file's
         if self.calibration is None or self.calibration.pixel_method != "d-spacing":
             return axes
         scale = {"scale": self.calibration.pixel_size, "unit": self.calibration.pixel_unit, "assumed": False}
