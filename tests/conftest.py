@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -21,3 +24,15 @@ def shared() -> Path:
     if not (SHARED / "films").is_dir():
         pytest.skip(f"the shared data is not at {SHARED}; set STEMNMF_SHARED to its folder")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def measured() -> Callable[[Path], np.ndarray]:
+    """Reads all patterns of the only experiment of an .hspy file."""
+
+    def read(path: Path) -> np.ndarray:
+        with h5py.File(path) as file:
+            (experiment,) = file["Experiments"].values()
+            return experiment["data"][:]
+
+    return read

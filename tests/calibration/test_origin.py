@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stemnmf.calibration.friedel import friedel_centres, inversion_centre
+from napari_stemnmf.calibration.friedel import friedel_centres
 from napari_stemnmf.calibration.origin import find_origin
+from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.recipe import CenterSettings, OriginSettings
@@ -188,7 +189,7 @@ def test_halo_behind_a_beam_stop_has_the_centre_of_its_symmetry() -> None:
     halo = 200 * np.exp(-r / 15) + 40 * np.exp(-(((r - 30) / 6) ** 2))
     mask = ~((np.abs(y - 58) < 8) & (x < 80))
     seen = np.random.default_rng(0).poisson(np.where(mask, halo, 0.5)).astype(np.float32)
-    centre = inversion_centre(seen, mask, (64.0, 64.0), 16.0)
+    centre = inversion_center(seen, mask, (64.0, 64.0), 16.0)
     assert centre == pytest.approx((60.3, 66.8), abs=0.25)
     hidden = Probe(np.zeros((3, 3)), 2.67, 64.0, 64.0, mask, True, "synthetic", (126, 130))
     found = find_origin(None, hidden, seen, (2, 3))
@@ -197,7 +198,7 @@ def test_halo_behind_a_beam_stop_has_the_centre_of_its_symmetry() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
 def test_patterns_without_contrast_have_no_centre_of_symmetry(value: float) -> None:
-    assert inversion_centre(np.full((40, 40), value), None, (20.0, 20.0), 10.0) is None
+    assert inversion_center(np.full((40, 40), value), None, (20.0, 20.0), 10.0) is None
 
 
 def test_finding_the_centre_changes_nothing_in_place(stopped: Distorted, disks: Callable, probe: Callable) -> None:

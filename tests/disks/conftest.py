@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
@@ -14,18 +12,6 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.disks.template import soft_disk, synthetic_kernel
-
-
-@pytest.fixture(scope="session")
-def measured() -> Callable[[Path], np.ndarray]:
-    """Reads all patterns of the only experiment of an .hspy file."""
-
-    def read(path: Path) -> np.ndarray:
-        with h5py.File(path) as file:
-            (experiment,) = file["Experiments"].values()
-            return experiment["data"][:]
-
-    return read
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
@@ -78,15 +76,3 @@ def beam_stop() -> np.ndarray:
     mask[:25, 24:29] = False
     mask[[30, 31, 40], [10, 41, 20]] = False
     return mask
-
-
-@pytest.fixture(scope="session")
-def measured() -> Callable[[Path], np.ndarray]:
-    """Reads all patterns of the only experiment of an .hspy file."""
-
-    def read(path: Path) -> np.ndarray:
-        with h5py.File(path) as file:
-            (experiment,) = file["Experiments"].values()
-            return experiment["data"][:]
-
-    return read

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, friedel_centres, inversion_centre
+from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, friedel_centres
 from napari_stemnmf.calibration.surface import fit_surface, spread
+from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.recipe import CenterSettings, OriginSettings
@@ -104,7 +105,7 @@ def _smoothed(measured: np.ndarray, scan_shape: tuple[int, int], method: str, fi
 def _one_for_all(probe: Probe, guess: tuple[float, float], mean: np.ndarray, scan_shape: tuple[int, int]) -> Origin:
     """The centre of the mean pattern: the probe's, or where that is hidden the point of its inversion symmetry."""
     if probe.hidden:
-        guess = inversion_centre(mean, probe.mask, guess, max(REACH * probe.radius, LEAST_REACH)) or guess
+        guess = inversion_center(mean, probe.mask, guess, max(REACH * probe.radius, LEAST_REACH)) or guess
     surface = np.tile(np.array(guess, np.float64), (scan_shape[0] * scan_shape[1], 1))
     return _origin(surface, np.full_like(surface, np.nan), scan_shape, "mean", "constant", float("nan"))
 

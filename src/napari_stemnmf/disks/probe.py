@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.aligned import STEP, align
 from napari_stemnmf.disks.central_disk import Center, find_center
+from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.passes.survey import Survey
@@ -20,7 +20,6 @@ SAMPLES = 5
 SEARCH = 3.0  # px around the mean disk, on top of its radius, in which each pattern's own is looked for
 STRAY = 3.0  # times the median distance from the middle: on a plane the corners are at twice that distance
 VACUUM_PATTERNS = 100  # at most so many of the vacuum region are read
-OVERLAP = 0.3  # share of the detector that must have a partner for a centre of inversion to be considered
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +136,7 @@ def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = N
     start = find_center(mean, center, mask=mask)
     if mask is None:
         return start, False
-    q_y, q_x = inversion_center(mean, mask)
+    q_y, q_x = inversion_center(mean, mask) or (start.q_y, start.q_x)
     q_y = q_y if center.q_y is None else center.q_y
     q_x = q_x if center.q_x is None else center.q_x
     radius = start.probe_radius
@@ -147,30 +146,6 @@ def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = N
     if seen and _kept_share(mask, q_y, q_x, radius) > 0.5:
         return start, False
     return Center(float(q_y), float(q_x), radius), True
-
-
-def inversion_center(pattern: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """The point about which a pattern (q_y, q_x) looks most like its inversion, px; masked pixels do not count.
-
-    The normalised correlation of the pattern with its inversion, over those pixels that both have: D. Padfield,
-    IEEE Trans. Image Process. 21 (2012) 2706.
-    """
-    values = np.sqrt(np.maximum(np.nan_to_num(pattern, nan=0.0, posinf=0.0, neginf=0.0), 0.0)) * mask
-    values = values - mask * values.sum() / mask.sum()  # for precision; it changes nothing else
-    size = tuple(fft.next_fast_len(2 * n - 1, real=True) for n in pattern.shape)
-    spectrum, kept, square = (fft.rfft2(a, size) for a in (values, mask.astype(np.float64), values**2))
-    extent = np.s_[: 2 * pattern.shape[0] - 1, : 2 * pattern.shape[1] - 1]
-    product, count, total, power = (
-        fft.irfft2(a, size)[extent] for a in (spectrum**2, kept**2, spectrum * kept, square * kept)
-    )
-    enough = count >= max(OVERLAP * mask.sum(), 1.0)
-    count = np.maximum(count, 1.0)
-    spread = power - total**2 / count
-    alike = np.where(
-        enough & (spread > 1e-9 * power.max()), (product - total**2 / count) / np.maximum(spread, 1e-30), -1.0
-    )
-    row, column = np.unravel_index(int(np.argmax(alike)), alike.shape)
-    return row / 2.0, column / 2.0
 
 
 def _without_strays(centers: np.ndarray) -> np.ndarray:
