@@ -51,17 +51,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stemnmf", description="Grains from 4D-STEM scans.")
     parser.add_argument("--version", action="version", version=f"napari-stemnmf {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    with_settings: dict[str, Any] = {
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "epilog": "settings for --set NAME=VALUE:\n" + _settings_help(),
+    }
 
     info = commands.add_parser("info", help="say what a file holds")
     _add_file(info)
     info.set_defaults(command=_info)
 
-    run = commands.add_parser(
-        "run",
-        help="find the grains of a scan",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="settings for --set NAME=VALUE:\n" + _settings_help(),
-    )
+    run = commands.add_parser("run", help="find the grains of a scan", **with_settings)
     _add_file(run)
     run.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results; made if need be")
     run.add_argument("--overwrite", action="store_true", help="start afresh even if DIR holds an analysis")
@@ -69,10 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     calibrate = commands.add_parser(
-        "calibrate",
-        help="find disks, centres, ellipse and pixel size of a scan, and draw them",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="settings for --set NAME=VALUE:\n" + _settings_help(),
+        "calibrate", help="find disks, centres, ellipse and pixel size of a scan, and draw them", **with_settings
     )
     _add_file(calibrate)
     calibrate.add_argument("--json", action="store_true", help="print one JSON object instead of text")

@@ -7,6 +7,17 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)
+def _insert(values: np.ndarray, n: int, value: float) -> int:  # pragma: no cover - compiled
+    """Put a value into the first `n` of `values`, which are sorted; returns n + 1."""
+    k = n
+    while k > 0 and values[k - 1] > value:
+        values[k] = values[k - 1]
+        k -= 1
+    values[k] = value
+    return n + 1
+
+
+@njit(nogil=True, cache=True)
 def surroundings(pattern: np.ndarray) -> np.ndarray:  # pragma: no cover - compiled
     """What lies around each pixel of a pattern (q_y, q_x): the 5 x 5 pixels less the corners and itself.
 
@@ -25,12 +36,7 @@ def surroundings(pattern: np.ndarray) -> np.ndarray:  # pragma: no cover - compi
                     y, x = i + di, j + dj
                     if 0 <= y < rows and 0 <= x < columns:
                         value = pattern[y, x]
-                        k = n
-                        while k > 0 and values[k - 1] > value:
-                            values[k] = values[k - 1]
-                            k -= 1
-                        values[k] = value
-                        n += 1
+                        n = _insert(values, n, value)
             if n == 0:
                 out[:, i, j] = pattern[i, j]
                 continue
@@ -58,12 +64,7 @@ def fill(
             for g in range(first[h], first[h + 1]):
                 value = np.float64(row[good[g]])
                 if np.isfinite(value):
-                    k = n
-                    while k > 0 and values[k - 1] > value:
-                        values[k] = values[k - 1]
-                        k -= 1
-                    values[k] = value
-                    n += 1
+                    n = _insert(values, n, value)
             median = 0.5 * (values[(n - 1) // 2] + values[n // 2]) if n else 0.0
             row[hot[h]] = np.rint(median) if whole else median
 
