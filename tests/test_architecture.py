@@ -34,6 +34,7 @@ FLOORS = (
     ("storage", "analysis"),
     ("figures", "export"),
     ("pipeline",),
+    ("reproduction",),
     ("plugin", "cli"),  # the faces
 )
 """What lies on which floor. A room may import rooms of lower floors, and those before it on its own."""

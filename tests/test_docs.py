@@ -63,8 +63,8 @@ def test_the_command_line_page_names_every_command_and_option() -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    commands = re.findall(r"^    (\w+)  ", usage(), re.MULTILINE)
-    assert {"info", "run", "score", "demo"} <= set(commands)
+    commands = re.findall(r"^    (\w+)(?:  |$)", usage(), re.MULTILINE)
+    assert {"info", "run", "calibrate", "score", "demo"} <= set(commands)
     for command in commands:
         assert f"`stemnmf {command}" in page
         for option in set(re.findall(r"(?<![\w-])--[a-z-]+", usage(command))) - {"--help"}:

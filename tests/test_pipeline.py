@@ -96,6 +96,15 @@ def test_saved_analysis_comes_back_with_all_results(analysis, tmp_path):
         assert back.tables[name].equals(analysis.tables[name])
 
 
+def test_run_times_of_all_stages_are_kept(analysis, tmp_path):
+    shared = {"survey", "probe", "peaks", "calibration"}
+    each = {f"{s}/{f}" for s in ("features", "models", "grains", "tables") for f in analysis.grains}
+    assert set(analysis.times) == shared | each
+    assert all(took.wall > 0 and took.cpu >= 0 for took in analysis.times.values())
+    analysis.save(tmp_path / "a.stemnmf.h5")
+    assert stem.Analysis.load(tmp_path / "a.stemnmf.h5").times == analysis.times
+
+
 def test_analysis_of_format_1_opens_and_is_computed_anew_by_a_run(analysis, sample, tmp_path):
     path = tmp_path / "a.stemnmf.h5"
     analysis.save(path)

@@ -13,7 +13,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import h5py
 import numpy as np
@@ -66,6 +66,15 @@ class Input:
         )
 
 
+class RunTime(NamedTuple):
+    """How long a stage took."""
+
+    wall: float
+    """Seconds on the clock."""
+    cpu: float
+    """Seconds of all the process's threads together; in napari that includes those of the window."""
+
+
 @dataclass(frozen=True)
 class Analysis:
     """All results of a run so far; those of stages that have not run are None or absent.
@@ -92,6 +101,9 @@ class Analysis:
         By feature name ("aa", "rv", "bd"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
     keys : dict
         By stage, e.g. "models/aa": what that result was computed from.
+    times : dict
+        By stage, the `RunTime` of its last run. Stages of several features that share a read of the data (features,
+        tables) have the time of the whole read each.
     """
 
     recipe: Recipe
@@ -108,6 +120,7 @@ class Analysis:
     patterns: dict[str, GrainPatterns] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    times: dict[str, RunTime] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name}: {len(g)} grains" for name, g in self.grains.items()) or "no grains yet"
@@ -128,16 +141,19 @@ class Analysis:
         """What is odd about the data, counted, a sentence each."""
         return tuple(_warnings(self))
 
-    def with_result(self, stage: str, result: Any, mark: str = "") -> Analysis:
+    def with_result(self, stage: str, result: Any, mark: str = "", took: RunTime | None = None) -> Analysis:
         """A copy with one stage's result; `stage` is a field, or a field and a feature as in "models/aa".
 
         Its key tells what it was computed from: the recipe's settings and the result of the stage before, as they are
         here. A `mark` says that the result is not simply what those give ("seed 7": chosen by hand; "incomplete").
+        Without a time that it took, that of the run before stays.
         """
         name, _, feature = stage.partition("/")
         value = {**getattr(self, name), feature: result} if feature else result
         key = f"{self._key_of(stage, self.recipe)} {mark}".rstrip()
         changes: dict[str, Any] = {name: value, "keys": {**self.keys, stage: key}}
+        if took is not None:
+            changes["times"] = {**self.times, stage: took}
         if name == "features":
             changes["failed"] = {f: why for f, why in self.failed.items() if f != feature}
         return replace(self, **changes)

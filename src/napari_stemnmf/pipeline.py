@@ -8,6 +8,7 @@ come here.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input
+from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input, RunTime
 from napari_stemnmf.calibration import calibrate as calibration
 from napari_stemnmf.clustering import ensemble
 from napari_stemnmf.clustering.scaling import scale
@@ -165,13 +166,14 @@ def take_survey(
     stage = _stage(control, "Survey")
     recipe = analysis.recipe
     if not analysis.is_current("survey"):
+        clock = _Clock()
         found = first_look(dataset, recipe.preprocess, workers=workers, control=stage)
-        analysis = analysis.with_result("survey", found)
+        analysis = analysis.with_result("survey", found, took=clock.read())
     if not analysis.is_current("probe"):
-        seen, detector = _survey(analysis), dataset.detector_shape
+        seen, detector, clock = _survey(analysis), dataset.detector_shape, _Clock()
         mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, given=analysis.mask)
         probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe)
-        analysis = analysis.with_result("probe", probe)
+        analysis = analysis.with_result("probe", probe, took=clock.read())
     return analysis
 
 
@@ -181,10 +183,10 @@ def find_disks(
     """The Bragg disks and the centre of every pattern (one read). Takes the survey first if it is missing."""
     analysis = take_survey(analysis, dataset, workers=workers, control=control)
     if not analysis.is_current("peaks"):
-        stage, settings = _stage(control, "Disks"), analysis.recipe.disks
+        stage, settings, clock = _stage(control, "Disks"), analysis.recipe.disks, _Clock()
         data = prepared(analysis, dataset)
         peaks = detection.find_disks(data, _probe(analysis), settings, workers=workers, control=stage)
-        analysis = analysis.with_result("peaks", peaks)
+        analysis = analysis.with_result("peaks", peaks, took=clock.read())
     return analysis
 
 
@@ -194,9 +196,9 @@ def calibrate(
     """Centres of all patterns, ellipse and pixel size. Finds the disks first if they are missing."""
     analysis = find_disks(analysis, dataset, workers=workers, control=control)
     if not analysis.is_current("calibration"):
-        seen = _survey(analysis)
+        seen, clock = _survey(analysis), _Clock()
         found = calibration.calibrate(analysis.peaks, _probe(analysis), seen, seen.axes, analysis.recipe)
-        analysis = analysis.with_result("calibration", found)
+        analysis = analysis.with_result("calibration", found, took=clock.read())
     return analysis
 
 
@@ -220,6 +222,7 @@ def featurize(
     analysis = calibrate(analysis, dataset, workers=workers, control=control)
     wanted = _wanted(analysis, "features", features)
     if wanted and analysis.calibration is not None:
+        clock = _Clock()
         described = describe(
             prepared(analysis, dataset),
             _survey(analysis),
@@ -230,8 +233,9 @@ def featurize(
             workers=workers,
             control=_stage(control, "Features"),
         )
+        took = clock.read()
         for name, found in described.features.items():
-            analysis = analysis.with_result(f"features/{name}", found)
+            analysis = analysis.with_result(f"features/{name}", found, took=took)
         for name, why in described.failed.items():
             analysis = analysis.with_failure(name, why)
     return analysis
@@ -255,7 +259,7 @@ def cluster(
     for name in _wanted(analysis, "models", features):
         _require(analysis, "features", name, "featurize")
         chain = analysis.recipe.chain(name)
-        stage = _stage(control, f"Cluster {name.upper()}")
+        stage, clock = _stage(control, f"Cluster {name.upper()}"), _Clock()
         try:
             model = ensemble.cluster(
                 analysis.features[name], chain.scaling, chain.clustering, workers=workers, control=stage
@@ -263,7 +267,8 @@ def cluster(
         except Cancelled as stop:
             raise Cancelled(str(stop), analysis) from None
         incomplete = any(record.status == "cancelled" for record in model.seeds)
-        analysis = analysis.with_result(f"models/{name}", model, INCOMPLETE if incomplete else "")
+        mark = INCOMPLETE if incomplete else ""
+        analysis = analysis.with_result(f"models/{name}", model, mark, took=clock.read())
         if stage.cancelled:
             done = sum(record.status != "cancelled" for record in model.seeds)
             raise Cancelled(
@@ -298,8 +303,9 @@ def refine(
     """Spatially distinct grains from the component maps."""
     for name in _wanted(analysis, "grains", features):
         _require(analysis, "models", name, "cluster")
+        clock = _Clock()
         grains = separate(analysis.models[name].maps, analysis.recipe.chain(name).separation)
-        analysis = analysis.with_result(f"grains/{name}", grains)
+        analysis = analysis.with_result(f"grains/{name}", grains, took=clock.read())
     return analysis
 
 
@@ -316,14 +322,16 @@ def measure(
     for name in wanted:
         _require(analysis, "grains", name, "refine")
     if wanted:
+        clock = _Clock()
         found = {name: analysis.grains[name] for name in wanted}
         patterns = grain_patterns(
             prepared(analysis, dataset), found, workers=workers, control=_stage(control, "Measure")
         )
+        tables = {name: measure_grains(analysis.grains[name], analysis.axes, patterns[name]) for name in wanted}
+        took = clock.read()
         for name in wanted:
-            table = measure_grains(analysis.grains[name], analysis.axes, patterns[name])
             analysis = analysis.with_result(f"patterns/{name}", patterns[name])
-            analysis = analysis.with_result(f"tables/{name}", table)
+            analysis = analysis.with_result(f"tables/{name}", tables[name], took=took)
     return analysis
 
 
@@ -349,6 +357,16 @@ def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
         for stage in stages
         if not analysis.is_current(stage, recipe)
     }
+
+
+class _Clock:
+    """Runs from when it is made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> RunTime:
+        return RunTime(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
 
 def _stage(control: Control | None, name: str) -> Control:

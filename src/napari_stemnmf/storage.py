@@ -1,8 +1,9 @@
 """Result dataclasses <-> HDF5 groups, and files that are either whole or absent.
 
 A dataclass becomes a group: arrays are datasets, plain values are attributes, nested dataclasses and dictionaries are
-groups, all named after their fields, so that h5py alone can read the file. Tuples of flat records become one table, a
-sparse array a group of the three arrays that it consists of. Leans on h5py; knows no stage.
+groups, all named after their fields, so that h5py alone can read the file. Tuples of plain values (named ones too) are
+attributes, tuples of flat records become one table, a sparse array a group of the three arrays that it consists of.
+Leans on h5py; knows no stage.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
     if name in parent.attrs:
         value = parent.attrs[name]
         if origin is tuple or kind is tuple or isinstance(value, np.ndarray):
-            return tuple(v.decode() if isinstance(v, bytes) else v for v in np.asarray(value).tolist())
+            items = tuple(v.decode() if isinstance(v, bytes) else v for v in np.asarray(value).tolist())
+            return kind(*items) if hasattr(kind, "_fields") else items
         return value.item() if isinstance(value, np.generic) else value
     if name not in parent:
         return {} if origin is dict or kind is dict else () if origin is tuple else None

@@ -1,0 +1,94 @@
+"""The options that several commands take, and what they describe: a file, a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.settings import walk
+
+if TYPE_CHECKING:
+    from napari_stemnmf.dataset import Dataset
+
+
+def with_settings() -> dict[str, Any]:
+    """For ``add_parser`` of a command that takes ``--set``: its help ends with a list of all settings."""
+    return {
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "epilog": "settings for --set NAME=VALUE:\n" + settings_help(),
+    }
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a 4D-STEM scan; FILE::NAME names one of several datasets in it")
+    parser.add_argument(
+        "--scan-shape", type=pair, metavar="ROWS,COLUMNS", help="for a file that holds a stack of patterns"
+    )
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--features", metavar="aa,rv,bd", help=f"representations, of {', '.join(FEATURES)}")
+    parser.add_argument("--seeds", type=int, metavar="N", help="random starts of each clustering")
+    add_settings_options(parser)
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="default", help="settings to start from")
+    parser.add_argument("--recipe", type=Path, metavar="R.toml", help="settings from a file, in place of a preset")
+    parser.add_argument("--mask", metavar="FILE", help="detector mask, true where pixels are kept")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="change one setting; repeatable",
+    )
+
+
+def settings_help() -> str:
+    lines = []
+    for name, f, value in walk(Recipe()):
+        unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
+        lines.append(f"  {name} (default {'auto' if value is None else value}): {f.metadata['help']}{unit}")
+    return "\n".join([*lines, "  a leading * changes all representations: --set '*.separation.min_size=10'"]).replace(
+        "%", "%%"
+    )
+
+
+def pair(text: str) -> tuple[int, int]:
+    try:
+        rows, columns = (int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not ROWS,COLUMNS") from None
+    if rows < 1 or columns < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' must be positive")
+    return rows, columns
+
+
+def recipe_from(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options of a command line describe."""
+    recipe = Recipe.load(options.recipe) if options.recipe else Recipe.preset(options.preset)
+    changes: dict[str, Any] = {}
+    if getattr(options, "features", None):
+        changes["features"] = options.features
+    if getattr(options, "seeds", None) is not None:
+        changes["*.clustering.seeds"] = options.seeds
+    if options.mask:
+        changes["beam_stop.mask"] = options.mask
+    for item in options.settings:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise RecipeError(f"--set needs NAME=VALUE, not '{item}'.")
+        changes[name.strip()] = value.strip()
+    return recipe.replaced(changes)
+
+
+def open_file(options: argparse.Namespace) -> Dataset:
+    from napari_stemnmf.reading.opening import open as open_scan
+
+    return open_scan(options.file, scan_shape=options.scan_shape)
