@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
-from napari_stemnmf.plugin import hooks, jobs
+from napari_stemnmf.plugin import jobs
 from napari_stemnmf.plugin.session import Session, session_of
 from napari_stemnmf.recipe import FEATURES
 
@@ -454,10 +455,9 @@ def test_a_dock_fits_into_a_small_window(viewer: Any, scan_file: Path, name: str
 
 
 def test_results_of_an_analysis_without_its_scan_can_be_refined(
-    viewer: Any, analysis: stem.Analysis, tmp_path: Path, step: Any, click: Callable[..., None], monkeypatch: Any
+    viewer: Any, analysis: stem.Analysis, tmp_path: Path, step: Any, click: Callable[..., None]
 ) -> None:
-    analysis.save(tmp_path / "a.stemnmf.h5")
-    monkeypatch.setattr(hooks, "_scan_of", lambda *_: None)
+    replace(analysis, input=replace(analysis.input, source="")).save(tmp_path / "a.stemnmf.h5")
     viewer.open(tmp_path / "a.stemnmf.h5", plugin="napari-stemnmf")
     refine = step("Refine")
     refine._forms[0][0].editor("min_size").box.value = 60

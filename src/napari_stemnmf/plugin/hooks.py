@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,8 @@ from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
 
 if TYPE_CHECKING:
-    from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.plugin.layers import LayerTuple
 
-logger = logging.getLogger(__name__)
 ANALYSIS_SUFFIX = ".stemnmf.h5"
 SHARED_SUFFIXES = (".npy", ".npz", ".tif", ".tiff", ".xml", ".zip")
 """Endings that are claimed only where the file holds a scan."""
@@ -58,10 +55,11 @@ def read_analysis(path: str) -> list[Any]:
     """All layers of an analysis, and its scan where that is still where it was."""
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.plugin.layers import all_layers
+    from napari_stemnmf.reading.finding import find_scan
 
     try:
         analysis = Analysis.load(path)
-        session = Session(_scan_of(analysis, Path(path).parent), analysis)
+        session = Session(find_scan(analysis.input, Path(path).parent), analysis)
         return all_layers(session) or _shown(AnalysisError(f"The analysis {path} holds no results yet."))
     except StemNMFError as error:
         return _shown(error)
@@ -97,26 +95,6 @@ def silver_grains() -> list[LayerTuple]:
     dataset = sample().dataset
     image = dataset.data.mean(axis=(2, 3), dtype="f4").compute(scheduler="synchronous")  # small, and in memory
     return scan_layers(Session(dataset), image)
-
-
-def _scan_of(analysis: Any, folder: Path) -> Dataset | None:
-    """The scan that an analysis is of: at its old place or beside the analysis; None if gone or changed."""
-    from napari_stemnmf.reading.opening import open as open_scan
-
-    source, _, inner = analysis.input.source.partition("::")
-    if not source:
-        return None
-    for place in (Path(source), folder / Path(source).name):
-        if not place.exists():
-            continue
-        try:
-            shape = tuple(analysis.input.shape[:2])
-            dataset = open_scan(place, dataset=inner or None, scan_shape=shape)
-            if dataset.fingerprint() == analysis.input.fingerprint:
-                return dataset
-        except StemNMFError as error:
-            logger.info("The scan of the analysis cannot be opened: %s", error)
-    return None
 
 
 def _shown(error: StemNMFError) -> list[Any]:
