@@ -1,0 +1,133 @@
+"""What a study does: its films, their sizes, and the recipe of each. The one place of these choices.
+
+Leans on the recipe's presets and the printed settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.reproduction.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
+
+ENGINES = ("kinematic", "multislice")
+QUICK_SEEDS = 3
+PRESET = "paper"
+VARIANT = "aa045"
+"""Name of the second clustering of AA."""
+VARIANT_CHANGES: dict[str, Any] = {"features": ("aa",), "aa.clustering.merge_threshold": 0.45}
+"""AA again at the middle of the paper's own range of merge thresholds: the preset's lies below that range."""
+SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How a film is simulated."""
+
+    scan: tuple[int, int]
+    detector: int
+
+
+FULL = {**dict.fromkeys(FILMS, Size((100, 100), 252)), NANOWIRE: Size((220, 50), 432)}
+QUICK = {**dict.fromkeys(FILMS, Size((48, 48), 126)), NANOWIRE: Size((60, 24), 144)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of a study.
+
+    Attributes
+    ----------
+    quick : bool
+        Small films and few seeds: to see that all works, not to compare numbers.
+    engine : str
+        Of the films that are simulated; the nanowire is kinematic always.
+    seeds : int
+        Random starts of each clustering.
+    given : dict of str to Path
+        Films that are there already.
+    films : tuple of str
+        All films of the study, in order.
+    """
+
+    quick: bool
+    engine: str
+    seeds: int
+    given: dict[str, Path]
+    films: tuple[str, ...]
+
+    def size(self, film: str) -> Size:
+        """How a film is simulated if it is not given."""
+        return (QUICK if self.quick else FULL)[film]
+
+    def engine_of(self, film: str) -> str:
+        """The engine that a film is simulated by if it is not given."""
+        return "kinematic" if film == NANOWIRE else self.engine
+
+    def recipe(self, film: str) -> Recipe:
+        """Preset ``paper`` with the number of seeds and, for the nanowire, the paper's least region."""
+        changes = {"*.clustering.seeds": self.seeds, "*.separation.min_size": MIN_SIZE[film]}
+        return Recipe.preset(PRESET).replaced(changes)
+
+    def variant(self, film: str) -> Recipe | None:
+        """The recipe of the second clustering of AA; none for the nanowire, of which the paper scores nothing."""
+        return None if film == NANOWIRE else self.recipe(film).replaced(VARIANT_CHANGES)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the record."""
+        return {
+            "quick": self.quick,
+            "engine": self.engine,
+            "seeds": self.seeds,
+            "preset": PRESET,
+            "films": list(self.films),
+            "given": {name: str(path) for name, path in self.given.items()},
+            "simulated": {name: asdict(self.size(name)) for name in self.films if name not in self.given},
+        }
+
+
+def make_plan(
+    *, quick: bool = False, films: str | Path | None = None, engine: str = "kinematic", seeds: int | None = None,
+    nanowire: bool = True,
+) -> Plan:  # fmt: skip
+    """The plan of a study; see `study.reproduce` for the arguments.
+
+    Raises
+    ------
+    DataError
+        If the engine is unknown, seeds are not positive, or the folder of films holds none of them.
+    """
+    if engine not in ENGINES:
+        raise DataError(f"There is no engine '{engine}'; choose from {', '.join(ENGINES)}.")
+    if seeds is not None and seeds < 1:
+        raise DataError(f"A clustering needs at least one seed, not {seeds}.")
+    wanted = (*FILMS, NANOWIRE) if nanowire else FILMS
+    given = {} if films is None else {n: p for n, p in find_films(films).items() if n in wanted}
+    return Plan(quick, engine, seeds or (QUICK_SEEDS if quick else SEEDS), given, wanted)
+
+
+def find_films(folder: str | Path) -> dict[str, Path]:
+    """The films in a folder by name: HDF5 files whose names begin with ag1, ag2, ag3 or nanowire.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, it holds none of them, or two of the same name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder} with films.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = next((n for n in (*FILMS, NANOWIRE) if path.name.lower().startswith(n)), None)
+        if name is None or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if name in found:
+            raise DataError(f"Two files in {folder} may be {name}: {found[name].name} and {path.name}; keep one there.")
+        found[name] = path.resolve()
+    if not found:
+        raise DataError(f"{folder} holds no film; names begin with {', '.join((*FILMS, NANOWIRE))} and end with .h5.")
+    return found
