@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.features.polar import radial_profile, samples, sectors
+from napari_stemnmf.features.polar import radial_profile, samples, sectors, unrolled
 from napari_stemnmf.features.projection import Plan, project
 
 
@@ -47,6 +47,24 @@ def test_radial_profile_is_the_masked_mean_at_each_radius() -> None:
     profile = radial_profile(image, Geometry((50, 60), 24.0, 30.0, 1.0, mask=mask), (5.0, 10.0, 20.0, 60.0))
     np.testing.assert_allclose(profile[:3], [5, 10, 20], rtol=0.01)
     assert np.isnan(profile[3])
+
+
+def test_unrolled_image_has_rings_as_rows_and_leaves_out_what_is_masked() -> None:
+    y, x = np.indices((50, 60))
+    mask = np.ones((50, 60), bool)
+    mask[:20, 30:] = False
+    geometry = Geometry((50, 60), 24.0, 30.0, 1.0, ellipse_ratio=1.1, ellipse_angle=30.0, mask=mask)
+    radius = geometry.to_polar(y, x)[0]
+    image = unrolled(np.where(mask, radius, 1e9), geometry, (5.0, 15.0, 60.0), 5.0)
+    assert image.shape == (3, 72)
+    np.testing.assert_allclose(
+        image[:2][np.isfinite(image[:2])] / np.repeat([5, 15], np.isfinite(image[:2]).sum(1)), 1, rtol=0.01
+    )
+    assert np.isnan(image[1, 60])
+    assert np.isfinite(image[1, :36]).all()
+    assert np.isnan(image[2]).any()
+    table = samples(geometry, (5.0, 15.0, 60.0), 5.0)
+    np.testing.assert_array_equal(np.isfinite(image).sum(1), np.diff(table.start))
 
 
 @pytest.mark.parametrize("both", [True, False])

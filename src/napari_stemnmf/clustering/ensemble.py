@@ -119,7 +119,7 @@ def cluster(
     with one_blas_thread():
         V = check_matrix(scaled.values)
         curve = scree(scaled.values)
-        start = settings.components or max(2, round(settings.start_factor * curve.suggested))
+        start = starting_components(settings, curve)
         coarse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
         draft = None if coarse is None else check_matrix(scaled.values[coarse])
         seeds = _Seeds(V, draft, start, settings, control)
@@ -134,6 +134,11 @@ def cluster(
         raise DataError("No seed gave a model with a component left.")
     best = next(record for record in records if record.seed == seeds.best[1])
     return Ensemble(seeds.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, records)
+
+
+def starting_components(settings: ClusteringSettings, curve: Scree) -> int:
+    """Components k0 that every seed starts from: as many as are set, or a multiple of what the scree suggests."""
+    return settings.components or max(2, round(settings.start_factor * curve.suggested))
 
 
 def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array) -> Ensemble:

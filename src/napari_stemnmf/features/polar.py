@@ -136,6 +136,37 @@ def sample_weights(geometry: Geometry, radii: tuple[float, ...], angle_step: flo
     Table
         Four taps, one column per radius; `share` is the share of its samples that are left.
     """
+    index, weight, valid = _taps(geometry, radii, angle_step)
+    kept = valid.sum(axis=1)
+    return Table(_starts(kept), index[valid], weight[valid], kept / max(1, valid.shape[1]))
+
+
+def unrolled(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...], angle_step: float = 1.0) -> np.ndarray:
+    """An image in polar coordinates, the ellipse undone: the samples that radial variance is taken of.
+
+    Parameters
+    ----------
+    image : ndarray
+        (q_y, q_x), finite.
+    geometry : Geometry
+        Centre, ellipse and mask.
+    radii : tuple of float
+        (m,) px.
+    angle_step : float
+        Step of azimuth, degrees, from +q_x towards +q_y.
+
+    Returns
+    -------
+    ndarray of float64
+        (m, 360 / angle_step); NaN where a masked pixel would be needed, or one off the detector.
+    """
+    index, weight, valid = _taps(geometry, radii, angle_step)
+    values = (np.asarray(image, np.float64).ravel()[index] * weight).sum(axis=-1)
+    return np.where(valid, values, np.nan)
+
+
+def _taps(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flat pixels and weights (m, azimuths, 4) of bilinear samples, and which of them (m, azimuths) can be had."""
     azimuth = np.arange(round(360.0 / angle_step)) * angle_step
     y, x = geometry.from_polar(np.asarray(radii, np.float64)[:, None], azimuth)
     y, x = np.round(y, 9), np.round(x, 9)  # sin(180 deg) is not quite 0, and must not ask for one more row
@@ -156,8 +187,7 @@ def sample_weights(geometry: Geometry, radii: tuple[float, ...], angle_step: flo
         index[..., tap] = np.where(share == 0.0, 0, pixel)
         weight[..., tap] = share
     index = np.where(weight > 0.0, index, index.max(axis=-1, keepdims=True))  # an idle tap reads a neighbour
-    kept = valid.sum(axis=1)
-    return Table(_starts(kept), index[valid], weight[valid], kept / max(1, len(azimuth)))
+    return index, weight, valid
 
 
 def check_reach(radius: float, geometry: Geometry) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -194,12 +194,9 @@ def separate(maps: np.ndarray, settings: SeparationSettings | None = None, *, co
         control.check()
         if 0 < settings.min_coherence > coherence(values):
             continue
-        smooth = ndimage.gaussian_filter(values, settings.smoothing) if settings.smoothing else values
-        threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale
-        if not np.isfinite(threshold):
-            continue
-        thresholds[index] = threshold
-        for mask in regions((smooth >= threshold) & (smooth > 0), settings.min_size):
+        part = cut(values, settings)
+        thresholds[index] = part.threshold
+        for mask in regions(part.above, settings.min_size):
             masks.append(mask)
             weights.append(np.where(mask, values, 0).astype(np.float32))
             component.append(index)
@@ -211,6 +208,24 @@ def separate(maps: np.ndarray, settings: SeparationSettings | None = None, *, co
         np.arange(1, len(masks) + 1),
         thresholds,
     )
+
+
+class Cut(NamedTuple):
+    """A component map, cut at its threshold."""
+
+    smooth: np.ndarray
+    """(scan_y, scan_x) the map that was cut: blurred, if that was asked for."""
+    threshold: float
+    """In the units of the map; NaN where it is constant."""
+    above: np.ndarray
+    """(scan_y, scan_x) bool: at or above the threshold, and above 0."""
+
+
+def cut(values: np.ndarray, settings: SeparationSettings) -> Cut:
+    """Cut one component map (scan_y, scan_x): its blur and its threshold, as the settings have them."""
+    smooth = ndimage.gaussian_filter(values, settings.smoothing) if settings.smoothing else values
+    threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale
+    return Cut(smooth, threshold, (smooth >= threshold) & (smooth > 0))
 
 
 def coherence(values: np.ndarray) -> float:
