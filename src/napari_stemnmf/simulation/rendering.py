@@ -1,4 +1,4 @@
-"""The compiled part of `distorted`: expected counts of patterns whose centres, ellipse and disks are given."""
+"""The compiled part of `scene`: expected counts of patterns whose centres, ellipse and disks are given."""
 
 from __future__ import annotations
 
