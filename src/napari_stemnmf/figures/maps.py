@@ -1,0 +1,200 @@
+"""Maps of overlapping grains, drawn so that the overlap is seen: which grains lie on a position, and how many.
+
+Every grain has a pale fill and an outline of its own colour. Where grains overlap, the fill is striped in the colours
+of all of them in turn, so that two, three or four grains are told apart in print; a flat label image shows one of them
+only. Leans on `style` and, for outlines, on matplotlib's contours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+from scipy.ndimage import binary_dilation
+
+from napari_stemnmf.dataset import Axis
+from napari_stemnmf.figures.style import COLOURS, GREY
+from napari_stemnmf.grains.scoring import Scores
+
+FINE = 900
+"""Pixels along the longer side of a drawn map: 570 per inch at 40 mm."""
+STRIPES = 110
+"""Stripes along the longer side of a map; each is 0.36 mm wide in a map of 40 mm."""
+PALE = 0.55
+"""Share of white in the fill of a single grain."""
+FULLER = 0.75
+"""Factor on that share for each further grain on a position."""
+APART = 30.0
+"""Distance in CIELAB from which on two pale fills are not alike."""
+GROUND = "#F4F4F4"
+"""Where no grain is."""
+
+
+def draw_grains(
+    ax: Axes,
+    masks: np.ndarray,
+    axes: Sequence[Axis],
+    *,
+    colours: Sequence[str] | None = None,
+    scale: Literal["bar", "axes", "none"] = "bar",
+    line: float = 0.7,
+) -> None:
+    """Draw overlapping grains: pale fills, stripes where they overlap, an outline each.
+
+    Parameters
+    ----------
+    ax : Axes
+    masks : ndarray of bool, (g, scan_y, scan_x)
+        May overlap; none at all gives an empty map.
+    axes : sequence of Axis
+        The axes of the scan; the first two are scan_y and scan_x.
+    colours : sequence of str, optional
+        One a grain; `neighbours_apart` by default.
+    scale : {"bar", "axes", "none"}
+        A scale bar below the map, ticks with the scan's unit, or neither.
+    line : float
+        Width of the outlines, points.
+    """
+    masks = np.asarray(masks, dtype=bool)
+    colours = neighbours_apart(masks) if colours is None else list(colours)
+    edges = extent(axes)
+    y, x = axes[:2]
+    ax.imshow(striped(masks, colours), extent=edges, interpolation="auto")
+    lines = [
+        (points * (x.scale, y.scale), colour)
+        for m, colour in zip(masks, colours, strict=True)
+        for points in outlines(m)
+    ]
+    ax.add_collection(
+        LineCollection([points for points, _ in lines], colors=[_dark(c) for _, c in lines], linewidths=line),
+        autolim=False,
+    )
+    ax.set(xlim=edges[:2], ylim=edges[2:])
+    ax.set_aspect("equal")
+    if scale == "axes":
+        ax.set(xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
+        return
+    ax.set(xticks=[], yticks=[])
+    if scale == "bar":
+        scale_bar(ax, x)
+
+
+def striped(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """The picture of the fills, (y, x, 3) in 0 to 1, finer than the scan by a whole factor.
+
+    Parameters
+    ----------
+    masks : ndarray of bool, (g, scan_y, scan_x)
+    colours : sequence of str
+        One a grain. Where n grains overlap, every n-th stripe has the colour of each of them, and is fuller than where
+        there are fewer.
+    """
+    rows, columns = masks.shape[1:]
+    factor = max(1, round(FINE / max(rows, columns)))
+    inside = [_enlarged(mask, factor) for mask in masks]
+    depth = np.zeros((rows * factor, columns * factor), np.int32)
+    for where, here in inside:
+        depth[where] += here
+    y, x = np.ogrid[: depth.shape[0], : depth.shape[1]]
+    width = max(1, round(max(depth.shape) / STRIPES * np.sqrt(2)))  # measured along x + y
+    waits = ((x + y) // width).astype(np.int32) % np.maximum(depth, 1)  # for how many grains until the stripe's own
+    picture = np.empty((*depth.shape, 3), np.float32)
+    picture[:] = to_rgb(GROUND)
+    for (where, here), colour in zip(inside, colours, strict=True):
+        picture[where][here & (waits[where] == 0)] = to_rgb(colour)
+        waits[where] -= here
+    white = (PALE * FULLER ** np.maximum(depth - 1, 0))[..., None].astype(np.float32)
+    return np.where(depth[..., None] > 0, (1 - white) * picture + white, picture)
+
+
+def _enlarged(mask: np.ndarray, factor: int) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Where a mask (y, x) lies on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = tuple(slice(i[0], i[-1] + 1) if len(i) else slice(0, 0) for i in (rows, columns))
+    part = mask[box].astype(np.float32)
+    fine_y, fine_x = (_finer(size, factor) for size in part.shape)
+    fine = (slice(box[0].start * factor, box[0].stop * factor), slice(box[1].start * factor, box[1].stop * factor))
+    return fine, fine_y @ part @ fine_x.T >= 0.5
+
+
+def _finer(size: int, factor: int) -> np.ndarray:
+    """(size * factor, size) weights that interpolate linearly between the middles of pixels; 0 beyond the border."""
+    at = (np.arange(size * factor) + 0.5) / factor - 0.5
+    return np.maximum(1 - np.abs(at[:, None] - np.arange(size)), 0).astype(np.float32)
+
+
+def outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """Closed lines (n, 2) of (x, y) about the regions of a mask (y, x), in pixels; along the border of the scan too."""
+    from skimage.measure import find_contours  # late: slow to import
+
+    return [line[:, ::-1] - 1 for line in find_contours(np.pad(mask, 1).astype(np.float32), 0.5)]
+
+
+def _dark(colour: str) -> tuple[float, float, float]:
+    red, green, blue = 0.8 * np.array(to_rgb(colour))
+    return red, green, blue
+
+
+def extent(axes: Sequence[Axis]) -> tuple[float, float, float, float]:
+    """Edges of the scan in its own units: left, right, bottom, top, as ``imshow`` takes them."""
+    y, x = axes[:2]
+    return (-0.5 * x.scale, (x.size - 0.5) * x.scale, (y.size - 0.5) * y.scale, -0.5 * y.scale)
+
+
+def scale_bar(ax: Axes, axis: Axis) -> None:
+    """A bar of 1, 2 or 5 times a power of ten below the left corner of a map, with its length and unit."""
+    length = _round_length(0.3 * axis.size * axis.scale)
+    left = -0.5 * axis.scale
+    lower = ScaledTranslation(0, -5 / 72, ax.figure.dpi_scale_trans)
+    below = blended_transform_factory(ax.transData, ax.transAxes) + lower
+    ax.plot([left, left + length], [0, 0], color="black", lw=1.5, solid_capstyle="butt", transform=below, clip_on=False)
+    ax.annotate(
+        f"{length:g} {axis.unit}", (left + length, 0.0), xytext=(3, -5), xycoords=("data", "axes fraction"),
+        textcoords="offset points", va="center", fontsize=6, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _round_length(most: float) -> float:
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)))
+
+
+def neighbours_apart(masks: np.ndarray) -> list[str]:
+    """A colour for each mask (g, scan_y, scan_x), another than those of the masks that it meets while they last.
+
+    Of the colours that are free the next one is taken that is not alike to theirs.
+    """
+    alike = _alike()
+    chosen: list[int] = []
+    for i, mask in enumerate(masks):
+        near = binary_dilation(mask, iterations=3)
+        met = np.zeros(len(COLOURS))
+        for j in range(i):
+            met[chosen[j]] += np.count_nonzero(near & masks[j])
+        turn = [(i + step) % len(COLOURS) for step in range(len(COLOURS))]
+        chosen.append(min(turn, key=lambda k: (met[k], float(met @ alike[k]))))
+    return [COLOURS[k] for k in chosen]
+
+
+@cache
+def _alike() -> np.ndarray:
+    """(c, c) how alike the fills of two colours are, 1 to 0: by their distance in CIELAB, which ends at `APART`."""
+    from skimage.color import rgb2lab  # late: slow to import
+
+    lab = rgb2lab(PALE + (1 - PALE) * np.array([to_rgb(colour) for colour in COLOURS]))
+    return np.maximum(1 - np.linalg.norm(lab[:, None] - lab, axis=-1) / APART, 0)
+
+
+def matched_colours(scores: Scores, count: int, true_colours: Sequence[str]) -> list[str]:
+    """The colour of the true grain that each of `count` found grains matches best; grey for those that match none."""
+    colours = [GREY] * count
+    for row, match in zip(scores.found, scores.best_match, strict=True):
+        if match >= 0:
+            colours[row] = true_colours[match]
+    return colours
