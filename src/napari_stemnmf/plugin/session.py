@@ -14,7 +14,7 @@ from psygnal import Signal
 from napari_stemnmf.recipe import PRESETS, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
@@ -182,6 +182,15 @@ def sessions_of(layers: Iterable[Any]) -> list[Session]:
         if session is not None and session not in found:
             found.append(session)
     return found
+
+
+def named(sessions: Sequence[Session]) -> list[tuple[str, Session]]:
+    """Sessions with names to choose them by: those of the same name are numbered."""
+    names = [session.name for session in sessions]
+    return [
+        (f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name, session)
+        for i, (name, session) in enumerate(zip(names, sessions, strict=True))
+    ]
 
 
 def session_of(layer: Any) -> Session | None:

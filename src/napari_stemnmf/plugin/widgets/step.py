@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin import display
 from napari_stemnmf.plugin.forms import Form, align_labels
-from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, session_of, sessions_of, settings_of
+from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of, settings_of
 from napari_stemnmf.plugin.status import status
 from napari_stemnmf.plugin.widgets.section import Section
 from napari_stemnmf.recipe import FEATURES
@@ -170,12 +170,7 @@ class StepWidget(Container):
     # ---- what happens around
 
     def _scans(self, _: Any = None) -> list[tuple[str, Session]]:
-        found = sessions_of(self._viewer.layers)
-        names = [session.name for session in found]
-        return [
-            (f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name, session)
-            for i, (name, session) in enumerate(zip(names, found, strict=True))
-        ]
+        return named(sessions_of(self._viewer.layers))
 
     def _on_layers(self, event: Any = None) -> None:
         self.scan.reset_choices()
