@@ -11,7 +11,7 @@ import tifffile
 import zarr
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.reading.masks import load_masks
+from napari_stemnmf.reading.masks import as_masks, load_masks
 
 MASKS = np.zeros((3, 5, 6), bool)
 MASKS[0, :2], MASKS[1, 1:4, 2:], MASKS[2, 4] = True, True, True
@@ -86,3 +86,17 @@ def test_the_truth_of_the_films_and_of_the_measured_silver(shared: Path):
     measured = load_masks(shared / "semireal/SPED_Ag_semireal_labels_64x208.npy")
     assert measured.shape == (5, 64, 208)
     assert measured.sum() == 64 * 208 - 1811
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (IMAGE.astype(float), "holds float64 numbers"),
+        (MASKS[None], "has 4 axes"),
+        (np.zeros((5, 6), int), "holds no masks"),
+        (np.zeros((0, 5, 6), bool), "holds no masks"),
+    ],
+)
+def test_an_array_that_is_no_masks_is_called_by_its_name(array: np.ndarray, said: str):
+    with pytest.raises(ReadError, match=f"^The layer {said}"):
+        as_masks(array, "The layer")

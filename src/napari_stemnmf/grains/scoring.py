@@ -3,8 +3,8 @@
 Three questions, three groups of numbers (method.md, "Scores against truth"):
 
 - *area* (``_A``): any grain against any true grain, position by position (Bruefach, Ophus & Scott 2022, eq. 4);
-- *grain* (``_G``): each found grain against the true grain that holds most of its weight (eq. 5); blind to missed and
-  doubled grains;
+- *grain* (``_G``): each found grain against its best match, the true grain that holds most of its weight (eq. 5);
+  blind to missed and doubled grains;
 - *one to one*: Hungarian matching by intersection over union (IoU), which is not blind to them.
 
 Truth is a stack of masks that may overlap. Leans on scipy's sparse products and its assignment solver.
@@ -12,6 +12,7 @@ Truth is a stack of masks that may overlap. Leans on scipy's sparse products and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +58,12 @@ class Scores:
         and its whole area is false against the whole scan.
     found : ndarray of int, (n_found,)
         Row of each found grain that was scored.
+    true : ndarray of int, (n_true,)
+        Row of each true grain that was scored.
     best_match : ndarray of int, (n_found,)
-        Row of its best match in the truth; -1 if it touches no true grain.
+        Row of the best match of each found grain in the truth; -1 if it touches no true grain.
+    best_iou : ndarray, (n_found,)
+        IoU of each found grain with its best match; 0 if it touches no true grain.
     pairs : ndarray of int, (p, 2)
         One-to-one pairs (row of the found grain, row of the true grain) that overlap, by row of the true grain.
     pair_iou : ndarray, (p,)
@@ -82,9 +87,16 @@ class Scores:
     recall_by_depth: dict[int, float]
     distributions: dict[str, np.ndarray]
     found: np.ndarray
+    true: np.ndarray
     best_match: np.ndarray
+    best_iou: np.ndarray
     pairs: np.ndarray
     pair_iou: np.ndarray
+
+    @property
+    def missed(self) -> np.ndarray:
+        """Rows of the true grains that are the best match of no found grain, (n_true - n_true_hit,)."""
+        return np.setdiff1d(self.true, self.best_match)
 
     def as_dict(self) -> dict[str, float | int]:
         """The plain numbers, by name; recall by depth as ``recall_depth_1``, ``_2``, ``_3`` (three or deeper)."""
@@ -116,12 +128,13 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
     Raises
     ------
     DataError
-        If masks have not three axes, or the two are of different scans.
+        If masks have not three axes, the two are of different scans, or a weight is negative or not finite.
 
     Notes
     -----
     The best match of a found grain is the true grain with the largest sum of the found grain's weights inside it; of
-    equals, the one with the higher IoU, then the lower row.
+    equals, the one with the higher IoU, then the lower row. The one-to-one pairs are those of the largest sum of IoU
+    (Hungarian method).
     """
     found = grains if isinstance(grains, Grains) and weights is None else _as_grains(grains, weights, "found")
     true_masks = truth.masks if isinstance(truth, Grains) else _as_grains(truth, None, "true").masks
@@ -130,6 +143,8 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
             f"The grains are of a scan of {found.scan_shape[0]} x {found.scan_shape[1]} positions, the truth is of "
             f"one of {true_masks.shape[1]} x {true_masks.shape[2]}; score grains against the truth of the same scan."
         )
+    if not (np.isfinite(found.weights).all() and (found.weights >= 0).all()):
+        raise DataError("Weights of the found grains are negative or not finite; give weights of 0 and more.")
     rows = np.flatnonzero(found.masks.any(axis=(1, 2)))
     true_rows = np.flatnonzero(true_masks.any(axis=(1, 2)))
     positions = found.scan_shape[0] * found.scan_shape[1]
@@ -142,6 +157,9 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
     iou = shared / np.maximum(found_area[:, None] + true_area[None] - shared, 1)
 
     best = _best_match(weight_inside, iou, shared)
+    hit = best >= 0
+    best_iou = np.zeros(len(best))
+    best_iou[hit] = iou[np.flatnonzero(hit), best[hit]]
     grain_rates = _grain_rates(best, shared, found_area, true_area, positions)
     row, column = linear_sum_assignment(iou, maximize=True)
     order = np.argsort(column, kind="stable")
@@ -152,16 +170,18 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
     hits = int((pair_iou > MATCH_IOU).sum())
     return Scores(
         **_area_rates(np.any(found.masks, axis=0), np.any(true_masks, axis=0)),
-        **{name: float(values.mean()) if len(values) else float("nan") for name, values in grain_rates.items()},
+        **{name: _mean(values, len(values)) for name, values in grain_rates.items()},
         n_true=len(true_rows),
         n_found=len(rows),
-        n_true_hit=len(np.unique(best[best >= 0])),
-        mean_iou=_rate(float(pair_iou.sum()), len(true_rows)),
+        n_true_hit=len(np.unique(best[hit])),
+        mean_iou=_mean(pair_iou, len(true_rows)),
         f1_iou50=_rate(2 * hits, len(rows) + len(true_rows)),
         recall_by_depth=_recall_by_depth(found.masks, true_masks, rows[row], true_rows[column]),
         distributions=grain_rates,
         found=rows,
-        best_match=np.where(best >= 0, true_rows[best], -1) if len(true_rows) else best,
+        true=true_rows,
+        best_match=np.where(hit, true_rows[best], -1) if len(true_rows) else best,
+        best_iou=best_iou,
         pairs=np.stack([rows[row], true_rows[column]], axis=1),
         pair_iou=pair_iou,
     )
@@ -180,6 +200,10 @@ def _as_grains(masks: Any, weights: Any, kind: str) -> Grains:
 
 def _rate(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
+
+
+def _mean(values: np.ndarray, count: int) -> float:
+    return _rate(math.fsum(values), count)  # the order of the grains changes no digit
 
 
 def _area_rates(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
@@ -208,17 +232,21 @@ def _best_match(weight_inside: np.ndarray, iou: np.ndarray, shared: np.ndarray) 
 def _grain_rates(
     best: np.ndarray, shared: np.ndarray, found_area: np.ndarray, true_area: np.ndarray, positions: int
 ) -> dict[str, np.ndarray]:
-    rows = np.arange(len(best))
     hit = best >= 0
-    both = np.zeros(len(best))
-    true = np.zeros(len(best))
-    both[hit] = shared[rows[hit], best[hit]]
+    both, true = np.zeros(len(best)), np.zeros(len(best))
+    both[hit] = shared[np.flatnonzero(hit), best[hit]]
     true[hit] = true_area[best[hit]]
-    negatives = positions - true
-    TPR = np.where(hit, both / np.maximum(true, 1), 0.0)
-    FPR = np.full(len(best), np.nan)
-    np.divide(found_area - both, negatives, out=FPR, where=negatives > 0)
-    return {"TPR_G": TPR, "TNR_G": 1 - FPR, "FPR_G": FPR, "FNR_G": 1 - TPR}
+    false, negatives = found_area - both, positions - true
+    return {
+        "TPR_G": _rates(both, true, 0.0),
+        "TNR_G": _rates(negatives - false, negatives),
+        "FPR_G": _rates(false, negatives),
+        "FNR_G": _rates(true - both, true, 1.0),
+    }
+
+
+def _rates(part: np.ndarray, whole: np.ndarray, undefined: float = float("nan")) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(part), undefined), where=whole > 0)
 
 
 def _recall_by_depth(found: np.ndarray, true: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> dict[int, float]:

@@ -13,6 +13,8 @@ from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, times
 
 USUAL_NAMES = ("labels", "masks", "grains", "grain_id", "truth")
+MASK_KINDS = "biu"
+"""Kinds of numbers that can be masks: bool, and integers of either sign."""
 
 
 def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
@@ -39,18 +41,44 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
     path, dataset = opening.split(where)
     with reading(path):
         candidate = _chosen(arrays_in(path), path.name, dataset)
-        if candidate.load is None or candidate.dtype.kind not in "biu":
-            raise ReadError(
-                f"{candidate.name} in {path.name} holds {candidate.dtype} numbers, not masks; "
-                "masks are bool or integer, as a stack (grains, scan_y, scan_x) or a label image."
-            )
+        name = f"{candidate.name} in {path.name}"
+        if candidate.load is None or candidate.dtype.kind not in MASK_KINDS:
+            raise _not_masks(name, candidate.dtype)
         array = candidate.load()
+    return as_masks(array, name)
+
+
+def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
+    """Masks from a stack of masks (grains, scan_y, scan_x) or a label image (scan_y, scan_x), as `load_masks` has them.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of bool or integers.
+    name : str
+        What to call it in errors.
+
+    Returns
+    -------
+    numpy.ndarray
+        (grains, scan_y, scan_x) bool.
+
+    Raises
+    ------
+    ReadError
+        If there are no masks in it.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in MASK_KINDS:
+        raise _not_masks(name, array.dtype)
+    if array.ndim not in (2, 3):
+        raise ReadError(f"{name} has {array.ndim} axes; masks are a stack (grains, scan_y, scan_x) or a label image.")
     if array.ndim == 2:
-        array = array[np.newaxis] if array.dtype.kind == "b" else _planes(array, path.name)
-    masks = array != 0
+        array = array[np.newaxis] if array.dtype.kind == "b" else _planes(array, name)
+    masks: np.ndarray = array != 0
     masks = masks[masks.any(axis=(1, 2))]
     if not len(masks):
-        raise ReadError(f"{candidate.name} in {path.name} holds no masks: all of it is background.")
+        raise ReadError(f"{name} holds no masks: all of it is background.")
     return masks
 
 
@@ -76,6 +104,13 @@ def arrays_in(path: Path) -> list[Candidate]:
     raise ReadError(f"{path.name} cannot hold masks; save them as HDF5, Zarr, npy, npz or tif.")
 
 
+def _not_masks(name: str, dtype: np.dtype) -> ReadError:
+    return ReadError(
+        f"{name} holds {dtype} numbers, not masks; "
+        "masks are bool or integer, as a stack (grains, scan_y, scan_x) or a label image."
+    )
+
+
 def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidate:
     """The array that was named, or the only one that can be masks."""
     if dataset is not None:
@@ -87,7 +122,7 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
             held = ", ".join(c.label for c in arrays) or "no array"
             raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
         return named[0]
-    can_be = [c for c in arrays if len(c.shape) in (2, 3) and c.dtype.kind in "biu" and 0 not in c.shape]
+    can_be = [c for c in arrays if len(c.shape) in (2, 3) and c.dtype.kind in MASK_KINDS and 0 not in c.shape]
     for group in (can_be, [c for c in can_be if c.name.rsplit("/", 1)[-1] in USUAL_NAMES]):
         if len(group) == 1:
             return group[0]
