@@ -1,0 +1,216 @@
+"""The silver films of the paper as bodies: where their grains lie, how thick they are, and every atom of them.
+
+One hundred facetted fcc grains of random place and orientation in a cell of 1000 x 1000 x 300 Å that repeats in x and y;
+the three films have the same centres and orientations and differ in the grains' size alone (Bruefach, Ophus & Scott
+2022, "Ag Film 4D-STEM Simulation"). What diffracts them is another matter (`kinematic_film`, `multislice`). Leans on
+`crystals` and `shapes`. Lengths in Å; lab axes x along scan_x, y along scan_y, z along the beam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.simulation import crystals, shapes
+
+ENERGY = 300e3
+"""eV"""
+SEMIANGLE = 1.05e-3
+"""Semi-convergence angle, rad."""
+SCAN_STEP = 5.0
+"""Å"""
+Q_SPAN = 2.52
+"""What the detector spans from edge to edge, 1/Å."""
+SOURCE_BLUR = 2.0
+"""Standard deviation of the source, in scan positions."""
+TRUE_THICKNESS = 10.0
+"""A grain is where it is thicker than this, Å."""
+GAP = 2.0
+"""Between grains that meet, Å."""
+FILM_FACETS = {"ag1": (35.0, 41.0, 40.0), "ag2": (52.0, 62.0, 60.0), "ag3": (70.0, 82.0, 80.0)}
+"""Distances of {001}, {011} and {111} from the centre of a grain, Å: the paper's "diameters", read as radii."""
+FILM_CELL = (1000.0, 1000.0, 300.0)
+"""x, y, z, Å"""
+FILM_GRAINS = 100
+FILM_SEED = 90
+"""Of the films unless another is asked for: 31, 36 and 42 grains lie in 100 x 100 positions, as in the paper."""
+
+
+@dataclass(frozen=True)
+class ScanGrid:
+    """Where the probe stands: position (i, j) at ``y = origin[0] + (i + 0.5) step``, ``x = origin[1] + (j + 0.5) step``.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    step : float
+        Å
+    origin : tuple of float
+        (y, x) of the corner of the scan, Å.
+    """
+
+    shape: tuple[int, int]
+    step: float = SCAN_STEP
+    origin: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def y(self) -> np.ndarray:
+        """(rows,) Å"""
+        return np.asarray(self.origin[0] + (np.arange(self.shape[0]) + 0.5) * self.step)
+
+    @property
+    def x(self) -> np.ndarray:
+        """(columns,) Å"""
+        return np.asarray(self.origin[1] + (np.arange(self.shape[1]) + 0.5) * self.step)
+
+    def grown(self, margin: int) -> ScanGrid:
+        """The same grid with `margin` more positions on every side."""
+        rows, columns = self.shape
+        y, x = (o - margin * self.step for o in self.origin)
+        return ScanGrid((rows + 2 * margin, columns + 2 * margin), self.step, (y, x))
+
+
+@dataclass(frozen=True, eq=False)
+class Specimen:
+    """Facetted fcc grains in a cell that is cut off at its top and bottom, z = 0 and z = ``cell[2]``.
+
+    An atom sits at the centre of each grain. A grain is what lies inside all of its planes: its facets, and the planes
+    halfway to the centres of the others, their periodic images and its own, each moved in by half the gap.
+
+    Attributes
+    ----------
+    name, element : str
+    lattice_constant : float
+        Å
+    debye_waller : float
+        Isotropic B, Å².
+    cell : ndarray, (3,)
+        x, y, z, Å.
+    periodic : bool
+        Whether the cell repeats in x and y.
+    centers : ndarray, (g, 3)
+        x, y, z of each grain, Å.
+    orientations : ndarray, (g, 3, 3)
+        Rotations R with v_lab = R @ v_crystal.
+    facets : tuple of float
+        Distances of {001}, {011} and {111} from the centre, Å.
+    gap : float
+        Between grains that meet, Å.
+    """
+
+    name: str
+    element: str
+    lattice_constant: float
+    debye_waller: float
+    cell: np.ndarray
+    periodic: bool
+    centers: np.ndarray
+    orientations: np.ndarray
+    facets: tuple[float, float, float]
+    gap: float = GAP
+
+    @property
+    def reach(self) -> float:
+        """No point of a grain is farther from its centre, Å: the {001} planes alone make a cube."""
+        return float(np.sqrt(3) * self.facets[0])
+
+    @property
+    def crystal(self) -> crystals.Crystal:
+        """What the grains are made of."""
+        return crystals.fcc(self.element, self.lattice_constant, self.debye_waller)
+
+    @cached_property
+    def planes(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each grain the unit normals (p, 3) in the lab and distances (p,) from its centre, Å; the cell's faces too."""
+        facets, distances = shapes.cubic_facets(self.facets)
+        faces = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+        images = (self.centers + self._shifts()[:, None]).reshape(-1, 3)
+        found = []
+        for center, rotation in zip(self.centers, self.orientations, strict=True):
+            away = np.linalg.norm(images - center, axis=1)
+            near = images[(away > 0) & (away < 2 * self.reach + self.gap)]  # no other can cut anything off
+            halfway, middle = shapes.halfway_planes(center, near, self.gap)
+            ends = [self.cell[2] - center[2], center[2]]
+            found.append((np.vstack([facets @ rotation.T, halfway, faces]), np.concatenate([distances, middle, ends])))
+        return found
+
+    def thickness(self, scan: ScanGrid) -> np.ndarray:
+        """Of each grain along z at the probe positions, (g, scan_y, scan_x) float32, Å; periodic images count."""
+        y, x = scan.y, scan.x
+        out = np.zeros((len(self.centers), *scan.shape), np.float32)
+        for index, image in self._images(np.array([x[0], y[0]]), np.array([x[-1], y[-1]])):
+            near_y, near_x = (
+                slice(*np.searchsorted(along, [at - self.reach, at + self.reach]))
+                for along, at in ((y, image[1]), (x, image[0]))
+            )
+            beside = (y[near_y, None] - image[1], x[near_x] - image[0])
+            out[index, near_y, near_x] += shapes.thickness(*self.planes[index], *beside)
+        return out
+
+    def atoms(self, low: np.ndarray | tuple[float, ...], high: np.ndarray | tuple[float, ...]) -> np.ndarray:
+        """Positions (n, 3) of all atoms in the box [low, high) of x, y, z, Å, periodic images included.
+
+        Boxes that share faces share no atoms, and a box as large as the cell holds each atom once.
+        """
+        low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        found = [np.empty((0, 3))]
+        for index, image in self._images(low[:2], high[:2]):
+            box = np.maximum(low - image, -self.reach), np.minimum(high - image, self.reach)
+            if (box[0] < box[1]).all():
+                lattice = self._lattice(index, *box)
+                for normal, distance in zip(*self.planes[index], strict=True):
+                    lattice = lattice[lattice @ normal <= distance]
+                atoms = lattice + image
+                found.append(atoms[((atoms >= low) & (atoms < high)).all(axis=1)])
+        return np.concatenate(found)
+
+    def _lattice(self, index: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Lattice points of a grain in a box about its centre and some beyond, (n, 3), Å from the centre."""
+        rotation, corners = self.orientations[index], np.array(list(product(*zip(low, high, strict=True))))
+        in_cells = corners @ rotation / self.lattice_constant
+        first, last = np.floor(in_cells.min(axis=0)).astype(int) - 1, np.ceil(in_cells.max(axis=0)).astype(int) + 1
+        cells = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(first, last, strict=True)], indexing="ij"), -1)
+        points = (cells.reshape(-1, 1, 3) + self.crystal.positions).reshape(-1, 3) * self.lattice_constant
+        points = points @ rotation.T
+        return np.asarray(points[((points >= low) & (points <= high)).all(axis=1)])
+
+    def _shifts(self, cells: int = 1) -> np.ndarray:
+        """Translations (s, 3) by up to so many cells in x and y; only none if the cell does not repeat."""
+        steps = range(-cells, cells + 1) if self.periodic else (0,)
+        return np.array([(i, j, 0) for i in steps for j in steps]) * self.cell
+
+    def _images(self, low: np.ndarray, high: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Index and centre of each grain, and periodic image of one, that may reach into the box [low, high] of x, y."""
+        cells = int(np.ceil(max(np.abs(low / self.cell[:2]).max(), np.abs(high / self.cell[:2]).max()))) + 1
+        images = self.centers + self._shifts(cells)[:, None]
+        near = ((images[..., :2] >= low - self.reach) & (images[..., :2] <= high + self.reach)).all(axis=-1)
+        return [(int(index), images[shift, index]) for shift, index in np.argwhere(near)]
+
+
+def silver_specimen(name: str, seed: int | None = None) -> Specimen:
+    """One of the paper's films; with the same seed all three have the same centres and orientations.
+
+    Parameters
+    ----------
+    name : {"ag1", "ag2", "ag3"}
+        Small, middle and large grains.
+    seed : int, optional
+        Of centres and orientations.
+
+    Raises
+    ------
+    DataError
+        If there is no film of that name.
+    """
+    if name not in FILM_FACETS:
+        raise DataError(f"There is no film '{name}'; the films are {', '.join(FILM_FACETS)}.")
+    generator = np.random.default_rng(FILM_SEED if seed is None else seed)
+    cell = np.array(FILM_CELL)
+    centers = generator.random((FILM_GRAINS, 3)) * cell
+    orientations = crystals.random_rotations(FILM_GRAINS, generator)
+    return Specimen(name, "Ag", 4.0853, 0.7, cell, True, centers, orientations, FILM_FACETS[name])
