@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from textwrap import fill
 from typing import Literal
 
 import numpy as np
@@ -83,6 +84,12 @@ def draw_grains(
     ax.set(xticks=[], yticks=[])
     if scale == "bar":
         scale_bar(ax, x)
+
+
+def empty_map(ax: Axes, axes: Sequence[Axis], why: str) -> None:
+    """A map that could not be had, of the same shape as the others, with a sentence that says why."""
+    draw_grains(ax, np.zeros((0, 1, 1), bool), axes, scale="none")
+    ax.text(0.5, 0.5, fill(why, 26), ha="center", va="center", transform=ax.transAxes, fontsize=6)
 
 
 def striped(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,167 @@
+"""Figure 4 of Bruefach et al. 2022, for any films: truth and grains of each representation, and how well they agree.
+
+One row of maps a film; below them precision_A of every film and representation, and how TPR_G is distributed over the
+grains of AA and BD. A found grain has the colour of the true grain that it matches best, so that what was split,
+missed or mixed up is seen. Leans on `maps`, `distributions` and the scores of `grains`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.figures.distributions import distributions
+from napari_stemnmf.figures.maps import draw_grains, empty_map, matched_colours, neighbours_apart
+from napari_stemnmf.figures.style import FEATURE_COLOURS, FEATURE_NAMES, WIDTHS, in_style, new_figure, panel_letters
+from napari_stemnmf.grains.scoring import Scores, score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from napari_stemnmf.analysis import Analysis
+
+CHARTS_MM = 56.0
+"""Height of the charts below the maps."""
+PAGE_MM = 235.0
+"""A figure is not higher than a page."""
+MAP_MM = 70.0
+"""A map is not higher than that."""
+NOTE = (
+    "Found grains have the colour of the true grain that they match best; grey: they match none. "
+    "Stripes: the colours of all grains that overlap there."
+)
+
+
+@in_style
+def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) -> Figure:
+    """Draw truth, grains and scores of one or more films.
+
+    Parameters
+    ----------
+    analyses : mapping of str to Analysis
+        By the name that the figure is to give the film; with grains of at least one representation.
+    truths : mapping of str to ndarray of bool, (t, scan_y, scan_x)
+        True masks by the same names; they may overlap.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As wide as a page; save it with `style.save`.
+
+    Raises
+    ------
+    AnalysisError
+        If there are no analyses, no grains, or a film has no truth.
+    DataError
+        If a truth is not of the scan of its film.
+    """
+    features = _features(analyses)
+    for name in analyses:
+        if name not in truths:
+            raise AnalysisError(f"There is no truth for '{name}'; give the true masks of every film that is drawn.")
+    scores = {
+        (name, feature): score(analysis.grains[feature], truths[name])
+        for name, analysis in analyses.items()
+        for feature in features
+        if feature in analysis.grains
+    }
+    heights = [_map_height(analysis, len(features) + 1) for analysis in analyses.values()]
+    figure = new_figure("page", min(sum(heights) + 10.0 + CHARTS_MM, PAGE_MM))
+    grid = figure.add_gridspec(2, 1, height_ratios=[sum(heights) + 10.0, CHARTS_MM])
+    upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    first = _maps(upper, analyses, truths, features, scores, heights)
+    charts = _charts(lower, tuple(analyses), features, scores)
+    panel_letters([*first, *charts])
+    return figure
+
+
+def _features(analyses: Mapping[str, Analysis]) -> tuple[str, ...]:
+    """The representations that any of the films has grains of, in the paper's order."""
+    found = tuple(f for f in FEATURE_NAMES if any(f in analysis.grains for analysis in analyses.values()))
+    if not found:
+        raise AnalysisError("There are no grains to draw; run the analyses to the end first.")
+    return found
+
+
+def _map_height(analysis: Analysis, columns: int) -> float:
+    """Of a row of maps with the words below it, mm."""
+    y, x = analysis.axes[:2]
+    aspect = (y.size * y.scale) / (x.size * x.scale)
+    return min(aspect * (WIDTHS["page"] / columns - 4.0), MAP_MM) + 5.0
+
+
+def _maps(
+    figure: SubFigure,
+    analyses: Mapping[str, Analysis],
+    truths: Mapping[str, np.ndarray],
+    features: Sequence[str],
+    scores: Mapping[tuple[str, str], Scores],
+    heights: Sequence[float],
+) -> list[Axes]:
+    """A row for each film; gives the axes of the first."""
+    axes = figure.subplots(len(analyses), 1 + len(features), squeeze=False, height_ratios=heights)
+    for row, (name, analysis) in zip(axes, analyses.items(), strict=True):
+        truth = np.asarray(truths[name], bool)
+        colours = neighbours_apart(truth)
+        draw_grains(row[0], truth, analysis.axes, colours=colours)
+        row[0].set_ylabel(fill(name, 26))
+        row[0].set_xlabel(_count(len(truth), "true grain"), loc="right")
+        for ax, feature in zip(row[1:], features, strict=True):
+            if feature not in analysis.grains:
+                empty_map(ax, analysis.axes, analysis.failed.get(feature, "not run"))
+                continue
+            found = analysis.grains[feature]
+            own = matched_colours(scores[name, feature], len(found), colours)
+            draw_grains(ax, found.masks, analysis.axes, colours=own, scale="none")
+            ax.set_xlabel(_count(len(found), "grain"), loc="right")
+    for ax, title in zip(axes[0], ("truth", *(FEATURE_NAMES[f] for f in features)), strict=True):
+        ax.set_title(title)
+    figure.supxlabel(NOTE, fontsize=6)
+    return list(axes[0])
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _charts(
+    figure: SubFigure, names: Sequence[str], features: Sequence[str], scores: Mapping[tuple[str, str], Scores]
+) -> list[Axes]:
+    """Bars of precision_A, and TPR_G of each representation that tells orientations apart."""
+    distributed = [feature for feature in features if feature != "rv"] or list(features)
+    axes = figure.subplots(1, 1 + len(distributed), squeeze=False, width_ratios=[1.3] + [1.0] * len(distributed))[0]
+    _precision(axes[0], names, features, scores)
+    for ax, feature in zip(axes[1:], distributed, strict=True):
+        found = {n: 100 * scores[n, feature].distributions["TPR_G"] for n in names if (n, feature) in scores}
+        distributions(ax, found, [FEATURE_COLOURS[feature]] * len(found), "TPR_G (%)")
+        ax.set(title=f"{FEATURE_NAMES[feature]}: share of the true grain found", ylim=(-3.0, 103.0))
+    return list(axes)
+
+
+def _precision(
+    ax: Axes, names: Sequence[str], features: Sequence[str], scores: Mapping[tuple[str, str], Scores]
+) -> None:
+    """A bar for each film and representation, with its number."""
+    width = 0.84 / len(features)
+    for i, feature in enumerate(features):
+        at = np.arange(len(names)) + (i - (len(features) - 1) / 2) * width
+        values = [100 * scores[n, feature].precision_A if (n, feature) in scores else np.nan for n in names]
+        label, colour = FEATURE_NAMES[feature], FEATURE_COLOURS[feature]
+        ax.bar(at, np.nan_to_num(values), width * 0.94, color=colour, label=label)
+        for x, value in zip(at, values, strict=True):
+            inside = value > 30
+            ax.annotate(
+                f"{value:.1f}" if np.isfinite(value) else "–", (x, value if inside else max(np.nan_to_num(value), 0)),
+                xytext=(0, -3 if inside else 3), textcoords="offset points", rotation=90, ha="center",
+                va="top" if inside else "bottom", fontsize=6, color="white" if inside else "black",
+            )  # fmt: skip
+    ax.set_xticks(range(len(names)), [fill(name, 14) for name in names])
+    ax.set(ylim=(0.0, 100.0), xlim=(-0.5, len(names) - 0.5), ylabel="precision_A (%)")
+    ax.tick_params(axis="x", length=0)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(features))
