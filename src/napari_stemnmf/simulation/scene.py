@@ -18,7 +18,7 @@ from napari_stemnmf.simulation.rendering import render
 SOFTNESS = 0.15
 """Half the width of a disk's edge, in radii."""
 TRANSMISSION = 0.005
-"""Of the beam stop."""
+"""Of a beam stop, unless another is asked for."""
 TABLE_STEP = 0.25
 """Sampling of the diffuse profiles, px."""
 
@@ -188,10 +188,12 @@ def stretching(ratio: float, angle: float) -> np.ndarray:
     return np.asarray(along * np.sqrt(ratio) + (np.eye(2) - along) / np.sqrt(ratio))
 
 
-def stop_shadow(camera: Camera, center: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def stop_shadow(
+    camera: Camera, center: np.ndarray, generator: np.random.Generator, transmission: float = TRANSMISSION
+) -> np.ndarray:
     """Transmission (q_y, q_x) of a bar with a round tip, from some edge to just past wherever the direct beam goes.
 
-    `center` (n, 2) is where that is.
+    `center` (n, 2) is where that is; the bar itself lets `transmission` through.
     """
     tip = (center.min(axis=0) + center.max(axis=0)) / 2
     farthest = np.linalg.norm(center - tip, axis=1).max()
@@ -201,12 +203,12 @@ def stop_shadow(camera: Camera, center: np.ndarray, generator: np.random.Generat
     places = np.moveaxis(np.indices((camera.detector, camera.detector)), 0, -1) - tip
     run = np.maximum(places @ along, 0.0)  # from the tip towards the edge
     distance = np.linalg.norm(places - run[..., None] * along, axis=-1) - half_width
-    return np.asarray(TRANSMISSION + (1 - TRANSMISSION) * np.clip(distance + 0.5, 0.0, 1.0))
+    return np.asarray(transmission + (1 - transmission) * np.clip(distance + 0.5, 0.0, 1.0))
 
 
 def kept(transmission: np.ndarray) -> np.ndarray:
     """The mask of what a beam stop leaves to be seen, True = keep."""
-    return transmission > (1 + TRANSMISSION) / 2
+    return transmission > (1 + transmission.min()) / 2
 
 
 def hot_places(camera: Camera, center: np.ndarray, number: int, generator: np.random.Generator) -> np.ndarray:
