@@ -1,0 +1,191 @@
+"""Drawing of diffraction patterns: logarithmic, in pixels or calibrated, with rings, and unrolled over azimuth.
+
+What the figures of calibration and of the representations have in common. Leans on `features.polar` for the samples of
+the unrolled pattern, so that it is drawn as it is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from napari_stemnmf.features.polar import unrolled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+    from napari_stemnmf.calibration.calibration import Calibration
+    from napari_stemnmf.calibration.geometry import Geometry
+    from napari_stemnmf.disks.peaks import Peaks
+
+PATTERN_COLOURS = "magma"
+"""Of everything in diffraction space: dark to bright, in grey as well."""
+ON_PATTERN = "#56B4E9"
+"""Lines on dark patterns: the blue of Okabe and Ito's set that stands apart from magma's reds."""
+VECTOR_MAP_POWER = 0.25
+"""Of the Bragg vector map's values, so that weak reflections are seen beside strong ones."""
+TYPICAL = 80
+"""Percentile of the number of disks that a typical pattern is chosen by: rich, but not the oddest of all."""
+LEAST_VALID = 0.5
+"""Share of the azimuths that a radius needs for its variance to be drawn."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the pixels of a detector lie in a drawing: at (pixel - centre) * scale, in `unit`."""
+
+    q_y: float = 0.0
+    q_x: float = 0.0
+    scale: float = 1.0
+    unit: str = "px"
+
+    @classmethod
+    def calibrated(cls, calibration: Calibration) -> Frame:
+        """About the mean centre, in the unit of the calibration; in pixels where their size is not known."""
+        geometry = calibration.geometry
+        known = calibration.pixel_method != "none"
+        size, unit = (calibration.pixel_size, calibration.pixel_unit) if known else (1.0, "px")
+        return cls(geometry.q_y, geometry.q_x, size, unit)
+
+    def place(self, q_y: np.ndarray, q_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of points on the detector (px): their x and their y in the drawing."""
+        return (np.asarray(q_x) - self.q_x) * self.scale, (np.asarray(q_y) - self.q_y) * self.scale
+
+    def extent(self, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+        """Edges of a detector of `shape` pixels: left, right, bottom, top, as ``imshow`` takes them."""
+        left, top = self.place(np.array(-0.5), np.array(-0.5))
+        right, bottom = self.place(np.array(shape[0] - 0.5), np.array(shape[1] - 0.5))
+        return float(left), float(right), float(bottom), float(top)
+
+    def label(self, ax: Axes) -> None:
+        """Name the axes."""
+        ax.set(xlabel=f"$q_x$ ({self.unit})", ylabel=f"$q_y$ ({self.unit})")
+
+
+def draw_log(
+    ax: Axes,
+    image: np.ndarray,
+    *,
+    keep: np.ndarray | None = None,
+    percentiles: tuple[float, float] = (1.0, 99.9),
+    colours: str = PATTERN_COLOURS,
+    extent: tuple[float, float, float, float] | None = None,
+    aspect: Literal["equal", "auto"] = "equal",
+) -> AxesImage:
+    """An image on a logarithmic scale, its contrast taken from the pixels that are kept."""
+    values = np.maximum(np.asarray(image, np.float64), 0.0)
+    seen = values[np.isfinite(values) & (values > 0) & (True if keep is None else keep)]
+    unit = max(float(np.percentile(seen, 5)) if seen.size else 1.0, 1e-12)
+    level, within = np.log1p(values / unit), np.log1p(seen / unit)
+    low, high = np.percentile(within, percentiles) if within.size else (0.0, 1.0)
+    low = low if percentiles[0] > 0 else 0.0
+    return ax.imshow(
+        level,
+        cmap=colours,
+        interpolation="nearest",
+        extent=extent,
+        aspect=aspect,
+        vmin=low,
+        vmax=max(high, low + 1e-6),
+    )
+
+
+def draw_vector_map(ax: Axes, image: np.ndarray, frame: Frame) -> None:
+    """A Bragg vector map, its weak reflections lifted."""
+    level = gaussian_filter(image, 0.5) ** VECTOR_MAP_POWER
+    ax.imshow(
+        level,
+        cmap=PATTERN_COLOURS,
+        interpolation="nearest",
+        extent=frame.extent(image.shape),
+        vmin=0.0,
+        vmax=float(np.percentile(level, 99.5)) or 1.0,
+    )
+    frame.label(ax)
+
+
+def draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...], frame: Frame | None = None) -> None:
+    """The bounds of rings (px), as the ellipses that they are on the detector; the limits of the axes stay on it."""
+    frame = Frame() if frame is None else frame
+    azimuth = np.linspace(0.0, 360.0, 181)
+    for radius in rings:
+        x, y = frame.place(*geometry.from_polar(np.full(azimuth.shape, radius), azimuth))
+        ax.plot(x, y, color="white", lw=0.7, ls="--")
+    left, right, bottom, top = frame.extent(geometry.detector_shape)
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def draw_unrolled(
+    ax: Axes,
+    image: np.ndarray,
+    geometry: Geometry,
+    columns: np.ndarray,
+    *,
+    scale: float = 1.0,
+    unit: str = "px",
+    root: bool = False,
+) -> Axes:
+    """A pattern over azimuth and radius, the ellipse undone, with its radial variance along the radius.
+
+    Parameters
+    ----------
+    ax : Axes
+    image : ndarray
+        (q_y, q_x), finite counts.
+    geometry : Geometry
+        Centre, ellipse and mask.
+    columns : ndarray
+        (m,) radii of the variance, px.
+    scale, unit : float, str
+        Of a pixel.
+    root : bool
+        Whether the variance is that of the square roots of the counts.
+
+    Returns
+    -------
+    Axes
+        On top of `ax`: those of the variance.
+    """
+    image = np.maximum(np.asarray(image, np.float64), 0.0)
+    edge = (min(geometry.detector_shape) - 1) / 2
+    polar = unrolled(image, geometry, tuple(np.arange(0.0, edge)))
+    ax.set_facecolor("0.35")  # where nothing was measured
+    draw_log(ax, polar, extent=(0, 360, (len(polar) - 0.5) * scale, -0.5 * scale), aspect="auto")
+    measured = unrolled(np.sqrt(image) if root else image, geometry, tuple(columns))
+    enough = np.isfinite(measured).mean(axis=1) >= LEAST_VALID
+    variance = np.full(len(columns), np.nan)
+    variance[enough] = np.nanvar(measured[enough], axis=1)
+    high = float(np.nanmax(variance, initial=0.0))
+    power = int(np.floor(np.log10(high))) if high >= 1000 or 0 < high < 0.1 else 0
+    over = ax.twiny()
+    over.plot(variance / 10.0**power, columns * scale, color=ON_PATTERN, lw=1.0)
+    over.set_xlim(0, 1.05 * high / 10.0**power or 1.0)
+    over.set_xlabel(f"variance ({f'$10^{{{power}}}$ ' if power else ''}counts{'' if root else '²'})")
+    ax.set(xlabel="azimuth (°)", ylabel=f"$|q|$ ({unit})", xticks=range(0, 361, 90))
+    return over
+
+
+def typical_position(peaks: Peaks, among: np.ndarray | None = None) -> tuple[int, int]:
+    """Row and column of a pattern that is rich in disks, as the figures show it unless told otherwise.
+
+    Parameters
+    ----------
+    peaks : Peaks
+    among : ndarray of bool, (scan_y, scan_x), optional
+        Positions to choose from; all if not given, or where none of them has a disk.
+    """
+    counts = peaks.counts
+    eligible = counts > 0
+    if among is not None and (eligible & among.ravel()).any():
+        eligible &= among.ravel()
+    if not eligible.any():
+        return 0, 0
+    away = np.where(eligible, np.abs(counts - np.percentile(counts[eligible], TYPICAL)), np.inf)
+    heights = np.bincount(peaks.pattern, np.maximum(np.nan_to_num(peaks.height), 0.0), minlength=counts.size)
+    best = np.lexsort((-heights, away))[0]  # of those with as many disks, the brightest
+    row, column = divmod(int(best), peaks.scan_shape[1])
+    return row, column

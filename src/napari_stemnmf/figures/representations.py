@@ -1,0 +1,362 @@
+"""What each representation takes from the patterns: figure 3 of Bruefach et al. 2022, for any analysis.
+
+Virtual image, maximum pattern and Bragg vector map; one pattern's disks, the bins they fall into and the row of BD that
+they make; the cells of AA on the first ring; the profile of RV. Leans on `patterns` and on the features' own code, so
+that what is drawn is what was measured.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import EllipseCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from napari_stemnmf.calibration.bragg_vectors import calibrated_map, centred
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
+from napari_stemnmf.figures.maps import extent
+from napari_stemnmf.figures.patterns import (
+    ON_PATTERN,
+    PATTERN_COLOURS,
+    VECTOR_MAP_POWER,
+    Frame,
+    draw_log,
+    draw_rings,
+    draw_unrolled,
+    draw_vector_map,
+    typical_position,
+)
+from napari_stemnmf.figures.style import FEATURE_NAMES, in_style, new_figure, panel_letters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.calibration.calibration import Calibration
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.passes.survey import Survey
+
+Edges = tuple[float, float, float, float]
+"""Left, right, bottom, top."""
+ZOOM = 20
+"""Bins along each side of the part of the raster that is shown enlarged."""
+MARGIN = 1.12
+"""Of the view about the first ring."""
+
+
+@in_style
+def representations(
+    analysis: Analysis, dataset: Dataset | None = None, position: tuple[int, int] | None = None
+) -> Figure:
+    """What RV, AA and BD take from the patterns of a scan, in eight panels.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Calibrated. A panel whose representation it does not hold says so, and why.
+    dataset : Dataset, optional
+        The prepared scan; without it the pattern that is shown is the mean pattern of a grain.
+    position : tuple of int, optional
+        Scan row and column of the pattern that is shown; one rich in disks if not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        175 mm wide.
+
+    Raises
+    ------
+    AnalysisError
+        If the analysis is not calibrated yet, or there is no such position.
+    """
+    survey, calibration = analysis.survey, analysis.calibration
+    if survey is None or calibration is None:
+        raise AnalysisError("The analysis is not calibrated yet; run the step 'calibrate' first.")
+    row, column = _position(analysis, calibration, dataset, position)
+    frame = Frame.calibrated(calibration)
+    figure = new_figure("page", 98.0)
+    (a, b, c, d), (e, f, g, h) = figure.subplots(2, 4)
+    _virtual_image(a, analysis, survey, (row, column))
+    _maximum(b, survey, calibration, frame)
+    _vector_map(c, analysis, calibration, frame)
+    window = _window(analysis, calibration, (row, column))
+    _pattern(d, analysis, calibration, dataset, (row, column), frame)
+    _raster(e, analysis, calibration, (row, column), frame, window)
+    _bragg_feature(f, analysis, (row, column), frame, window)
+    _cells(g, analysis, survey, calibration, frame)
+    _profile(h, analysis, survey, calibration, frame)
+    panel_letters([a, b, c, d, e, f, g, h])
+    return figure
+
+
+def _position(
+    analysis: Analysis, calibration: Calibration, dataset: Dataset | None, wanted: tuple[int, int] | None
+) -> tuple[int, int]:
+    rows, columns = calibration.scan_shape
+    if wanted is not None:
+        row, column = (int(n) for n in wanted)
+        if not (0 <= row < rows and 0 <= column < columns):
+            raise AnalysisError(f"There is no position ({row}, {column}) in a scan of {rows} x {columns}.")
+        return row, column
+    if analysis.peaks is None:
+        return rows // 2, columns // 2
+    name = _with_patterns(analysis)
+    among = analysis.grains[name].overlap > 0 if dataset is None and name is not None else None
+    return typical_position(analysis.peaks, among)
+
+
+def _with_patterns(analysis: Analysis) -> str | None:
+    """A representation whose grains have patterns."""
+    names = [name for name in ("bd", "aa", "rv") if len(analysis.patterns.get(name, ())) and name in analysis.grains]
+    return names[0] if names else None
+
+
+def _virtual_image(ax: Axes, analysis: Analysis, survey: Survey, position: tuple[int, int]) -> None:
+    y, x = analysis.axes[:2]
+    image = survey.virtual_image
+    low, high = np.percentile(image, (0.5, 99.5))
+    ax.imshow(image, cmap="gray", extent=extent(analysis.axes), vmin=low, vmax=max(high, low + 1e-12))
+    ax.plot([position[1] * x.scale], [position[0] * y.scale], "s", mfc="none", mec=ON_PATTERN, ms=5, mew=1.0)
+    ax.set_aspect("equal", adjustable="datalim")  # in a square, so that there is room for the words by a narrow scan
+    ax.set_box_aspect(1)
+    across, down = x.size * x.scale, y.size * y.scale
+    ticks = MaxNLocator(max(1, round(5 * across / max(across, down)))).tick_values(0, across)
+    ax.set_xticks([at for at in ticks if 0 <= at <= across])
+    ax.set(title="mean of each pattern", xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
+
+
+def _maximum(ax: Axes, survey: Survey, calibration: Calibration, frame: Frame) -> None:
+    geometry = calibration.geometry
+    draw_log(ax, survey.maximum, keep=geometry.mask, extent=frame.extent(geometry.detector_shape))
+    frame.label(ax)
+    ax.set_title("maximum pattern (log)")
+
+
+def _vector_map(ax: Axes, analysis: Analysis, calibration: Calibration, frame: Frame) -> None:
+    ax.set_title("Bragg vector map")
+    if analysis.peaks is None or not len(analysis.peaks):
+        _say(ax, "No disks were found.")
+        return
+    draw_vector_map(ax, calibrated_map(analysis.peaks, calibration), frame)
+
+
+def _pattern(
+    ax: Axes,
+    analysis: Analysis,
+    calibration: Calibration,
+    dataset: Dataset | None,
+    position: tuple[int, int],
+    frame: Frame,
+) -> None:
+    """A pattern with its disks; without the scan, the mean pattern of the grain there; without that, disks alone."""
+    geometry, peaks = calibration.geometry, analysis.peaks
+    name = _with_patterns(analysis)
+    count = 0
+    if peaks is not None:
+        here = peaks.of(position[0] * peaks.scan_shape[1] + position[1])
+        count = here.stop - here.start
+    title = f"{count} disks at ({position[0]}, {position[1]})"
+    image = np.zeros(geometry.detector_shape)
+    if dataset is not None:
+        image = dataset.pattern(*position)
+    elif name is not None and analysis.grains[name].labels[position]:
+        grain = int(analysis.grains[name].labels[position]) - 1
+        image = analysis.patterns[name].patterns[grain]
+        title = f"{count} disks on {FEATURE_NAMES[name]} grain {analysis.grains[name].ids[grain]}"
+    draw_log(ax, image, keep=geometry.mask, percentiles=(0.0, 99.5), extent=frame.extent(geometry.detector_shape))
+    if peaks is not None:
+        _circles(ax, np.stack(frame.place(peaks.q_y[here], peaks.q_x[here]), axis=1), calibration, frame)
+    draw_rings(ax, geometry, (), frame)
+    frame.label(ax)
+    ax.set_title(title)
+
+
+def _circles(ax: Axes, places: np.ndarray, calibration: Calibration, frame: Frame) -> None:
+    """The outline of a disk at each place (n, 2) of a drawing."""
+    size = np.full(len(places), 2.0 * calibration.geometry.probe_radius * frame.scale)
+    circles = EllipseCollection(size, size, np.zeros(len(places)), units="xy", offsets=places, transOffset=ax.transData)
+    circles.set(facecolor="none", edgecolor=ON_PATTERN, linewidth=0.8)
+    ax.add_collection(circles)
+
+
+def _window(analysis: Analysis, calibration: Calibration, position: tuple[int, int]) -> Edges | None:
+    """The part of the raster that holds most disks of a pattern: left, right, bottom, top, px from the beam."""
+    if "bd" not in analysis.features or analysis.peaks is None:
+        return None
+    details = analysis.features["bd"].details
+    y, x = _used(analysis, calibration, position)
+    if not len(y):
+        return None
+    reach = ZOOM * details["bin"] / 2
+    near = (np.abs(y[:, None] - y) < reach) & (np.abs(x[:, None] - x) < reach)
+    best = int(np.argmax(near.sum(axis=1)))
+    middle_y, middle_x = y[near[best]].mean(), x[near[best]].mean()
+    return middle_x - reach, middle_x + reach, middle_y + reach, middle_y - reach
+
+
+def _used(analysis: Analysis, calibration: Calibration, position: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the disks of a pattern lie that BD was made of: calibrated, px from the beam."""
+    assert analysis.peaks is not None
+    here = analysis.peaks.of(position[0] * calibration.scan_shape[1] + position[1])
+    y, x = (values[here] for values in centred(analysis.peaks, calibration))
+    past = np.hypot(y, x) >= analysis.features["bd"].details["r_min"]
+    return y[past], x[past]
+
+
+def _raster(
+    ax: Axes,
+    analysis: Analysis,
+    calibration: Calibration,
+    position: tuple[int, int],
+    frame: Frame,
+    window: Edges | None,
+) -> None:
+    """Disks on the bins that they are shared between."""
+    ax.set_title("disks on bins")
+    if window is None:
+        _say(ax, _why_not(analysis, "bd") or "There is no disk at this position.")
+        return
+    image, edges = _row_of_bins(analysis, position)
+    scale = frame.scale
+    rows, columns = image.shape
+    y, x = _middles(edges, image.shape)
+    shown = image[(y > window[3]) & (y < window[2])][:, (x > window[0]) & (x < window[1])]
+    ax.imshow(
+        image,
+        cmap=PATTERN_COLOURS,
+        extent=_scaled(edges, scale),
+        vmin=0.0,
+        vmax=shown.max(initial=0.0) or 1.0,
+    )
+    for lines, start, stop, count in (
+        (ax.axvline, edges[0], edges[1], columns),
+        (ax.axhline, edges[3], edges[2], rows),
+    ):
+        for at in np.linspace(start, stop, count + 1) * scale:
+            lines(at, color="0.55", lw=0.3)
+    y, x = _used(analysis, calibration, position)
+    _circles(ax, np.stack([x, y], axis=1) * scale, calibration, frame)
+    ax.plot(x * scale, y * scale, "+", color=ON_PATTERN, ms=4, mew=0.8)
+    left, right, bottom, top = _scaled(window, scale)
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    frame.label(ax)
+
+
+def _row_of_bins(analysis: Analysis, position: tuple[int, int]) -> tuple[np.ndarray, Edges]:
+    """The row of BD of a position as an image, and the edges of the bins about the beam, px."""
+    found = analysis.features["bd"]
+    side, grid = float(found.details["bin"]), tuple(int(n) for n in found.details["grid"])
+    values = found.values[[position[0] * found.scan_shape[1] + position[1]]]
+    image = np.asarray(values.todense() if hasattr(values, "todense") else values).reshape(grid)
+    top, left = found.columns["q_y"][0] - side / 2, found.columns["q_x"][0] - side / 2
+    return image, (left, left + side * grid[1], top + side * grid[0], top)
+
+
+def _scaled(edges: Edges, scale: float) -> Edges:
+    left, right, bottom, top = edges
+    return left * scale, right * scale, bottom * scale, top * scale
+
+
+def _middles(edges: Edges, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Of the rows and of the columns of bins between such edges."""
+    left, right, bottom, top = edges
+    rows, columns = (np.arange(n) + 0.5 for n in shape)
+    return top + rows * (bottom - top) / shape[0], left + columns * (right - left) / shape[1]
+
+
+def _bragg_feature(
+    ax: Axes,
+    analysis: Analysis,
+    position: tuple[int, int],
+    frame: Frame,
+    window: Edges | None,
+) -> None:
+    ax.set_title("BD")
+    why = _why_not(analysis, "bd")
+    if why:
+        _say(ax, why)
+        return
+    image, edges = _row_of_bins(analysis, position)
+    ax.imshow(image**VECTOR_MAP_POWER, cmap=PATTERN_COLOURS, extent=_scaled(edges, frame.scale), vmin=0.0)
+    if window is not None:
+        left, right, bottom, top = _scaled(window, frame.scale)
+        ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec="white", lw=0.8))
+    frame.label(ax)
+    side = analysis.features["bd"].details["bin"]
+    ax.set_title(f"BD: {image.shape[0]} × {image.shape[1]} bins of {side:g} px")
+
+
+def _cells(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibration, frame: Frame) -> None:
+    """The cells of the first ring on the maximum pattern, each in the colour of its mean."""
+    ax.set_title("AA")
+    why = _why_not(analysis, "aa")
+    if why:
+        _say(ax, why)
+        return
+    geometry, found = calibration.geometry, analysis.features["aa"]
+    rings = tuple(float(r) for r in found.details["rings"])
+    step = float(found.details["angle_step"])
+    maximum = np.nan_to_num(centered_maximum(survey, calibration, analysis.peaks)).astype(np.float32)
+    draw_log(
+        ax, maximum, keep=geometry.mask, colours="gray", extent=frame.extent(geometry.detector_shape)
+    )  # so that the cells' own colours stand out
+    first = found.columns["ring"] == found.columns["ring"].min()
+    inner, outer = float(found.columns["r_in"][first][0]), float(found.columns["r_out"][first][0])
+    average = AngularAverage(geometry, rings, analysis.recipe.aa.describe)
+    means = average(maximum[None], np.zeros(1, np.int64)).per_pattern["values"][0]
+    by_azimuth = dict(zip(average.columns["azimuth"][average.columns["r_in"] == inner], means, strict=False))
+    azimuths = [angle for angle in found.columns["azimuth"][first] if angle in by_azimuth]
+    outlines = [np.stack(frame.place(*_outline(calibration, inner, outer, angle, step)), axis=1) for angle in azimuths]
+    values = np.log1p([by_azimuth[angle] for angle in azimuths])
+    ax.add_collection(
+        PolyCollection(outlines, array=values, cmap="viridis", alpha=0.7, edgecolors="white", linewidths=0.3)
+    )
+    half = MARGIN * outer * np.sqrt(geometry.ellipse_ratio) * frame.scale
+    ax.set(xlim=(-half, half), ylim=(half, -half))
+    frame.label(ax)
+    ax.set_title(f"AA: ring 1, {len(azimuths)} cells of {step:g}°")
+
+
+def _outline(
+    calibration: Calibration, inner: float, outer: float, azimuth: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of a cell on the detector: out along one side, back along the other."""
+    angles = azimuth + step * np.linspace(-0.5, 0.5, 5)
+    radii = np.repeat([inner, outer], 5)
+    return calibration.geometry.from_polar(radii, np.concatenate([angles, angles[::-1]]))
+
+
+def _profile(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibration, frame: Frame) -> None:
+    why = _why_not(analysis, "rv")
+    if why:
+        ax.set_title("RV")
+        _say(ax, why)
+        return
+    found = analysis.features["rv"]
+    maximum = np.nan_to_num(centered_maximum(survey, calibration, analysis.peaks))
+    root = found.details.get("intensity") == "sqrt"
+    over = draw_unrolled(
+        ax, maximum, calibration.geometry, found.columns["radius"], scale=frame.scale, unit=frame.unit, root=root
+    )
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.set_box_aspect(1)
+    over.set_xlabel(f"RV: {over.get_xlabel()}")
+
+
+def _why_not(analysis: Analysis, feature: str) -> str:
+    """Why an analysis does not hold a representation; empty if it does."""
+    if feature in analysis.features:
+        return ""
+    return analysis.failed.get(feature, f"{FEATURE_NAMES[feature]} was not computed.")
+
+
+def _say(ax: Axes, why: str) -> None:
+    """A sentence in place of a picture."""
+    ax.set(xticks=[], yticks=[])
+    ax.set_box_aspect(1)
+    ax.text(0.5, 0.5, textwrap.fill(why, 26), ha="center", va="center", fontsize=6, transform=ax.transAxes)
