@@ -1,4 +1,4 @@
-"""The stand-in for the paper's experiment: a scan of a twisted nanowire on amorphous carbon, with a measured one's faults.
+"""The stand-in for the paper's experiment: a twisted nanowire on amorphous carbon, scanned with a real camera's faults.
 
 The wire (`wire`) is taken for silver: its palladium is silver's neighbour in scattering, its gold is the fine core's.
 Its crystals diffract kinematically and patterns of crystals one above the other add up (`film`). They are seen by a
@@ -49,7 +49,7 @@ HOT_COUNTS = (3.0, 300.0)
 """What the weakest and the strongest hot pixel count too much in each pattern."""
 TRUE_THICKNESS = film.TRUE_THICKNESS
 TRUE_SIZE = 10
-"""Crystals that are thicker than that on fewer probe positions are no true grains: the paper leaves such regions out."""
+"""Crystals thicker than that on fewer probe positions are no true grains: the paper leaves such regions out."""
 RINGS = ((0.48, 0.085, 1.4), (0.85, 0.12, 0.7))
 """Where the structure factor of amorphous carbon has peaks, their standard deviation, 1/Å, and their height."""
 HOLE = (0.3, 0.75)
@@ -202,8 +202,8 @@ def nanowire(
     scan_shape = (int(scan_shape[0]), int(scan_shape[1]))
     if min(scan_shape) < 20 or detector < 96:
         raise DataError(
-            f"A nanowire needs at least 20 x 20 positions and 96 x 96 pixels, not {scan_shape[0]} x {scan_shape[1]} and "
-            f"{detector} x {detector}."
+            f"A nanowire needs at least 20 x 20 positions and 96 x 96 pixels, "
+            f"not {scan_shape[0]} x {scan_shape[1]} and {detector} x {detector}."
         )
     if not 0 < dose <= 1e8:
         raise DataError(f"The dose of a nanowire must lie between 0 and 1e8 electrons a pattern, not {dose:g}.")
@@ -219,7 +219,8 @@ def nanowire(
     stretch = stretching(ELLIPSE_RATIO, ELLIPSE_ANGLE)
     scene = film_scene(_film(wire, margin), halos, scan_shape, camera, 1.0, center, stretch, LEAST)
     hot = hot_places(camera, scene.center, max(4, round(HOT_PIXELS * scale**2)), hot_chance)
-    counts = np.exp(hot_chance.uniform(*np.log(HOT_COUNTS), len(hot)))
+    weakest, strongest = HOT_COUNTS
+    counts = weakest * (strongest / weakest) ** hot_chance.uniform(size=len(hot))
     inner = wire.inner(margin)
     seen = (inner.thickness > TRUE_THICKNESS).sum(axis=(1, 2))
     true = np.flatnonzero(seen >= TRUE_SIZE)

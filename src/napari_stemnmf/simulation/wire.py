@@ -101,7 +101,9 @@ def twisted_wire(scan: ScanGrid, generator: np.random.Generator, margin: int = 0
     z = np.arange(-2 * RADIUS - ROUGHNESS, 2 * RADIUS + ROUGHNESS, STEP) + STEP / 2
     points = np.stack(np.meshgrid(wide.x, wide.y, z, indexing="xy"), axis=-1).reshape(-1, 3)
     owner, near = np.full(len(points), -1), np.ones(len(points))
-    rotations, strand_of, core_of = [], [], []
+    rotations: list[np.ndarray] = []
+    strand_of: list[int] = []
+    core_of: list[bool] = []
     for number, strand in enumerate(strands):
         inside, depth, crystal = _crystals_at(strand, points)
         closer = depth < near[inside]  # where the strands touch, a point is of that in which it lies deeper
