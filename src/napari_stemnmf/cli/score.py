@@ -4,37 +4,136 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.run import ANALYSIS_NAME
+from napari_stemnmf.cli.analyses import load_analyses, load_truths
+from napari_stemnmf.cli.run import ANALYSIS_NAME, make_folder
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.recipe import FEATURES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.grains.score_table import ScoresByName
+
+ALL = "all"
+COLUMN = 8
+"""Letters of a column in a terminal."""
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("score", help="compare found grains with the truth")
-    parser.add_argument("analysis", type=Path, metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}")
     parser.add_argument(
-        "--truth", required=True, metavar="FILE::NAME", help="true grains: stack of masks or label image"
+        "analyses", type=Path, nargs="+", metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}"
     )
     parser.add_argument(
-        "--feature", choices=FEATURES, help="representation to score; default: the first in the analysis"
-    )
+        "--truth", required=True, action="append", metavar="FILE::NAME",
+        help="true grains: stack of masks or label image; one for all analyses, or repeated in their order",
+    )  # fmt: skip
+    parser.add_argument(
+        "--feature", choices=(*FEATURES, ALL),
+        help="representation to score, or all; default: the first in the analysis, all of several analyses",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="JSON in place of a table: one object for each row")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="folder for scores.csv, distributions.csv, pairs.csv and a picture of every grain's match",
+    )  # fmt: skip
     parser.set_defaults(command=_score)
 
 
 def _score(options: argparse.Namespace) -> None:
-    from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.scoring import score
-    from napari_stemnmf.reading.masks import load_masks
 
-    analysis = Analysis.load(options.analysis)
-    feature = options.feature or next(iter(analysis.grains), None)
-    if feature not in analysis.grains:
-        found = ", ".join(analysis.grains) or "none"
-        raise AnalysisError(f"{options.analysis} holds no grains of '{feature or 'any feature'}' (it has: {found}).")
-    scores = score(analysis.grains[feature], load_masks(options.truth)).as_dict()
-    known = {name: None if value != value else value for name, value in scores.items()}  # JSON has no NaN
-    print(json.dumps({"feature": feature, **known}, indent=2, allow_nan=False))
+    analyses = load_analyses(options.analyses)
+    truths = load_truths(options.truth, list(analyses))
+    chosen = {
+        (name, feature): score(analysis.grains[feature], truths[name])
+        for name, analysis in analyses.items()
+        for feature in _features(name, analysis, options.feature, len(analyses) > 1)
+    }
+    written = _write(analyses, truths, chosen, options.out) if options.out is not None else []
+    alone = len(analyses) == 1 and options.feature != ALL
+    if alone:
+        print(json.dumps(_records(chosen, ("feature",))[0], indent=2, allow_nan=False))
+    elif options.json:
+        print(json.dumps(_records(chosen, ("film", "feature")), indent=2, allow_nan=False))
+    else:
+        print(as_text(chosen, shutil.get_terminal_size().columns))
+    for path in written:
+        print(f"  {path}", file=sys.stderr if alone or options.json else sys.stdout)
+
+
+def as_text(scores: ScoresByName, width: int) -> str:
+    """A table for a terminal: a line for each number, a column for each analysis and feature, folded at a width."""
+    from napari_stemnmf.grains.score_table import MEANINGS
+
+    names = ["", "", *MEANINGS]
+    first = [f"{name:<{max(map(len, names))}}" for name in names]
+    parts = [first]
+    for film, group in groupby(scores.items(), key=lambda item: item[0][0]):
+        columns = [[feature.upper(), *map(_number, found.as_dict().values())] for (_, feature), found in group]
+        lines = ["".join(f"{cell:>{COLUMN}}" for cell in cells) for cells in zip(*columns, strict=True)]
+        wide = max(len(film) + 2, len(lines[0]))
+        block = [f"{line:>{wide}}" for line in (film, *lines)]
+        if len(parts[-1][0]) + wide > width and parts[-1] is not first:
+            parts.append(first)
+        parts[-1] = [line + more for line, more in zip(parts[-1], block, strict=True)]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "-" if value != value else f"{value:.3f}"
+
+
+def _features(name: str, analysis: Analysis, asked: str | None, one_of_several: bool) -> list[str]:
+    """The features of an analysis to score."""
+    found = list(analysis.grains)
+    if found and asked in (None, ALL):
+        return found if asked == ALL or one_of_several else found[:1]
+    if asked is None or asked not in found:
+        what = "any feature" if asked in (None, ALL) else asked
+        raise AnalysisError(
+            f"The analysis of {name} holds no grains of '{what}' (it has: {', '.join(found) or 'none'})."
+        )
+    return [asked]
+
+
+def _records(scores: ScoresByName, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Plain numbers by name; None where a number is not defined, as JSON has no NaN."""
+    records = []
+    for (film, feature), found in scores.items():
+        values = {"film": film, "feature": feature}
+        known = {name: None if value != value else value for name, value in found.as_dict().items()}
+        records.append({name: values[name] for name in names} | known)
+    return records
+
+
+def _write(
+    analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray], scores: ScoresByName, folder: Path
+) -> list[Path]:
+    from napari_stemnmf.export.scores import write_scores
+    from napari_stemnmf.figures.matches import matches
+    from napari_stemnmf.figures.style import save
+
+    make_folder(folder)
+    written = write_scores(scores, folder)
+    for name, feature in scores:
+        analysis = analyses[name]
+        figure = matches(analysis.grains[feature], truths[name], analysis.axes)
+        written += save(figure, folder / f"matches-{_file_name(name)}-{feature}")
+    return written
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"\W+", "-", name).strip("-")
