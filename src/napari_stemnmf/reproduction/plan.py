@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_stemnmf.analysis import is_analysis
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.reproduction.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
@@ -18,8 +19,8 @@ QUICK_SEEDS = 3
 PRESET = "paper"
 VARIANT = "aa045"
 """Name of the second clustering of AA."""
-VARIANT_CHANGES: dict[str, Any] = {"features": ("aa",), "aa.clustering.merge_threshold": 0.45}
-"""AA again at the middle of the paper's own range of merge thresholds: the preset's lies below that range."""
+VARIANT_THRESHOLD = 0.45
+"""Of that: the middle of the paper's own range of merge thresholds for AA; the preset's lies below that range."""
 SUFFIXES = (".h5", ".hdf5")
 
 
@@ -74,7 +75,8 @@ class Plan:
 
     def variant(self, film: str) -> Recipe | None:
         """The recipe of the second clustering of AA; none for the nanowire, of which the paper scores nothing."""
-        return None if film == NANOWIRE else self.recipe(film).replaced(VARIANT_CHANGES)
+        changes = {"features": ("aa",), "aa.clustering.merge_threshold": VARIANT_THRESHOLD}
+        return None if film == NANOWIRE else self.recipe(film).replaced(changes)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record."""
@@ -122,8 +124,8 @@ def find_films(folder: str | Path) -> dict[str, Path]:
         raise DataError(f"There is no folder {folder} with films.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        name = next((n for n in (*FILMS, NANOWIRE) if path.name.lower().startswith(n)), None)
-        if name is None or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        name: str | None = next((n for n in (*FILMS, NANOWIRE) if path.name.lower().startswith(n)), None)
+        if name is None or path.suffix.lower() not in SUFFIXES or is_analysis(path) or not path.is_file():
             continue
         if name in found:
             raise DataError(f"Two files in {folder} may be {name}: {found[name].name} and {path.name}; keep one there.")

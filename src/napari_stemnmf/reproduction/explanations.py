@@ -1,0 +1,242 @@
+"""Where our numbers differ from the paper's, and why: sentences that hang on what was measured.
+
+Each function looks at the study and says something only where the numbers bear it out. Leans on the numbers, the
+verdicts and the printed numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_stemnmf.reproduction.claims import Judged, Verdict
+from napari_stemnmf.reproduction.measures import QUANTITIES, Numbers
+from napari_stemnmf.reproduction.outcome import Film, Study
+from napari_stemnmf.reproduction.paper import FILMS, MERGE_THRESHOLDS, NANOWIRE, printed
+from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A difference, and what is behind it."""
+
+    title: str
+    text: str
+
+
+def explanations(study: Study) -> list[Explanation]:
+    """Everything that is to be said of this study, in order."""
+    return [found for say in _ALL for found in say(study)]
+
+
+def remarks(study: Study) -> list[tuple[Judged, str]]:
+    """Of each claim that does not hold: by how much, and what another merge threshold of AA does to it."""
+    found = []
+    for one, other in zip(study.judged, study.variant_judged, strict=True):
+        if one.verdict in (Verdict.FAILS, Verdict.FAILS_WITHIN):
+            changed = one.ours != other.ours
+            again = f" With AA merged at {VARIANT_THRESHOLD}: {other.verdict.value} ({other.ours})." if changed else ""
+            found.append((one, f"Ours: {one.ours}. {_worst(one, study.numbers)}{again}"))
+    return found
+
+
+def _worst(judged: Judged, numbers: Numbers) -> str:
+    """How far the part that contradicts a claim most lies on the wrong side."""
+    margins = [margin for part in judged.claim.parts if (margin := part.margin(numbers)) is not None]
+    difference, error = min(margins, key=lambda m: m[0] / m[1] if m[1] > 0 else m[0] * np.inf if m[0] else 0.0)
+    if error > 0:
+        return f"The order is the other way round by {abs(difference) / error:.1f} standard errors."
+    return "The order is the other way round, or there is no difference."
+
+
+def _size(study: Study) -> Iterator[Explanation]:
+    if study.plan.quick:
+        yield Explanation(
+            "This is the quick study",
+            "Films are small and random starts few, so that all of it can be seen to work within minutes. The paper's "
+            "films hold more and larger grains: do not compare numbers, and take no verdict from here.",
+        )
+
+
+def _films(study: Study) -> Iterator[Explanation]:
+    """Other films than the paper's."""
+    silver = [study.films[name] for name in FILMS if name in study.films]
+    counts = [study.numbers[film.name, "", "n_true"].value for film in silver if film.truth is not None]
+    theirs = [p.value for name in FILMS if (p := printed(name, "", "n_true")) is not None]
+    if not counts:
+        return
+    same = counts == theirs
+    text = (
+        f"The grains are other random ones than the paper's, in the same kind of film: {_listed(counts)} true grains, "
+        f"{'as many as' if same else 'where'} the paper has{'' if same else f' {_listed(theirs)}'}. "
+    )
+    doses = {dose for film in silver if (dose := film.analysis.input.metadata.get("dose_e_per_pattern"))}
+    if doses:
+        shown = ", ".join(f"{float(dose):,.0f}" for dose in sorted(doses, key=float))
+        text += f"Electrons are counted ({shown} a pattern), of which the paper says nothing. "
+    yield Explanation("Other grains, and noise", text.strip())
+
+
+def _engine(study: Study) -> Iterator[Explanation]:
+    simulated = [name for name in FILMS if name not in study.plan.given]
+    if simulated and study.plan.engine == "kinematic":
+        yield Explanation(
+            "Kinematic, not multislice",
+            "The paper simulates multiple scattering; here every grain scatters once, and the patterns of overlapping "
+            "grains add up: what multiple scattering moves from disk to disk stays where it is. The engine multislice "
+            "does as the paper does.",
+        )
+    given = [name.capitalize() for name in FILMS if name in study.plan.given]
+    if given:
+        names = ", ".join(f"{film.name.capitalize()}: {film.path.name}" for film in _given(study))
+        yield Explanation("Films that were given", f"Not simulated here but taken as they are: {names}.")
+
+
+def _given(study: Study) -> list[Film]:
+    return [film for name, film in study.films.items() if name in study.plan.given]
+
+
+def _threshold(study: Study) -> Iterator[Explanation]:
+    """What the merge threshold of AA does."""
+    silver = [name for name in FILMS if name in study.films and study.films[name].scores]
+    if not silver:
+        return
+    used = study.plan.recipe(silver[0]).aa.clustering.merge_threshold
+    low, high = MERGE_THRESHOLDS["aa"]
+    if low <= used <= high:
+        return
+    changes = [
+        f"“{one.claim.text}” {one.verdict.value} at {used} and {other.verdict.value} at {VARIANT_THRESHOLD}"
+        for one, other in zip(study.judged, study.variant_judged, strict=True)
+        if one.verdict is not other.verdict
+    ]
+    text = (
+        f"The preset merges components of AA that correlate by {used} or more; the paper took {low} to {high}. At "
+        f"{VARIANT_THRESHOLD} AA has {_row(study, 'components', 'aa')} components, and "
+        f"{_row(study, 'n_found', 'aa')} grains; mean TPR_G {_row(study, 'TPR_G', 'aa')}; mean IoU "
+        f"{_row(study, 'mean_iou', 'aa')} ({', '.join(name.capitalize() for name in silver)}; preset → "
+        f"{VARIANT_THRESHOLD}). "
+    )
+    text += f"Verdicts that turn on it: {'; '.join(changes)}." if changes else "No verdict turns on it."
+    yield Explanation("The merge threshold of AA", text)
+
+
+def _blind(study: Study) -> Iterator[Explanation]:
+    """What TPR_G does not see."""
+    for name in FILMS:
+        film = study.films.get(name)
+        if film is None or len(film.scores) < 2:
+            continue
+        best = {q: max(film.scores, key=lambda f: _value(study.numbers, name, f, q)) for q in ("TPR_G", "mean_iou")}
+        top = best["TPR_G"]
+        shown = {q: _shown(study.numbers, name, top, q) for q in ("TPR_G", "n_true_hit", "mean_iou")}
+        true = _shown(study.numbers, name, "", "n_true")
+        text = (
+            f"{name.capitalize()}: {top.upper()} has the largest mean TPR_G, {shown['TPR_G']}, with "
+            f"{shown['n_true_hit']} of {true} true grains met at all and a mean IoU of {shown['mean_iou']} one to one. "
+        )
+        if best["mean_iou"] != top:
+            other = best["mean_iou"]
+            text += (
+                f"One to one {other.upper()} is ahead, with {_shown(study.numbers, name, other, 'mean_iou')}: the two "
+                "scores do not name the same winner."
+            )
+        yield Explanation(
+            f"TPR_G does not see what was missed ({name.capitalize()})",
+            text + " A grain grown over its neighbours has a TPR_G of 100 %.",
+        )
+
+
+def _dissimilarity(study: Study) -> Iterator[Explanation]:
+    ratios = []
+    for film in (*FILMS, NANOWIRE):
+        for feature in ("rv", "aa", "bd"):
+            theirs, ours = (
+                printed(film, feature, "dissimilarity"),
+                _value(study.numbers, film, feature, "dissimilarity"),
+            )
+            if theirs is not None and np.isfinite(ours):
+                ratios.append(theirs.value / ours)
+    if ratios:
+        yield Explanation(
+            "Dissimilarity has another scale",
+            "As printed, the differences from the mean carry a sign and cancel; we sum their absolute values. The sum "
+            "also runs over the detector's pixels, and grows with their number and with the noise. The paper's values "
+            f"are {min(ratios):.1f} to {max(ratios):.1f} times ours; only the order within a film compares.",
+        )
+
+
+def _wire(study: Study) -> Iterator[Explanation]:
+    if NANOWIRE not in study.films:
+        yield Explanation("No nanowire", "The nanowire was left out of this study; its claims are not judged.")
+    elif NANOWIRE not in study.plan.given:
+        yield Explanation(
+            "The nanowire is a stand-in",
+            "The paper measured a wire; its data are not public. Ours is simulated after what the paper tells of it "
+            "(a double helix of small grains on carbon, behind a beam stop, with descan, ellipse, hot pixels and "
+            "counted electrons). Sizes, numbers and dissimilarities of its grains are those of our wire; only orders "
+            "compare.",
+        )
+
+
+def _printed_numbers(study: Study) -> Iterator[Explanation]:
+    """Printed numbers that do not fit each other."""
+    tpr = {f: [p.value for film in FILMS if (p := printed(film, f, "TPR_G")) is not None] for f in ("aa", "bd")}
+    means = {f: (printed("films", f, "TPR_G"), float(np.mean(values))) for f, values in tpr.items()}
+    parts = [f"{f.upper()} {p.value:.1%} printed, {mean:.1%} from the films" for f, (p, mean) in means.items() if p]
+    yield Explanation(
+        "The paper's average of TPR_G",
+        f"The printed averages over the three films are not all the means of the three printed numbers "
+        f"({'; '.join(parts)}). Ours is the mean over all grains found in the three films.",
+    )
+    precision, miss = printed("ag1", "aa", "precision_A"), printed("ag1", "rv", "FNR_A")
+    bound = printed("ag1", "bd", "precision_A")
+    if precision and miss and bound:
+        most = (1 - miss.value) * (1 / bound.value - 1) / (1 / precision.value - 1)
+        ours = 1 - _value(study.numbers, "ag1", "aa", "FNR_A")
+        seen = f" (ours finds {ours:.0%})" if np.isfinite(ours) else ""
+        yield Explanation(
+            "AA, RV and the empty area of Ag1",
+            f"RV finds {1 - miss.value:.0%} of the grain area and is more precise than {bound.value:.1%}; AA has a "
+            f"precision of {precision.value:.1%}. By these numbers AA can only take in less of the empty area than RV "
+            f"if it finds less than {most:.0%} of the grain area{seen}: that claim does not fit the printed numbers.",
+        )
+    area, diameter = printed(NANOWIRE, "rv", "area_nm2"), printed(NANOWIRE, "rv", "feret_max_nm")
+    if area and diameter:
+        round_ = 2 * np.sqrt(area.value / np.pi)
+        yield Explanation(
+            "Area and diameter of RV in the nanowire",
+            f"A region of the printed mean area of {area.value} nm² is at least {round_:.1f} nm across, more than the "
+            f"printed mean of {diameter.value} nm: both can only be true if few regions hold most of the area. We make "
+            "no claim of these two.",
+        )
+
+
+def _row(study: Study, quantity: str, feature: str) -> str:
+    """A quantity on each film, before and after the other threshold."""
+    shown = []
+    for name in FILMS:
+        if name in study.films and study.films[name].scores:
+            pair = [_value(numbers, name, feature, quantity) for numbers in (study.numbers, study.variant_numbers)]
+            shown.append(" → ".join(QUANTITIES[quantity].show(value) for value in pair))
+    return ", ".join(shown)
+
+
+def _value(numbers: Numbers, film: str, feature: str, quantity: str) -> float:
+    number = numbers.get((film, feature, quantity))
+    return float("nan") if number is None else number.value
+
+
+def _shown(numbers: Numbers, film: str, feature: str, quantity: str) -> str:
+    return QUANTITIES[quantity].show(_value(numbers, film, feature, quantity))
+
+
+def _listed(counts: list[float]) -> str:
+    return ", ".join(f"{count:.0f}" for count in counts)
+
+
+_ALL: tuple[Callable[[Study], Iterator[Explanation]], ...] = (
+    _size, _films, _engine, _threshold, _blind, _dissimilarity, _wire, _printed_numbers,
+)  # fmt: skip

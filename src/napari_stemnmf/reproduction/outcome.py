@@ -1,0 +1,87 @@
+"""What a study found, before it is drawn and written.
+
+Leans on analyses, and on the numbers and verdicts of this room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_stemnmf.analysis import Analysis
+from napari_stemnmf.grains.scoring import Scores
+from napari_stemnmf.reproduction.claims import Judged
+from napari_stemnmf.reproduction.manifest import key_of
+from napari_stemnmf.reproduction.measures import Numbers
+from napari_stemnmf.reproduction.plan import Plan
+
+ANALYSIS_NAME = "analysis.stemnmf.h5"
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """One scan of the study, analysed.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+        Its file.
+    analysis : Analysis
+    variant : Analysis or None
+        With AA clustered at another merge threshold.
+    truth : ndarray of bool, (t, scan_y, scan_x), or None
+        The true grains; None where the file holds none.
+    scores, variant_scores : dict of str to Scores
+        By feature; empty without truth.
+    """
+
+    name: str
+    path: Path
+    analysis: Analysis
+    variant: Analysis | None
+    truth: np.ndarray | None
+    scores: dict[str, Scores]
+    variant_scores: dict[str, Scores]
+
+    @property
+    def analysis_file(self) -> str:
+        """Where its analysis lies in the study's folder."""
+        return f"{self.name}/{ANALYSIS_NAME}"
+
+    @property
+    def key(self) -> str:
+        """Names everything that is drawn or counted from it."""
+        found = [a.keys for a in (self.analysis, self.variant) if a is not None]
+        return key_of(self.name, found, None if self.truth is None else (self.truth.shape, self.truth.tobytes()))
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What `reproduce` gives back.
+
+    Attributes
+    ----------
+    folder : Path
+        Where all of it lies.
+    plan : Plan
+        Settings.
+    films : dict of str to Film
+    numbers, variant_numbers : Numbers
+        Everything measured; with AA clustered a second time.
+    judged, variant_judged : list of Judged
+        The verdicts on the paper's claims, in both cases.
+    done : list of str
+        Steps that were not there yet, or not current.
+    """
+
+    folder: Path
+    plan: Plan
+    films: dict[str, Film]
+    numbers: Numbers
+    variant_numbers: Numbers
+    judged: list[Judged]
+    variant_judged: list[Judged]
+    done: list[str]

@@ -1,0 +1,104 @@
+"""The tables of a study as CSV files: all numbers, all scores, what the paper prints, the verdicts.
+
+Rates are shares; units stand in the headers or in a column of their own. Leans on pandas and on the score tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from napari_stemnmf import storage
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.grains.score_table import distributions, pairs, score_table
+from napari_stemnmf.grains.scoring import Scores
+from napari_stemnmf.reproduction.measures import QUANTITIES, to_table
+from napari_stemnmf.reproduction.outcome import Study
+from napari_stemnmf.reproduction.paper import PRINTED
+from napari_stemnmf.reproduction.plan import VARIANT
+
+FOLDER = "tables"
+TITLES = {
+    "numbers": "every measured number, with its standard error",
+    f"numbers-{VARIANT}": "the same with AA clustered at the other merge threshold",
+    "paper": "every number that the paper prints, and where",
+    "claims": "the verdicts",
+    "scores": "all scores of each film and feature",
+    "distributions": "TPR_G, TNR_G, FPR_G and FNR_G of every found grain",
+    "pairs": "one-to-one pairs of found and true grains",
+}
+"""What each table holds, by the name of its file."""
+
+
+def tables_of(study: Study) -> dict[str, pd.DataFrame]:
+    """The tables, by the names of `TITLES`; those of scores only where a film has truth."""
+    found = {
+        "numbers": to_table(study.numbers),
+        f"numbers-{VARIANT}": to_table(study.variant_numbers),
+        "paper": _printed(),
+        "claims": claims_table(study),
+    }
+    scores = all_scores(study)
+    if scores:
+        found |= {"scores": score_table(scores), "distributions": distributions(scores), "pairs": pairs(scores)}
+    return found
+
+
+def all_scores(study: Study) -> dict[tuple[str, str], Scores]:
+    """The scores by film and feature."""
+    return {(name, feature): s for name, film in study.films.items() for feature, s in film.scores.items()}
+
+
+def claims_table(study: Study) -> pd.DataFrame:
+    """One row a claim: what it says, the verdict, the numbers; then the verdict with AA clustered the other way."""
+    return pd.DataFrame(
+        {
+            "claim": one.claim.key,
+            "text": one.claim.text,
+            "paper": one.theirs,
+            "ours": one.ours,
+            "verdict": one.verdict.value,
+            f"ours_{VARIANT}": other.ours,
+            f"verdict_{VARIANT}": other.verdict.value,
+        }
+        for one, other in zip(study.judged, study.variant_judged, strict=True)
+    )
+
+
+def write(study: Study) -> list[Path]:
+    """Write the tables; each file is whole or absent.
+
+    Raises
+    ------
+    AnalysisError
+        If one cannot be written.
+    """
+    return list(_written(tables_of(study), study.folder / FOLDER))
+
+
+def _written(tables: dict[str, pd.DataFrame], folder: Path) -> Iterable[Path]:
+    for name, table in tables.items():
+        target = folder / f"{name}.csv"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with storage.whole_or_nothing(target) as part:
+                table.to_csv(part, index=False)
+        except OSError as error:
+            raise AnalysisError(f"{target} cannot be written: {error}.") from error
+        yield target
+
+
+def _printed() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "film": p.film,
+            "feature": p.feature,
+            "quantity": p.quantity,
+            "unit": "share" if QUANTITIES[p.quantity].unit == "%" else QUANTITIES[p.quantity].unit,
+            "value": p.value,
+            "where": p.where,
+        }
+        for p in PRINTED
+    )
