@@ -1,11 +1,17 @@
-"""How many threads work, and that they do not multiply: parallel over blocks or seeds, never inside both."""
+"""How many threads work, in what order, and that they do not multiply: parallel over blocks, never inside them."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def default_workers() -> int:
@@ -13,6 +19,22 @@ def default_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], workers: int, ahead: int | None = None) -> Iterator[B]:
+    """``map(work, items)`` by threads: `ahead` items (or `workers`) are worked at, or done and not yet taken."""
+    flying: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                flying.append(pool.submit(work, item))
+                if len(flying) >= (ahead or workers):
+                    yield flying.popleft().result()
+            while flying:
+                yield flying.popleft().result()
+        finally:
+            for future in flying:
+                future.cancel()
 
 
 @contextmanager

@@ -76,10 +76,8 @@ class Film:
             diffracted[box] += b.intensity(t[box]).sum(axis=-1)
         diffused = support + total * thermal
         # Kinematic intensities may exceed the beam: Poisson's law for scattering events keeps the number of electrons.
-        diffuse_left = -np.expm1(-diffused) / diffused
-        disks_left = np.exp(-diffused) * np.where(
-            diffracted > 0, -np.expm1(-diffracted) / np.maximum(diffracted, 1e-12), 1.0
-        )
+        diffuse_left = _single(diffused)
+        disks_left = np.exp(-diffused) * _single(diffracted)
         common = np.stack([np.exp(-diffracted - diffused), diffuse_left, diffuse_left * total], axis=-1)
 
         shape, inner = total.shape, (slice(self.margin, -self.margin), slice(self.margin, -self.margin))
@@ -181,6 +179,11 @@ def _orientation(
         if (beams.intensity(50.0)[inside] >= 0.01).sum() >= MIN_DISKS:
             break
     return rotation, beams
+
+
+def _single(events: np.ndarray) -> np.ndarray:
+    """Share of the electrons that is scattered, over the mean number of scattering events (Poisson's law)."""
+    return np.where(events > 0, -np.expm1(-events) / np.maximum(events, 1e-12), 1.0)
 
 
 def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:

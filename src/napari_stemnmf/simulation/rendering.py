@@ -1,4 +1,4 @@
-"""The compiled part of `scene`: expected counts of patterns whose centres, ellipse and disks are given."""
+"""The compiled part of `scene` and `kinematic_film`: expected counts of patterns, from where and how high disks are."""
 
 from __future__ import annotations
 
@@ -76,3 +76,31 @@ def _covered(y: float, x: float, radius: float, soft: float) -> float:  # pragma
             t = min(max((radius + soft - np.sqrt(v * v + u * u)) / (2 * soft), 0.0), 1.0)
             total += t * t * (3.0 - 2.0 * t)
     return total / SUBPIXELS**2
+
+
+@njit(cache=True, nogil=True)
+def mix(
+    out: np.ndarray,
+    first: np.ndarray,
+    beam: np.ndarray,
+    share: np.ndarray,
+    spot_first: np.ndarray,
+    pixel: np.ndarray,
+    weight: np.ndarray,
+) -> None:  # pragma: no cover - compiled
+    """Add p patterns to `out` (p, pixels): the product of sparse rows of shares and sparse rows of spots.
+
+    Parameters
+    ----------
+    out : ndarray of float32
+        Added to.
+    first, beam, share : ndarray
+        CSR rows (p, beams): `first` (p + 1,) may point anywhere into the others.
+    spot_first, pixel, weight : ndarray
+        CSR rows (beams, pixels).
+    """
+    for p in range(len(out)):
+        for k in range(first[p], first[p + 1]):
+            b = beam[k]
+            for i in range(spot_first[b], spot_first[b + 1]):
+                out[p, pixel[i]] += share[k] * weight[i]

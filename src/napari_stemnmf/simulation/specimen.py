@@ -1,9 +1,9 @@
 """The silver films of the paper as bodies: where their grains lie, how thick they are, and every atom of them.
 
-One hundred facetted fcc grains of random place and orientation in a cell of 1000 x 1000 x 300 Å that repeats in x and y;
-the three films have the same centres and orientations and differ in the grains' size alone (Bruefach, Ophus & Scott
-2022, "Ag Film 4D-STEM Simulation"). What diffracts them is another matter (`kinematic_film`, `multislice`). Leans on
-`crystals` and `shapes`. Lengths in Å; lab axes x along scan_x, y along scan_y, z along the beam.
+One hundred facetted fcc grains of random place and orientation in a cell of 1000 x 1000 x 300 Å that repeats in x and
+y; the three films have the same centres and orientations and differ in the grains' size alone (Bruefach, Ophus & Scott
+2022, "Ag Film 4D-STEM Simulation"). How they diffract is for `kinematic_film` and `multislice`. Leans on `crystals` and
+`shapes`. Lengths in Å; lab axes x along scan_x, y along scan_y, z along the beam.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FILM_SEED = 90
 
 @dataclass(frozen=True)
 class ScanGrid:
-    """Where the probe stands: position (i, j) at ``y = origin[0] + (i + 0.5) step``, ``x = origin[1] + (j + 0.5) step``.
+    """Where the probe stands: position (i, j) at ``y = origin[0] + (i + .5) step``, ``x = origin[1] + (j + .5) step``.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Specimen:
 
     @cached_property
     def planes(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of each grain the unit normals (p, 3) in the lab and distances (p,) from its centre, Å; the cell's faces too."""
+        """Of each grain, unit normals (p, 3) in the lab and distances (p,) from its centre, Å; the cell's too."""
         facets, distances = shapes.cubic_facets(self.facets)
         faces = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
         images = (self.centers + self._shifts()[:, None]).reshape(-1, 3)
@@ -185,7 +185,7 @@ class Specimen:
         return np.array([(i, j, 0) for i in steps for j in steps]) * self.cell
 
     def _images(self, low: np.ndarray, high: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """Index and centre of each grain, and periodic image of one, that may reach into the box [low, high] of x, y."""
+        """Index and centre of each grain, or periodic image of one, that may reach into the box [low, high] of x, y."""
         cells = int(np.ceil(max(np.abs(low / self.cell[:2]).max(), np.abs(high / self.cell[:2]).max()))) + 1
         images = self.centers + self._shifts(cells)[:, None]
         near = ((images[..., :2] >= low - self.reach) & (images[..., :2] <= high + self.reach)).all(axis=-1)
