@@ -19,7 +19,7 @@ import napari_stemnmf
 PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
-    ("errors", "control", "dataset", "settings", "recipe", "threads"),  # the ground
+    ("errors", "control", "dataset", "settings", "recipe", "threads", "files"),  # the ground
     (
         "reading",
         "passes",

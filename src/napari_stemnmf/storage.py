@@ -1,4 +1,4 @@
-"""Result dataclasses <-> HDF5 groups, and files that are either whole or absent.
+"""Result dataclasses <-> HDF5 groups.
 
 A dataclass becomes a group: arrays are datasets, plain values are attributes, nested dataclasses and dictionaries are
 groups, all named after their fields, so that h5py alone can read the file. Tuples of plain values (named ones too) are
@@ -8,14 +8,10 @@ Leans on h5py; knows no stage.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import h5py
@@ -23,32 +19,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from napari_stemnmf.files import whole_or_nothing as whole_or_nothing
+
 T = TypeVar("T")
 _CSR = "csr"
-
-
-@contextmanager
-def whole_or_nothing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        _match_umask(part)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _match_umask(path: Path) -> None:
-    """Give a mkstemp file (readable by its owner alone) the rights an ordinary new file would have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
 
 
 def write(parent: h5py.Group, name: str, value: Any) -> None:

@@ -8,7 +8,6 @@ number of electrons.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from scipy import sparse
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.files import whole_or_nothing
 from napari_stemnmf.simulation import kinematic
 from napari_stemnmf.simulation.film import ENERGY, Q_MAX, SCAN_STEP, TRUE_THICKNESS, halos, silver_film
 
@@ -59,14 +59,8 @@ class Sample:
         """
         import h5py
 
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")  # so that a run that is stopped here leaves no half file
-        try:
-            with h5py.File(part, "w") as file:
-                self._write(file)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole_or_nothing(path) as part, h5py.File(part, "w") as file:
+            self._write(file)
 
     def _write(self, file: Any) -> None:
         packed = {"compression": "gzip", "compression_opts": 1}
