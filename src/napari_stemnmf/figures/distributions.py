@@ -6,21 +6,22 @@ Leans on matplotlib's box plot and on `style`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
+from napari_stemnmf.figures.style import LETTER_MM, wrapped
+
 BOX = 0.62
 """Width of a box, where 1 is the distance of two."""
 LEVELS = 30
 """Points in the same one of so many equal steps of the axis stand beside each other."""
-NAME = 11
-"""Letters of a name in one line below a box."""
 
 
-def distributions(ax: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str], label: str) -> None:
+def distributions(
+    ax: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str], label: str, *, width_mm: float = 45.0
+) -> None:
     """Draw one box a group, all its values, and below it its name and mean.
 
     Parameters
@@ -32,6 +33,8 @@ def distributions(ax: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[
         One a group.
     label : str
         Of the axis of values, with the unit.
+    width_mm : float
+        About how wide the panel is printed; long names below it are wrapped.
     """
     values = [np.asarray(v, np.float64)[np.isfinite(v)] for v in groups.values()]
     at = np.arange(len(values))
@@ -50,8 +53,9 @@ def distributions(ax: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[
             [x], [of_one.mean()], "D", color="black", markeredgecolor="white", markeredgewidth=0.5, markersize=3.6,
             zorder=4,
         )  # fmt: skip
-    mean = "mean " if len(values) <= 4 else ""
-    names = [fill(name, NAME) for name in groups]
+    room = width_mm / max(1, len(values))
+    mean = "mean " if room >= 10 * LETTER_MM else ""
+    names = [wrapped(name, room) for name in groups]
     below = [mean + number(float(v.mean())) if len(v) else "none" for v in values]
     ax.set_xticks(at, [f"{name}\n{text}" for name, text in zip(names, below, strict=True)])
     margin = 0.04 * (high - low)

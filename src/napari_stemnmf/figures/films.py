@@ -8,15 +8,22 @@ missed or mixed up is seen. Leans on `maps`, `distributions` and the scores of `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.distributions import distributions
-from napari_stemnmf.figures.maps import draw_grains, empty_map, matched_colours, neighbours_apart
-from napari_stemnmf.figures.style import FEATURE_COLOURS, FEATURE_NAMES, WIDTHS, in_style, new_figure, panel_letters
+from napari_stemnmf.figures.maps import count_below, draw_grains, empty_map, matched_colours, neighbours_apart
+from napari_stemnmf.figures.style import (
+    FEATURE_COLOURS,
+    FEATURE_NAMES,
+    WIDTHS,
+    in_style,
+    new_figure,
+    panel_letters,
+    wrapped,
+)
 from napari_stemnmf.grains.scoring import Scores, score
 
 if TYPE_CHECKING:
@@ -28,9 +35,13 @@ if TYPE_CHECKING:
 CHARTS_MM = 56.0
 """Height of the charts below the maps."""
 PAGE_MM = 235.0
-"""A figure is not higher than a page."""
+"""A figure is not higher than that while its maps can be smaller."""
 MAP_MM = 70.0
 """A map is not higher than that."""
+NOTE_MM = 10.0
+"""Height of titles and note above and below the maps."""
+WORDS_MM = 5.0
+"""Height of the words below a map."""
 NOTE = (
     "Found grains have the colour of the true grain that they match best; grey: they match none. "
     "Stripes: the colours of all grains that overlap there."
@@ -70,11 +81,12 @@ def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) ->
         for feature in features
         if feature in analysis.grains
     }
-    heights = [_map_height(analysis, len(features) + 1) for analysis in analyses.values()]
-    figure = new_figure("page", min(sum(heights) + 10.0 + CHARTS_MM, PAGE_MM))
-    grid = figure.add_gridspec(2, 1, height_ratios=[sum(heights) + 10.0, CHARTS_MM])
+    sizes = _map_sizes(list(analyses.values()), len(features) + 1)
+    upper_mm = sum(height + WORDS_MM for _, height in sizes) + NOTE_MM
+    figure = new_figure("page", upper_mm + CHARTS_MM)
+    grid = figure.add_gridspec(2, 1, height_ratios=[upper_mm, CHARTS_MM])
     upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-    first = _maps(upper, analyses, truths, features, scores, heights)
+    first = _maps(upper, analyses, truths, features, scores, sizes)
     charts = _charts(lower, tuple(analyses), features, scores)
     panel_letters([*first, *charts])
     return figure
@@ -88,11 +100,14 @@ def _features(analyses: Mapping[str, Analysis]) -> tuple[str, ...]:
     return found
 
 
-def _map_height(analysis: Analysis, columns: int) -> float:
-    """Of a row of maps with the words below it, mm."""
-    y, x = analysis.axes[:2]
-    aspect = (y.size * y.scale) / (x.size * x.scale)
-    return min(aspect * (WIDTHS["page"] / columns - 4.0), MAP_MM) + 5.0
+def _map_sizes(analyses: Sequence[Analysis], columns: int) -> list[tuple[float, float]]:
+    """Printed width and height of the maps of each film, mm, so that all fit on a page."""
+    scans = [analysis.axes[:2] for analysis in analyses]
+    aspect = np.array([(y.size * y.scale) / (x.size * x.scale) for y, x in scans])
+    heights = np.minimum(aspect * (WIDTHS["page"] / columns - 4.0), MAP_MM)
+    left = PAGE_MM - CHARTS_MM - NOTE_MM - len(analyses) * WORDS_MM
+    heights *= min(1.0, max(left, 10.0) / heights.sum())
+    return [(float(h / a), float(h)) for h, a in zip(heights, aspect, strict=True)]
 
 
 def _maps(
@@ -101,32 +116,28 @@ def _maps(
     truths: Mapping[str, np.ndarray],
     features: Sequence[str],
     scores: Mapping[tuple[str, str], Scores],
-    heights: Sequence[float],
+    sizes: Sequence[tuple[float, float]],
 ) -> list[Axes]:
     """A row for each film; gives the axes of the first."""
-    axes = figure.subplots(len(analyses), 1 + len(features), squeeze=False, height_ratios=heights)
-    for row, (name, analysis) in zip(axes, analyses.items(), strict=True):
+    axes = figure.subplots(len(analyses), 1 + len(features), squeeze=False, height_ratios=[h for _, h in sizes])
+    for row, (name, analysis), (width, height) in zip(axes, analyses.items(), sizes, strict=True):
         truth = np.asarray(truths[name], bool)
         colours = neighbours_apart(truth)
-        draw_grains(row[0], truth, analysis.axes, colours=colours)
-        row[0].set_ylabel(fill(name, 26))
-        row[0].set_xlabel(_count(len(truth), "true grain"), loc="right")
+        draw_grains(row[0], truth, analysis.axes, colours=colours, width_mm=width)
+        row[0].set_ylabel(wrapped(name, height))
+        count_below(row[0], len(truth), width)
         for ax, feature in zip(row[1:], features, strict=True):
             if feature not in analysis.grains:
-                empty_map(ax, analysis.axes, analysis.failed.get(feature, "not run"))
+                empty_map(ax, analysis.axes, analysis.failed.get(feature, "not run"), width)
                 continue
             found = analysis.grains[feature]
             own = matched_colours(scores[name, feature], len(found), colours)
-            draw_grains(ax, found.masks, analysis.axes, colours=own, scale="none")
-            ax.set_xlabel(_count(len(found), "grain"), loc="right")
+            draw_grains(ax, found.masks, analysis.axes, colours=own, scale="none", width_mm=width)
+            count_below(ax, len(found), width)
     for ax, title in zip(axes[0], ("truth", *(FEATURE_NAMES[f] for f in features)), strict=True):
         ax.set_title(title)
     figure.supxlabel(NOTE, fontsize=6)
     return list(axes[0])
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def _charts(
@@ -138,7 +149,7 @@ def _charts(
     _precision(axes[0], names, features, scores)
     for ax, feature in zip(axes[1:], distributed, strict=True):
         found = {n: 100 * scores[n, feature].distributions["TPR_G"] for n in names if (n, feature) in scores}
-        distributions(ax, found, [FEATURE_COLOURS[feature]] * len(found), "TPR_G (%)")
+        distributions(ax, found, [FEATURE_COLOURS[feature]] * len(found), "TPR_G (%)", width_mm=36.0)
         ax.set(title=f"{FEATURE_NAMES[feature]}: share of the true grain found", ylim=(-3.0, 103.0))
     return list(axes)
 
@@ -147,21 +158,21 @@ def _precision(
     ax: Axes, names: Sequence[str], features: Sequence[str], scores: Mapping[tuple[str, str], Scores]
 ) -> None:
     """A bar for each film and representation, with its number."""
-    width = 0.84 / len(features)
+    width = min(0.84 / len(features), 0.28)
     for i, feature in enumerate(features):
         at = np.arange(len(names)) + (i - (len(features) - 1) / 2) * width
         values = [100 * scores[n, feature].precision_A if (n, feature) in scores else np.nan for n in names]
         label, colour = FEATURE_NAMES[feature], FEATURE_COLOURS[feature]
         ax.bar(at, np.nan_to_num(values), width * 0.94, color=colour, label=label)
         for x, value in zip(at, values, strict=True):
-            inside = value > 30
+            inside, known = value > 30, np.isfinite(value)
             ax.annotate(
-                f"{value:.1f}" if np.isfinite(value) else "–", (x, value if inside else max(np.nan_to_num(value), 0)),
-                xytext=(0, -3 if inside else 3), textcoords="offset points", rotation=90, ha="center",
+                f"{value:.1f}" if known else "–", (x, value if inside else max(np.nan_to_num(value), 0)),
+                xytext=(0, -3 if inside else 3), textcoords="offset points", rotation=90 if known else 0, ha="center",
                 va="top" if inside else "bottom", fontsize=6, color="white" if inside else "black",
             )  # fmt: skip
-    ax.set_xticks(range(len(names)), [fill(name, 14) for name in names])
-    ax.set(ylim=(0.0, 100.0), xlim=(-0.5, len(names) - 0.5), ylabel="precision_A (%)")
+    ax.set_xticks(range(len(names)), [wrapped(name, 50.0 / len(names)) for name in names])
+    ax.set(ylim=(0.0, 103.0), xlim=(-0.5, len(names) - 0.5), ylabel="precision_A (%)")
     ax.tick_params(axis="x", length=0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(features))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from textwrap import fill
 from typing import Literal
 
 import numpy as np
@@ -20,17 +19,23 @@ from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from scipy.ndimage import binary_dilation
 
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.figures.style import COLOURS, GREY
+from napari_stemnmf.figures.style import COLOURS, GREY, SMALLEST_FONT, wrapped
 from napari_stemnmf.grains.scoring import Scores
 
-FINE = 900
-"""Pixels along the longer side of a drawn map: 570 per inch at 40 mm."""
-STRIPES = 110
-"""Stripes along the longer side of a map; each is 0.36 mm wide in a map of 40 mm."""
+MAP_MM = 40.0
+"""Printed width of a map, where nothing else is said."""
+FINE = 22.0
+"""Pixels per printed mm of a fill: 560 per inch."""
+STRIPE_MM = 0.36
+"""Printed width of a stripe."""
+BOTH_MM = 34.0
+"""Width of a map from which on a scale bar and words stand in one line below it."""
 PALE = 0.55
 """Share of white in the fill of a single grain."""
 FULLER = 0.75
 """Factor on that share for each further grain on a position."""
+OUTLINE = 0.7
+"""Width of an outline, points."""
 APART = 30.0
 """Distance in CIELAB from which on two pale fills are not alike."""
 GROUND = "#F4F4F4"
@@ -44,7 +49,7 @@ def draw_grains(
     *,
     colours: Sequence[str] | None = None,
     scale: Literal["bar", "axes", "none"] = "bar",
-    line: float = 0.7,
+    width_mm: float = MAP_MM,
 ) -> None:
     """Draw overlapping grains: pale fills, stripes where they overlap, an outline each.
 
@@ -59,21 +64,21 @@ def draw_grains(
         One a grain; `neighbours_apart` by default.
     scale : {"bar", "axes", "none"}
         A scale bar below the map, ticks with the scan's unit, or neither.
-    line : float
-        Width of the outlines, points.
+    width_mm : float
+        About how wide the map is printed, so that stripes are as wide in every map.
     """
     masks = np.asarray(masks, dtype=bool)
     colours = neighbours_apart(masks) if colours is None else list(colours)
     edges = extent(axes)
     y, x = axes[:2]
-    ax.imshow(striped(masks, colours), extent=edges, interpolation="auto")
+    ax.imshow(striped(masks, colours, width_mm), extent=edges, interpolation="auto")
     lines = [
         (points * (x.scale, y.scale), colour)
         for m, colour in zip(masks, colours, strict=True)
         for points in outlines(m)
     ]
     ax.add_collection(
-        LineCollection([points for points, _ in lines], colors=[_dark(c) for _, c in lines], linewidths=line),
+        LineCollection([points for points, _ in lines], colors=[_dark(c) for _, c in lines], linewidths=OUTLINE),
         autolim=False,
     )
     ax.set(xlim=edges[:2], ylim=edges[2:])
@@ -86,13 +91,14 @@ def draw_grains(
         scale_bar(ax, x)
 
 
-def empty_map(ax: Axes, axes: Sequence[Axis], why: str) -> None:
+def empty_map(ax: Axes, axes: Sequence[Axis], why: str, width_mm: float = MAP_MM) -> None:
     """A map that could not be had, of the same shape as the others, with a sentence that says why."""
-    draw_grains(ax, np.zeros((0, 1, 1), bool), axes, scale="none")
-    ax.text(0.5, 0.5, fill(why, 26), ha="center", va="center", transform=ax.transAxes, fontsize=6)
+    draw_grains(ax, np.zeros((0, axes[0].size, axes[1].size), bool), axes, scale="none")
+    words = wrapped(why, width_mm - 4.0)
+    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, fontsize=SMALLEST_FONT)
 
 
-def striped(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM) -> np.ndarray:
     """The picture of the fills, (y, x, 3) in 0 to 1, finer than the scan by a whole factor.
 
     Parameters
@@ -101,15 +107,17 @@ def striped(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
     colours : sequence of str
         One a grain. Where n grains overlap, every n-th stripe has the colour of each of them, and is fuller than where
         there are fewer.
+    width_mm : float
+        About how wide the picture is printed.
     """
     rows, columns = masks.shape[1:]
-    factor = max(1, round(FINE / max(rows, columns)))
+    factor = max(1, round(FINE * width_mm / columns))
     inside = [_enlarged(mask, factor) for mask in masks]
     depth = np.zeros((rows * factor, columns * factor), np.int32)
     for where, here in inside:
         depth[where] += here
     y, x = np.ogrid[: depth.shape[0], : depth.shape[1]]
-    width = max(1, round(max(depth.shape) / STRIPES * np.sqrt(2)))  # measured along x + y
+    width = max(1, round(STRIPE_MM * columns * factor / width_mm * np.sqrt(2)))  # measured along x + y
     waits = ((x + y) // width).astype(np.int32) % np.maximum(depth, 1)  # for how many grains until the stripe's own
     picture = np.empty((*depth.shape, 3), np.float32)
     picture[:] = to_rgb(GROUND)
@@ -156,18 +164,25 @@ def extent(axes: Sequence[Axis]) -> tuple[float, float, float, float]:
 
 def scale_bar(ax: Axes, axis: Axis) -> None:
     """A bar of 1, 2 or 5 times a power of ten below the left corner of a map, with its length and unit."""
-    length = _round_length(0.3 * axis.size * axis.scale)
+    length = round_length(0.3 * axis.size * axis.scale)
     left = -0.5 * axis.scale
     lower = ScaledTranslation(0, -5 / 72, ax.figure.dpi_scale_trans)
     below = blended_transform_factory(ax.transData, ax.transAxes) + lower
     ax.plot([left, left + length], [0, 0], color="black", lw=1.5, solid_capstyle="butt", transform=below, clip_on=False)
     ax.annotate(
         f"{length:g} {axis.unit}", (left + length, 0.0), xytext=(3, -5), xycoords=("data", "axes fraction"),
-        textcoords="offset points", va="center", fontsize=6, annotation_clip=False,
+        textcoords="offset points", va="center", fontsize=SMALLEST_FONT, annotation_clip=False,
     )  # fmt: skip
 
 
-def _round_length(most: float) -> float:
+def count_below(ax: Axes, count: int, width_mm: float = MAP_MM) -> None:
+    """How many grains, below the right corner of a map; in a line of its own where the scale bar is in the way."""
+    words = f"{count or 'no'} grain{'' if count == 1 else 's'}"
+    ax.set_xlabel(words, loc="right", labelpad=2.0 if width_mm >= BOTH_MM else 9.0)
+
+
+def round_length(most: float) -> float:
+    """The longest length of 1, 2 or 5 times a power of ten that is at most `most`."""
     power = 10.0 ** np.floor(np.log10(most))
     return float(max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)))
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
+from textwrap import fill
 from typing import Literal, ParamSpec, TypeVar
 
 from matplotlib import rc_context
@@ -41,6 +42,8 @@ DPI = 300
 """Pixels per inch of what is written as pixels."""
 SMALLEST_FONT = 6.0
 """Points; nothing is written smaller."""
+LETTER_MM = 1.25
+"""Printed width of a letter of that size, mm."""
 FORMATS = ("pdf", "png", "svg")
 """What a figure can be written as."""
 
@@ -134,6 +137,11 @@ def panel_letters(panels: Iterable[Axes | Sequence[Axes] | None], start: str = "
             chr(ord(start) + index), (0.0, 1.0), xytext=(-3.0, 3.0), xycoords="axes fraction",
             textcoords="offset points", ha="right", va="baseline", fontsize=8, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
+
+
+def wrapped(words: str, width_mm: float) -> str:
+    """Words in lines of at most about that printed width, in the smallest font."""
+    return fill(words, max(4, int(width_mm / LETTER_MM)))
 
 
 @in_style

@@ -1,0 +1,160 @@
+"""Figure 5 of Bruefach et al. 2022, for any scan: the grains of each representation, and how large and alike they are.
+
+An image of the scan, a map of the grains of each representation, and box plots of area, maximum diameter and
+dissimilarity. The arrangement follows the shape of the scan: a long wire's maps stand, or lie, beside each other. Leans
+on `maps`, `images` and `distributions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.figures.distributions import distributions, number
+from napari_stemnmf.figures.images import scan_image
+from napari_stemnmf.figures.maps import count_below, draw_grains, empty_map, extent, scale_bar
+from napari_stemnmf.figures.style import (
+    FEATURE_COLOURS,
+    FEATURE_NAMES,
+    SMALLEST_FONT,
+    WIDTHS,
+    in_style,
+    new_figure,
+    panel_letters,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from napari_stemnmf.analysis import Analysis
+
+CHARTS_MM = 52.0
+"""Height of the box plots where they are below the maps."""
+WORDS_MM = 11.0
+"""Height of the words above and below a row of maps."""
+TALL, WIDE = 1.6, 0.62
+"""Height over width of a scan from which, or down to which, it is a standing or a lying wire."""
+LARGEST_MM = 55.0
+"""Largest height of a map above its box plots."""
+STANDING_MM = (70.0, 110.0)
+"""Least and largest height of a standing wire's figure."""
+QUANTITIES = (
+    ("area (nm²)", "area_nm2"),
+    ("area (px)", "area_px"),
+    ("maximum diameter (nm)", "feret_max_nm"),
+    ("maximum diameter (px)", "feret_max_px"),
+    ("weighted dissimilarity", "dissimilarity"),
+)
+"""What is drawn, by column of the tables; in px, probe positions, where the scan is not calibrated."""
+
+
+@in_style
+def sizes(analysis: Analysis) -> Figure:
+    """Draw the grains of every representation and the distributions of their sizes.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        With grains, and tables, of at least one representation.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As wide as a page; save it with `style.save`.
+
+    Raises
+    ------
+    AnalysisError
+        If the analysis holds no grains.
+    """
+    features = [f for f in FEATURE_NAMES if f in analysis.grains or f in analysis.failed]
+    if not any(f in analysis.grains for f in features):
+        raise AnalysisError("The analysis holds no grains to draw; run it to the end first.")
+    plan = _plan(analysis, 1 + len(features))
+    figure = new_figure("page", plan.height)
+    if plan.beside:
+        grid = figure.add_gridspec(1, 2, width_ratios=plan.shares)
+    else:
+        grid = figure.add_gridspec(2, 1, height_ratios=plan.shares)
+    upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    panels = list(upper.subplots(*plan.maps, squeeze=False).flat)
+    _image(panels[0], analysis, plan.map_mm)
+    _maps(panels[1:], analysis, features, plan.map_mm)
+    for ax in panels[1 + len(features) :]:
+        ax.remove()
+    charts = _charts(lower, analysis, [f for f in features if f in analysis.grains], plan.beside)
+    panel_letters([*panels[: 1 + len(features)], *charts])
+    return figure
+
+
+class _Plan(NamedTuple):
+    """How maps and box plots share a page."""
+
+    maps: tuple[int, int]
+    """Rows and columns of the maps."""
+    map_mm: float
+    """Printed width of a map, mm."""
+    beside: bool
+    """Whether the box plots stand beside the maps, one below the other; else they are below the maps."""
+    shares: tuple[float, float]
+    """Of maps and box plots in the figure."""
+    height: float
+    """Of the figure, mm."""
+
+
+def _plan(analysis: Analysis, count: int) -> _Plan:
+    y, x = analysis.axes[:2]
+    aspect = (y.size * y.scale) / (x.size * x.scale)
+    page = WIDTHS["page"]
+    if aspect >= TALL:
+        height = float(np.clip(aspect * 0.6 * page / count, *STANDING_MM))
+        width = min((height - WORDS_MM) / aspect, 0.6 * page / count - 4.0)
+        maps = count * (width + 4.0)
+        return _Plan((1, count), width, True, (maps, page - maps), height)
+    columns = min(count, 2 if aspect <= WIDE else 4)
+    rows = -(-count // columns)
+    width = min(page / columns - 4.0, LARGEST_MM / aspect)
+    maps = rows * (aspect * width + WORDS_MM)
+    return _Plan((rows, columns), width, False, (maps, CHARTS_MM), maps + CHARTS_MM)
+
+
+def _image(ax: Axes, analysis: Analysis, width: float) -> None:
+    image = scan_image(analysis)
+    low, high = (float(v) for v in np.percentile(image.values, (0.5, 99.5)))
+    ax.imshow(image.values, cmap="gray", extent=extent(analysis.axes), vmin=low, vmax=max(high, low + 1e-12))
+    ax.set(title="image", xticks=[], yticks=[])
+    words = f"{image.title}, {number(low)} to {number(high)} {image.label}"
+    ax.set_xlabel(wrapped(words, width), fontsize=SMALLEST_FONT)
+
+
+def _maps(panels: Sequence[Axes], analysis: Analysis, features: Sequence[str], width: float) -> None:
+    for ax, feature in zip(panels, features, strict=False):
+        ax.set_title(FEATURE_NAMES[feature])
+        if feature not in analysis.grains:
+            empty_map(ax, analysis.axes, analysis.failed[feature], width)
+            continue
+        grains = analysis.grains[feature]
+        draw_grains(ax, grains.masks, analysis.axes, scale="none", width_mm=width)
+        count_below(ax, len(grains), width)
+    scale_bar(panels[0], analysis.axes[1])
+
+
+def _charts(figure: SubFigure, analysis: Analysis, features: Sequence[str], beside: bool) -> list[Axes]:
+    """Box plots of what was measured, in a row or one below the other."""
+    tables = {f: analysis.tables[f] for f in features if f in analysis.tables}
+    found = {label: column for label, column in QUANTITIES if any(column in table for table in tables.values())}
+    calibrated = "area_nm2" in found.values()
+    drawn = {label: c for label, c in found.items() if not (calibrated and c.endswith("_px"))}
+    if not drawn:
+        return []
+    axes = list(figure.subplots(*((len(drawn), 1) if beside else (1, len(drawn))), squeeze=False).flat)
+    for ax, (label, column) in zip(axes, drawn.items(), strict=True):
+        groups = {FEATURE_NAMES[f]: table[column].to_numpy() for f, table in tables.items() if column in table}
+        colours = [FEATURE_COLOURS[f] for f, table in tables.items() if column in table]
+        distributions(ax, groups, colours, label, width_mm=WIDTHS["page"] / 4)
+    return axes
