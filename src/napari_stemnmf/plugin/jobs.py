@@ -1,7 +1,7 @@
-"""Steps of the pipeline in worker threads: one at a time for each scan, with progress and cancel.
+"""Work in threads: one task at a time for each scan, with progress and cancel; a step of the pipeline is a `Job`.
 
-A job belongs to the session it was started for. Its result goes there, whatever is selected when it arrives; if the
-scan has left the viewer, or the viewer is closed, the job is stopped and its result dropped. Errors of ours become one
+A task belongs to the session it was started for. Its result goes there, whatever is selected when it arrives; if the
+scan has left the viewer, or the viewer is closed, the task is stopped and its result dropped. Errors of ours become one
 sentence in a napari notification.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
 
 logger = logging.getLogger(__name__)
-_running: set[Job] = set()
+_running: set[Task] = set()
 _CALIBRATION = ("take_survey", "find_disks", "calibrate")
 FUNCTIONS = {"survey": ("take_survey",), "calibrate": _CALIBRATION, "featurize": (*_CALIBRATION, "featurize")}
 """The functions of `pipeline` that a step runs, where it is more than its namesake: each keeps what it has found."""
@@ -41,18 +41,17 @@ class Outcome:
 
 
 class Work:
-    """The function that runs in the thread: one step, for some features."""
+    """The function that a job runs in the thread: one step, for some features."""
 
-    def __init__(self, session: Session, step: str, features: tuple[str, ...], control: Control) -> None:
+    def __init__(self, session: Session, step: str, features: tuple[str, ...]) -> None:
         self._given: Any = (session.dataset, session.recipe, session.analysis, session.mask)
-        self._step, self._features, self._control = step, features, control
+        self._step, self._features = step, features
 
-    def __call__(self) -> Outcome:
+    def __call__(self, control: Control) -> Outcome:
         """Run the step; errors of the package come back as an outcome, others are raised."""
         from napari_stemnmf import pipeline
 
         dataset, recipe, analysis, mask = self._given
-        self._given = None  # napari keeps every worker until its window closes: let it not keep the data as well
         try:
             if dataset is not None:
                 analysis = pipeline.start(dataset, recipe, analysis)
@@ -61,65 +60,79 @@ class Work:
                 analysis = pipeline.with_recipe(analysis, recipe)
             for name in FUNCTIONS.get(self._step, (self._step,)):
                 options = {} if name in _CALIBRATION else {"features": self._features}
-                analysis = getattr(pipeline, name)(analysis, dataset, control=self._control, **options)
+                analysis = getattr(pipeline, name)(analysis, dataset, control=control, **options)
         except Cancelled as stop:
             return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
         except StemNMFError as error:
             return Outcome(analysis, error=str(error))
         return Outcome(analysis)
 
+
+class _Call:
+    """Calls a function once, in the thread; gives its result, and a sentence if it failed with an error of ours."""
+
+    def __init__(self, title: str, function: Callable[[Control], Any], control: Control) -> None:
+        self._title, self._control = title, control
+        self._function: Callable[[Control], Any] | None = function
+
+    def __call__(self) -> tuple[Any, str]:
+        function, self._function = self._function, None
+        if function is None:
+            raise RuntimeError("A task runs once.")
+        try:  # napari keeps every worker until its window closes: let it not keep the function's data as well
+            return function(self._control), ""
+        except StemNMFError as error:
+            return None, str(error)
+
     def __repr__(self) -> str:
-        return f"napari-stemnmf: {self._step}"
+        return f"napari-stemnmf: {self._title}"
 
 
 class _Worker(FunctionWorker):
-    """A worker whose quit (napari calls it when the window closes) stops the step."""
+    """A worker whose quit (napari calls it when the window closes) stops the task."""
 
-    job: Job
+    task: Task
 
     def quit(self) -> None:
-        self.job.abandon()
+        self.task.abandon()
 
 
-class Job(Running):
-    """One step that is running in a thread.
+class Task(Running):
+    """A function that is running in a thread, for one session.
 
     Parameters
     ----------
     viewer : napari viewer
-        If the last layer of the scan leaves it, the job stops.
+        If the last layer of the scan leaves it, the task stops.
     session : Session
-    step : str
-        One of `session.STEPS`, or "survey".
-    features : tuple of str
-        None for survey and calibration, which are one for all.
-    show : callable
-        Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result, or
-        once with "" if the step has no features.
+    title : str
+        What is running, for the progress bar.
+    work : callable
+        Called in the thread with a `Control`. An error of ours becomes a notification and the session's note.
+    take : callable
+        Called in the main thread as ``take(viewer, session, result)``.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
         session: Session,
-        step: str,
-        features: tuple[str, ...],
-        show: Callable[[Any, Session, str, str], None],
+        title: str,
+        work: Callable[[Control], Any],
+        take: Callable[[Any, Session, Any], None],
     ) -> None:
-        names = "" if step == "featurize" or not features else " " + ", ".join(name.upper() for name in features)
-        super().__init__(f"{TITLES.get(step, step.capitalize())}{names}")
-        self.step, self.features = step, features
+        super().__init__(title)
         self._viewer: ViewerModel | None = viewer
         self._session: Session | None = session
-        self._show = show
+        self._take = take
         self._control = Control(self._on_progress)
         self._wanted = True
-        work = Work(session, step, features, self._control)
-        self._worker: Any = create_worker(work, _worker_class=_Worker, _start_thread=False)
-        self._worker.job = self
+        call = _Call(title, work, self._control)
+        self._worker: Any = create_worker(call, _worker_class=_Worker, _start_thread=False)
+        self._worker.task = self
 
-    def start(self) -> Job:
-        """Begin; the session shows the job as running until it has ended."""
+    def start(self) -> Task:
+        """Begin; the session shows the task as running until it has ended."""
         _running.add(self)
         self._worker.returned.connect(self._on_returned)
         self._worker.finished.connect(self._on_finished)
@@ -145,19 +158,15 @@ class Job(Running):
         if self._viewer is not None and self._session not in sessions_of(self._viewer.layers):
             self.abandon()
 
-    def _on_returned(self, outcome: Outcome) -> None:
-        session = self._session
-        if not self._wanted or self._viewer is None or session is None:
+    def _on_returned(self, returned: tuple[Any, str]) -> None:
+        result, error = returned
+        if not self._wanted or self._viewer is None or self._session is None:
             return
-        before = session.analysis
-        if outcome.analysis is not None:
-            session.set_analysis(outcome.analysis, outcome.note)
-        session.note = outcome.note or outcome.error
-        if outcome.error:
-            show_error(outcome.error)
-        for feature in self.features or ("",):
-            if _result(outcome.analysis, self.step, feature) is not _result(before, self.step, feature):
-                self._show(self._viewer, session, self.step, feature)
+        if error:
+            self._session.note = error
+            show_error(error)
+        else:
+            self._take(self._viewer, self._session, result)
 
     def _on_finished(self) -> None:
         if self._viewer is not None:
@@ -168,8 +177,50 @@ class Job(Running):
             session.finish()
 
 
-def running() -> list[Job]:
-    """The jobs that have not ended, those that were abandoned included."""
+class Job(Task):
+    """One step of the pipeline.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    session : Session
+    step : str
+        One of `session.STEPS`, or "survey".
+    features : tuple of str
+        None for survey and calibration, which are one for all.
+    show : callable
+        Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result, or
+        once with "" if the step has no features.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        step: str,
+        features: tuple[str, ...],
+        show: Callable[[Any, Session, str, str], None],
+    ) -> None:
+        names = "" if step == "featurize" or not features else " " + ", ".join(name.upper() for name in features)
+        title = f"{TITLES.get(step, step.capitalize())}{names}"
+        super().__init__(viewer, session, title, Work(session, step, features), self._take_outcome)
+        self.step, self.features = step, features
+        self._show = show
+
+    def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> None:
+        before = session.analysis
+        if outcome.analysis is not None:
+            session.set_analysis(outcome.analysis, outcome.note)
+        session.note = outcome.note or outcome.error
+        if outcome.error:
+            show_error(outcome.error)
+        for feature in self.features or ("",):
+            if _result(outcome.analysis, self.step, feature) is not _result(before, self.step, feature):
+                self._show(viewer, session, self.step, feature)
+
+
+def running() -> list[Task]:
+    """The tasks that have not ended, those that were abandoned included."""
     return list(_running)
 
 
