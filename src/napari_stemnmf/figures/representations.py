@@ -7,7 +7,6 @@ that what is drawn is what was measured.
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from napari_stemnmf.calibration.bragg_vectors import calibrated_map, centred
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
+from napari_stemnmf.figures.frames import square_map
 from napari_stemnmf.figures.maps import extent
 from napari_stemnmf.figures.patterns import (
     ON_PATTERN,
@@ -31,7 +31,7 @@ from napari_stemnmf.figures.patterns import (
     draw_vector_map,
     typical_position,
 )
-from napari_stemnmf.figures.style import FEATURE_NAMES, in_style, new_figure, panel_letters
+from napari_stemnmf.figures.style import FEATURE_NAMES, in_style, new_figure, panel_letters, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +47,8 @@ ZOOM = 20
 """Bins along each side of the part of the raster that is shown enlarged."""
 MARGIN = 1.12
 """Of the view about the first ring."""
+NOTE_MM = 28.0
+"""Width of a sentence in place of a picture."""
 
 
 @in_style
@@ -122,12 +124,7 @@ def _virtual_image(ax: Axes, analysis: Analysis, survey: Survey, position: tuple
     low, high = np.percentile(image, (0.5, 99.5))
     ax.imshow(image, cmap="gray", extent=extent(analysis.axes), vmin=low, vmax=max(high, low + 1e-12))
     ax.plot([position[1] * x.scale], [position[0] * y.scale], "s", mfc="none", mec=ON_PATTERN, ms=5, mew=1.0)
-    ax.set_aspect("equal", adjustable="datalim")  # in a square, so that there is room for the words by a narrow scan
-    ax.set_box_aspect(1)
-    across, down = x.size * x.scale, y.size * y.scale
-    ticks = MaxNLocator(max(1, round(5 * across / max(across, down)))).tick_values(0, across)
-    ax.set_xticks([at for at in ticks if 0 <= at <= across])
-    ax.set(title="mean of each pattern", xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
+    square_map(ax, analysis.axes, "mean of each pattern")
 
 
 def _maximum(ax: Axes, survey: Survey, calibration: Calibration, frame: Frame) -> None:
@@ -359,4 +356,4 @@ def _say(ax: Axes, why: str) -> None:
     """A sentence in place of a picture."""
     ax.set(xticks=[], yticks=[])
     ax.set_box_aspect(1)
-    ax.text(0.5, 0.5, textwrap.fill(why, 26), ha="center", va="center", fontsize=6, transform=ax.transAxes)
+    ax.text(0.5, 0.5, wrapped(why, NOTE_MM), ha="center", va="center", fontsize=6, transform=ax.transAxes)

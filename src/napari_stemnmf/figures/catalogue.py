@@ -1,0 +1,246 @@
+"""All figures by name: what each is, what it needs, and how it is drawn. The shell and napari list and draw from here.
+
+Matplotlib is imported when a figure is drawn, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_stemnmf.analysis import Analysis
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.preparation.preprocess import prepare
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a figure can be drawn from.
+
+    Attributes
+    ----------
+    analyses : mapping of str to Analysis
+        By the names that the figure gives them.
+    truths : mapping of str to ndarray of bool, (t, scan_y, scan_x)
+        True masks, by the same names, of those that have them.
+    datasets : mapping of str to Dataset
+        Scans as they are in the file, by the same names, of those that are at hand.
+    feature : str
+        Representation; empty for a figure of all.
+    """
+
+    analyses: Mapping[str, Analysis]
+    truths: Mapping[str, np.ndarray] = field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    feature: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the first analysis."""
+        return next(iter(self.analyses))
+
+    @property
+    def analysis(self) -> Analysis:
+        """The first."""
+        return self.analyses[self.name]
+
+    @property
+    def prepared(self) -> Dataset | None:
+        """The scan of the first analysis as its stages saw it; None if it is not at hand."""
+        dataset, survey = self.datasets.get(self.name), self.analysis.survey
+        return None if dataset is None or survey is None else prepare(dataset, survey, self.analysis.recipe.preprocess)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure of the catalogue.
+
+    Attributes
+    ----------
+    title : str
+        What it shows, in a few words.
+    analyses : {"one", "several"}
+        Whether it is of one analysis, or of one or more.
+    needs_truth : bool
+        Whether every analysis needs true masks.
+    needs_feature : bool
+        Whether it is of one representation.
+    draw : callable
+        From `Material` to a Figure.
+    uses_scan : bool
+        Whether it shows more where the scan itself is at hand.
+    """
+
+    title: str
+    analyses: Literal["one", "several"]
+    needs_truth: bool
+    needs_feature: bool
+    draw: Callable[[Material], Figure]
+    uses_scan: bool = False
+
+
+def draw(
+    name: str,
+    analyses: Mapping[str, Analysis],
+    truths: Mapping[str, np.ndarray] | None = None,
+    datasets: Mapping[str, Dataset] | None = None,
+    feature: str | None = None,
+) -> Figure:
+    """Draw a figure of the catalogue.
+
+    Parameters
+    ----------
+    name : str
+        One of `CATALOGUE`.
+    analyses : mapping of str to Analysis
+        By the names that the figure is to give them.
+    truths : mapping of str to ndarray of bool, (t, scan_y, scan_x), optional
+        True masks by the same names.
+    datasets : mapping of str to Dataset, optional
+        Scans, not prepared, by the same names; some figures show single patterns where they are given.
+    feature : str, optional
+        Representation, for a figure of one; the first that the analysis has grains or a model of, if not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        At its printed size; save it with `style.save`.
+
+    Raises
+    ------
+    AnalysisError
+        If there is no such figure, or something that it needs is not given or not there.
+    DataError
+        If what is given does not fit together.
+    """
+    entry = find(name)
+    if not analyses:
+        raise AnalysisError(f"The figure '{name}' needs an analysis.")
+    if entry.analyses == "one" and len(analyses) > 1:
+        raise AnalysisError(f"The figure '{name}' is of one analysis; {len(analyses)} were given.")
+    truths = dict(truths or {})
+    without = [each for each in analyses if each not in truths]
+    if entry.needs_truth and without:
+        raise AnalysisError(f"The figure '{name}' needs the true masks of '{without[0]}'.")
+    material = Material(analyses, truths, datasets or {})
+    if entry.needs_feature:
+        found = [*material.analysis.grains, *material.analysis.models]
+        if not found or (feature is not None and feature not in found):
+            of = feature.upper() if feature else "any representation"
+            raise AnalysisError(f"The analysis '{material.name}' holds no grains of {of}; run it to the end first.")
+        material = Material(analyses, truths, datasets or {}, feature or found[0])
+    return entry.draw(material)
+
+
+def find(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises
+    ------
+    AnalysisError
+        If there is none.
+    """
+    if name not in CATALOGUE:
+        raise AnalysisError(f"There is no figure '{name}'; choose from {', '.join(CATALOGUE)}.")
+    return CATALOGUE[name]
+
+
+def _overview(material: Material) -> Figure:
+    from napari_stemnmf.figures.overview import overview
+
+    return overview(material.analysis, material.feature)
+
+
+def _calibration(material: Material) -> Figure:
+    from napari_stemnmf.figures.calibration import calibration_figure
+
+    return calibration_figure(material.analysis, material.prepared)
+
+
+def _representations(material: Material) -> Figure:
+    from napari_stemnmf.figures.representations import representations
+
+    return representations(material.analysis, material.prepared)
+
+
+def _films(material: Material) -> Figure:
+    from napari_stemnmf.figures.films import films
+
+    return films(material.analyses, material.truths)
+
+
+def _sizes(material: Material) -> Figure:
+    from napari_stemnmf.figures.sizes import sizes
+
+    return sizes(material.analysis)
+
+
+def _refinement(material: Material) -> Figure:
+    from napari_stemnmf.figures.refinement import refinement
+
+    return refinement(material.analysis, material.feature)
+
+
+def _grains_per_pattern(material: Material) -> Figure:
+    from napari_stemnmf.figures.counts import grains_per_pattern
+
+    return grains_per_pattern(material.analyses, material.truths)
+
+
+def _run_times(material: Material) -> Figure:
+    from napari_stemnmf.figures.run_times import run_times
+
+    return run_times(material.analyses)
+
+
+def _matches(material: Material) -> Figure:
+    from napari_stemnmf.figures.matches import matches
+
+    analysis = material.analysis
+    if material.feature not in analysis.grains:
+        raise AnalysisError(f"The analysis holds no grains of {material.feature.upper()}; run the step 'refine' first.")
+    return matches(analysis.grains[material.feature], material.truths[material.name], analysis.axes)
+
+
+def _score_table(material: Material) -> Figure:
+    from napari_stemnmf.figures.score_tables import score_tables
+    from napari_stemnmf.figures.style import FEATURE_NAMES
+    from napari_stemnmf.grains.score_table import score_table
+    from napari_stemnmf.grains.scoring import score
+
+    scores = {
+        (name, str(feature)): score(analysis.grains[feature], material.truths[name])
+        for name, analysis in material.analyses.items()
+        for feature in FEATURE_NAMES
+        if feature in analysis.grains
+    }
+    return score_tables(score_table(scores))
+
+
+CATALOGUE: Mapping[str, Entry] = {
+    "overview": Entry("scan, grains, seeds and sizes of one representation", "one", False, True, _overview),
+    "calibration": Entry("disks, centres, ellipse and rings", "one", False, False, _calibration, uses_scan=True),
+    "representations": Entry(
+        "what RV, AA and BD take from the patterns (paper, figure 3)",
+        "one",
+        False,
+        False,
+        _representations,
+        uses_scan=True,
+    ),
+    "films": Entry("truth, grains and how well they agree (paper, figure 4)", "several", True, False, _films),
+    "sizes": Entry("grains, areas, diameters, dissimilarity (paper, figure 5)", "one", False, False, _sizes),
+    "refinement": Entry("from a component map to grains, step by step", "one", False, True, _refinement),
+    "grains-per-pattern": Entry("how many grains lie at each position", "several", False, False, _grains_per_pattern),
+    "run-times": Entry("parameters and run times (paper, table S1)", "several", False, False, _run_times),
+    "matches": Entry("where each found grain is right, false or too small", "one", True, True, _matches),
+    "score-table": Entry("all scores, the best in bold", "several", True, False, _score_table),
+}
+"""Every figure, by the name that the shell and napari know it by."""

@@ -1,0 +1,157 @@
+"""From a component map to grains, step by step: map, threshold, regions, and those that are large enough to keep.
+
+Every step is `grains.separation`'s own, with the settings of the analysis, so that the figure shows what a run does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.figures.frames import square_map
+from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines
+from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
+from napari_stemnmf.grains.separation import Cut, coherence, cut, regions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.recipe import SeparationSettings
+
+BINS = 128
+"""Of the histogram of a map."""
+KEPT, LINE = COLOURS[0], COLOURS[3]
+"""Of what is kept, and of thresholds."""
+
+
+@in_style
+def refinement(analysis: Analysis, feature: str, component: int | None = None) -> Figure:
+    """How one component map of a representation becomes grains.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        With a model of `feature`.
+    feature : str
+        ``aa``, ``rv`` or ``bd``.
+    component : int, optional
+        Row of the component, from 0; one that shows every step if not given: of those with most grains, the one with
+        most regions that are too small.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        175 mm wide.
+
+    Raises
+    ------
+    AnalysisError
+        If there is no model of `feature`, or no such component.
+    """
+    if feature not in analysis.models:
+        raise AnalysisError(f"The analysis holds no components of {feature.upper()}; run the step 'cluster' first.")
+    maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).separation
+    chosen = _telling(maps, settings) if component is None else int(component)
+    if not 0 <= chosen < len(maps):
+        raise AnalysisError(
+            f"There is no component {chosen} of {feature.upper()}; they are counted from 0 to {len(maps) - 1}."
+        )
+    values = maps[chosen]
+    part = cut(values, settings)
+    noise = 0 < settings.min_coherence > coherence(values)
+    every = [] if noise else regions(part.above, 1)
+    kept = np.array([region.sum() >= settings.min_size for region in every], bool)
+    figure = new_figure("page", 112.0)
+    figure.suptitle(f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(maps) - 1})")
+    (a, b, c), (d, e, f) = figure.subplots(2, 3)
+    _map(a, analysis, values, part)
+    _histogram(b, part, settings)
+    _above(c, analysis, part, noise)
+    _regions(d, analysis, every)
+    _sizes(e, every, kept, settings)
+    _grains(f, analysis, every, kept)
+    panel_letters([a, b, c, d, e, f])
+    return figure
+
+
+def _telling(maps: np.ndarray, settings: SeparationSettings) -> int:
+    """The component that shows most: most grains, then most regions that are left out."""
+
+    def count(values: np.ndarray) -> tuple[int, int]:
+        if 0 < settings.min_coherence > coherence(values):
+            return 0, 0
+        found = regions(cut(values, settings).above, 1)
+        large = sum(region.sum() >= settings.min_size for region in found)
+        return int(large), len(found) - int(large)
+
+    counts = [count(values) for values in maps]
+    return max(range(len(counts)), key=counts.__getitem__)
+
+
+def _map(ax: Axes, analysis: Analysis, values: np.ndarray, part: Cut) -> None:
+    image = ax.imshow(values, cmap="gray", extent=extent(analysis.axes), vmin=0.0)
+    y, x = analysis.axes[:2]
+    for line in outlines(part.above):
+        ax.plot(line[:, 0] * x.scale, line[:, 1] * y.scale, color=LINE, lw=0.7)
+    square_map(ax, analysis.axes, "component map and threshold")
+    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.9)
+
+
+def _histogram(ax: Axes, part: Cut, settings: SeparationSettings) -> None:
+    ax.hist(part.smooth.ravel(), bins=BINS, color=GREY, log=True)
+    blurred = f", blurred by {settings.smoothing:g} px" if settings.smoothing else ""
+    scaled = f" × {settings.threshold_scale:g}" if settings.threshold_scale != 1 else ""
+    if np.isfinite(part.threshold):
+        ax.axvline(
+            part.threshold, color=LINE, lw=1.0, label=f"{settings.threshold.capitalize()}{scaled}: {part.threshold:.3g}"
+        )
+        ax.legend(loc="upper right")
+    ax.set(title="its histogram and the threshold", xlabel=f"weight{blurred}", ylabel="probe positions")
+
+
+def _above(ax: Axes, analysis: Analysis, part: Cut, noise: bool) -> None:
+    ax.imshow(part.above, cmap=ListedColormap([GROUND, KEPT]), extent=extent(analysis.axes), vmin=0, vmax=1)
+    said = "left out: the map is noise" if noise else f"at or above it: {int(part.above.sum())} positions"
+    square_map(ax, analysis.axes, said)
+
+
+def _regions(ax: Axes, analysis: Analysis, every: list[np.ndarray]) -> None:
+    turn = np.full(_shape(analysis), -1)
+    for index, region in enumerate(every):
+        turn[region] = index % len(COLOURS)
+    colours = ListedColormap([GROUND, *COLOURS])
+    ax.imshow(turn, cmap=colours, extent=extent(analysis.axes), vmin=-1, vmax=len(COLOURS) - 1)
+    square_map(ax, analysis.axes, f"regions, 8-connected: {len(every)}")
+
+
+def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, settings: SeparationSettings) -> None:
+    areas = np.array([region.sum() for region in every], int)
+    order = np.argsort(-areas, kind="stable")
+    at = np.arange(1, len(areas) + 1)
+    for these, colour, label in ((kept[order], KEPT, "kept"), (~kept[order], GREY, "left out")):
+        if these.any():
+            ax.bar(at[these], areas[order][these], color=colour, label=label)
+    ax.axhline(settings.min_size, color=LINE, lw=1.0, label=f"smallest grain: {settings.min_size}")
+    ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    ax.set_ylim(0.7, 6.0 * max(settings.min_size, areas.max(initial=1)))
+    ax.set(title="sizes of the regions", xlabel="region, by size", ylabel="probe positions")
+    ax.legend(loc="upper right")
+
+
+def _grains(ax: Axes, analysis: Analysis, every: list[np.ndarray], kept: np.ndarray) -> None:
+    rows = np.flatnonzero(kept)
+    masks = np.stack([every[row] for row in rows]) if len(rows) else np.zeros((0, *_shape(analysis)), bool)
+    draw_grains(ax, masks, analysis.axes, colours=[COLOURS[row % len(COLOURS)] for row in rows], scale="none")
+    square_map(ax, analysis.axes, f"grains: {len(rows)}")
+
+
+def _shape(analysis: Analysis) -> tuple[int, int]:
+    y, x = analysis.axes[:2]
+    return y.size, x.size
