@@ -43,10 +43,11 @@ def test_rows_are_shares_of_the_beam_one_scan_row_after_another(scan, expected):
     assert expected.sum(axis=(2, 3)).max() < 1
 
 
-def test_same_arguments_give_the_same_scan_however_many_work(scan, expected):
-    np.testing.assert_array_equal(np.stack(list(nanowire(1, (44, 24), 144).rows(workers=3))), expected)
-    other = nanowire(2, (44, 24), 144)
-    assert not np.array_equal(other.row(20), expected[20])
+def test_same_arguments_give_the_same_scan_however_many_work():
+    small = [np.stack(list(nanowire(1, (20, 20), 96).rows(workers=n))) for n in (1, 3)]
+    np.testing.assert_array_equal(*small)
+    other = nanowire(2, (20, 20), 96)
+    assert not np.array_equal(other.row(10), small[0][10])
 
 
 def test_the_wire_does_not_depend_on_camera_and_dose(scan):

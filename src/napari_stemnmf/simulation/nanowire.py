@@ -8,9 +8,7 @@ Scott (2022) say; what they do not say (dose, camera length, the faults' size) i
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +20,7 @@ from napari_stemnmf.simulation import crystals, film, kinematic
 from napari_stemnmf.simulation.scene import Camera, Scene, film_scene, hot_places, kept, stop_shadow, stretching, wander
 from napari_stemnmf.simulation.specimen import ScanGrid
 from napari_stemnmf.simulation.wire import Wire, twisted_wire
-from napari_stemnmf.threads import default_workers
+from napari_stemnmf.threads import default_workers, in_order
 
 SEMIANGLE = 2e-3
 """Semi-convergence angle, rad."""
@@ -33,7 +31,7 @@ Q_SPAN = 4.32
 BLUR = 1.5
 """Standard deviation of probe and source together, in scan positions."""
 DOSE = 1e6
-"""Electrons a pattern: some 3 pA in the 0.05 s of the paper. Outside the beam stop a pixel then counts about one."""
+"""Electrons a pattern: some 3 pA for the 0.05 s of the paper. On the first ring of the support a pixel counts two."""
 REFERENCE = 432
 """Detector of which the following are given, px."""
 DESCAN = ((9.0, -2.0), (-5.0, 4.0))
@@ -50,7 +48,7 @@ HOT_COUNTS = (3.0, 300.0)
 TRUE_THICKNESS = film.TRUE_THICKNESS
 TRUE_SIZE = 10
 """Crystals thicker than that on fewer probe positions are no true grains: the paper leaves such regions out."""
-RINGS = ((0.48, 0.085, 1.4), (0.85, 0.12, 0.7))
+RINGS = ((0.48, 0.08, 1.5), (0.85, 0.10, 1.2))
 """Where the structure factor of amorphous carbon has peaks, their standard deviation, 1/Å, and their height."""
 HOLE = (0.3, 0.75)
 """It falls towards q = 0, within so many 1/Å, by this share: neighbouring atoms keep a distance."""
@@ -101,23 +99,13 @@ class Nanowire:
         Raises
         ------
         Cancelled
-            If `control` says so, before the next row.
+            If the user asked to stop.
         """
-        control = control or Control()
-        workers = workers or default_workers()
-        drawn: deque[Future[np.ndarray]] = deque()
-        ahead = iter(range(self.shape[0]))
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for row in range(self.shape[0]):
-                    control.check()
-                    while len(drawn) < workers and (later := next(ahead, None)) is not None:
-                        drawn.append(pool.submit(self.row, later))
-                    yield drawn.popleft().result()
-                    control.report(row + 1, self.shape[0])
-            finally:
-                for future in drawn:
-                    future.cancel()
+        control = Control() if control is None else control
+        for index, patterns in enumerate(in_order(self.row, range(self.shape[0]), workers or default_workers())):
+            control.check()
+            yield patterns
+            control.report(index + 1, self.shape[0])
 
     def row(self, row: int) -> np.ndarray:
         """One scan row of `rows`."""

@@ -26,7 +26,7 @@ CORE = 9.0
 """Radius of a strand's fine-grained core."""
 CORE_PIECES = (14.0, 26.0)
 """Shortest and longest piece of the core, along the strand."""
-SHELL_PIECES = (60.0, 200.0)
+SHELL_PIECES = (50.0, 170.0)
 """Shortest and longest crystal of the shell, along the strand."""
 SECTORS = 2
 """Crystals of the shell side by side around a core."""
