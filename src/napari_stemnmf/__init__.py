@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.reading.opening import open
     from napari_stemnmf.recipe import Recipe
     from napari_stemnmf.simulation.sample import sample
+    from napari_stemnmf.simulation.simulate import simulate
 
 __version__ = "0.2.0"
 
@@ -39,11 +40,12 @@ _HOMES = {
     "open": "reading.opening",
     "sample": "simulation.sample",
     "score": "grains.scoring",
+    "simulate": "simulation.simulate",
 }
 
 __all__ = [
     "Analysis", "Axis", "Control", "Dataset", "Grains", "Progress", "Recipe", "Scores", "__version__",
-    "analyse", "open", "sample", "score",
+    "analyse", "open", "sample", "score", "simulate",
 ]  # fmt: skip
 
 

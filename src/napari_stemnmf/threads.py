@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -21,7 +21,9 @@ def default_workers() -> int:
     return max(1, os.cpu_count() or 1)
 
 
-def in_order(work: Callable[[A], B], items: Iterable[A], workers: int, ahead: int | None = None) -> Iterator[B]:
+def in_order(
+    work: Callable[[A], B], items: Iterable[A], workers: int, ahead: int | None = None
+) -> Generator[B, None, None]:
     """``map(work, items)`` by threads: `ahead` items (or `workers`) are worked at, or done and not yet taken."""
     flying: deque[Future[B]] = deque()
     with ThreadPoolExecutor(workers) as pool:

@@ -17,6 +17,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.simulation import crystals, kinematic
 from napari_stemnmf.simulation.film import Film
 from napari_stemnmf.simulation.rendering import mix
+from napari_stemnmf.simulation.scan_file import rows_at_once
 from napari_stemnmf.simulation.specimen import ENERGY, Q_SPAN, SEMIANGLE, SOURCE_BLUR, ScanGrid, Specimen
 from napari_stemnmf.threads import default_workers, in_order
 
@@ -63,7 +64,9 @@ class KinematicFilm:
             If the user asked to stop.
         """
         control = Control() if control is None else control
-        for index, patterns in enumerate(in_order(self.row, range(self.shape[0]), workers or default_workers())):
+        workers = workers or default_workers()
+        drawn = in_order(self.row, range(self.shape[0]), workers, rows_at_once(self.shape, workers))
+        for index, patterns in enumerate(drawn):
             control.check()
             yield patterns
             control.report(index + 1, self.shape[0])
