@@ -8,7 +8,7 @@ and the printed numbers.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -239,11 +239,10 @@ def _as_printed(claim: Claim) -> str:
     found = {name: printed(*name.key) for name in claim.numbers}
     if not any(found.values()):
         return "no number"
-    known = {name: Number(*name.key, p.value) if p is not None else None for name, p in found.items()}
-    return _listed(claim, known)
+    return _listed(claim, {name: Number(*name.key, p.value) for name, p in found.items() if p is not None})
 
 
-def _listed(claim: Claim, known: dict[Of, Number | None]) -> str:
+def _listed(claim: Claim, known: Mapping[Of, Number | None]) -> str:
     """The numbers of a claim, by film where there are several: "Ag1: RV 97.3 ± 0.5 %, AA 79.4 ± 1.2 %"."""
     lines = []
     for film in claim.films:
@@ -253,5 +252,6 @@ def _listed(claim: Claim, known: dict[Of, Number | None]) -> str:
                 number, quantity = known[name], QUANTITIES[name.quantity]
                 value = "–" if number is None else quantity.show(number.value, number.error)
                 shown.append(f"{name.feature.upper() or quantity.label} {value}")
-        lines.append((f"{film.capitalize()}: " if len(claim.films) > 1 else "") + ", ".join(shown))
+        if shown:
+            lines.append((f"{film.capitalize()}: " if len(claim.films) > 1 else "") + ", ".join(shown))
     return "; ".join(lines)

@@ -19,6 +19,7 @@ from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
 PANELS = ("precision_A", "TPR_G", "dissimilarity")
 REFERENCE = ("ag1", "bd", "dissimilarity")
 """Dissimilarities are shown as multiples of this one."""
+_FLOOR = {"precision_A": 60.0, "TPR_G": 0.0, "dissimilarity": 0.0}
 _SHIFT = {"rv": -0.12, "aa": 0.0, "bd": 0.12}
 
 
@@ -51,10 +52,10 @@ def comparison(numbers: Numbers, variant: Numbers) -> Figure:
                     ax, at - 0.05, again, _unit(quantity, numbers), color=colour, marker="^", ls="none", mfc="white"
                 )
         relative = quantity == "dissimilarity"
-        label = "mean dissimilarity (that of BD on Ag1 = 1)" if relative else f"{QUANTITIES[quantity].label} (%)"
+        label = "dissimilarity / that of BD on Ag1" if relative else f"{QUANTITIES[quantity].label} (%)"
         ax.set(xticks=range(len(FILMS)), xticklabels=[film.capitalize() for film in FILMS], ylabel=label)
         ax.set_xlim(-0.4, len(FILMS) - 0.6)
-        ax.set_ylim(0, None if relative else 105)
+        ax.set_ylim(_FLOOR[quantity], None if relative else 103)
         ax.grid(axis="y", alpha=0.4)
         ax.spines[["top", "right"]].set_visible(False)
     panel_letters(panels)

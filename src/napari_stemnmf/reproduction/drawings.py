@@ -19,6 +19,8 @@ from napari_stemnmf.reproduction.paper import FILMS, NANOWIRE
 from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
 
 FOLDER = "figures"
+MATCHED = ("aa", "bd")
+"""Features whose matches are drawn grain by grain, on the film that overlaps most."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def drawings(study: Study) -> list[Drawing]:
         found.append(_representations(next(iter(films.values()))))
     if with_truth:
         found += [_films(with_truth), _comparison(study, with_truth), _scores(with_truth)]
-        found += [_matches(film, feature) for film in list(with_truth.values())[-1:] for feature in ("aa", "bd")]
+        found += [_matches(film, feature) for film in list(with_truth.values())[-1:] for feature in MATCHED]
     if films:
         found += [_refinement(next(iter(films.values()))), _counts(films), _run_times(films)]
     if NANOWIRE in study.films:
@@ -76,7 +78,8 @@ def _films(films: dict[str, Film]) -> Drawing:
 
     caption = (
         "True grains and the grains found with RV, AA and BD, a film each row; then precision_A, and the distribution "
-        "of TPR_G over the grains found with AA and with BD. Colours tell neighbours apart and mean nothing else."
+        "of TPR_G over the grains found with AA and with BD. A found grain has the colour of the true grain that it "
+        "matches best."
     )
     return Drawing("films", "Grains of the three films", "figure 4", caption, tuple(films), draw)
 
@@ -101,7 +104,9 @@ def _scores(films: dict[str, Film]) -> Drawing:
         from napari_stemnmf.figures.score_tables import score_tables
         from napari_stemnmf.grains.score_table import score_table
 
-        return score_tables(score_table({(n, f): s for n, film in films.items() for f, s in film.scores.items()}))
+        return score_tables(
+            score_table({(_title(n), f): s for n, film in films.items() for f, s in film.scores.items()})
+        )
 
     caption = (
         "All scores. Those ending in A ask whether any grain is where any true grain is; those ending in G compare "
@@ -115,7 +120,7 @@ def _matches(film: Film, feature: str) -> Drawing:
     def draw() -> Figure:
         from napari_stemnmf.figures.matches import matches
 
-        return matches(film.analysis.grains[feature], film.truth, film.analysis.axes)
+        return matches(film.analysis.grains[feature], _truths({film.name: film})[_title(film.name)], film.analysis.axes)
 
     caption = (
         f"Each grain that {feature.upper()} found in {_title(film.name)} on its best match: where both are, where "

@@ -48,7 +48,7 @@ def _worst(judged: Judged, numbers: Numbers) -> str:
     difference, error = min(margins, key=lambda m: m[0] / m[1] if m[1] > 0 else m[0] * np.inf if m[0] else 0.0)
     if error > 0:
         return f"The order is the other way round by {abs(difference) / error:.1f} standard errors."
-    return "The order is the other way round, or there is no difference."
+    return "The order is the other way round." if difference < 0 else "There is no difference."
 
 
 def _size(study: Study) -> Iterator[Explanation]:

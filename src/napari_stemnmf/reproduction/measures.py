@@ -32,7 +32,8 @@ class Quantity:
         """The value in its unit, with its standard error where there is one."""
         if not np.isfinite(value):
             return "–"
-        spread = f" ± {error * self.scale:.{self.digits}f}" if np.isfinite(error) and error > 0 else ""
+        seen = np.isfinite(error) and error * self.scale >= 0.5 * 10.0**-self.digits
+        spread = f" ± {error * self.scale:.{self.digits}f}" if seen else ""
         return f"{value * self.scale:.{self.digits}f}{spread}{f' {self.unit}' if self.unit else ''}"
 
 

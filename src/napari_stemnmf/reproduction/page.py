@@ -73,7 +73,7 @@ def page(study: Study, drawn: list[Drawing], manifest: Manifest) -> str:
 
 def _head(study: Study, manifest: Manifest) -> Html:
     counts = Counter(judged.verdict for judged in study.judged)
-    told = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict])
+    told = "; ".join(f"{verdict.value}: {counts[verdict]}" for verdict in Verdict if counts[verdict])
     warning = (
         "Quick study: small films and few random starts. It shows that everything works; its numbers and verdicts say "
         "nothing of the paper's films."
@@ -84,7 +84,7 @@ def _head(study: Study, manifest: Manifest) -> Html:
     ]
     if study.plan.quick:
         parts.append(tag("p", warning, class_="warn"))
-    return join([*parts, tag("p", f"Of {len(study.judged)} claims: {told}.")])
+    return join([*parts, tag("p", f"{len(study.judged)} claims. {told.capitalize()}.")])
 
 
 def _verdicts(study: Study) -> Iterable[Html]:
@@ -95,7 +95,7 @@ def _verdicts(study: Study) -> Iterable[Html]:
         f"AA merged at a correlation of {VARIANT_THRESHOLD}, the middle of the paper's range.",
     )
     rows = [
-        (one.claim.text, one.theirs, one.ours, _verdict(one.verdict), _verdict(other.verdict))
+        (one.claim.text, _in_lines(one.theirs), _in_lines(one.ours), _verdict(one.verdict), _verdict(other.verdict))
         for one, other in zip(study.judged, study.variant_judged, strict=True)
     ]
     header = ("claim", "paper", "ours", "verdict", f"with AA merged at {VARIANT_THRESHOLD}")
@@ -104,6 +104,13 @@ def _verdicts(study: Study) -> Iterable[Html]:
     if failed:
         yield tag("h3", "What does not hold")
         yield bullets(join([tag("strong", one.claim.text), ". ", text]) for one, text in failed)
+
+
+def _in_lines(text: str) -> Html:
+    """The numbers of a claim, a film each line, none of them broken."""
+    films = text.split("; ")
+    items = [join((tag("span", item, class_="whole") for item in film.split(", ")), ", ") for film in films]
+    return join(items, Html("; <br>"))
 
 
 def _verdict(verdict: Verdict) -> Html:
