@@ -220,6 +220,7 @@ def _raster(
         return
     image, edges = _row_of_bins(analysis, position)
     scale = frame.scale
+    ax.set_title(f"disks on bins of {analysis.features['bd'].details['bin']:g} px")
     rows, columns = image.shape
     y, x = _middles(edges, image.shape)
     shown = image[(y > window[3]) & (y < window[2])][:, (x > window[0]) & (x < window[1])]
@@ -284,8 +285,7 @@ def _bragg_feature(
         left, right, bottom, top = _scaled(window, frame.scale)
         ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec="white", lw=0.8))
     frame.label(ax)
-    side = analysis.features["bd"].details["bin"]
-    ax.set_title(f"BD: {image.shape[0]} × {image.shape[1]} bins of {side:g} px")
+    ax.set_title(f"BD: {image.shape[0]} × {image.shape[1]} bins")
 
 
 def _cells(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibration, frame: Frame) -> None:
@@ -343,6 +343,7 @@ def _profile(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibrat
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_box_aspect(1)
     over.set_xlabel(f"RV: {over.get_xlabel()}")
+    over.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))  # the panel's letter stands there
 
 
 def _why_not(analysis: Analysis, feature: str) -> str:
