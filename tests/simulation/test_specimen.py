@@ -49,9 +49,8 @@ def test_the_films_differ_in_the_size_of_their_grains_alone():
         silver_specimen("ag4")
 
 
-@pytest.mark.parametrize("film", ["ag1", "ag2"])
-def test_atoms_fill_the_volume_that_the_thickness_adds_up_to(film):
-    specimen = silver_specimen(film)
+def test_atoms_fill_the_volume_that_the_thickness_adds_up_to():
+    specimen = silver_specimen("ag1")
     atoms = specimen.atoms((0, 0, 0), specimen.cell)
     filled = specimen.thickness(WHOLE).sum(dtype=np.float64) * WHOLE.step**2
     assert len(atoms) * volume_of_an_atom(specimen) == pytest.approx(filled, rel=0.01)
@@ -88,7 +87,7 @@ def test_the_film_repeats():
 
 def test_grains_keep_a_gap_and_no_atom_leaves_the_film():
     specimen = silver_specimen("ag3")
-    atoms = specimen.atoms((0, 0, 0), (400, 400, 300))
+    atoms = specimen.atoms((200, 200, 0), (400, 400, 300))
     assert atoms[:, 2].min() >= 0
     assert atoms[:, 2].max() <= 300
     nearest, _ = cKDTree(atoms).query(atoms, k=2)

@@ -114,10 +114,14 @@ class Specimen:
     facets: tuple[float, float, float]
     gap: float = GAP
 
-    @property
+    @cached_property
     def reach(self) -> float:
-        """No point of a grain is farther from its centre, Å: the {001} planes alone make a cube."""
-        return float(np.sqrt(3) * self.facets[0])
+        """From a grain's centre to the farthest corner of its facets, Å."""
+        from scipy.spatial import HalfspaceIntersection
+
+        normals, distances = shapes.cubic_facets(self.facets)
+        corners = HalfspaceIntersection(np.column_stack([normals, -distances]), np.zeros(3)).intersections
+        return float(np.linalg.norm(corners, axis=1).max())
 
     @property
     def crystal(self) -> crystals.Crystal:
@@ -175,9 +179,12 @@ class Specimen:
         in_cells = corners @ rotation / self.lattice_constant
         first, last = np.floor(in_cells.min(axis=0)).astype(int) - 1, np.ceil(in_cells.max(axis=0)).astype(int) + 1
         cells = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(first, last, strict=True)], indexing="ij"), -1)
-        points = (cells.reshape(-1, 1, 3) + self.crystal.positions).reshape(-1, 3) * self.lattice_constant
-        points = points @ rotation.T
-        return np.asarray(points[((points >= low) & (points <= high)).all(axis=1)])
+        corners = cells.reshape(-1, 3) * self.lattice_constant @ rotation.T
+        size = np.sqrt(3) * self.lattice_constant
+        near = (corners > low - size) & (corners < high + size)
+        corners = corners[near.all(axis=1) & (np.linalg.norm(corners, axis=1) < self.reach + size)]
+        atoms = self.crystal.positions @ rotation.T * self.lattice_constant
+        return np.asarray((corners[:, None] + atoms).reshape(-1, 3))
 
     def _shifts(self, cells: int = 1) -> np.ndarray:
         """Translations (s, 3) by up to so many cells in x and y; only none if the cell does not repeat."""
