@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.overview import COLOURS, neighbours_apart, overview
+from napari_stemnmf.figures.overview import overview
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +30,11 @@ def test_overview_draws_every_panel(analysis, feature, tmp_path):
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in panels)
 
 
-def test_nothing_is_cut_off_or_written_over(analysis):
-    figure = overview(analysis, "aa")
-    figure.draw_without_rendering()
-    canvas = figure.bbox
-    titles = [ax.title.get_window_extent() for ax in figure.axes if ax.get_title()]
-    assert all(canvas.x0 <= t.x0 and t.x1 <= canvas.x1 and t.y1 <= canvas.y1 for t in titles)
-    assert not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
-
-
-def test_grains_that_meet_differ_in_colour():
-    masks = np.zeros((14, 8, 60), bool)
-    for i in range(14):
-        masks[i, :, 4 * i : 4 * i + 7] = True
-    colours = neighbours_apart(masks)
-    assert set(colours) <= set(COLOURS)
-    assert all(a != b for a, b in pairwise(colours))
-    same_place = neighbours_apart(np.ones((5, 4, 4), bool))
-    assert len(set(same_place)) == 5
+@pytest.mark.parametrize("feature", ["aa", "rv", "bd"])
+def test_nothing_is_cut_off_or_written_over(analysis, feature, readable, uncluttered):
+    figure = overview(analysis, feature)
+    readable(figure, 175)
+    uncluttered(figure)
 
 
 def test_run_without_grains_is_drawn_too(analysis):

@@ -27,6 +27,7 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
         If a file cannot be written.
     """
     from napari_stemnmf.figures.overview import overview
+    from napari_stemnmf.figures.style import DPI
 
     directory = Path(directory)
     written: list[Path] = []
@@ -42,7 +43,7 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
                 written.append(target)
             target = directory / f"overview-{name}.png"
             with storage.whole_or_nothing(target) as part:
-                overview(analysis, name).savefig(part, dpi=150)
+                overview(analysis, name).savefig(part, dpi=DPI)
             written.append(target)
         target = directory / "recipe.toml"
         with storage.whole_or_nothing(target) as part:

@@ -53,13 +53,13 @@ def distributions(
             [x], [of_one.mean()], "D", color="black", markeredgecolor="white", markeredgewidth=0.5, markersize=3.6,
             zorder=4,
         )  # fmt: skip
-    room = width_mm / max(1, len(values))
-    mean = "mean " if room >= 10 * LETTER_MM else ""
-    names = [wrapped(name, room) for name in groups]
+    width = width_mm / max(1, len(values))
+    mean = "mean " if width >= 10 * LETTER_MM else ""
+    names = [wrapped(name, width) for name in groups]
     below = [mean + number(float(v.mean())) if len(v) else "none" for v in values]
     ax.set_xticks(at, [f"{name}\n{text}" for name, text in zip(names, below, strict=True)])
-    margin = 0.04 * (high - low)
-    ax.set(xlim=(-0.6, len(values) - 0.4), ylim=(low - margin, high + margin), ylabel=label)
+    room = high - low
+    ax.set(xlim=(-0.6, len(values) - 0.4), ylim=(low - 0.04 * room, high + 0.08 * room), ylabel=label)
     ax.tick_params(axis="x", length=0)
     ax.spines[["top", "right"]].set_visible(False)
 

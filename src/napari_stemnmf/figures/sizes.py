@@ -37,11 +37,13 @@ CHARTS_MM = 52.0
 """Height of the box plots where they are below the maps."""
 WORDS_MM = 11.0
 """Height of the words above and below a row of maps."""
-TALL, WIDE = 1.6, 0.62
+TALL, WIDE = 3.5, 0.62
 """Height over width of a scan from which, or down to which, it is a standing or a lying wire."""
-LARGEST_MM = 55.0
+LARGEST_MM = 75.0
 """Largest height of a map above its box plots."""
-STANDING_MM = (70.0, 110.0)
+LEAST_MM = 16.0
+"""Least width that a standing wire's map and its words take."""
+STANDING_MM = (92.0, 115.0)
 """Least and largest height of a standing wire's figure."""
 QUANTITIES = (
     ("area (nm²)", "area_nm2"),
@@ -114,7 +116,7 @@ def _plan(analysis: Analysis, count: int) -> _Plan:
     if aspect >= TALL:
         height = float(np.clip(aspect * 0.6 * page / count, *STANDING_MM))
         width = min((height - WORDS_MM) / aspect, 0.6 * page / count - 4.0)
-        maps = count * (width + 4.0)
+        maps = count * max(width + 4.0, LEAST_MM)
         return _Plan((1, count), width, True, (maps, page - maps), height)
     columns = min(count, 2 if aspect <= WIDE else 4)
     rows = -(-count // columns)
