@@ -2,6 +2,7 @@
 
 import threading
 
+import h5py
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -12,6 +13,7 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.simulation.nanowire import nanowire, structure_factor
+from napari_stemnmf.simulation.simulate import simulate
 from napari_stemnmf.simulation.specimen import ScanGrid
 from napari_stemnmf.simulation.wire import RADIUS, ROUGHNESS, twisted_wire
 
@@ -150,6 +152,18 @@ def test_the_beam_stop_hides_the_direct_beam_of_every_pattern(expected, truth):
         assert not mask[np.hypot(y - c_y, x - c_x) < 4].any()
     assert expected[..., ~mask].sum(axis=-1).max() < 0.01
     assert 0.02 < (~mask).mean() < 0.2
+
+
+def test_a_file_counts_what_is_expected_hot_pixels_too(tmp_path):
+    with h5py.File(simulate("nanowire", tmp_path / "wire.h5", seed=3, scan=(20, 20), detector=96)) as file:
+        counts, hot = file["data"][:].astype(float), file["distortions/hot_pixels"][:]
+        assert len(file["labels"]) > 3
+    scan = nanowire(3, (20, 20), 96)
+    expected = np.stack(list(scan.rows())) * scan.dose
+    off = (counts - expected).sum(axis=(0, 1)) / np.sqrt(expected.sum(axis=(0, 1)))
+    assert np.abs(off[tuple(hot.T)]).max() < 4
+    assert off.mean() == pytest.approx(0, abs=0.05)
+    assert off.std() == pytest.approx(1, abs=0.03)
 
 
 def test_amorphous_carbon_shows_its_rings():
