@@ -72,6 +72,7 @@ class BoxPlot(pg.PlotWidget):
         plot.setMouseEnabled(x=False, y=False)
         self.getAxis("left").enableAutoSIPrefix(False)
         self.getAxis("bottom").setHeight(NAMES)
+        self.getAxis("bottom").setStyle(hideOverlappingLabels=False)
         self.setToolTip(tooltip)
         self.setMinimumSize(*LEAST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)

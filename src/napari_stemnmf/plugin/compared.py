@@ -26,6 +26,8 @@ PICTURE = 1024
 """Pixels of a picture's longer side, about."""
 FINEST = 8
 """Pixels of the picture for one probe position, at most."""
+SHORT = 22
+"""Letters of all names below the boxes of a plot."""
 STRIPES = 40
 """Stripes along the longer side of the scan where grains overlap."""
 
@@ -142,6 +144,22 @@ class Frame(NamedTuple):
         """Left, top, width and height of a scan of that shape."""
         left, top = self.x - self.step_x / 2, self.y - self.step_y / 2
         return left, top, shape[1] * self.step_x, shape[0] * self.step_y
+
+
+def short_names(compared: Sequence[Compared]) -> list[str]:
+    """What tells them apart, briefly: the representation, the scan, or both."""
+    scans, features = {each.name for each in compared}, {each.feature for each in compared}
+    if len(scans) == 1:
+        return [each.feature.upper() for each in compared]
+    most = SHORT // max(1, len(compared))
+    if len(features) == 1:
+        return [elided(each.name, most) for each in compared]
+    return [f"{elided(each.name, most - 3)} {each.feature.upper()}" for each in compared]
+
+
+def elided(text: str, most: int) -> str:
+    """A text of at most so many letters; its beginning and end stay."""
+    return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
 def compare(wishes: Sequence[Wish | None]) -> list[Compared | None]:

@@ -111,11 +111,13 @@ class Sources(QObject):
 def _read(paths: Sequence[Path]) -> list[tuple[Path, Session | str]]:
     """A session for each file, or a sentence on why there is none."""
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.reading.finding import find_scan
 
     found: list[tuple[Path, Session | str]] = []
     for path in paths:
         try:
-            found.append((path, Session(None, Analysis.load(path))))
+            analysis = Analysis.load(path)
+            found.append((path, Session(find_scan(analysis.input, path.parent), analysis)))
         except StemNMFError as error:
             found.append((path, str(error)))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.plugin import display
@@ -26,6 +26,8 @@ MOST = 3
 ORDER = ("rv", "aa", "bd")
 """Representations in the order of the paper's figures."""
 NOTHING = "–"
+SIZE = (640, 600)
+"""Width and height that the dock asks for, in pixels of the screen."""
 Choice = tuple[Session, str]
 
 
@@ -55,7 +57,7 @@ class CompareWidget(QWidget):
         self._chosen: list[Choice | None] = [None] * MOST
         self._asked: list[Any] = []
         self._own_choice = False
-        self.choosers = [_chooser(f"the grains of column {i + 1}") for i in range(MOST)]
+        self.choosers = [_chooser() for _ in range(MOST)]
         self.comparison = Comparison(self.choosers)
         self.status = QLabel()
         self.add_file = QPushButton("Add file…")
@@ -72,6 +74,10 @@ class CompareWidget(QWidget):
         self.destroyed.connect(lambda: self._let_go())  # a method of what is destroyed would not be called
         self._on_theme()
         self._refresh()
+
+    def sizeHint(self) -> QSize:
+        """As wide as three views need, whether there is something to show yet or not."""
+        return super().sizeHint().expandedTo(QSize(*SIZE))
 
     def choose(self, column: int, session: Session | None, feature: str = "") -> None:
         """Show the grains of a scan's representation in a column, or nothing."""
@@ -127,6 +133,7 @@ class CompareWidget(QWidget):
             chooser.addItems([NOTHING, *(text for text, _ in self._choices)])
             chooser.setCurrentIndex(0 if choice is None else 1 + known.index(choice))
             chooser.setEnabled(bool(known))
+            chooser.setToolTip(chooser.currentText() if choice else "the grains that this column shows")
         self._ask()
         self._say()
 
@@ -195,15 +202,15 @@ class CompareWidget(QWidget):
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
         foot.addWidget(self.add_file, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         column = QVBoxLayout(self)
         column.addWidget(self.comparison, 1)
         column.addLayout(foot)
 
 
-def _chooser(tooltip: str) -> QComboBox:
+def _chooser() -> QComboBox:
     """One that may be narrower than its longest entry."""
     chooser = QComboBox()
-    chooser.setToolTip(tooltip)
     chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     chooser.setMinimumContentsLength(4)
     return chooser

@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QRectF, Qt, Signal
-from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSlider, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_stemnmf.plugin.box_plot import Box, BoxPlot
-from napari_stemnmf.plugin.compared import MEASURES, Compared, Frame, common_frames
+from napari_stemnmf.plugin.compared import MEASURES, Compared, Frame, common_frames, short_names
 from napari_stemnmf.plugin.grains_view import GrainsView, link
 from napari_stemnmf.plugin.widgets.grain_rows import GrainRows
 
@@ -44,6 +54,7 @@ class Comparison(QWidget):
 
     def __init__(self, heads: Sequence[QWidget], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         count = len(heads)
         self.shown: list[Compared | None] = [None] * count
         self.marked: list[int | None] = [None] * count
@@ -82,13 +93,14 @@ class Comparison(QWidget):
             self._strips[i].setStyleSheet(f"background: {'transparent' if each is None else each.colour};")
             if each is not None:
                 whole = whole.united(QRectF(*places[i].rectangle(each.labels.shape)))
-        names = [each.feature.upper() if len({e.name for e in there}) == 1 else each.title for each in there]
+        names = short_names(there)
         for plot, measure in zip(self.plots, MEASURES, strict=True):
             values = [each.values(measure, self.calibrated) for each in there]
             boxes = [Box(name, each.colour, found) for name, each, found in zip(names, there, values, strict=True)]
             plot.show_boxes(boxes, measure.unit if self.calibrated else measure.pixel_unit)
         self.rows.show_rows([(each, None, None) for each in there], self.calibrated)
-        self.rows.setVisible(bool(there))
+        for part in (self._below, self.rows):
+            part.setVisible(bool(there))
         if whole != self._whole:
             self._whole = whole
             self.show_all()
@@ -147,6 +159,7 @@ class Comparison(QWidget):
     def _lay_out(self, heads: Sequence[QWidget]) -> None:
         """Heads, views and plots above one another; the user draws the line between views and plots."""
         above, below = QWidget(), QWidget()
+        self._below = below
         grid = self._grid = QGridLayout(above)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
@@ -156,6 +169,7 @@ class Comparison(QWidget):
             grid.addWidget(strip, 1, i)
             grid.addWidget(view, 2, i)
         grid.setRowStretch(2, 1)
+        above.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         line = QHBoxLayout(below)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(2)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
-if TYPE_CHECKING:
-    from napari_stemnmf.plugin.compared import Compared
+from napari_stemnmf.plugin.compared import Compared, elided
 
 FIRST = ("grain_id", "area_nm2", "area_px", "feret_max_nm", "feret_max_px", "dissimilarity")
 """Columns that are seen without scrolling."""
+NAME = 20
+"""Letters of a scan's name before its row."""
 PROMPT = "click a grain or a point"
 IOU_MEANING = "intersection over union with the grain that was clicked"
 
@@ -35,7 +36,9 @@ class GrainRows(QTableWidget):
         self.setRowCount(len(rows))
         self.setColumnCount(max(1, len(names)))
         self.setHorizontalHeaderLabels(names or [PROMPT])
-        self.setVerticalHeaderLabels([compared.title for compared, *_ in rows])
+        self.setVerticalHeaderLabels(
+            [f"{elided(compared.name, NAME)} {compared.feature.upper()}" for compared, *_ in rows]
+        )
         for i, each in enumerate(found):
             for j, name in enumerate(names):
                 item = QTableWidgetItem(_text(each.get(name)))
