@@ -10,34 +10,46 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Progress
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
 from napari_stemnmf.reproduction.manifest import Manifest, key_of
 from napari_stemnmf.reproduction.plan import find_films, make_plan
 from napari_stemnmf.reproduction.study import reproduce
-from napari_stemnmf.simulation.sample import sample
 
 
 def leftovers(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob(".*")]
 
 
-def test_a_study_that_was_stopped_goes_on_and_does_nothing_twice(films: Path, tmp_path: Path) -> None:
+def stopped(out: Path, films: Path) -> None:
+    """A study of `films` that was stopped while it clustered the second."""
     cancel = threading.Event()
 
     def stop(progress: Progress) -> None:
         if progress.stage.startswith("ag2: Cluster"):
             cancel.set()
 
-    arguments = {"films": films, "seeds": 2, "nanowire": False}
     with pytest.raises(Cancelled):
-        reproduce(tmp_path, **arguments, progress=stop, cancel=cancel)  # type: ignore[arg-type]
+        reproduce(out, films=films, seeds=2, nanowire=False, progress=stop, cancel=cancel)
+
+
+def test_what_was_finished_before_a_stop_is_kept(films: Path, tmp_path: Path) -> None:
+    stopped(tmp_path, films)
     record = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
     assert "analyse ag1" in record["steps"]
     assert "analyse ag2" not in record["steps"]
+    assert record["settings"]["seeds"] == 2
+    assert Analysis.load(tmp_path / "ag1" / "analysis.stemnmf.h5").grains
+    assert Analysis.load(tmp_path / "ag2" / "analysis.stemnmf.h5").features
     assert not (tmp_path / "index.html").exists()
     assert leftovers(tmp_path) == []
 
+
+@pytest.mark.slow
+def test_a_study_that_was_stopped_goes_on_and_does_nothing_twice(films: Path, tmp_path: Path) -> None:
+    stopped(tmp_path, films)
+    arguments = {"films": films, "seeds": 2, "nanowire": False}
     study = reproduce(tmp_path, **arguments)  # type: ignore[arg-type]
     assert "analyse ag1" not in study.done
     assert {"analyse ag2", "analyse ag3", "tables", "figure films", "page"} <= set(study.done)
@@ -56,6 +68,9 @@ def test_a_study_that_was_stopped_goes_on_and_does_nothing_twice(films: Path, tm
     assert {"ag1", "ag2", "ag3", "films"} == set(numbers["film"])
     assert leftovers(tmp_path) == []
 
+    fewer = reproduce(tmp_path, **{**arguments, "seeds": 1})  # type: ignore[arg-type]
+    assert {"analyse ag1", "analyse ag2 aa045", "tables", "page"} <= set(fewer.done)
+
 
 def test_films_are_found_by_name(films: Path, tmp_path: Path) -> None:
     assert {name: path.name for name, path in find_films(films).items()} == {
@@ -73,7 +88,7 @@ def test_films_are_found_by_name(films: Path, tmp_path: Path) -> None:
         find_films(tmp_path)
 
 
-def test_other_data_under_the_same_name_is_analysed_afresh(tmp_path: Path) -> None:
+def test_a_step_is_done_again_when_its_key_changes_or_a_file_is_gone(tmp_path: Path) -> None:
     manifest = Manifest(tmp_path)
     target = tmp_path / "x.txt"
 
@@ -83,6 +98,8 @@ def test_other_data_under_the_same_name_is_analysed_afresh(tmp_path: Path) -> No
 
     assert manifest.step("x", key_of(1), make)
     assert not Manifest(tmp_path).step("x", key_of(1), make)
+    assert Manifest(tmp_path).step("x", key_of(2), make)
+    target.unlink()
     assert Manifest(tmp_path).step("x", key_of(2), make)
 
 
@@ -112,16 +129,17 @@ def test_the_plan_is_the_paper_s() -> None:
         make_plan(seeds=0)
 
 
+@pytest.mark.slow
 def test_a_film_without_truth_has_no_scores(films: Path, tmp_path: Path) -> None:
     import h5py
 
     folder = tmp_path / "films"
     shutil.copytree(films, folder)
-    sample(scan_shape=(24, 24), detector_shape=(48, 48), seed=5).save(folder / "ag1_tiny.h5")
     for path in folder.iterdir():
         with h5py.File(path, "a") as file:
             del file["labels"]
     study = reproduce(tmp_path / "out", films=folder, seeds=1, nanowire=False)
+    assert "figure films" not in study.done
     assert all(film.scores == {} for film in study.films.values())
     assert ("ag1", "aa", "dissimilarity") in study.numbers
     assert "Scores of the films" not in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """What a study was made from, and which of its steps are done: ``study.json`` in its folder.
 
 A step has a key, which names what it was made from, and files. It is current while the key is the same and the files
-are there; everything else is made again. Leans on `storage` for a file that is whole or absent.
+are there; everything else is made again. Leans on `files` for a file that is whole or absent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_stemnmf import __version__, storage
+from napari_stemnmf import __version__, files
 from napari_stemnmf.errors import AnalysisError
 
 NAME = "study.json"
@@ -90,7 +90,7 @@ class Manifest:
 
     def _write(self) -> None:
         try:
-            with storage.whole_or_nothing(self.path) as part:
+            with files.whole_or_nothing(self.path) as part:
                 part.write_text(json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise AnalysisError(f"{self.path} cannot be written: {error}.") from error

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from napari_stemnmf import storage
+from napari_stemnmf import files
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.reproduction import tables
 from napari_stemnmf.reproduction.claims import Verdict
@@ -49,7 +49,7 @@ def write(study: Study, drawn: list[Drawing], manifest: Manifest) -> Path:
     """
     target = study.folder / NAME
     try:
-        with storage.whole_or_nothing(target) as part:
+        with files.whole_or_nothing(target) as part:
             part.write_text(page(study, drawn, manifest), encoding="utf-8")
     except OSError as error:
         raise AnalysisError(f"{target} cannot be written: {error}.") from error
@@ -125,11 +125,11 @@ def _scores(study: Study) -> Iterable[Html]:
     )
     yield _compared(study, films, _FILM_ROWS)
     pooled = [
-        (f"{QUANTITIES['TPR_G'].label}, {feature.upper()}", _ours_and_theirs(study, ALL_FILMS, feature, "TPR_G"))
+        (feature.upper(), _ours_and_theirs(study, ALL_FILMS, feature, "TPR_G"))
         for feature in _FEATURES
         if (ALL_FILMS, feature, "TPR_G") in study.numbers
     ]
-    yield table(("over all films", "mean over grains"), pooled, class_="numbers")
+    yield table(("all films together", "mean TPR_G over their grains"), pooled, class_="numbers")
 
 
 def _wire(study: Study) -> Iterable[Html]:
@@ -219,8 +219,7 @@ def _repeat(study: Study) -> Iterable[Html]:
             [
                 f"{film.name.capitalize()}: ",
                 link("analysis", film.analysis_file), ", ",
-                link("settings", f"{film.name}/recipe.toml"), ", grains of ",
-                join((link(f.upper(), f"{film.name}/grains-{f}.csv") for f in film.analysis.tables), ", "),
+                link("settings", f"{film.name}/{tables.RECIPE}"),
             ]
         )
         for film in study.films.values()

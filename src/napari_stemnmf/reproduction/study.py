@@ -23,7 +23,6 @@ from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled, ReadError
-from napari_stemnmf.export.results import write_results
 from napari_stemnmf.grains.scoring import Scores
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.reading.masks import load_masks
@@ -156,7 +155,6 @@ class _Run:
         if recipe is not None:
             place = folder / f"analysis-{VARIANT}.stemnmf.h5"
             variant = self._analysed(f"{name} {VARIANT}", dataset, recipe, place, analysis)
-        self._step(f"results {name}", key_of(analysis.keys, analysis.recipe), lambda: write_results(analysis, folder))
         truth = _truth(path)
         scores = {} if truth is None else scores_of(analysis, truth)
         variant_scores = {} if truth is None or variant is None else scores_of(variant, truth)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_stemnmf import storage
+from napari_stemnmf import files
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.grains.score_table import distributions, pairs, score_table
 from napari_stemnmf.grains.scoring import Scores
@@ -20,11 +20,13 @@ from napari_stemnmf.reproduction.paper import PRINTED
 from napari_stemnmf.reproduction.plan import VARIANT
 
 FOLDER = "tables"
+RECIPE = "recipe.toml"
 TITLES = {
     "numbers": "every measured number, with its standard error",
     f"numbers-{VARIANT}": "the same with AA clustered at the other merge threshold",
     "paper": "every number that the paper prints, and where",
     "claims": "the verdicts",
+    "grains": "every found grain: size, shape, place, overlap, dissimilarity",
     "scores": "all scores of each film and feature",
     "distributions": "TPR_G, TNR_G, FPR_G and FNR_G of every found grain",
     "pairs": "one-to-one pairs of found and true grains",
@@ -39,6 +41,7 @@ def tables_of(study: Study) -> dict[str, pd.DataFrame]:
         f"numbers-{VARIANT}": to_table(study.variant_numbers),
         "paper": _printed(),
         "claims": claims_table(study),
+        "grains": grains_table(study),
     }
     scores = all_scores(study)
     if scores:
@@ -67,15 +70,26 @@ def claims_table(study: Study) -> pd.DataFrame:
     )
 
 
+def grains_table(study: Study) -> pd.DataFrame:
+    """One row a grain: film, feature, and what was measured on it."""
+    found = [
+        table.assign(film=name, feature=feature)
+        for name, film in study.films.items()
+        for feature, table in film.analysis.tables.items()
+    ]
+    joined = pd.concat(found, ignore_index=True)
+    return joined[["film", "feature", *(column for column in joined if column not in ("film", "feature"))]]
+
+
 def write(study: Study) -> list[Path]:
-    """Write the tables; each file is whole or absent.
+    """Write the tables, and each film's settings beside its analysis; each file is whole or absent.
 
     Raises
     ------
     AnalysisError
         If one cannot be written.
     """
-    return list(_written(tables_of(study), study.folder / FOLDER))
+    return [*_written(tables_of(study), study.folder / FOLDER), *_recipes(study)]
 
 
 def _written(tables: dict[str, pd.DataFrame], folder: Path) -> Iterable[Path]:
@@ -83,8 +97,19 @@ def _written(tables: dict[str, pd.DataFrame], folder: Path) -> Iterable[Path]:
         target = folder / f"{name}.csv"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with storage.whole_or_nothing(target) as part:
+            with files.whole_or_nothing(target) as part:
                 table.to_csv(part, index=False)
+        except OSError as error:
+            raise AnalysisError(f"{target} cannot be written: {error}.") from error
+        yield target
+
+
+def _recipes(study: Study) -> Iterable[Path]:
+    for name, film in study.films.items():
+        target = study.folder / name / RECIPE
+        try:
+            with files.whole_or_nothing(target) as part:
+                film.analysis.recipe.save(part)
         except OSError as error:
             raise AnalysisError(f"{target} cannot be written: {error}.") from error
         yield target
