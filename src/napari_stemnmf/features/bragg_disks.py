@@ -53,11 +53,7 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
     geometry = calibration.geometry
     side = bin_side(geometry) if settings.bin is None else settings.bin
     r_min = DIRECT_BEAM * geometry.probe_radius if settings.r_min is None else settings.r_min
-    r_max = np.inf if settings.r_max is None else settings.r_max
-    y, x = centred(peaks, calibration)
-    radius = np.hypot(y, x)
-    strong = (peaks.height > 0) & np.isfinite(peaks.height) & (peaks.snr >= settings.min_snr)
-    used = strong & (radius >= r_min) & (radius <= r_max)
+    y, x, used = disks_used(peaks, calibration, settings)
     if not used.any():
         raise DataError(
             f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.describe.r_max, and "
@@ -79,6 +75,19 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
         "without_disk": int((np.diff(values.indptr) == 0).sum()),
     }
     return Features("bd", values, columns, (), peaks.scan_shape, details)
+
+
+def disks_used(
+    peaks: Peaks, calibration: Calibration, settings: BraggDiskSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the disks lie, calibrated (peaks,) px from the beam along q_y and q_x, and which of them BD is made of."""
+    geometry = calibration.geometry
+    r_min = DIRECT_BEAM * geometry.probe_radius if settings.r_min is None else settings.r_min
+    r_max = np.inf if settings.r_max is None else settings.r_max
+    y, x = centred(peaks, calibration)
+    radius = np.hypot(y, x)
+    strong = (peaks.height > 0) & np.isfinite(peaks.height) & (peaks.snr >= settings.min_snr)
+    return y, x, strong & (radius >= r_min) & (radius <= r_max)
 
 
 def bin_side(geometry: Geometry) -> float:

@@ -17,6 +17,7 @@ from napari_stemnmf.features.radial_variance import choose_radii
 from napari_stemnmf.figures.patterns import (
     ON_PATTERN,
     Frame,
+    draw_circles,
     draw_log,
     draw_rings,
     draw_unrolled,
@@ -87,7 +88,7 @@ def _mean_pattern(ax: Axes, analysis: Analysis) -> None:
     hot = _on_prepared(analysis)
     if len(hot):
         ax.plot(hot[:, 1], hot[:, 0], "o", mfc="none", mec=COLOURS[1], ms=5, mew=0.7)
-    words = [f"{len(hot)} hot pixels repaired"] * bool(len(hot)) + ["mask in red"] * (geometry.mask is not None)
+    words = [f"repaired hot pixels: {len(hot)}"] * bool(len(hot)) + ["mask in red"] * (geometry.mask is not None)
     _finish(ax, "mean pattern (log)" + (f"\n{', '.join(words)}" if words else ""))
 
 
@@ -148,8 +149,7 @@ def _one_pattern(ax: Axes, analysis: Analysis, dataset: Dataset | None) -> None:
     row, column = typical_position(peaks)
     draw_log(ax, dataset.pattern(row, column), keep=geometry.mask, percentiles=(0.0, 99.5))
     here = peaks.of(row * peaks.scan_shape[1] + column)
-    for y, x in zip(peaks.q_y[here], peaks.q_x[here], strict=True):
-        ax.add_patch(Circle((x, y), geometry.probe_radius, fill=False, color=ON_PATTERN, lw=0.8))
+    draw_circles(ax, peaks.q_x[here], peaks.q_y[here], geometry.probe_radius)
     _finish(ax, f"pattern at ({row}, {column}) (log)\n{here.stop - here.start} disks")
 
 
@@ -189,8 +189,8 @@ def _radii(ax: Axes, analysis: Analysis) -> None:
         count = np.histogram(radii, bins)[0]
         ax.plot((bins[:-1] + step / 2) * scale, count, color=color, lw=1.0, label=label)
     ax.set_xlabel(f"radius ({unit})")
-    ax.set_ylim(bottom=0)
-    ax.legend()
+    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
+    ax.legend(loc="upper right", ncols=2)
 
 
 def _descan(ax: Axes, calibration: Calibration) -> None:

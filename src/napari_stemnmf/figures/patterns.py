@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from matplotlib.collections import EllipseCollection
 from scipy.ndimage import gaussian_filter
 
 from napari_stemnmf.features.polar import unrolled
@@ -117,6 +118,15 @@ def draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...], frame: Fr
         ax.plot(x, y, color="white", lw=0.7, ls="--")
     left, right, bottom, top = frame.extent(geometry.detector_shape)
     ax.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def draw_circles(ax: Axes, x: np.ndarray, y: np.ndarray, radius: float) -> None:
+    """The outline of a disk at each place of a drawing, in its units."""
+    size = np.full(len(x), 2.0 * radius)
+    places = np.stack([x, y], axis=1)
+    circles = EllipseCollection(size, size, np.zeros(len(x)), units="xy", offsets=places, transOffset=ax.transData)
+    circles.set(facecolor="none", edgecolor=ON_PATTERN, linewidth=0.8)
+    ax.add_collection(circles)
 
 
 def draw_unrolled(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BINS = 128
 """Of the histogram of a map."""
+FEW = 5
+"""There is room for so many regions at least."""
 KEPT, LINE = COLOURS[0], COLOURS[3]
 """Of what is kept, and of thresholds."""
 
@@ -41,8 +43,8 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     feature : str
         ``aa``, ``rv`` or ``bd``.
     component : int, optional
-        Row of the component, from 0; one that shows every step if not given: of those with most grains, the one with
-        most regions that are too small.
+        Row of the component, from 0; one that shows every step if not given: with regions that are kept and others
+        that are too small, and of such the one with most grains.
 
     Returns
     -------
@@ -81,14 +83,14 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
 
 
 def _telling(maps: np.ndarray, settings: SeparationSettings) -> int:
-    """The component that shows most: most grains, then most regions that are left out."""
+    """The component that shows most: both kinds of regions if any does, then most grains, then most left out."""
 
-    def count(values: np.ndarray) -> tuple[int, int]:
+    def count(values: np.ndarray) -> tuple[bool, int, int]:
         if 0 < settings.min_coherence > coherence(values):
-            return 0, 0
+            return False, 0, 0
         found = regions(cut(values, settings).above, 1)
-        large = sum(region.sum() >= settings.min_size for region in found)
-        return int(large), len(found) - int(large)
+        large = sum(int(region.sum() >= settings.min_size) for region in found)
+        return 0 < large < len(found), large, len(found) - large
 
     counts = [count(values) for values in maps]
     return max(range(len(counts)), key=counts.__getitem__)
@@ -139,6 +141,7 @@ def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, settings: Separa
             ax.bar(at[these], areas[order][these], color=colour, label=label)
     ax.axhline(settings.min_size, color=LINE, lw=1.0, label=f"smallest grain: {settings.min_size}")
     ax.set_yscale("log")
+    ax.set_xlim(0.3, max(len(areas), FEW) + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     ax.set_ylim(0.7, 6.0 * max(settings.min_size, areas.max(initial=1)))
     ax.set(title="sizes of the regions", xlabel="region, by size", ylabel="probe positions")

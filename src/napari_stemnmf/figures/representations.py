@@ -1,8 +1,8 @@
 """What each representation takes from the patterns: figure 3 of Bruefach et al. 2022, for any analysis.
 
 Virtual image, maximum pattern and Bragg vector map; one pattern's disks, the bins they fall into and the row of BD that
-they make; the cells of AA on the first ring; the profile of RV. Leans on `patterns` and on the features' own code, so
-that what is drawn is what was measured.
+they make; the cells of AA on the first ring; the profile of RV. Leans on `patterns`, `raster` and the features' own
+code, so that what is drawn is what was measured.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.collections import EllipseCollection, PolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from napari_stemnmf.calibration.bragg_vectors import calibrated_map, centred
+from napari_stemnmf.calibration.bragg_vectors import calibrated_map
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
 from napari_stemnmf.figures.frames import square_map
 from napari_stemnmf.figures.maps import extent
 from napari_stemnmf.figures.patterns import (
     ON_PATTERN,
-    PATTERN_COLOURS,
-    VECTOR_MAP_POWER,
     Frame,
+    draw_circles,
     draw_log,
     draw_rings,
     draw_unrolled,
     draw_vector_map,
     typical_position,
 )
+from napari_stemnmf.figures.raster import Raster, draw_enlarged, draw_row
 from napari_stemnmf.figures.style import FEATURE_NAMES, in_style, new_figure, panel_letters, wrapped
 
 if TYPE_CHECKING:
@@ -41,10 +40,6 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.passes.survey import Survey
 
-Edges = tuple[float, float, float, float]
-"""Left, right, bottom, top."""
-ZOOM = 20
-"""Bins along each side of the part of the raster that is shown enlarged."""
 MARGIN = 1.12
 """Of the view about the first ring."""
 NOTE_MM = 28.0
@@ -86,10 +81,10 @@ def representations(
     _virtual_image(a, analysis, survey, (row, column))
     _maximum(b, survey, calibration, frame)
     _vector_map(c, analysis, calibration, frame)
-    window = _window(analysis, calibration, (row, column))
+    raster = Raster.of(analysis, calibration, (row, column))
     _pattern(d, analysis, calibration, dataset, (row, column), frame)
-    _raster(e, analysis, calibration, (row, column), frame, window)
-    _bragg_feature(f, analysis, (row, column), frame, window)
+    _enlarged(e, analysis, calibration, frame, raster)
+    _row(f, analysis, frame, raster)
     _cells(g, analysis, survey, calibration, frame)
     _profile(h, analysis, survey, calibration, frame)
     panel_letters([a, b, c, d, e, f, g, h])
@@ -167,125 +162,26 @@ def _pattern(
         title = f"{count} disks on {FEATURE_NAMES[name]} grain {analysis.grains[name].ids[grain]}"
     draw_log(ax, image, keep=geometry.mask, percentiles=(0.0, 99.5), extent=frame.extent(geometry.detector_shape))
     if peaks is not None:
-        _circles(ax, np.stack(frame.place(peaks.q_y[here], peaks.q_x[here]), axis=1), calibration, frame)
+        draw_circles(ax, *frame.place(peaks.q_y[here], peaks.q_x[here]), geometry.probe_radius * frame.scale)
     draw_rings(ax, geometry, (), frame)
     frame.label(ax)
     ax.set_title(title)
 
 
-def _circles(ax: Axes, places: np.ndarray, calibration: Calibration, frame: Frame) -> None:
-    """The outline of a disk at each place (n, 2) of a drawing."""
-    size = np.full(len(places), 2.0 * calibration.geometry.probe_radius * frame.scale)
-    circles = EllipseCollection(size, size, np.zeros(len(places)), units="xy", offsets=places, transOffset=ax.transData)
-    circles.set(facecolor="none", edgecolor=ON_PATTERN, linewidth=0.8)
-    ax.add_collection(circles)
-
-
-def _window(analysis: Analysis, calibration: Calibration, position: tuple[int, int]) -> Edges | None:
-    """The part of the raster that holds most disks of a pattern: left, right, bottom, top, px from the beam."""
-    if "bd" not in analysis.features or analysis.peaks is None:
-        return None
-    details = analysis.features["bd"].details
-    y, x = _used(analysis, calibration, position)
-    if not len(y):
-        return None
-    reach = ZOOM * details["bin"] / 2
-    near = (np.abs(y[:, None] - y) < reach) & (np.abs(x[:, None] - x) < reach)
-    best = int(np.argmax(near.sum(axis=1)))
-    middle_y, middle_x = y[near[best]].mean(), x[near[best]].mean()
-    return middle_x - reach, middle_x + reach, middle_y + reach, middle_y - reach
-
-
-def _used(analysis: Analysis, calibration: Calibration, position: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Where the disks of a pattern lie that BD was made of: calibrated, px from the beam."""
-    assert analysis.peaks is not None
-    here = analysis.peaks.of(position[0] * calibration.scan_shape[1] + position[1])
-    y, x = (values[here] for values in centred(analysis.peaks, calibration))
-    past = np.hypot(y, x) >= analysis.features["bd"].details["r_min"]
-    return y[past], x[past]
-
-
-def _raster(
-    ax: Axes,
-    analysis: Analysis,
-    calibration: Calibration,
-    position: tuple[int, int],
-    frame: Frame,
-    window: Edges | None,
-) -> None:
-    """Disks on the bins that they are shared between."""
+def _enlarged(ax: Axes, analysis: Analysis, calibration: Calibration, frame: Frame, raster: Raster | None) -> None:
+    if raster is not None and raster.window is not None:
+        draw_enlarged(ax, raster, raster.window, calibration.geometry.probe_radius, frame)
+        return
     ax.set_title("disks on bins")
-    if window is None:
-        _say(ax, _why_not(analysis, "bd") or "There is no disk at this position.")
+    _say(ax, _why_not(analysis, "bd") or "There is no disk at this position.")
+
+
+def _row(ax: Axes, analysis: Analysis, frame: Frame, raster: Raster | None) -> None:
+    if raster is not None:
+        draw_row(ax, raster, frame)
         return
-    image, edges = _row_of_bins(analysis, position)
-    scale = frame.scale
-    ax.set_title(f"disks on bins of {analysis.features['bd'].details['bin']:g} px")
-    rows, columns = image.shape
-    y, x = _middles(edges, image.shape)
-    shown = image[(y > window[3]) & (y < window[2])][:, (x > window[0]) & (x < window[1])]
-    ax.imshow(
-        image,
-        cmap=PATTERN_COLOURS,
-        extent=_scaled(edges, scale),
-        vmin=0.0,
-        vmax=shown.max(initial=0.0) or 1.0,
-    )
-    for lines, start, stop, count in (
-        (ax.axvline, edges[0], edges[1], columns),
-        (ax.axhline, edges[3], edges[2], rows),
-    ):
-        for at in np.linspace(start, stop, count + 1) * scale:
-            lines(at, color="0.55", lw=0.3)
-    y, x = _used(analysis, calibration, position)
-    _circles(ax, np.stack([x, y], axis=1) * scale, calibration, frame)
-    ax.plot(x * scale, y * scale, "+", color=ON_PATTERN, ms=4, mew=0.8)
-    left, right, bottom, top = _scaled(window, scale)
-    ax.set(xlim=(left, right), ylim=(bottom, top))
-    frame.label(ax)
-
-
-def _row_of_bins(analysis: Analysis, position: tuple[int, int]) -> tuple[np.ndarray, Edges]:
-    """The row of BD of a position as an image, and the edges of the bins about the beam, px."""
-    found = analysis.features["bd"]
-    side, grid = float(found.details["bin"]), tuple(int(n) for n in found.details["grid"])
-    values = found.values[[position[0] * found.scan_shape[1] + position[1]]]
-    image = np.asarray(values.todense() if hasattr(values, "todense") else values).reshape(grid)
-    top, left = found.columns["q_y"][0] - side / 2, found.columns["q_x"][0] - side / 2
-    return image, (left, left + side * grid[1], top + side * grid[0], top)
-
-
-def _scaled(edges: Edges, scale: float) -> Edges:
-    left, right, bottom, top = edges
-    return left * scale, right * scale, bottom * scale, top * scale
-
-
-def _middles(edges: Edges, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Of the rows and of the columns of bins between such edges."""
-    left, right, bottom, top = edges
-    rows, columns = (np.arange(n) + 0.5 for n in shape)
-    return top + rows * (bottom - top) / shape[0], left + columns * (right - left) / shape[1]
-
-
-def _bragg_feature(
-    ax: Axes,
-    analysis: Analysis,
-    position: tuple[int, int],
-    frame: Frame,
-    window: Edges | None,
-) -> None:
     ax.set_title("BD")
-    why = _why_not(analysis, "bd")
-    if why:
-        _say(ax, why)
-        return
-    image, edges = _row_of_bins(analysis, position)
-    ax.imshow(image**VECTOR_MAP_POWER, cmap=PATTERN_COLOURS, extent=_scaled(edges, frame.scale), vmin=0.0)
-    if window is not None:
-        left, right, bottom, top = _scaled(window, frame.scale)
-        ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec="white", lw=0.8))
-    frame.label(ax)
-    ax.set_title(f"BD: {image.shape[0]} × {image.shape[1]} bins")
+    _say(ax, _why_not(analysis, "bd") or "The disks are not in the analysis.")
 
 
 def _cells(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibration, frame: Frame) -> None:
