@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -10,9 +10,12 @@ from matplotlib.colors import to_rgb
 
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.figures.maps import (
+    DEUTERANOPE,
     FULLER,
+    GAMMA,
     GROUND,
     PALE,
+    UNMATCHED,
     draw_grains,
     empty_map,
     matched_colours,
@@ -21,7 +24,7 @@ from napari_stemnmf.figures.maps import (
     round_length,
     striped,
 )
-from napari_stemnmf.figures.style import COLOURS, GREY, in_style, new_figure
+from napari_stemnmf.figures.style import COLOURS, in_style, new_figure
 from napari_stemnmf.grains.scoring import score
 
 AXES = (Axis("scan_y", 20, 0.5, "nm"), Axis("scan_x", 40, 0.5, "nm"))
@@ -151,9 +154,11 @@ def test_grains_that_meet_differ_in_colour():
     assert len(set(same_place)) == 10
 
 
-def test_few_grains_that_meet_do_not_have_like_colours():
-    blue, sky = COLOURS[0], COLOURS[4]
-    assert not {blue, sky} <= set(neighbours_apart(np.ones((5, 4, 4), bool)))
+def test_few_grains_that_meet_differ_to_eyes_without_green_cones_too():
+    chosen = neighbours_apart(np.ones((4, 4, 4), bool))
+    light = np.array([fill_of(colour, 1) for colour in chosen]) ** GAMMA
+    seen = np.clip(light @ np.transpose(DEUTERANOPE), 0, 1) ** (1 / GAMMA)
+    assert min(np.abs(a - b).max() for a, b in combinations(seen, 2)) > 0.1
 
 
 def test_found_grains_take_the_colour_of_the_true_grain_that_they_match():
@@ -163,5 +168,5 @@ def test_found_grains_take_the_colour_of_the_true_grain_that_they_match():
     found = np.zeros((4, 8, 8), bool)
     found[0, 5:, :4], found[1, :3], found[2, :, 7], found[3, :2, :2] = True, True, True, True
     colours = matched_colours(score(found, truth), 4, ["red", "blue"])
-    assert colours == ["blue", "red", GREY, "red"]
-    assert matched_colours(score(found, truth[:0]), 4, []) == [GREY] * 4
+    assert colours == ["blue", "red", UNMATCHED, "red"]
+    assert matched_colours(score(found, truth[:0]), 4, []) == [UNMATCHED] * 4

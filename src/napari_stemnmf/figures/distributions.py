@@ -54,7 +54,7 @@ def distributions(
             zorder=4,
         )  # fmt: skip
     width = width_mm / max(1, len(values))
-    mean = "mean " if width >= 10 * LETTER_MM else ""
+    mean = "mean " if width >= 9 * LETTER_MM else ""
     names = [wrapped(name, width) for name in groups]
     below = [mean + number(float(v.mean())) if len(v) else "none" for v in values]
     ax.set_xticks(at, [f"{name}\n{text}" for name, text in zip(names, below, strict=True)])

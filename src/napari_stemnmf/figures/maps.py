@@ -19,7 +19,7 @@ from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from scipy.ndimage import binary_dilation
 
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.figures.style import COLOURS, GREY, SMALLEST_FONT, wrapped
+from napari_stemnmf.figures.style import COLOURS, SMALLEST_FONT, wrapped
 from napari_stemnmf.grains.scoring import Scores
 
 MAP_MM = 40.0
@@ -38,6 +38,14 @@ OUTLINE = 0.7
 """Width of an outline, points."""
 APART = 30.0
 """Distance in CIELAB from which on two pale fills are not alike."""
+GAMMA = 2.2
+"""Of sRGB, about."""
+PROTANOPE = ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0519))
+"""What eyes without red cones see of red, green and blue light."""
+DEUTERANOPE = ((0.3673, 0.8607, -0.2280), (0.2801, 0.6725, 0.0474), (-0.0118, 0.0429, 0.9689))
+"""The same without green cones."""
+UNMATCHED = "#404040"
+"""Colour of a grain that matches no true one: darker than any other, for eyes that see some colours as grey."""
 GROUND = "#F4F4F4"
 """Where no grain is."""
 
@@ -206,16 +214,24 @@ def neighbours_apart(masks: np.ndarray) -> list[str]:
 
 @cache
 def _alike() -> np.ndarray:
-    """(c, c) how alike the fills of two colours are, 1 to 0: by their distance in CIELAB, which ends at `APART`."""
+    """(c, c) how alike the fills of two colours are, 1 to 0, to the eyes that tell them apart worst.
+
+    By the distance in CIELAB up to `APART`: in full colour, and without the red or the green cones (the matrices of
+    G. M. Machado, M. M. Oliveira and L. A. F. Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291).
+    """
     from skimage.color import rgb2lab  # late: slow to import
 
-    lab = rgb2lab(PALE + (1 - PALE) * np.array([to_rgb(colour) for colour in COLOURS]))
-    return np.maximum(1 - np.linalg.norm(lab[:, None] - lab, axis=-1) / APART, 0)
+    fills = PALE + (1 - PALE) * np.array([to_rgb(colour) for colour in COLOURS])
+    light = fills**GAMMA
+    seen = [fills] + [np.clip(light @ np.transpose(eyes), 0, 1) ** (1 / GAMMA) for eyes in (PROTANOPE, DEUTERANOPE)]
+    lab = rgb2lab(np.array(seen))
+    distance = np.linalg.norm(lab[:, :, None] - lab[:, None], axis=-1).min(axis=0)
+    return np.maximum(1 - distance / APART, 0)
 
 
 def matched_colours(scores: Scores, count: int, true_colours: Sequence[str]) -> list[str]:
     """The colour of the true grain that each of `count` found grains matches best; grey for those that match none."""
-    colours = [GREY] * count
+    colours = [UNMATCHED] * count
     for row, match in zip(scores.found, scores.best_match, strict=True):
         if match >= 0:
             colours[row] = true_colours[match]
