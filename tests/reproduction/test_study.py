@@ -69,7 +69,7 @@ def test_a_study_that_was_stopped_goes_on_and_does_nothing_twice(films: Path, tm
     assert leftovers(tmp_path) == []
 
     fewer = reproduce(tmp_path, **{**arguments, "seeds": 1})  # type: ignore[arg-type]
-    assert {"analyse ag1", "analyse ag2 aa045", "tables", "page"} <= set(fewer.done)
+    assert {"analyse ag1", "analyse ag2, AA at 0.5", "tables", "page"} <= set(fewer.done)
 
 
 def test_films_are_found_by_name(films: Path, tmp_path: Path) -> None:

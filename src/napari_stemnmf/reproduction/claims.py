@@ -28,6 +28,9 @@ class Verdict(Enum):
     OPEN = "not judged"
 
 
+HOLDING = frozenset({Verdict.HOLDS, Verdict.HOLDS_WITHIN})
+
+
 @dataclass(frozen=True)
 class Of:
     """A number by name."""

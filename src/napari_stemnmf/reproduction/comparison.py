@@ -6,6 +6,8 @@ BD on Ag1, as their scale differs. Leans on matplotlib and the house's style.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,8 +16,9 @@ from matplotlib.lines import Line2D
 from napari_stemnmf.figures.style import FEATURE_COLOURS, FEATURE_NAMES, in_style, new_figure, panel_letters
 from napari_stemnmf.reproduction.measures import QUANTITIES, Number, Numbers
 from napari_stemnmf.reproduction.paper import FILMS, printed
-from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
 
+MARKERS = ("^", "v", "s")
+"""Of other merge thresholds of AA, in order."""
 PANELS = ("precision_A", "TPR_G", "dissimilarity")
 REFERENCE = ("ag1", "bd", "dissimilarity")
 """Dissimilarities are shown as multiples of this one."""
@@ -24,33 +27,30 @@ _SHIFT = {"rv": -0.12, "aa": 0.0, "bd": 0.12}
 
 
 @in_style
-def comparison(numbers: Numbers, variant: Numbers) -> Figure:
+def comparison(numbers: Numbers, variants: Mapping[float, Numbers]) -> Figure:
     """Precision_A, mean TPR_G and relative dissimilarity of the three films.
 
     Parameters
     ----------
     numbers : Numbers
         What was measured.
-    variant : Numbers
-        The same with AA clustered at another merge threshold; drawn as triangles where it differs.
+    variants : mapping of float to Numbers
+        The same with AA merged at other thresholds; those of AA are drawn as triangles.
     """
     figure = new_figure("page", 66.0)
     panels = figure.subplots(1, len(PANELS))
     for ax, quantity in zip(panels, PANELS, strict=True):
         for feature, shift in _SHIFT.items():
-            theirs = [printed(film, feature, quantity) for film in FILMS]
-            values = [
-                Number(film, feature, quantity, p.value) if p else None for film, p in zip(FILMS, theirs, strict=True)
-            ]
-            ours = [numbers.get((film, feature, quantity)) for film in FILMS]
-            colour, at = FEATURE_COLOURS[feature], np.arange(len(FILMS)) + shift
-            _points(ax, at + 0.03, values, _unit(quantity, None), color=colour, marker="o", ls=":", mfc="white")
-            _points(ax, at, ours, _unit(quantity, numbers), color=colour, marker="o", ls="-")
-            if feature == "aa":
-                again = [variant.get((film, feature, quantity)) for film in FILMS]
-                _points(
-                    ax, at - 0.05, again, _unit(quantity, numbers), color=colour, marker="^", ls="none", mfc="white"
-                )
+            names = [(film, feature, quantity) for film in FILMS]
+            style = {"color": FEATURE_COLOURS[feature], "marker": "o"}
+            at = np.arange(len(FILMS)) + shift
+            theirs = [_printed(*name) for name in names]
+            _points(ax, at + 0.03, theirs, _unit(quantity, None), **style, ls=":", mfc="white")
+            _points(ax, at, [numbers.get(name) for name in names], _unit(quantity, numbers), **style, ls="-")
+            for marker, variant in zip(MARKERS, variants.values(), strict=False):
+                again = [variant.get(name) if feature == "aa" else None for name in names]
+                look = {**style, "marker": marker, "mfc": "white", "ls": "none"}
+                _points(ax, at - 0.06, again, _unit(quantity, numbers), **look)
         relative = quantity == "dissimilarity"
         label = "dissimilarity / that of BD on Ag1" if relative else f"{QUANTITIES[quantity].label} (%)"
         ax.set(xticks=range(len(FILMS)), xticklabels=[film.capitalize() for film in FILMS], ylabel=label)
@@ -59,7 +59,7 @@ def comparison(numbers: Numbers, variant: Numbers) -> Figure:
         ax.grid(axis="y", alpha=0.4)
         ax.spines[["top", "right"]].set_visible(False)
     panel_letters(panels)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=6)
+    figure.legend(handles=_legend(variants), loc="outside lower center", ncols=7)
     return figure
 
 
@@ -84,13 +84,14 @@ def _points(ax: Axes, at: np.ndarray, found: list[Number | None], unit: float, *
     ax.errorbar(at, values, yerr=errors if errors.any() else None, capsize=1.5, elinewidth=0.6, **style)  # type: ignore[arg-type]
 
 
-def _legend() -> list[Line2D]:
-    features = [Line2D([], [], color=FEATURE_COLOURS[f], lw=2, label=FEATURE_NAMES[f]) for f in ("rv", "aa", "bd")]
+def _legend(thresholds: Iterable[float]) -> list[Line2D]:
+    aa = FEATURE_COLOURS["aa"]
     return [
-        *features,
+        *(Line2D([], [], color=FEATURE_COLOURS[f], lw=2, label=FEATURE_NAMES[f]) for f in ("rv", "aa", "bd")),
         Line2D([], [], color="0.3", marker="o", ls="-", label="ours"),
         Line2D([], [], color="0.3", marker="o", ls=":", mfc="white", label="printed in the paper"),
-        Line2D(
-            [], [], color="0.3", marker="^", ls="none", mfc="white", label=f"ours, AA merged at {VARIANT_THRESHOLD}"
+        *(
+            Line2D([], [], color=aa, marker=marker, ls="none", mfc="white", label=f"ours, AA merged at {threshold}")
+            for marker, threshold in zip(MARKERS, thresholds, strict=False)
         ),
     ]

@@ -16,7 +16,6 @@ from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.figures.style import save
 from napari_stemnmf.reproduction.outcome import Film, Study
 from napari_stemnmf.reproduction.paper import FILMS, NANOWIRE
-from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
 
 FOLDER = "figures"
 MATCHED = ("aa", "bd")
@@ -88,13 +87,12 @@ def _comparison(study: Study, films: dict[str, Film]) -> Drawing:
     def draw() -> Figure:
         from napari_stemnmf.reproduction.comparison import comparison
 
-        return comparison(study.numbers, study.variant_numbers)
+        return comparison(study.numbers, {t: variant.numbers for t, variant in study.variants.items()})
 
     caption = (
         "The numbers that the claims rest on. Filled: ours, with the standard error over grains; open circles: printed "
-        "in the paper; triangles: ours with the components of AA merged at "
-        f"{VARIANT_THRESHOLD} instead. Dissimilarities have another scale than the paper's and are drawn relative to "
-        "BD on Ag1."
+        "in the paper; triangles: ours with the components of AA merged at another correlation. Dissimilarities have "
+        "another scale than the paper's and are drawn relative to BD on Ag1."
     )
     return Drawing("comparison", "Ours and the paper's", "", caption, tuple(films), draw)
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_stemnmf.reproduction.claims import Judged, Verdict
+from napari_stemnmf.reproduction.claims import HOLDING, Judged, Verdict
 from napari_stemnmf.reproduction.measures import QUANTITIES, Numbers
 from napari_stemnmf.reproduction.outcome import Film, Study
 from napari_stemnmf.reproduction.paper import FILMS, MERGE_THRESHOLDS, NANOWIRE, printed
-from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,14 @@ def explanations(study: Study) -> list[Explanation]:
 def remarks(study: Study) -> list[tuple[Judged, str]]:
     """Of each claim that does not hold: by how much, and what another merge threshold of AA does to it."""
     found = []
-    for one, other in zip(study.judged, study.variant_judged, strict=True):
+    for index, one in enumerate(study.judged):
         if one.verdict in (Verdict.FAILS, Verdict.FAILS_WITHIN):
-            changed = one.ours != other.ours
-            again = f" With AA merged at {VARIANT_THRESHOLD}: {other.verdict.value} ({other.ours})." if changed else ""
+            others = {t: variant.judged[index] for t, variant in study.variants.items()}
+            again = "".join(
+                f" With AA merged at {t}: {other.verdict.value} ({other.ours})."
+                for t, other in others.items()
+                if other.ours != one.ours
+            )
             found.append((one, f"Ours: {one.ours}. {_worst(one, study.numbers)}{again}"))
     return found
 
@@ -100,26 +103,29 @@ def _given(study: Study) -> list[Film]:
 
 def _threshold(study: Study) -> Iterator[Explanation]:
     """What the merge threshold of AA does."""
-    silver = [name for name in FILMS if name in study.films and study.films[name].scores]
-    if not silver:
+    if not study.variants:
         return
-    used = study.plan.recipe(silver[0]).aa.clustering.merge_threshold
+    used = study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
     low, high = MERGE_THRESHOLDS["aa"]
-    if low <= used <= high:
-        return
-    changes = [
-        f"“{one.claim.text}” {one.verdict.value} at {used} and {other.verdict.value} at {VARIANT_THRESHOLD}"
-        for one, other in zip(study.judged, study.variant_judged, strict=True)
-        if one.verdict is not other.verdict
-    ]
+    turned = []
+    for index, one in enumerate(study.judged):
+        others = {t: variant.judged[index].verdict for t, variant in study.variants.items()}
+        if any((verdict in HOLDING) != (one.verdict in HOLDING) for verdict in others.values()):
+            told = ", ".join(f"{verdict.value} at {t}" for t, verdict in others.items())
+            turned.append(f"“{one.claim.text}” ({one.verdict.value} at {used}, {told})")
+    where = "within" if low <= used <= high else "outside"
     text = (
-        f"The preset merges components of AA that correlate by {used} or more; the paper took {low} to {high}. At "
-        f"{VARIANT_THRESHOLD} AA has {_row(study, 'components', 'aa')} components, and "
-        f"{_row(study, 'n_found', 'aa')} grains; mean TPR_G {_row(study, 'TPR_G', 'aa')}; mean IoU "
-        f"{_row(study, 'mean_iou', 'aa')} ({', '.join(name.capitalize() for name in silver)}; preset → "
-        f"{VARIANT_THRESHOLD}). "
+        f"Components of AA that correlate by a threshold or more are merged. The preset's is {used}, {where} the "
+        f"paper's range of {low} to {high}. "
     )
-    text += f"Verdicts that turn on it: {'; '.join(changes)}." if changes else "No verdict turns on it."
+    cases = {used: study.numbers, **{t: variant.numbers for t, variant in study.variants.items()}}
+    for name in (name for name in FILMS if name in study.films and study.films[name].scores):
+        told = ", ".join(
+            f"{_shown(numbers, name, 'aa', 'TPR_G')} and {_shown(numbers, name, 'aa', 'mean_iou')} at {t}"
+            for t, numbers in sorted(cases.items(), key=lambda case: case[0])
+        )
+        text += f"Mean TPR_G and mean IoU of AA on {name.capitalize()}: {told}. "
+    text += f"Verdicts that turn on it: {'; '.join(turned)}." if turned else "No verdict turns on it."
     yield Explanation("The merge threshold of AA", text)
 
 
@@ -212,16 +218,6 @@ def _printed_numbers(study: Study) -> Iterator[Explanation]:
             f"printed mean of {diameter.value} nm: both can only be true if few regions hold most of the area. We make "
             "no claim of these two.",
         )
-
-
-def _row(study: Study, quantity: str, feature: str) -> str:
-    """A quantity on each film, before and after the other threshold."""
-    shown = []
-    for name in FILMS:
-        if name in study.films and study.films[name].scores:
-            pair = [_value(numbers, name, feature, quantity) for numbers in (study.numbers, study.variant_numbers)]
-            shown.append(" → ".join(QUANTITIES[quantity].show(value) for value in pair))
-    return ", ".join(shown)
 
 
 def _value(numbers: Numbers, film: str, feature: str, quantity: str) -> float:

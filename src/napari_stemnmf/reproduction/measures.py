@@ -93,8 +93,10 @@ def numbers_of(measured: Iterable[Number]) -> Numbers:
     return {(n.film, n.feature, n.quantity): n for n in measured}
 
 
-def scores_of(analysis: Analysis, truth: np.ndarray) -> dict[str, Scores]:
-    """The scores of every feature that gave grains."""
+def scores_of(analysis: Analysis, truth: np.ndarray | None) -> dict[str, Scores]:
+    """The scores of every feature that gave grains; none without truth."""
+    if truth is None:
+        return {}
     return {feature: score(grains, truth) for feature, grains in analysis.grains.items()}
 
 

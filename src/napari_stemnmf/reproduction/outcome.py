@@ -21,6 +21,14 @@ ANALYSIS_NAME = "analysis.stemnmf.h5"
 
 
 @dataclass(frozen=True, eq=False)
+class Variant:
+    """A film with AA clustered at another merge threshold, and its scores by feature; no scores without truth."""
+
+    analysis: Analysis
+    scores: dict[str, Scores]
+
+
+@dataclass(frozen=True, eq=False)
 class Film:
     """One scan of the study, analysed.
 
@@ -30,21 +38,20 @@ class Film:
     path : Path
         Its file.
     analysis : Analysis
-    variant : Analysis or None
-        With AA clustered at another merge threshold.
     truth : ndarray of bool, (t, scan_y, scan_x), or None
         The true grains; None where the file holds none.
-    scores, variant_scores : dict of str to Scores
+    scores : dict of str to Scores
         By feature; empty without truth.
+    variants : dict of float to Variant
+        By merge threshold of AA.
     """
 
     name: str
     path: Path
     analysis: Analysis
-    variant: Analysis | None
     truth: np.ndarray | None
     scores: dict[str, Scores]
-    variant_scores: dict[str, Scores]
+    variants: dict[float, Variant]
 
     @property
     def analysis_file(self) -> str:
@@ -54,8 +61,16 @@ class Film:
     @property
     def key(self) -> str:
         """Names everything that is drawn or counted from it."""
-        found = [a.keys for a in (self.analysis, self.variant) if a is not None]
+        found = [a.keys for a in (self.analysis, *(variant.analysis for variant in self.variants.values()))]
         return key_of(self.name, found, None if self.truth is None else (self.truth.shape, self.truth.tobytes()))
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """Everything measured, and the verdicts on the paper's claims."""
+
+    numbers: Numbers
+    judged: list[Judged]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +84,12 @@ class Study:
     plan : Plan
         Settings.
     films : dict of str to Film
-    numbers, variant_numbers : Numbers
-        Everything measured; with AA clustered a second time.
-    judged, variant_judged : list of Judged
-        The verdicts on the paper's claims, in both cases.
+    numbers : Numbers
+        Everything measured.
+    judged : list of Judged
+        The verdicts on the paper's claims.
+    variants : dict of float to Judgement
+        The same with AA merged at other thresholds.
     done : list of str
         Steps that were not there yet, or not current.
     """
@@ -81,7 +98,6 @@ class Study:
     plan: Plan
     films: dict[str, Film]
     numbers: Numbers
-    variant_numbers: Numbers
     judged: list[Judged]
-    variant_judged: list[Judged]
+    variants: dict[float, Judgement]
     done: list[str]

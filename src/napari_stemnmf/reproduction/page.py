@@ -14,20 +14,18 @@ from pathlib import Path
 from napari_stemnmf import files
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.reproduction import tables
-from napari_stemnmf.reproduction.claims import Verdict
+from napari_stemnmf.reproduction.claims import HOLDING, Verdict
 from napari_stemnmf.reproduction.drawings import FOLDER, Drawing
 from napari_stemnmf.reproduction.explanations import explanations, remarks
 from napari_stemnmf.reproduction.manifest import NAME as MANIFEST
 from napari_stemnmf.reproduction.manifest import Manifest
 from napari_stemnmf.reproduction.markup import Html, bullets, document, join, link, picture, section, table, tag
-from napari_stemnmf.reproduction.measures import QUANTITIES
+from napari_stemnmf.reproduction.measures import QUANTITIES, Numbers
 from napari_stemnmf.reproduction.outcome import Film, Study
 from napari_stemnmf.reproduction.paper import ALL_FILMS, DOI, FILMS, MERGE_THRESHOLDS, NANOWIRE, REFERENCE, printed
-from napari_stemnmf.reproduction.plan import VARIANT_THRESHOLD
 
 NAME = "index.html"
 TITLE = "Grains in 4D-STEM by three representations: the study repeated"
-_GOOD = {Verdict.HOLDS, Verdict.HOLDS_WITHIN}
 _FILM_ROWS = (
     "n_true", "n_found", "n_true_hit", "precision_A", "FNR_A", "TPR_G", "TNR_G", "mean_iou", "f1_iou50",
     "recall_depth_1", "recall_depth_2", "recall_depth_3", "dissimilarity", "components", "columns",
@@ -87,18 +85,25 @@ def _head(study: Study, manifest: Manifest) -> Html:
     return join([*parts, tag("p", f"{len(study.judged)} claims. {told.capitalize()}.")])
 
 
+def _preset(study: Study) -> float:
+    """The merge threshold of AA."""
+    return study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
+
+
 def _verdicts(study: Study) -> Iterable[Html]:
+    low, high = MERGE_THRESHOLDS["aa"]
     yield tag(
         "p",
         "Each claim is an inequality between means over grains, between rates, or between counts. A difference that is "
-        "not larger than its standard error is within the spread. The last column judges the same with components of "
-        f"AA merged at a correlation of {VARIANT_THRESHOLD}, the middle of the paper's range.",
+        "not larger than its standard error is within the spread. The last columns judge the same with components of "
+        f"AA merged at other correlations than the preset's {_preset(study)}; the paper took {low} to {high}.",
     )
+    others = [variant.judged for variant in study.variants.values()]
     rows = [
-        (one.claim.text, _in_lines(one.theirs), _in_lines(one.ours), _verdict(one.verdict), _verdict(other.verdict))
-        for one, other in zip(study.judged, study.variant_judged, strict=True)
+        (one.claim.text, _in_lines(one.theirs), _in_lines(one.ours), *(_verdict(j.verdict) for j in (one, *again)))
+        for one, *again in zip(study.judged, *others, strict=True)
     ]
-    header = ("claim", "paper", "ours", "verdict", f"with AA merged at {VARIANT_THRESHOLD}")
+    header = ("claim", "paper", "ours", "verdict", *(f"AA merged at {threshold}" for threshold in study.variants))
     yield table(header, rows, class_="verdicts")
     failed = remarks(study)
     if failed:
@@ -114,7 +119,7 @@ def _in_lines(text: str) -> Html:
 
 
 def _verdict(verdict: Verdict) -> Html:
-    kind = "" if verdict is Verdict.OPEN else " good" if verdict in _GOOD else " bad"
+    kind = "" if verdict is Verdict.OPEN else " good" if verdict in HOLDING else " bad"
     return tag("span", verdict.value, class_=f"verdict{kind}")
 
 
@@ -130,6 +135,30 @@ def _scores(study: Study) -> Iterable[Html]:
         if (ALL_FILMS, feature, "TPR_G") in study.numbers
     ]
     yield table(("all films together", "mean TPR_G over their grains"), pooled, class_="numbers")
+    if study.variants:
+        yield tag("h3", "AA at other merge thresholds")
+        yield _by_threshold(study, films)
+
+
+def _by_threshold(study: Study, films: tuple[str, ...]) -> Html:
+    """AA at each merge threshold, BD and what the paper prints of AA beside it."""
+    others = [(t, variant.numbers) for t, variant in study.variants.items()]
+    cases = sorted([(_preset(study), study.numbers), *others], key=lambda case: case[0])
+    header = (
+        "",
+        *(f"AA merged at {t}{' (preset)' if t == _preset(study) else ''}" for t, _ in cases),
+        "BD",
+        "paper, AA",
+    )
+    rows = []
+    for quantity in ("n_found", "precision_A", "TPR_G", "mean_iou", "f1_iou50", "dissimilarity"):
+        for film in films:
+            ours = [_shown(numbers, film, "aa", quantity) for _, numbers in cases]
+            theirs = printed(film, "aa", quantity)
+            paper = QUANTITIES[quantity].show(theirs.value) if theirs else "–"
+            name = f"{QUANTITIES[quantity].label}, {film.capitalize()}"
+            rows.append((name, *ours, _shown(study.numbers, film, "bd", quantity), paper))
+    return table(header, rows, class_="numbers")
 
 
 def _wire(study: Study) -> Iterable[Html]:
@@ -149,10 +178,13 @@ def _compared(study: Study, films: tuple[str, ...], quantities: Iterable[str]) -
 
 
 def _ours_and_theirs(study: Study, film: str, feature: str, quantity: str) -> str:
-    name, shown = (film, feature, quantity), QUANTITIES[quantity]
-    number, theirs = study.numbers.get(name), printed(*name)
-    ours = "–" if number is None else shown.show(number.value, number.error)
-    return f"{ours} ({shown.show(theirs.value)})" if theirs is not None else ours
+    ours, theirs = _shown(study.numbers, film, feature, quantity), printed(film, feature, quantity)
+    return f"{ours} ({QUANTITIES[quantity].show(theirs.value)})" if theirs is not None else ours
+
+
+def _shown(numbers: Numbers, film: str, feature: str, quantity: str) -> str:
+    number = numbers.get((film, feature, quantity))
+    return "–" if number is None else QUANTITIES[quantity].show(number.value, number.error)
 
 
 def _figure(drawing: Drawing) -> Html:
@@ -173,9 +205,10 @@ def _differences(study: Study) -> Iterable[Html]:
 
 def _done(study: Study, manifest: Manifest) -> Iterable[Html]:
     plan = study.plan
-    low = {feature: plan.recipe(FILMS[0]).chain(feature).clustering.merge_threshold for feature in _FEATURES}
+    used = {feature: plan.recipe(FILMS[0]).chain(feature).clustering.merge_threshold for feature in _FEATURES}
     thresholds = ", ".join(
-        f"{f.upper()} {value} (paper: {MERGE_THRESHOLDS[f][0]} to {MERGE_THRESHOLDS[f][1]})" for f, value in low.items()
+        f"{f.upper()} {value} (paper: {MERGE_THRESHOLDS[f][0]} to {MERGE_THRESHOLDS[f][1]})"
+        for f, value in used.items()
     )
     yield bullets(
         [

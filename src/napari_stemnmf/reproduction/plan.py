@@ -17,10 +17,8 @@ from napari_stemnmf.reproduction.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
 ENGINES = ("kinematic", "multislice")
 QUICK_SEEDS = 3
 PRESET = "paper"
-VARIANT = "aa045"
-"""Name of the second clustering of AA."""
-VARIANT_THRESHOLD = 0.45
-"""Of that: the middle of the paper's own range of merge thresholds for AA; the preset's lies below that range."""
+AA_THRESHOLDS = (0.3, 0.4, 0.5)
+"""AA is clustered at each: both ends of the paper's own range, and below it, where the preset has been."""
 SUFFIXES = (".h5", ".hdf5")
 
 
@@ -73,10 +71,14 @@ class Plan:
         changes = {"*.clustering.seeds": self.seeds, "*.separation.min_size": MIN_SIZE[film]}
         return Recipe.preset(PRESET).replaced(changes)
 
-    def variant(self, film: str) -> Recipe | None:
-        """The recipe of the second clustering of AA; none for the nanowire, of which the paper scores nothing."""
-        changes = {"features": ("aa",), "aa.clustering.merge_threshold": VARIANT_THRESHOLD}
-        return None if film == NANOWIRE else self.recipe(film).replaced(changes)
+    def thresholds(self, film: str) -> tuple[float, ...]:
+        """Merge thresholds of AA to try beside the preset's; none for the nanowire, which the paper does not score."""
+        own = self.recipe(film).aa.clustering.merge_threshold
+        return () if film == NANOWIRE else tuple(t for t in AA_THRESHOLDS if t != own)
+
+    def variant(self, film: str, threshold: float) -> Recipe:
+        """The recipe of AA alone at another merge threshold."""
+        return self.recipe(film).replaced({"features": ("aa",), "aa.clustering.merge_threshold": threshold})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record."""

@@ -32,9 +32,9 @@ from napari_stemnmf.reproduction import drawings, page, tables
 from napari_stemnmf.reproduction.claims import CLAIMS, judge
 from napari_stemnmf.reproduction.manifest import Manifest, key_of
 from napari_stemnmf.reproduction.measures import Number, Numbers, measure, numbers_of, pooled, scores_of
-from napari_stemnmf.reproduction.outcome import ANALYSIS_NAME, Film, Study
+from napari_stemnmf.reproduction.outcome import ANALYSIS_NAME, Film, Judgement, Study, Variant
 from napari_stemnmf.reproduction.paper import FILMS
-from napari_stemnmf.reproduction.plan import VARIANT, Plan, make_plan
+from napari_stemnmf.reproduction.plan import Plan, make_plan
 
 TRUTH = "labels"
 
@@ -115,15 +115,8 @@ class _Run:
         self.manifest.note(settings=self.plan.as_dict(), versions=versions)
         films = {name: self._film(name) for name in self.plan.films}
         numbers = _numbers((name, film.analysis, film.scores, film.truth) for name, film in films.items())
-        variants = _numbers(
-            (name, film.variant, film.variant_scores, film.truth)
-            for name, film in films.items()
-            if film.variant is not None
-        )
-        changed = {**numbers, **variants}
-        study = Study(
-            self.folder, self.plan, films, numbers, changed, judge(CLAIMS, numbers), judge(CLAIMS, changed), self.done
-        )
+        variants = {t: _at(t, films, numbers) for film in films.values() for t in film.variants}
+        study = Study(self.folder, self.plan, films, numbers, judge(CLAIMS, numbers), variants, self.done)
         everything = key_of(self.plan.as_dict(), [film.key for film in films.values()])
         self._step("tables", everything, lambda: tables.write(study))
         drawn = drawings.drawings(study)
@@ -151,14 +144,15 @@ class _Run:
         dataset = open_scan(path)
         folder = _folder(self.folder / name)
         analysis = self._analysed(name, dataset, self.plan.recipe(name), folder / ANALYSIS_NAME)
-        recipe, variant = self.plan.variant(name), None
-        if recipe is not None:
-            place = folder / f"analysis-{VARIANT}.stemnmf.h5"
-            variant = self._analysed(f"{name} {VARIANT}", dataset, recipe, place, analysis)
+        again = {
+            t: self._analysed(
+                f"{name}, AA at {t}", dataset, self.plan.variant(name, t), folder / f"aa-{t}.stemnmf.h5", analysis
+            )
+            for t in self.plan.thresholds(name)
+        }
         truth = _truth(path)
-        scores = {} if truth is None else scores_of(analysis, truth)
-        variant_scores = {} if truth is None or variant is None else scores_of(variant, truth)
-        return Film(name, path, analysis, variant, truth, scores, variant_scores)
+        variants = {t: Variant(found, scores_of(found, truth)) for t, found in again.items()}
+        return Film(name, path, analysis, truth, scores_of(analysis, truth), variants)
 
     def _simulated(self, name: str) -> Path:
         from napari_stemnmf.simulation.simulate import simulate
@@ -210,6 +204,17 @@ def _numbers(measured: Iterable[tuple[str, Analysis, dict[str, Scores], np.ndarr
         if name in FILMS:
             of_films |= {(name, feature): s for feature, s in scores.items()}
     return numbers_of(found + pooled(of_films))
+
+
+def _at(threshold: float, films: dict[str, Film], numbers: Numbers) -> Judgement:
+    """All numbers with those of AA at another merge threshold, and the verdicts on them."""
+    changed = _numbers(
+        (name, film.variants[threshold].analysis, film.variants[threshold].scores, film.truth)
+        for name, film in films.items()
+        if threshold in film.variants
+    )
+    together = {**numbers, **changed}
+    return Judgement(together, judge(CLAIMS, together))
 
 
 def _truth(path: Path) -> np.ndarray | None:

@@ -17,13 +17,12 @@ from napari_stemnmf.grains.scoring import Scores
 from napari_stemnmf.reproduction.measures import QUANTITIES, to_table
 from napari_stemnmf.reproduction.outcome import Study
 from napari_stemnmf.reproduction.paper import PRINTED
-from napari_stemnmf.reproduction.plan import VARIANT
 
 FOLDER = "tables"
 RECIPE = "recipe.toml"
 TITLES = {
     "numbers": "every measured number, with its standard error",
-    f"numbers-{VARIANT}": "the same with AA clustered at the other merge threshold",
+    "thresholds": "the same of AA merged at other thresholds",
     "paper": "every number that the paper prints, and where",
     "claims": "the verdicts",
     "grains": "every found grain: size, shape, place, overlap, dissimilarity",
@@ -38,7 +37,7 @@ def tables_of(study: Study) -> dict[str, pd.DataFrame]:
     """The tables, by the names of `TITLES`; those of scores only where a film has truth."""
     found = {
         "numbers": to_table(study.numbers),
-        f"numbers-{VARIANT}": to_table(study.variant_numbers),
+        "thresholds": _thresholds(study),
         "paper": _printed(),
         "claims": claims_table(study),
         "grains": grains_table(study),
@@ -55,19 +54,18 @@ def all_scores(study: Study) -> dict[tuple[str, str], Scores]:
 
 
 def claims_table(study: Study) -> pd.DataFrame:
-    """One row a claim: what it says, the verdict, the numbers; then the verdict with AA clustered the other way."""
-    return pd.DataFrame(
-        {
-            "claim": one.claim.key,
-            "text": one.claim.text,
-            "paper": one.theirs,
-            "ours": one.ours,
-            "verdict": one.verdict.value,
-            f"ours_{VARIANT}": other.ours,
-            f"verdict_{VARIANT}": other.verdict.value,
-        }
-        for one, other in zip(study.judged, study.variant_judged, strict=True)
-    )
+    """One row a claim: what it says, the numbers, the verdict; then both with AA merged at other thresholds."""
+    columns = {
+        "claim": [one.claim.key for one in study.judged],
+        "text": [one.claim.text for one in study.judged],
+        "paper": [one.theirs for one in study.judged],
+        "ours": [one.ours for one in study.judged],
+        "verdict": [one.verdict.value for one in study.judged],
+    }
+    for threshold, variant in study.variants.items():
+        columns[f"ours_aa_{threshold}"] = [one.ours for one in variant.judged]
+        columns[f"verdict_aa_{threshold}"] = [one.verdict.value for one in variant.judged]
+    return pd.DataFrame(columns)
 
 
 def grains_table(study: Study) -> pd.DataFrame:
@@ -102,6 +100,17 @@ def _written(tables: dict[str, pd.DataFrame], folder: Path) -> Iterable[Path]:
         except OSError as error:
             raise AnalysisError(f"{target} cannot be written: {error}.") from error
         yield target
+
+
+def _thresholds(study: Study) -> pd.DataFrame:
+    """The numbers of AA at each other threshold, one after another."""
+    found = [
+        to_table({key: number for key, number in variant.numbers.items() if key[1] == "aa"}).assign(
+            aa_merged_at=threshold
+        )
+        for threshold, variant in study.variants.items()
+    ]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def _recipes(study: Study) -> Iterable[Path]:
