@@ -2,7 +2,7 @@
 
 Every grain has a pale fill and an outline of its own colour. Where grains overlap, the fill is striped in the colours
 of all of them in turn, so that two, three or four grains are told apart in print; a flat label image shows one of them
-only. Leans on `style` and, for outlines, on matplotlib's contours.
+only. Leans on `style` and, for outlines, on scikit-image's contours.
 """
 
 from __future__ import annotations
