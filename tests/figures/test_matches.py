@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.figures.matches import KIND_COLOURS, PAGE_HEIGHT, matches
+from napari_stemnmf.figures.kinds import KIND_COLOURS
+from napari_stemnmf.figures.matches import PAGE_HEIGHT, matches
 from napari_stemnmf.figures.style import MM, WIDTHS
 from napari_stemnmf.grains.score_table import FN, FP, TP
 from napari_stemnmf.grains.separation import Grains

@@ -19,15 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from napari_stemnmf.dataset import Axis
+from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.figures.maps import GROUND, outlines, round_length
 from napari_stemnmf.figures.style import WIDTHS, in_style, new_figure
 from napari_stemnmf.grains.score_table import FN, FP, TN, TP, confusion
 from napari_stemnmf.grains.scoring import MATCH_IOU, Scores, score
 from napari_stemnmf.grains.separation import Grains
-
-KIND_COLOURS = {TP: "#0072B2", FP: "#E69F00", FN: "#56B4E9"}
-"""The true grain is blue, dark where it was found and light where it was not; what is false is orange."""
-KIND_NAMES = {TP: "found (TP)", FP: "false (FP)", FN: "missed (FN)"}
 
 PAGE_HEIGHT = 235.0
 """A figure is made no higher than this while its pictures can be made smaller, mm."""

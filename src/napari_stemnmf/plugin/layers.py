@@ -72,7 +72,7 @@ def patterns(session: Session) -> LayerTuple:
 
 def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
     """Mean counts of each pattern, on the scan."""
-    meta = _on_scan(session, "virtual image", "virtual_image")
+    meta = on_scan(session, "virtual image", "virtual_image")
     low, high = np.percentile(image, [0.1, 99.9])
     return image, meta | {"contrast_limits": _limits(low, high), "colormap": "gray"}, "image"
 
@@ -113,7 +113,7 @@ def feature_maps(session: Session, feature: str) -> list[LayerTuple]:
     if features is None:
         return []
     maps = np.moveaxis(_dense(features.values).reshape(*features.scan_shape, -1), -1, 0)
-    meta = _on_scan(session, f"{feature.upper()} features", f"features/{feature}", "column")
+    meta = on_scan(session, f"{feature.upper()} features", f"features/{feature}", "column")
     return [(maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image")]
 
 
@@ -154,7 +154,7 @@ def mask_shapes(session: Session) -> LayerTuple:
 
 def position_cross(session: Session, position: tuple[int, int]) -> LayerTuple:
     """A cross on the scan at a probe position, large enough to be seen on a scan of any size."""
-    meta = _on_scan(session, "position", "position")
+    meta = on_scan(session, "position", "position")
     size = max(1.5, 0.04 * max(axis.size for axis in _axes(session)[:2]))
     look = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
     return [position], meta | look, "points"
@@ -206,9 +206,22 @@ def napari_unit(unit: str) -> str:
     return {"px": "pixel", "deg": "degree", "": "pixel"}.get(unit, unit)
 
 
+def on_scan(session: Session, name: str, role: str, plane: str = "") -> dict[str, Any]:
+    """What all layers on the scan share; `plane` names the axis of a stack, whose planes lie one apart."""
+    y, x = _axes(session)[:2]
+    return {
+        "name": f"{session.name} {name}",
+        "scale": [1.0] * bool(plane) + [y.scale, x.scale],
+        "translate": [0.0] * bool(plane) + [y.offset, x.offset],
+        "units": ["pixel"] * bool(plane) + [napari_unit(y.unit), napari_unit(x.unit)],
+        "axis_labels": [plane] * bool(plane) + [y.name, x.name],
+        "metadata": _metadata(session, role),
+    }
+
+
 def _component_maps(session: Session, feature: str) -> LayerTuple:
     maps = session.result("cluster", feature).maps
-    meta = _on_scan(session, f"{feature.upper()} component maps", f"maps/{feature}", "component")
+    meta = on_scan(session, f"{feature.upper()} component maps", f"maps/{feature}", "component")
     return maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image"
 
 
@@ -220,11 +233,11 @@ def _grains(session: Session, feature: str) -> list[LayerTuple]:
     name = feature.upper()
     overlap = grains.overlap
     stack, flat = (
-        _on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain"),
-        _on_scan(session, f"{name} grains", f"grains/{feature}"),
+        on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain"),
+        on_scan(session, f"{name} grains", f"grains/{feature}"),
     )
     planes = grains.stack if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
-    count = _on_scan(session, f"{name} overlap", f"overlap/{feature}") | {
+    count = on_scan(session, f"{name} overlap", f"overlap/{feature}") | {
         "contrast_limits": (0, max(2, int(overlap.max(initial=0)))),
         "colormap": "magma",
         "visible": False,
@@ -234,19 +247,6 @@ def _grains(session: Session, feature: str) -> list[LayerTuple]:
         (planes, stack | {"features": features, "visible": False}, "labels"),
         (grains.labels, flat | {"features": features, "opacity": 0.6}, "labels"),
     ]
-
-
-def _on_scan(session: Session, name: str, role: str, plane: str = "") -> dict[str, Any]:
-    """What all layers on the scan share; `plane` names the axis of a stack, whose planes lie one apart."""
-    y, x = _axes(session)[:2]
-    return {
-        "name": f"{session.name} {name}",
-        "scale": [1.0] * bool(plane) + [y.scale, x.scale],
-        "translate": [0.0] * bool(plane) + [y.offset, x.offset],
-        "units": ["pixel"] * bool(plane) + [napari_unit(y.unit), napari_unit(x.unit)],
-        "axis_labels": [plane] * bool(plane) + [y.name, x.name],
-        "metadata": _metadata(session, role),
-    }
 
 
 def _on_detector(session: Session, name: str, role: str) -> dict[str, Any]:

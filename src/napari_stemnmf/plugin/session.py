@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.control import Progress
     from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.plugin.scored import Scored
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"
@@ -34,6 +35,8 @@ STEPS = {
 """The steps in order, and the field of `Analysis` that each fills."""
 WHOLE = "calibrate"
 """The step whose result is one for all features; what is asked of a feature there is asked of "" ."""
+SCORE = "score"
+"""Comparing the grains of all features with a truth: no step of the analysis, whose record it leaves alone."""
 FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)", "bd": "Bragg disks (BD)"}
 
 
@@ -57,6 +60,7 @@ class Session:
         self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
         self.note = ""
+        self.scored: Scored | None = None
         self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
         self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
 
@@ -102,6 +106,12 @@ class Session:
         self.note = note
         self.changed.emit()
 
+    def set_scored(self, scored: Scored) -> None:
+        """Take over new scores."""
+        self.scored = scored
+        self.note = ""
+        self.changed.emit()
+
     def start(self, running: Running) -> None:
         """Note that a step is running."""
         self.running = running
@@ -134,6 +144,9 @@ class Session:
         """Why a step cannot run now, as a sentence that says what to do; empty when it can."""
         if self.running is not None:
             return f"{self.running.title} is running."
+        if step == SCORE:
+            there = self.analysis is not None and self.analysis.grains
+            return "" if there else "There are no grains yet; run Refine for one feature or more."
         if step in ("calibrate", "featurize", "measure") and self.dataset is None:
             source = self.analysis.input.source if self.analysis is not None else ""
             return f"The scan itself is not open{f' ({source})' if source else ''}; open its file to go on."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_stemnmf.plugin.session import STEPS, Session
+from napari_stemnmf.plugin.session import SCORE, STEPS, Session
 from napari_stemnmf.recipe import FEATURES
 
 CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration"}
@@ -15,11 +15,13 @@ def status(session: Session | None, step: str, feature: str) -> str:
     """What is set, missing or stale before and at a step, in words."""
     if session is None:
         return "Open a 4D-STEM scan: drop its file on the canvas, or take File > Open Sample > napari-stemnmf."
-    lines = [_about(session)]
+    lines = [] if step == SCORE else [_about(session)]
     if step in ("calibrate", "featurize"):
         lines.append(_calibration_line(session))
     if step == "featurize":
         lines += [_line(session, step, f) for f in FEATURES if f in session.recipe.features]
+    elif step == SCORE:
+        lines += _score_lines(session)
     elif step != "calibrate":
         names = list(STEPS)
         lines += [_line(session, name, feature) for name in names[1 : names.index(step) + 1]]
@@ -40,6 +42,21 @@ def _about(session: Session) -> str:
         f"{d.scan_shape[0]} × {d.scan_shape[1]} patterns of {d.detector_shape[0]} × {d.detector_shape[1]} pixels, "
         f"{d.dtype}, {_size(d.nbytes)}. Scan step {steps}."
     )
+
+
+def _score_lines(session: Session) -> list[str]:
+    """What was scored, and whether it still is what there is."""
+    grains = {} if session.analysis is None else session.analysis.grains
+    there = ", ".join(f"{feature.upper()} {len(found)}" for feature, found in grains.items())
+    lines = [f"Grains: {there or 'missing'}."]
+    scored = session.scored
+    if scored is None:
+        return [*lines, "Scores: missing."]
+    names = ", ".join(subject.name for subject in scored.subjects)
+    stale = "" if scored.is_of(grains) else " Stale: there are other grains now."
+    painted = any(subject.name != subject.feature.upper() for subject in scored.subjects)
+    paint = " Painted layers are scored as they were painted, beside the grains of the analysis." if painted else ""
+    return [*lines, f"Scores: {names} against {scored.where}, {len(scored.truth)} true grains.{stale}{paint}"]
 
 
 def _step(scale: float, unit: str, assumed: bool) -> str:

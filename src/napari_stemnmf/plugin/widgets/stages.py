@@ -11,6 +11,7 @@ from napari_stemnmf.plugin.widgets.cluster import ClusterWidget
 from napari_stemnmf.plugin.widgets.featurize import FeaturizeWidget
 from napari_stemnmf.plugin.widgets.measure import MeasureWidget
 from napari_stemnmf.plugin.widgets.refine import RefineWidget
+from napari_stemnmf.plugin.widgets.score import ScoreWidget
 from napari_stemnmf.plugin.widgets.step import StepWidget
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StagesWidget(QWidget):
-    """Calibrate, Featurize, Cluster, Refine and Measure as tabs; scan and feature are chosen for all of them together.
+    """Calibrate, Featurize, Cluster, Refine, Measure and Score as tabs; scan and feature are chosen for all together.
 
     Attributes
     ----------
@@ -35,9 +36,11 @@ class StagesWidget(QWidget):
             ClusterWidget,
             RefineWidget,
             MeasureWidget,
+            ScoreWidget,
         )
         self.steps = [kind(viewer) for kind in kinds]
         self.tabs = QTabWidget()
+        self.tabs.setStyleSheet("QTabBar::tab { padding-left: 5px; padding-right: 5px; }")  # all of them fit
         for step in self.steps:
             self.tabs.addTab(step.native, step.step.capitalize())
             step.scan.changed.connect(self._on_scan)
