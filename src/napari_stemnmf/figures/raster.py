@@ -21,6 +21,8 @@ Edges = tuple[float, float, float, float]
 """Left, right, bottom, top."""
 ZOOM = 20
 """Bins along each side of the part that is shown enlarged."""
+INNER = 0.85
+"""Share of that part which the middle of a disk is to lie in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +68,25 @@ class Raster:
         if not len(self.y):
             return None
         reach = ZOOM * self.side / 2
-        near = (np.abs(self.y[:, None] - self.y) < reach) & (np.abs(self.x[:, None] - self.x) < reach)
-        best = near[int(np.argmax(near.sum(axis=1)))]
         left, right, bottom, top = self.edges
-        y = float(np.clip(self.y[best].mean(), top + reach, bottom - reach))
-        x = float(np.clip(self.x[best].mean(), left + reach, right - reach))
+        y = np.clip((self.y[:, None] + self.y).ravel() / 2, top + reach, bottom - reach)
+        x = np.clip((self.x[:, None] + self.x).ravel() / 2, left + reach, right - reach)  # between any two disks
+        within = (np.abs(y[:, None] - self.y) < INNER * reach) & (np.abs(x[:, None] - self.x) < INNER * reach)
+        best = int(np.argmax(within.sum(axis=1)))
+        y, x = float(y[best]), float(x[best])
         return x - reach, x + reach, y + reach, y - reach
 
 
 def draw_enlarged(ax: Axes, raster: Raster, window: Edges, radius: float, frame: Frame) -> None:
-    """The disks of a pattern, of a radius in px, on the bins of a window."""
+    """The disks of a pattern, of a radius in px, on the bins of a window; weak bins lifted."""
     rows, columns = raster.image.shape
     left, right, bottom, top = raster.edges
     at_y, at_x = (np.linspace(a, b, n + 1) for a, b, n in ((top, bottom, rows), (left, right, columns)))
     seen_y, seen_x = (at_y[1:] > window[3]) & (at_y[:-1] < window[2]), (at_x[1:] > window[0]) & (at_x[:-1] < window[1])
-    high = raster.image[seen_y][:, seen_x].max(initial=0.0)
-    ax.imshow(raster.image, cmap=PATTERN_COLOURS, extent=_scaled(raster.edges, frame.scale), vmin=0.0, vmax=high or 1.0)
+    level = raster.image**VECTOR_MAP_POWER
+    high = level[seen_y][:, seen_x].max(initial=0.0)
+    edges = _scaled(raster.edges, frame.scale)
+    ax.imshow(level, cmap=PATTERN_COLOURS, extent=edges, vmin=0.0, vmax=float(high) or 1.0)
     for lines, places in ((ax.axhline, at_y), (ax.axvline, at_x)):
         for place in places * frame.scale:
             lines(place, color="0.55", lw=0.3)
