@@ -13,9 +13,12 @@ from pathlib import Path
 import napari
 from qtpy.QtWidgets import QApplication
 
-from napari_stemnmf.plugin.layers import scan_layers
+from napari_stemnmf.pipeline import analyse
+from napari_stemnmf.plugin.layers import all_layers, scan_layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.simulation.sample import sample
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1280, 800)
@@ -32,6 +35,8 @@ def main(folder: Path = IMAGES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     grains(folder / "napari.png")
     calibrate(folder / "calibrate.png")
+    compare(folder / "compare.png")
+    figures(folder / "figures.png")
 
 
 def calibrate(path: Path, theme: str = "dark") -> None:
@@ -59,14 +64,45 @@ def grains(path: Path) -> None:
     _, stages = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
     session = stages.steps[0].session
     session.set_recipe(session.recipe.replaced({"*.clustering.seeds": SEEDS}))
-    for i, step in enumerate(stages.steps):
+    for i, step in enumerate(stages.steps[:5]):
         stages.tabs.setCurrentIndex(i)
         step.run.native.click()
         settle(until=lambda: session.running is None)
-    stages.steps[-1].table.native.click()
+    stages.steps[4].table.native.click()
     settle(1)
     viewer.reset_view()
     take(viewer, path)
+
+
+def compare(path: Path, theme: str = "dark") -> None:
+    """The sample's representations side by side, a grain marked in all of them."""
+    viewer, session = analysed(theme)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Compare")
+    settle(1, until=lambda: any(dock.comparison.shown))
+    grains = session.analysis.grains["aa"]
+    dock.comparison.mark(1, int(grains.masks.sum(axis=(1, 2)).argmax()))
+    viewer.reset_view()
+    take(viewer, path)
+
+
+def figures(path: Path, theme: str = "dark") -> None:
+    """A figure of the sample for print."""
+    viewer, _ = analysed(theme)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Figures")
+    settle(1, until=lambda: dock.drawn is not None)
+    viewer.reset_view()
+    take(viewer, path)
+
+
+def analysed(theme: str) -> tuple[napari.Viewer, Session]:
+    """A viewer with the sample, analysed to the end: the scan and the dominant grains of AA."""
+    dataset = sample().dataset
+    session = Session(dataset, analyse(dataset, Recipe.preset("default").replaced({"*.clustering.seeds": SEEDS})))
+    viewer = window(theme)
+    for data, meta, kind in all_layers(session):
+        if meta["name"].endswith(("virtual image", "AA grains")):
+            getattr(viewer, f"add_{kind}")(data, **meta | {"visible": True})
+    return viewer, session
 
 
 def window(theme: str) -> napari.Viewer:
