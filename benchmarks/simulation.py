@@ -109,7 +109,7 @@ def disk_distances(pair: Compared) -> np.ndarray:
 
 
 def dark_fields(pair: Compared) -> np.ndarray:
-    """(b) One row for each reflection that is `BRIGHT` somewhere and apart from the direct disk.
+    """(b) One row for each reflection, of a grain in the scan, that is `BRIGHT` and apart from the direct disk.
 
     Columns: thickness over extinction distance, correlation around the grain, correlation over the scan, thickness in
     Å, kinematic over multislice intensity at the maximum.
@@ -118,19 +118,20 @@ def dark_fields(pair: Compared) -> np.ndarray:
     patterns = np.concatenate(list(pair.engine.rows())).reshape(len(pair.counts), -1)
     counts = pair.counts.reshape(len(pair.counts), -1)
     bright = pair.engine.shares.max(axis=0).toarray().ravel() >= BRIGHT
-    rows = []
+    rows, places = [], pair.q
     for grain, k, column in pair.beams:
         beams = pair.film.beams[grain]
-        radius, q = np.linalg.norm(beams.q[k]), pair.q[column]
+        margin = pair.film.margin
+        depth = pair.film.depth[grain][margin:-margin, margin:-margin]
+        radius, q = np.linalg.norm(beams.q[k]), places[column]
         inside = ((q > PROBE_RADIUS) & (q < DETECTOR - 1 - PROBE_RADIUS)).all()
-        if not (bright[column] and inside and radius / (Q_SPAN / DETECTOR) > 2 * PROBE_RADIUS + 1):
+        if not (bright[column] and inside and depth.any() and radius / (Q_SPAN / DETECTOR) > 2 * PROBE_RADIUS + 1):
             continue
         aperture = disks(beams.q[k], (DETECTOR, DETECTOR), pair.engine.center, Q_SPAN / DETECTOR, PROBE_RADIUS).indices
         images = [
             image[:, aperture].sum(axis=1, dtype=np.float64).reshape(shape) / scale
             for image, scale in ((patterns, 1.0), (counts, pair.dose))
         ]
-        depth = pair.film.depth[grain][pair.film.margin : -pair.film.margin, pair.film.margin : -pair.film.margin]
         near = ndimage.binary_dilation(depth > 0, iterations=AROUND)
         thick = float(depth.max())
         local = np.corrcoef(images[0][near], images[1][near])[0, 1]

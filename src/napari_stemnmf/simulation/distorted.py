@@ -25,6 +25,7 @@ from napari_stemnmf.simulation.scene import (
     stretching,
     wander,
 )
+from napari_stemnmf.simulation.specimen import Q_SPAN
 
 SCAN_STEP = 20.0
 """Å: coarse, so that a small scan holds many grains."""
@@ -36,7 +37,7 @@ REFERENCE = 126
 """Detector of which probe radius and pixel size are given, px."""
 PROBE_RADIUS = 2.67
 """px at REFERENCE"""
-Q_STEP = 0.02
+Q_STEP = Q_SPAN / REFERENCE
 """1/Å a pixel at REFERENCE"""
 LEAST_SNR = 0.05
 """Disks that stand out less, per pixel, are drawn but not listed."""

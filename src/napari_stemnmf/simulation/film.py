@@ -1,7 +1,7 @@
 """The simulated film: overlapping silver grains on amorphous carbon, and how they share out the beam.
 
 Facetted fcc grains of random orientation float in a film thicker than they are. What is made of it (`sample`,
-`distorted`) differs in the detector only. Leans on `crystals`, `shapes` and `kinematic`.
+`distorted`) differs in the detector only. Leans on `crystals`, `shapes`, `kinematic` and, for constants, `specimen`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ import numpy as np
 from scipy import ndimage, sparse
 
 from napari_stemnmf.simulation import crystals, kinematic, shapes
+from napari_stemnmf.simulation.specimen import ENERGY, FILM_FACETS, GAP, SCAN_STEP, TRUE_THICKNESS
 
-ENERGY = 300e3
-"""eV"""
-SCAN_STEP = 5.0
-"""Å"""
 Q_MAX = 1.2
 """1/Å, from the direct beam to the detector's edge"""
 FILM_DEPTH = 150.0
 """Å"""
-FACETS = (35.0, 41.0, 40.0)
+FACETS = FILM_FACETS["ag1"]
 """Distances of {001}, {011} and {111} of the largest grains, Å."""
 SIZES = (0.6, 1.05)
 """Smallest and largest grain, in units of FACETS."""
@@ -31,8 +28,6 @@ BLUR = 1.0
 """Standard deviation of probe and source together, in scan positions."""
 SUPPORT = 5.0
 """Atoms of amorphous carbon per Å²: about 5 nm."""
-TRUE_THICKNESS = 10.0
-"""A grain is where it is thicker than this, Å."""
 TRUE_SIZE = 25
 """Grains on fewer probe positions are left out of the film."""
 MIN_DISKS = 3
@@ -132,7 +127,7 @@ def silver_film(
     for index, (center, size) in enumerate(zip(centers, sizes, strict=True)):
         rotation, diffracted = _orientation(reflections, generator)
         normals, offsets = shapes.cubic_facets(tuple(size * d for d in FACETS))
-        cut_normals, cut_offsets = shapes.halfway_planes(center, np.delete(centers, index, axis=0))
+        cut_normals, cut_offsets = shapes.halfway_planes(center, np.delete(centers, index, axis=0), GAP)
         normals = np.vstack([normals @ rotation.T, cut_normals])
         offsets = np.append(offsets, cut_offsets)
         thickness = shapes.thickness(normals, offsets, y - center[1], x - center[0])
@@ -147,7 +142,8 @@ def silver_film(
 def halos(q: np.ndarray, q_step: float) -> tuple[np.ndarray, np.ndarray]:
     """Shares of the beam that the support, and an ångström of silver, scatter diffusely into a pixel at q (1/Å)."""
     support = SUPPORT * kinematic.diffuse("C", q, ENERGY, q_step)
-    thermal = kinematic.diffuse("Ag", q, ENERGY, q_step, debye_waller=0.7) * 4 / crystals.fcc("Ag").volume
+    silver = crystals.fcc("Ag")
+    thermal = kinematic.diffuse("Ag", q, ENERGY, q_step, silver.debye_waller) * 4 / silver.volume
     return support, thermal
 
 

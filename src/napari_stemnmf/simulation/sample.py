@@ -19,7 +19,8 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.files import whole_or_nothing
 from napari_stemnmf.simulation import kinematic
-from napari_stemnmf.simulation.film import ENERGY, Q_MAX, SCAN_STEP, TRUE_THICKNESS, halos, silver_film
+from napari_stemnmf.simulation.film import Q_MAX, halos, silver_film
+from napari_stemnmf.simulation.specimen import ENERGY, SCAN_STEP, TRUE_THICKNESS
 
 PROBE_RADIUS = 2.5 / 40
 """Semi-convergence angle over wavelength, 1/Å: 1.23 mrad."""

@@ -220,4 +220,8 @@ def silver_specimen(name: str, seed: int | None = None) -> Specimen:
     cell = np.array(FILM_CELL)
     centers = generator.random((FILM_GRAINS, 3)) * cell
     orientations = crystals.random_rotations(FILM_GRAINS, generator)
-    return Specimen(name, "Ag", 4.0853, 0.7, cell, True, centers, orientations, FILM_FACETS[name])
+    silver = crystals.fcc("Ag")
+    lattice_constant = float(silver.lattice[0, 0])
+    return Specimen(
+        name, "Ag", lattice_constant, silver.debye_waller, cell, True, centers, orientations, FILM_FACETS[name]
+    )
