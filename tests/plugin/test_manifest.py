@@ -26,7 +26,8 @@ def test_every_command_is_named_after_the_plugin(manifest: PluginManifest) -> No
 
 def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
     names = [widget.display_name for widget in manifest.contributions.widgets]
-    assert names == ["STEM-NMF", "Calibrate", "Featurize", "Cluster", "Refine", "Measure", "Compare", "Open scan"]
+    steps = ["Calibrate", "Featurize", "Cluster", "Refine", "Measure"]
+    assert names == ["STEM-NMF", *steps, "Score", "Compare", "Figures", "Open scan"]
 
 
 ENDINGS = "h5 hdf5 hspy emd nxs npy npz zarr zspy mib blo dm3 dm4 xml tvips mrc tif ser emi de5 stemnmf.h5"
