@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -264,6 +266,17 @@ def test_scans_that_leave_the_viewer_leave_the_dock(
     assert titles(widget) == ["", "", ""]
     assert "too little to compare" in widget.status.text()
     assert not [m for m in notifications if "nconsistent" not in m]
+
+
+def test_a_session_dies_with_its_layers(viewer: Any, analysis: stem.Analysis, compare_dock: Any, qtbot: Any) -> None:
+    session = weakref.ref(open_analysis(viewer, replace(analysis)))
+    held = weakref.ref(session().analysis)
+    widget = compare_dock()
+    viewer.layers.clear()
+    settled(widget, qtbot)
+    gc.collect()
+    assert session() is None
+    assert held() is None
 
 
 def test_new_results_are_shown(viewer: Any, analysis: stem.Analysis, compare_dock: Any, qtbot: Any) -> None:

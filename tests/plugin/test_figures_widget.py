@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +191,17 @@ def test_the_wheel_goes_nearer_and_a_double_click_shows_all(
     assert view.transform().m11() == pytest.approx(1.25 * before)
     qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at.toPoint())
     assert view.transform().m11() == pytest.approx(before)
+
+
+def test_a_session_dies_with_its_layers(viewer: Any, without_truth: stem.Analysis, figures: Any, qtbot: Any) -> None:
+    session = weakref.ref(open_analysis(viewer, replace(without_truth)))
+    held = weakref.ref(session().analysis)
+    widget = figures()
+    viewer.layers.clear()
+    settled(widget, qtbot)
+    gc.collect()
+    assert session() is None
+    assert held() is None
 
 
 def test_closing_while_it_draws_leaves_nothing_behind(viewer: Any, without_truth: stem.Analysis, qtbot: Any) -> None:

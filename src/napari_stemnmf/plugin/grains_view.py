@@ -44,6 +44,7 @@ class GrainsView(pg.PlotWidget):
     clicked = Signal(int, int)
     moved = Signal(object)
     all_wanted = Signal()
+    resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +72,7 @@ class GrainsView(pg.PlotWidget):
         self.setFrameShape(self.Shape.NoFrame)
         self.scene().sigMouseClicked.connect(self._on_click)
         box.sigRangeChangedManually.connect(self._on_moved)
+        box.sigResized.connect(self._on_resized)
 
     def sizeHint(self) -> QSize:
         """Three of them beside the canvas of a window of 1280 pixels."""
@@ -133,6 +135,9 @@ class GrainsView(pg.PlotWidget):
 
     def _on_moved(self, _: Any) -> None:
         self.moved.emit(self.camera)
+
+    def _on_resized(self, _: Any) -> None:
+        self.resized.emit()
 
     def _on_click(self, event: Any) -> None:
         if event.double():

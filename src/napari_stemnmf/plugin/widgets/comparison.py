@@ -60,6 +60,7 @@ class Comparison(QWidget):
         self.marked: list[int | None] = [None] * count
         self.calibrated = False
         self._whole = QRectF()
+        self._fitted = True  # all is shown, until the user looks nearer
         self._last: tuple[int, int, int] | None = None
         self.views = [GrainsView() for _ in heads]
         self.plots = [BoxPlot(measure.title, measure.meaning) for measure in MEASURES]
@@ -71,6 +72,8 @@ class Comparison(QWidget):
         for i, view in enumerate(self.views):
             view.clicked.connect(lambda row, column, i=i: self._on_click(i, row, column))
             view.all_wanted.connect(self.show_all)
+            view.moved.connect(self._on_moved)
+            view.resized.connect(self._on_resized)
             view.setVisible(False)
         for plot in self.plots:
             plot.clicked.connect(lambda box, grain: self.mark(self._columns()[box], grain))
@@ -106,9 +109,14 @@ class Comparison(QWidget):
             self.show_all()
 
     def show_all(self) -> None:
-        """Show all of every scan."""
-        for view in self.views:
+        """Show all of every scan, in all views as large."""
+        self._fitted = True
+        seen = [view for view in self.views if not view.isHidden()]
+        for view in seen:
             view.look_at(self._whole)
+        cameras = [view.camera for view in seen]
+        for view in seen:
+            view.follow(max(cameras, key=lambda camera: camera.pixel))
 
     def mark(self, column: int, grain: int | None) -> None:
         """Mark a grain everywhere, and in the other columns of the same scan the one that it overlaps most."""
@@ -151,6 +159,13 @@ class Comparison(QWidget):
         self._last = (column, row, scan_column)
         following = grains.index(marked) + 1 if again and marked in grains else 0
         self.mark(column, grains[following % len(grains)] if grains else None)
+
+    def _on_moved(self, _: Any) -> None:
+        self._fitted = False
+
+    def _on_resized(self) -> None:
+        if self._fitted:
+            self.show_all()
 
     def _on_opacity(self, percent: int) -> None:
         for view in self.views:
