@@ -26,6 +26,8 @@ SEEDS = 5
 """Fewer than the default: a picture needs no more."""
 DISTORTED = {"scan_shape": (32, 32), "ellipse_ratio": 1.04, "beam_stop": True, "seed": 3}
 """The scan whose calibration is shown."""
+MATCH = 1
+"""The row of the grain whose match is shown."""
 POSITION = (10, 21)
 """The probe position whose pattern is shown."""
 
@@ -35,6 +37,7 @@ def main(folder: Path = IMAGES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     grains(folder / "napari.png")
     calibrate(folder / "calibrate.png")
+    score(folder / "score.png")
     compare(folder / "compare.png")
     figures(folder / "figures.png")
 
@@ -71,6 +74,22 @@ def grains(path: Path) -> None:
     stages.steps[4].table.native.click()
     settle(1)
     viewer.reset_view()
+    take(viewer, path)
+
+
+def score(path: Path, theme: str = "dark") -> None:
+    """The sample's grains against its truth: every grain with its best match, one of them on the canvas."""
+    viewer, session = analysed(theme)
+    grains = next(layer for layer in viewer.layers if layer.name.endswith("AA grains"))
+    place = {"scale": (1, *grains.scale), "units": ("pixel", *grains.units)}
+    place["axis_labels"] = ("grain", *grains.axis_labels)
+    viewer.add_labels(sample().masks.astype(int), name="truth", visible=False, **place)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Score")
+    dock.run.native.click()
+    settle(1, until=lambda: session.running is None)
+    dock.scores.chosen.emit(0)
+    dock.grains.setCurrentCell(MATCH, 0)
+    settle(1)
     take(viewer, path)
 
 

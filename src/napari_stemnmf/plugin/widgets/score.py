@@ -24,6 +24,8 @@ from napari_stemnmf.recipe import FEATURES
 if TYPE_CHECKING:
     from napari.layers import Layer  # importing napari at run time would bring numba to a scan of the manifest
 
+TABLE_WIDTH = 290
+"""Least width of the tables, pixels: five columns and a scroll bar."""
 FILE = "a file"
 """The choice of truth that is no layer."""
 MASK_FILES = "Masks (*.h5 *.hdf5 *.hspy *.zarr *.npy *.npz *.tif *.tiff);;All files (*)"
@@ -74,6 +76,8 @@ class ScoreWidget(StepWidget):
         legend = QLabel(
             "&nbsp; ".join(f"<span style='color:{KIND_COLOURS[k]}'>■</span> {KIND_NAMES[k]}" for k in KIND_NAMES)
         )
+        legend.setWordWrap(True)
+        legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         legend.setToolTip("what a click on a row shows on the canvas; blue is the true grain")
         page = QWidget()
         column = QVBoxLayout(page)
@@ -84,6 +88,7 @@ class ScoreWidget(StepWidget):
         self.tables.addTab(page, "Grains")
         self.tables.setTabToolTip(0, "every number of every feature; a click on a column lists its grains")
         self.tables.setTabToolTip(1, "a click on a row shows the grain: blue the true grain, orange what is false")
+        self.tables.setMinimumWidth(TABLE_WIDTH)
         self.tables.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.form_area.native.layout().addWidget(self.tables)
         self.scores.chosen.connect(self._on_subject)
@@ -96,6 +101,7 @@ class ScoreWidget(StepWidget):
         if isinstance(column, QVBoxLayout):
             column.setStretch(0, 1)  # the tables take the room that is left empty below forms
             column.setStretch(1, 0)
+        self._scroll.setMinimumWidth(TABLE_WIDTH)
 
     # ---- what the user does
 
