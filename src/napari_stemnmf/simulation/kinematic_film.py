@@ -1,7 +1,7 @@
 """The kinematic engine: what a `Specimen` diffracts if every electron is scattered once, in seconds.
 
 Each grain sends a share of the beam into each of its reflections that depends on its thickness, excitation error and
-structure factor (`kinematic`); patterns of grains one above the other add up, and the source blurs the scan (`film`).
+structure factor (`kinematic`); patterns of grains one above the other add up; probe and source blur the scan (`film`).
 No support, no thermal diffuse scattering. Good while grains are well thinner than an extinction distance.
 """
 
@@ -21,6 +21,8 @@ from napari_stemnmf.simulation.scan_file import rows_at_once
 from napari_stemnmf.simulation.specimen import ENERGY, Q_SPAN, SEMIANGLE, SOURCE_BLUR, ScanGrid, Specimen
 from napari_stemnmf.threads import default_workers, in_order
 
+PROBE = 0.218 * kinematic.wavelength(ENERGY) / SEMIANGLE
+"""Standard deviation of a Gaussian as wide at half height as the probe's Airy disk, Å."""
 LEAST = 1e-7
 """Beams with a smaller share of the electrons are not drawn: at 2e5 electrons, one in fifty patterns."""
 
@@ -105,7 +107,8 @@ def kinematic_film(specimen: Specimen, scan: ScanGrid, detector: int, *, blur: f
 
 
 def diffracting(specimen: Specimen, scan: ScanGrid, blur: float = SOURCE_BLUR) -> Film:
-    """The grains that the probe or its source's tails meet, and their reflections."""
+    """The grains that the probe or its source's tails meet, and their reflections; blurred by probe and source."""
+    blur = float(np.hypot(blur, PROBE / scan.step))
     margin = int(np.ceil(4 * blur))
     thickness = specimen.thickness(scan.grown(margin)).astype(np.float64)
     met = np.flatnonzero(thickness.any(axis=(1, 2)))
