@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -66,7 +67,7 @@ class FiguresWidget(QWidget):
         self.figure, self.feature = QComboBox(), QComboBox()
         for name, entry in CATALOGUE.items():
             self.figure.addItem(name.replace("-", " "), name)
-            self.figure.setItemData(self.figure.count() - 1, entry.title, 3)  # the tool tip of the entry
+            self.figure.setItemData(self.figure.count() - 1, entry.title, Qt.ItemDataRole.ToolTipRole)
         self.figure.setCurrentIndex(list(CATALOGUE).index(FIRST))
         self.material = MaterialTable(viewer)
         self.view = FigureView()
