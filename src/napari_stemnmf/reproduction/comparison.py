@@ -23,7 +23,7 @@ PANELS = ("precision_A", "TPR_G", "dissimilarity")
 REFERENCE = ("ag1", "bd", "dissimilarity")
 """Dissimilarities are shown as multiples of this one."""
 _FLOOR = {"precision_A": 60.0, "TPR_G": 0.0, "dissimilarity": 0.0}
-_SHIFT = {"rv": -0.12, "aa": 0.0, "bd": 0.12}
+_SHIFT = {"rv": -0.18, "aa": 0.0, "bd": 0.12}
 
 
 @in_style
@@ -47,10 +47,10 @@ def comparison(numbers: Numbers, variants: Mapping[float, Numbers]) -> Figure:
             theirs = [_printed(*name) for name in names]
             _points(ax, at + 0.03, theirs, _unit(quantity, None), **style, ls=":", mfc="white")
             _points(ax, at, [numbers.get(name) for name in names], _unit(quantity, numbers), **style, ls="-")
-            for marker, variant in zip(MARKERS, variants.values(), strict=False):
+            for index, (marker, variant) in enumerate(zip(MARKERS, variants.values(), strict=False)):
                 again = [variant.get(name) if feature == "aa" else None for name in names]
                 look = {**style, "marker": marker, "mfc": "white", "ls": "none"}
-                _points(ax, at - 0.06, again, _unit(quantity, numbers), **look)
+                _points(ax, at - 0.06 - 0.04 * index, again, _unit(quantity, numbers), **look)
         relative = quantity == "dissimilarity"
         label = "dissimilarity / that of BD on Ag1" if relative else f"{QUANTITIES[quantity].label} (%)"
         ax.set(xticks=range(len(FILMS)), xticklabels=[film.capitalize() for film in FILMS], ylabel=label)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_stemnmf.reproduction.claims import HOLDING, Judged, Verdict
+from napari_stemnmf.reproduction.claims import HOLDING, Judged, Of, Verdict
 from napari_stemnmf.reproduction.measures import QUANTITIES, Numbers
 from napari_stemnmf.reproduction.outcome import Film, Study
 from napari_stemnmf.reproduction.paper import FILMS, MERGE_THRESHOLDS, NANOWIRE, printed
@@ -31,27 +31,44 @@ def explanations(study: Study) -> list[Explanation]:
 
 
 def remarks(study: Study) -> list[tuple[Judged, str]]:
-    """Of each claim that does not hold: by how much, and what another merge threshold of AA does to it."""
+    """Of each claim that does not hold: what contradicts it, and what other merge thresholds of AA do to it."""
     found = []
     for index, one in enumerate(study.judged):
         if one.verdict in (Verdict.FAILS, Verdict.FAILS_WITHIN):
             others = {t: variant.judged[index] for t, variant in study.variants.items()}
-            again = "".join(
-                f" With AA merged at {t}: {other.verdict.value} ({other.ours})."
-                for t, other in others.items()
-                if other.ours != one.ours
-            )
-            found.append((one, f"Ours: {one.ours}. {_worst(one, study.numbers)}{again}"))
+            told = [
+                f"{other.verdict.value} with AA merged at {t}" for t, other in others.items() if other.ours != one.ours
+            ]
+            again = f" It {' and '.join(told)}." if told else ""
+            found.append((one, f"{'; '.join(_contradictions(one, study.numbers))}.{again}"))
     return found
 
 
-def _worst(judged: Judged, numbers: Numbers) -> str:
-    """How far the part that contradicts a claim most lies on the wrong side."""
-    margins = [margin for part in judged.claim.parts if (margin := part.margin(numbers)) is not None]
-    difference, error = min(margins, key=lambda m: m[0] / m[1] if m[1] > 0 else m[0] * np.inf if m[0] else 0.0)
-    if error > 0:
-        return f"The order is the other way round by {abs(difference) / error:.1f} standard errors."
-    return "The order is the other way round." if difference < 0 else "There is no difference."
+def _contradictions(judged: Judged, numbers: Numbers) -> Iterator[str]:
+    """The parts of a claim that are not as it says, and by how much."""
+    for part in judged.claim.parts:
+        margin = part.margin(numbers)
+        if margin is None or margin[0] > 0:
+            continue
+        sides = [part.left, part.right]
+        shown = [_shown_of(side, numbers) if isinstance(side, Of) else _bound(part.left, side) for side in sides]
+        film = f"{part.left.film.capitalize()}: " if len(judged.claim.films) > 1 else ""
+        other = (
+            f" ({part.right.film.capitalize()})"
+            if isinstance(part.right, Of) and part.right.film != part.left.film
+            else ""
+        )
+        distance = f", {-margin[0] / margin[1]:.1f} standard errors" if margin[1] > 0 else ""
+        yield f"{film}{shown[0]} against {shown[1]}{other}{distance}"
+
+
+def _shown_of(name: Of, numbers: Numbers) -> str:
+    number, quantity = numbers[name.key], QUANTITIES[name.quantity]
+    return f"{name.feature.upper() or quantity.label} {quantity.show(number.value, number.error)}"
+
+
+def _bound(name: Of, value: float) -> str:
+    return f"the bound of {QUANTITIES[name.quantity].show(value)}"
 
 
 def _size(study: Study) -> Iterator[Explanation]:
