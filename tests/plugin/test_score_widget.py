@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import h5py
 import numpy as np
 import pandas as pd
@@ -66,6 +67,17 @@ def numbers(widget: Any, column: int) -> dict[str, str]:
 def said_of_us(notifications: list[str]) -> list[str]:
     """All but what napari says of layers in pixels over layers in nm."""
     return [message for message in notifications if not message.startswith("Inconsistent units")]
+
+
+def slow_truth(go: threading.Event, threads: list[threading.Thread]) -> da.Array:
+    """The true masks, which wait to be read until they may; `threads` are those that read them."""
+
+    def wait(block: np.ndarray) -> np.ndarray:
+        threads.append(threading.current_thread())
+        go.wait(20)
+        return block
+
+    return da.from_array(TRUTH.astype(int)).map_blocks(wait, dtype=int)
 
 
 def cells(widget: Any) -> list[list[str]]:
@@ -219,18 +231,10 @@ def test_bad_truth_is_one_sentence_and_loses_nothing(
 def test_scores_belong_to_the_scan_they_were_started_for_and_the_window_does_not_wait(
     viewer: Any, scan: Any, dock: Any, click: Any, qtbot: Any, layer: Any
 ) -> None:
-    import dask.array as da
-
     first, second = scan("one"), scan("two", rv=RV)
     go, threads = threading.Event(), []
-
-    def slow(block: np.ndarray) -> np.ndarray:
-        threads.append(threading.current_thread())
-        go.wait(20)
-        return block
-
     go.set()
-    truth = viewer.add_labels(da.from_array(TRUTH.astype(int)).map_blocks(slow, dtype=int), name="truth", visible=False)
+    truth = viewer.add_labels(slow_truth(go, threads), name="truth", visible=False)
     widget = dock()
     widget.truth.value = truth
     widget.scan.value = first
@@ -253,6 +257,24 @@ def test_scores_belong_to_the_scan_they_were_started_for_and_the_window_does_not
     widget.feature.value = "rv"
     widget.grains.setCurrentCell(0, 0)
     assert layer("match").name == "two match"
+
+
+def test_a_cancel_is_no_error_and_keeps_what_there_was(
+    viewer: Any, scan: Any, dock: Any, click: Any, qtbot: Any, notifications: list[str]
+) -> None:
+    session = scan()
+    go, threads = threading.Event(), []
+    go.set()
+    viewer.add_labels(slow_truth(go, threads), name="truth", visible=False)
+    widget = dock()
+    go.clear()
+    click(widget, wait=False)
+    widget.cancel.native.click()
+    go.set()
+    qtbot.waitUntil(lambda: session.running is None, timeout=20_000)
+    assert session.scored is None
+    assert "cancelled" in widget.status.value
+    assert said_of_us(notifications) == []
 
 
 def test_scores_of_grains_that_are_no_more_are_called_stale(viewer: Any, scan: Any, dock: Any, click: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
@@ -68,21 +68,31 @@ class Work:
         return Outcome(analysis)
 
 
+class _Returned(NamedTuple):
+    """What came of a function: its result, or why there is none."""
+
+    result: Any = None
+    error: str = ""
+    note: str = ""
+
+
 class _Call:
-    """Calls a function once, in the thread; gives its result, and a sentence if it failed with an error of ours."""
+    """Calls a function once, in the thread; an error of ours becomes a sentence, a cancel a note."""
 
     def __init__(self, title: str, function: Callable[[Control], Any], control: Control) -> None:
         self._title, self._control = title, control
         self._function: Callable[[Control], Any] | None = function
 
-    def __call__(self) -> tuple[Any, str]:
+    def __call__(self) -> _Returned:
         function, self._function = self._function, None
         if function is None:
             raise RuntimeError("A task runs once.")
         try:  # napari keeps every worker until its window closes: let it not keep the function's data as well
-            return function(self._control), ""
+            return _Returned(function(self._control))
+        except Cancelled as stop:
+            return _Returned(note=str(stop))
         except StemNMFError as error:
-            return None, str(error)
+            return _Returned(error=str(error))
 
     def __repr__(self) -> str:
         return f"napari-stemnmf: {self._title}"
@@ -158,15 +168,15 @@ class Task(Running):
         if self._viewer is not None and self._session not in sessions_of(self._viewer.layers):
             self.abandon()
 
-    def _on_returned(self, returned: tuple[Any, str]) -> None:
-        result, error = returned
+    def _on_returned(self, returned: _Returned) -> None:
         if not self._wanted or self._viewer is None or self._session is None:
             return
-        if error:
-            self._session.note = error
-            show_error(error)
+        if returned.error:
+            show_error(returned.error)
+        if returned.error or returned.note:
+            self._session.note = returned.error or returned.note
         else:
-            self._take(self._viewer, self._session, result)
+            self._take(self._viewer, self._session, returned.result)
 
     def _on_finished(self) -> None:
         if self._viewer is not None:
