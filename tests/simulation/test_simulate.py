@@ -160,6 +160,13 @@ def test_impossible_wishes_are_refused(wrong, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(importlib.util.find_spec("abtem") is not None, reason="abTEM is installed")
+def test_multislice_without_abtem_names_the_extra(tmp_path):
+    with pytest.raises(DataError, match=r"napari-stemnmf\[simulation\]"):
+        stem.simulate("ag1", tmp_path / "film.h5", engine="multislice", **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
 def test_cancelled_before_the_first_row_leaves_nothing(tmp_path):
     control = Control()
     control.cancel()

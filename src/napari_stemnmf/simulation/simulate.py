@@ -78,8 +78,8 @@ def simulate(
     dose : float, optional
         Electrons a pattern; by default 2e5, for the wire 1e6.
     engine : {"kinematic", "multislice"}
-        What diffracts a film: every grain once, in seconds, or all atoms with multiple scattering, in the better part
-        of an hour; the latter needs the extra ``simulation``.
+        What diffracts a film: every grain once, in seconds, or all atoms with multiple scattering, which takes long
+        and needs the extra ``simulation``.
     slice_thickness : float
         Of multislice, Å.
     noise : bool
