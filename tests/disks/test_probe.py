@@ -15,8 +15,10 @@ from napari_stemnmf.disks.probe import find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.passes.survey import survey
+from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.recipe import CenterSettings, ProbeSettings
 from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.simulation.nanowire import nanowire
 
 
 @pytest.mark.parametrize("radius", [1.3, 2.67, 5.3, 9.1, 15.0])
@@ -141,3 +143,14 @@ def test_centre_of_inversion() -> None:
     mask = np.hypot(y - 45, x - 31) > 9
     mask[:40, 28:36] = False
     np.testing.assert_allclose(inversion_center(image, mask), [43.0, 31.5], atol=0.51)
+
+
+def test_disks_that_run_into_each_other_beside_the_stop_are_not_the_central_one() -> None:
+    scan = nanowire(7, (44, 24), 144)
+    patterns = np.random.default_rng(0).poisson(np.stack(list(scan.rows())) * scan.dose).astype(np.uint16)
+    data = Dataset.from_array(patterns)
+    truth = {name: values for name, (values, _) in scan.truth().items()}
+    probe = analyse(data, until="survey").probe
+    assert probe.hidden
+    center = truth["distortions/center"].reshape(-1, 2).mean(axis=0)
+    np.testing.assert_allclose((probe.q_y, probe.q_x), center, atol=1.0)

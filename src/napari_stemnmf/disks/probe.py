@@ -141,9 +141,9 @@ def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = N
     q_x = q_x if center.q_x is None else center.q_x
     radius = start.probe_radius
     seen = _kept_share(mask, start.q_y, start.q_x, radius) > 0.7
-    if seen and np.hypot(start.q_y - q_y, start.q_x - q_x) <= 2.0 * radius + 2.0:
-        return start, False
-    if seen and _kept_share(mask, q_y, q_x, radius) > 0.5:
+    apart = np.hypot(start.q_y - q_y, start.q_x - q_x)
+    there = _kept_share(mask, q_y, q_x, radius)  # of a disk about the centre of inversion
+    if seen and (apart <= radius or (apart <= 2.0 * radius + 2.0 and there > 0.1) or there > 0.5):
         return start, False
     return Center(float(q_y), float(q_x), radius), True
 
