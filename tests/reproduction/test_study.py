@@ -118,6 +118,7 @@ def test_the_plan_is_the_paper_s() -> None:
     assert plan.films == ("ag1", "ag2", "ag3", "nanowire")
     assert plan.recipe("ag1").bd.separation.min_size == 25
     assert plan.recipe("nanowire").bd.separation.min_size == 10
+    assert (plan.recipe("ag1").beam_stop.find, plan.recipe("nanowire").beam_stop.find) == ("off", "auto")
     assert (plan.size("nanowire").scan, plan.size("nanowire").detector) == ((220, 50), 432)
     quick = make_plan(quick=True, nanowire=False)
     assert quick.seeds < 25

@@ -92,9 +92,9 @@ def _films(study: Study) -> Iterator[Explanation]:
         f"The grains are other random ones than the paper's, in the same kind of film: {_listed(counts)} true grains, "
         f"{'as many as' if same else 'where'} the paper has{'' if same else f' {_listed(theirs)}'}. "
     )
-    doses = {dose for film in silver if (dose := film.analysis.input.metadata.get("dose_e_per_pattern"))}
+    doses = sorted({film.dose for film in silver if film.dose is not None})
     if doses:
-        shown = ", ".join(f"{float(dose):,.0f}" for dose in sorted(doses, key=float))
+        shown = ", ".join(f"{dose:,.0f}" for dose in doses)
         text += f"Electrons are counted ({shown} a pattern), of which the paper says nothing. "
     yield Explanation("Other grains, and noise", text.strip())
 

@@ -44,6 +44,8 @@ class Film:
         By feature; empty without truth.
     variants : dict of float to Variant
         By merge threshold of AA.
+    dose : float or None
+        Electrons a pattern; None where the file does not say.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Film:
     truth: np.ndarray | None
     scores: dict[str, Scores]
     variants: dict[float, Variant]
+    dose: float | None = None
 
     @property
     def analysis_file(self) -> str:

@@ -215,6 +215,7 @@ def _done(study: Study, manifest: Manifest) -> Iterable[Html]:
             f"Preset paper; {plan.seeds} random starts of each clustering, the one of the smallest error kept; regions "
             "of fewer than 25 probe positions left out (nanowire: 10).",
             f"Components are merged from a correlation of: {thresholds}.",
+            "In silver films that were simulated here no beam stop is looked for.",
         ]
     )
     header = ("film", "from", "positions", "detector (px)", "step", "true grains", "fingerprint")

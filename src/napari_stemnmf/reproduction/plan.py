@@ -67,8 +67,14 @@ class Plan:
         return "kinematic" if film == NANOWIRE else self.engine
 
     def recipe(self, film: str) -> Recipe:
-        """Preset ``paper`` with the number of seeds and, for the nanowire, the paper's least region."""
-        changes = {"*.clustering.seeds": self.seeds, "*.separation.min_size": MIN_SIZE[film]}
+        """Preset ``paper`` with the number of seeds and the paper's least region.
+
+        A silver film that is simulated here has no beam stop: none is looked for, as nothing scatters between the
+        disks of a kinematic pattern, and a dark region may look like one.
+        """
+        changes: dict[str, Any] = {"*.clustering.seeds": self.seeds, "*.separation.min_size": MIN_SIZE[film]}
+        if film != NANOWIRE and film not in self.given:
+            changes["beam_stop.find"] = "off"
         return Recipe.preset(PRESET).replaced(changes)
 
     def thresholds(self, film: str) -> tuple[float, ...]:

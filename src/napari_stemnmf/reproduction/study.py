@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from napari_stemnmf import __version__
@@ -37,6 +38,8 @@ from napari_stemnmf.reproduction.paper import FILMS
 from napari_stemnmf.reproduction.plan import Plan, make_plan
 
 TRUTH = "labels"
+DOSE = "dose_e_per_pattern"
+"""Where the files of `simulation` keep these."""
 
 
 def reproduce(
@@ -152,7 +155,7 @@ class _Run:
         }
         truth = _truth(path)
         variants = {t: Variant(found, scores_of(found, truth)) for t, found in again.items()}
-        return Film(name, path, analysis, truth, scores_of(analysis, truth), variants)
+        return Film(name, path, analysis, truth, scores_of(analysis, truth), variants, _dose(path))
 
     def _simulated(self, name: str) -> Path:
         from napari_stemnmf.simulation.simulate import simulate
@@ -222,6 +225,13 @@ def _truth(path: Path) -> np.ndarray | None:
         return load_masks(f"{path}::{TRUTH}")
     except ReadError:
         return None
+
+
+def _dose(path: Path) -> float | None:
+    with h5py.File(path, "r") as file:
+        data = file.get("data")
+        dose = None if data is None else data.attrs.get(DOSE)
+        return None if dose is None else float(dose)
 
 
 def _titled(progress: Callable[[Progress], None] | None, title: str) -> Callable[[Progress], None] | None:
