@@ -7,6 +7,7 @@ threads: each chunk has a seed of its own. Leans on h5py.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
@@ -118,7 +119,7 @@ def is_simulated(path: str | Path) -> bool:
 
 def rows_at_once(shape: tuple[int, int, int, int], workers: int) -> int:
     """How many rows of a scan of this shape may be under way, so that memory stays bounded."""
-    return int(max(1, min(workers, ROWS_BYTES // (4 * np.prod(shape[1:], dtype=np.int64)))))
+    return max(1, min(workers, ROWS_BYTES // (4 * math.prod(shape[1:]))))
 
 
 def _write_patterns(
@@ -175,4 +176,4 @@ def counted(expected: np.ndarray, dose: float, generator: np.random.Generator) -
 def deflated(chunk: np.ndarray) -> bytes:
     """A chunk as HDF5's filters shuffle and gzip leave it."""
     in_bytes = np.ascontiguousarray(chunk).view(np.uint8).reshape(-1, chunk.itemsize)
-    return zlib.compress(np.ascontiguousarray(in_bytes.T), LEVEL)
+    return zlib.compress(in_bytes.T.tobytes(), LEVEL)
