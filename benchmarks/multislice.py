@@ -82,7 +82,7 @@ def part(name: str, specimen: Specimen, rows: int) -> None:
     a_row = (more - few) / rows
     film = few + a_row * (SCAN[0] - 1)
     print(f"{name}: a row {a_row[0]:.1f} s, CPU {a_row[1]:.1f} s; the film {film[0]:.0f} s, CPU {film[1]:.0f} s")
-    middles = [(40, 60), (15, 15), (70, 25)]
+    middles = [(15, 15), (40, 60), (70, 25)]
     offsets = np.stack(np.meshgrid(*[np.arange(BLOCK) - BLOCK // 2] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     weights = np.exp(-((offsets / 2.0) ** 2).sum(axis=1) / 2)
     path, outside = SHARED / "films" / f"{name}_small.h5", scattered()
@@ -93,7 +93,8 @@ def part(name: str, specimen: Specimen, rows: int) -> None:
             with h5py.File(path) as file:
                 counts = file["data"][x, y].T
             result = agreement(expected[outside] * DOSE, counts[outside])
-            print(f"  ({y}, {x}): " + ", ".join(f"{k} {v:.4f}" for k, v in result.items()), flush=True)
+            said = ", ".join(f"{key} {value:.4f}" for key, value in result.items())
+            print(f"  ({y}, {x}), {counts[outside].sum()} scattered electrons: {said}", flush=True)
         thick, thin = (
             multislice_patterns(specimen, np.array([[y, x]]) * 5.0 + 2.5, 126, slice_thickness=t)[:, outside]
             for t in (4.0, 2.0)

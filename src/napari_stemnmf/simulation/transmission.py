@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from scipy import fft
 
+from napari_stemnmf.control import Control
 from napari_stemnmf.simulation.specimen import ENERGY, Specimen
 from napari_stemnmf.threads import in_order
 
@@ -65,11 +66,12 @@ def transmission(
     high: np.ndarray,
     pixel: float,
     slice_thickness: float,
+    control: Control,
     workers: int,
 ) -> Transmission:
     """Transmission functions of atoms (n, 3) (x, y, z) in a box from `low` to `high` (y, x), Å, rounded up.
 
-    `slice_thickness` is the most that a slice may have; the cell is cut into equal ones.
+    `slice_thickness` is the most that a slice may have; the cell is cut into equal ones. `control` can cancel.
     """
     from abtem import PotentialArray
     from abtem.antialias import AntialiasAperture
@@ -89,6 +91,7 @@ def transmission(
     factor = _factor(specimen, shape, pixel)
 
     def fill(number: int) -> None:
+        control.check()
         here = places[starts[number] : starts[number + 1]]
         if len(here):
             potential = PotentialArray(
