@@ -22,7 +22,7 @@ import napari_stemnmf
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(napari_stemnmf.__file__).parent
 NAME = "napari-stemnmf"
-LATE = {"rsciio": "formats", "pyarrow": "parquet", "distributed": "distributed"}
+LATE = {"rsciio": "formats", "abtem": "simulation", "pyarrow": "parquet", "distributed": "distributed"}
 """Modules of optional dependencies, and the extra that brings each. They are imported inside functions only."""
 
 
