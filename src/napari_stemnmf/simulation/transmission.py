@@ -1,9 +1,10 @@
 """Transmission functions of atoms: what a fast electron's wave is multiplied by in each thin slice of a specimen.
 
 Projected potentials are those of free atoms (Kirkland) with the Debye-Waller factor, of whole atoms in the slice that
-their nuclei lie in. Atoms are spread on a grid of half the pixels as Gaussians, whose transform is divided out again:
-bilinear weights on the grid itself, as abTEM's own potentials have them, lower a reflection at 1.1 1/Å by a third.
-Leans on abTEM for scattering factors, interaction constant and anti-aliasing. Lengths in Å, arrays (y, x).
+their nuclei lie in. Atoms are spread on a grid of half the pixels as Gaussians, whose transform is divided out again.
+(abTEM's own potentials have bilinear weights on the grid itself; with pixels of 0.25 Å those take 8 % off the intensity
+that one slice scatters to 0.45 1/Å, and 38 % at 1.1 1/Å.) Leans on abTEM for scattering factors, interaction constant
+and anti-aliasing. Lengths in Å, arrays (y, x).
 """
 
 from __future__ import annotations
