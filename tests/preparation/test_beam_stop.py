@@ -11,6 +11,7 @@ from napari_stemnmf.preparation.preprocess import first_look
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.recipe import BeamStopSettings, PreprocessSettings
 from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.simulation.simulate import simulate
 
 AUTO, OFF = BeamStopSettings(), BeamStopSettings(find="off", margin=0.0)
 PLAIN = PreprocessSettings()
@@ -73,6 +74,12 @@ def test_a_shadow_that_hides_no_middle_is_no_beam_stop():
 def test_patterns_with_nothing_in_them_have_no_stop(fill):
     assert find_beam_stop(np.full((64, 64), fill)) is None
     assert find_beam_stop(np.full((4, 4), fill)) is None
+
+
+def test_the_dark_between_disks_without_any_background_is_no_stop(tmp_path):
+    path = simulate("ag2", tmp_path / "film.h5", scan=48, detector=126)
+    mean = np.asarray(open_scan(path).data.mean(axis=(0, 1), dtype="f4"))
+    assert find_beam_stop(mean) is None
 
 
 def test_noise_is_no_stop():

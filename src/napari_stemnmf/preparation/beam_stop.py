@@ -65,8 +65,11 @@ def find_beam_stop(mean: np.ndarray) -> np.ndarray | None:
             break
         smooth = ndimage.uniform_filter(coarse, window, mode="nearest")
         shadow = _shadow(smooth, window, FEW_COUNTS * count / (window * step) ** 2)
-        if shadow is not None:
-            return ~_drawn(values, _grown(smooth, shadow), step, window)
+        if shadow is None:
+            continue
+        shadow = _grown(smooth, shadow)
+        if shadow.mean() <= MOST_AREA and not _shines_through(shadow, smooth):
+            return ~_drawn(values, shadow, step, window)
     return None
 
 
@@ -160,11 +163,16 @@ def _share_of_outline(region: np.ndarray, sharp: np.ndarray) -> float:
 
 def _hides_the_middle(region: np.ndarray, smooth: np.ndarray) -> bool:
     """Whether the pattern's middle lies in a region, and the direct beam is not seen there."""
-    outside = np.where(region, 0.0, smooth)
-    if smooth[region].max() > GHOST * outside.max():
+    if _shines_through(region, smooth):
         return False
+    outside = np.where(region, 0.0, smooth)
     y, x = (round(v) for v in _middle(outside, region))
     return bool(0 <= y < region.shape[0] and 0 <= x < region.shape[1] and region[y, x])
+
+
+def _shines_through(region: np.ndarray, smooth: np.ndarray) -> bool:
+    """Whether what is brightest of a pattern lies in a region: the direct beam, which is not hidden then."""
+    return bool(smooth[region].max() > GHOST * smooth[~region].max(initial=0.0))
 
 
 def _middle(outside: np.ndarray, region: np.ndarray) -> tuple[float, float]:

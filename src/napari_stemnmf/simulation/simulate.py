@@ -49,7 +49,7 @@ def simulate(
     path: str | Path,
     *,
     seed: int | None = None,
-    scan: tuple[int, int] | None = None,
+    scan: int | tuple[int, int] | None = None,
     detector: int | None = None,
     dose: float | None = None,
     engine: str = "kinematic",
@@ -71,8 +71,8 @@ def simulate(
         The file. One that was simulated before is replaced.
     seed : int, optional
         Of grains and noise. By default the films have the paper's numbers of grains: 31, 36 and 42.
-    scan : tuple of int, optional
-        Rows and columns of probe positions, 5 Å apart; by default (100, 100), for the wire (220, 50).
+    scan : int or tuple of int, optional
+        Rows and columns of probe positions (one number: of both), 5 Å apart; by default (100, 100), for the wire (220, 50).
     detector : int, optional
         Pixels along each axis, by default 252 over 2.52 1/Å, for the wire 432 over 4.32 1/Å.
     dose : float, optional
@@ -119,6 +119,7 @@ def simulate(
     if seed is not None and seed < 0:
         raise DataError(f"The seed is {seed}; it must be 0 or more.")
     control = Control(stage=f"Simulate {name}") if control is None else control
+    scan = (scan, scan) if isinstance(scan, int) else scan
     if name == NANOWIRE:
         seed = seed or 0
         made, electrons = _nanowire(seed, scan, detector, dose, engine)
