@@ -72,7 +72,8 @@ def simulate(
     seed : int, optional
         Of grains and noise. By default the films have the paper's numbers of grains: 31, 36 and 42.
     scan : int or tuple of int, optional
-        Rows and columns of probe positions (one number: of both), 5 Å apart; by default (100, 100), for the wire (220, 50).
+        Rows and columns of probe positions, 5 Å apart, or one number for both; by default (100, 100), for the wire
+        (220, 50).
     detector : int, optional
         Pixels along each axis, by default 252 over 2.52 1/Å, for the wire 432 over 4.32 1/Å.
     dose : float, optional
