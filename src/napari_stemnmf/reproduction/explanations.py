@@ -124,52 +124,45 @@ def _threshold(study: Study) -> Iterator[Explanation]:
         return
     used = study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
     low, high = MERGE_THRESHOLDS["aa"]
-    turned = []
-    for index, one in enumerate(study.judged):
-        others = {t: variant.judged[index].verdict for t, variant in study.variants.items()}
-        if any((verdict in HOLDING) != (one.verdict in HOLDING) for verdict in others.values()):
-            told = ", ".join(f"{verdict.value} at {t}" for t, verdict in others.items())
-            turned.append(f"“{one.claim.text}” ({one.verdict.value} at {used}, {told})")
     where = "within" if low <= used <= high else "outside"
     text = (
         f"Components of AA that correlate by a threshold or more are merged. The preset's is {used}, {where} the "
-        f"paper's range of {low} to {high}. "
+        f"paper's range of {low} to {high}; what others give stands in the table of scores and in the last columns of "
+        "the verdicts. "
     )
-    cases = {used: study.numbers, **{t: variant.numbers for t, variant in study.variants.items()}}
-    for name in (name for name in FILMS if name in study.films and study.films[name].scores):
-        told = ", ".join(
-            f"{_shown(numbers, name, 'aa', 'TPR_G')} and {_shown(numbers, name, 'aa', 'mean_iou')} at {t}"
-            for t, numbers in sorted(cases.items(), key=lambda case: case[0])
-        )
-        text += f"Mean TPR_G and mean IoU of AA on {name.capitalize()}: {told}. "
-    text += f"Verdicts that turn on it: {'; '.join(turned)}." if turned else "No verdict turns on it."
+    turned = []
+    for index, one in enumerate(study.judged):
+        others = [variant.judged[index].verdict for variant in study.variants.values()]
+        if any((verdict in HOLDING) != (one.verdict in HOLDING) for verdict in others):
+            turned.append(f"“{one.claim.text}”")
+    text += f"Verdicts that turn on it: {', '.join(turned)}." if turned else "No verdict turns on it."
     yield Explanation("The merge threshold of AA", text)
 
 
 def _blind(study: Study) -> Iterator[Explanation]:
     """What TPR_G does not see."""
+    told = []
     for name in FILMS:
         film = study.films.get(name)
         if film is None or len(film.scores) < 2:
             continue
-        best = {q: max(film.scores, key=lambda f: _value(study.numbers, name, f, q)) for q in ("TPR_G", "mean_iou")}
-        top = best["TPR_G"]
+        top, ahead = _best(study, film, "TPR_G"), _best(study, film, "mean_iou")
         shown = {q: _shown(study.numbers, name, top, q) for q in ("TPR_G", "n_true_hit", "mean_iou")}
-        true = _shown(study.numbers, name, "", "n_true")
-        text = (
-            f"{name.capitalize()}: {top.upper()} has the largest mean TPR_G, {shown['TPR_G']}, with "
-            f"{shown['n_true_hit']} of {true} true grains met at all and a mean IoU of {shown['mean_iou']} one to one. "
+        true, ahead_iou = _shown(study.numbers, name, "", "n_true"), _shown(study.numbers, name, ahead, "mean_iou")
+        told.append(
+            f"On {name.capitalize()} {top.upper()} has the largest mean TPR_G, {shown['TPR_G']}, with "
+            f"{shown['n_true_hit']} of {true} true grains met and a mean IoU of {shown['mean_iou']} one to one"
+            + ("." if ahead == top else f"; there {ahead.upper()} is ahead, with {ahead_iou}.")
         )
-        if best["mean_iou"] != top:
-            other = best["mean_iou"]
-            text += (
-                f"One to one {other.upper()} is ahead, with {_shown(study.numbers, name, other, 'mean_iou')}: the two "
-                "scores do not name the same winner."
-            )
-        yield Explanation(
-            f"TPR_G does not see what was missed ({name.capitalize()})",
-            text + " A grain grown over its neighbours has a TPR_G of 100 %.",
-        )
+    if told:
+        told.insert(0, "A region grown over several grains has a TPR_G of 100 %, and a grain that was missed has none.")
+        yield Explanation("TPR_G does not see what was missed", " ".join(told))
+
+
+def _best(study: Study, film: Film, quantity: str) -> str:
+    """The feature with the largest number."""
+    values = {f: _value(study.numbers, film.name, f, quantity) for f in film.scores}
+    return max(values, key=lambda f: np.nan_to_num(values[f], nan=-1.0))
 
 
 def _dissimilarity(study: Study) -> Iterator[Explanation]:

@@ -52,7 +52,7 @@ QUANTITIES: dict[str, Quantity] = {
     "FPR_A": _rate("FPR_A"),
     "TPR_G": _rate("mean TPR_G"),
     "TNR_G": _rate("mean TNR_G"),
-    "mean_iou": Quantity("mean IoU, one to one", digits=2),
+    "mean_iou": Quantity("mean IoU, one to one", digits=3),
     "f1_iou50": Quantity("F1 at IoU > 0.5", digits=2),
     "recall_depth_1": _rate("recall where one true grain lies"),
     "recall_depth_2": _rate("recall where two overlap"),
