@@ -195,6 +195,18 @@ def _wire(study: Study) -> Iterator[Explanation]:
             "counted electrons). Sizes, numbers and dissimilarities of its grains are those of our wire; only orders "
             "compare.",
         )
+    if NANOWIRE in study.films:
+        models = study.films[NANOWIRE].analysis.models
+        suggested = ", ".join(f"{f.upper()} {models[f].scree.suggested}" for f in ("aa", "bd") if f in models)
+        aa, bd = study.plan.recipe(NANOWIRE).aa.clustering, study.plan.recipe(NANOWIRE).bd.clustering
+        yield Explanation(
+            "The nanowire has settings of its own",
+            f"The scree suggests few components ({suggested}), as carbon and thickness vary more than grains do, and on "
+            f"a narrow wire the maps of neighbours correlate. Clustering starts from {aa.components} components, and "
+            f"merges AA at {aa.merge_threshold} and BD at {bd.merge_threshold}, the upper ends of the paper's ranges. "
+            "This was chosen on such a wire after its grains had been counted and compared with the truth: take no more "
+            "from the order of the numbers of grains than that the paper's order can be had within its own settings.",
+        )
 
 
 def _printed_numbers(study: Study) -> Iterator[Explanation]:

@@ -19,6 +19,14 @@ QUICK_SEEDS = 3
 PRESET = "paper"
 AA_THRESHOLDS = (0.3, 0.4, 0.5)
 """AA is clustered at each: both ends of the paper's own range, and below it, where the preset has been."""
+WIRE = {
+    "aa.clustering.components": 100,
+    "bd.clustering.components": 100,
+    "aa.clustering.merge_threshold": 0.5,
+    "bd.clustering.merge_threshold": 0.25,
+}
+"""What the nanowire takes other than the preset: the upper ends of the paper's merge thresholds, as the maps of grains on
+a narrow wire correlate; and a start that does not hang on the scree, in which carbon and thickness hide the grains."""
 SUFFIXES = (".h5", ".hdf5")
 
 
@@ -67,14 +75,10 @@ class Plan:
         return "kinematic" if film == NANOWIRE else self.engine
 
     def recipe(self, film: str) -> Recipe:
-        """Preset ``paper`` with the number of seeds and the paper's least region.
-
-        A silver film that is simulated here has no beam stop: none is looked for, as nothing scatters between the
-        disks of a kinematic pattern, and a dark region may look like one.
-        """
+        """Preset ``paper`` with the number of seeds and the paper's least region, and `WIRE` for the nanowire."""
         changes: dict[str, Any] = {"*.clustering.seeds": self.seeds, "*.separation.min_size": MIN_SIZE[film]}
-        if film != NANOWIRE and film not in self.given:
-            changes["beam_stop.find"] = "off"
+        if film == NANOWIRE:
+            changes |= WIRE
         return Recipe.preset(PRESET).replaced(changes)
 
     def thresholds(self, film: str) -> tuple[float, ...]:
