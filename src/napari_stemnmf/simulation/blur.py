@@ -1,6 +1,6 @@
 """The source's blur over a scan whose rows come one after another, so that the scan never lies in memory.
 
-At its edges the scan is mirrored about its outermost positions. Leans on NumPy alone.
+At its edges the scan is mirrored about its outermost positions. Leans on NumPy and `threads`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
+
+from napari_stemnmf.threads import one_blas_thread
 
 TRUNCATE = 4.0
 """The Gaussian is cut off at so many standard deviations."""
@@ -29,7 +31,8 @@ def blurred_rows(rows: Iterator[np.ndarray], shape: tuple[int, int], sigma: floa
     for i in range(shape[0]):
         while last < min(i + reach, shape[0] - 1):
             row = np.asarray(next(rows), np.float32)
-            held.append((along @ row.reshape(shape[1], -1)).reshape(row.shape))
+            with one_blas_thread():
+                held.append((along @ row.reshape(shape[1], -1)).reshape(row.shape))
             last += 1
         first = last + 1 - len(held)
         out = np.zeros_like(held[0])
