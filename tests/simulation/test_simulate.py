@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import importlib.util
 import sys
 import time
 from pathlib import Path

@@ -25,8 +25,8 @@ WIRE = {
     "aa.clustering.merge_threshold": 0.5,
     "bd.clustering.merge_threshold": 0.25,
 }
-"""What the nanowire takes other than the preset: the upper ends of the paper's merge thresholds, as the maps of grains on
-a narrow wire correlate; and a start that does not hang on the scree, in which carbon and thickness hide the grains."""
+"""What the nanowire takes other than the preset: the upper ends of the paper's merge thresholds, as the maps of grains
+on a narrow wire correlate; and a start that does not hang on the scree, in which carbon and thickness hide the grains."""
 SUFFIXES = (".h5", ".hdf5")
 
 
