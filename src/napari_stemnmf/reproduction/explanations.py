@@ -202,10 +202,11 @@ def _wire(study: Study) -> Iterator[Explanation]:
         yield Explanation(
             "The nanowire has settings of its own",
             f"The scree suggests few components ({suggested}), as carbon and thickness vary more than grains do, and "
-            f"on a narrow wire the maps of neighbours correlate. Clustering starts from {aa.components} components, and "
-            f"merges AA at {aa.merge_threshold} and BD at {bd.merge_threshold}, the upper ends of the paper's ranges. "
-            "This was chosen on such a wire after its grains had been counted and compared with the truth: take no "
-            "more from the order of the numbers of grains than that the paper's order can be had within its own settings.",
+            f"on a narrow wire the maps of neighbours correlate. Clustering starts from {aa.components} components, "
+            f"and merges AA at {aa.merge_threshold} and BD at {bd.merge_threshold}, the upper ends of the paper's "
+            "ranges. This was chosen on such a wire after its grains had been counted and compared with the truth: "
+            "take no more from the order of the numbers of grains than that the paper's order can be had within its "
+            "own settings.",
         )
 
 

@@ -26,7 +26,7 @@ WIRE = {
     "bd.clustering.merge_threshold": 0.25,
 }
 """What the nanowire takes other than the preset: the upper ends of the paper's merge thresholds, as the maps of grains
-on a narrow wire correlate; and a start that does not hang on the scree, in which carbon and thickness hide the grains."""
+on a narrow wire correlate; and a start that does not hang on the scree, in which carbon and thickness hide them."""
 SUFFIXES = (".h5", ".hdf5")
 
 
