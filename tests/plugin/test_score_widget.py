@@ -85,6 +85,23 @@ def cells(widget: Any) -> list[list[str]]:
     return [[table.item(i, j).text() for j in range(table.columnCount())] for i in range(table.rowCount())]
 
 
+def test_the_truth_in_the_scan_s_own_file_is_offered(
+    viewer: Any, scan: Any, dock: Any, click: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((*SHAPE, 8, 8), np.uint16)
+        file["labels"] = TRUTH
+    session = scan(str(path.with_suffix("")))
+    widget = dock()
+    assert widget.file.line_edit.value == f"{path}::labels"
+    click(widget)
+    assert len(session.scored.rows(0)) == 3
+    widget.file.line_edit.value = "mine.h5"
+    scan("other")
+    assert widget.file.line_edit.value == "mine.h5"
+
+
 def test_from_a_truth_layer_to_numbers_and_the_picture_of_a_grain(
     viewer: Any, scan: Any, dock: Any, click: Any, layer: Any, notifications: list[str]
 ) -> None:

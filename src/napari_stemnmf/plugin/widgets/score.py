@@ -17,6 +17,7 @@ from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.plugin import display, match_view
 from napari_stemnmf.plugin.scored import Row, Scored, score_all
 from napari_stemnmf.plugin.session import SCORE, Session, session_of
+from napari_stemnmf.plugin.truths import own_truth
 from napari_stemnmf.plugin.widgets.score_tables import GrainTable, ScoreTable
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.recipe import FEATURES
@@ -56,6 +57,8 @@ class ScoreWidget(StepWidget):
     def _head(self) -> list[Any]:
         self._shown = ""  # name of the subject whose grains are listed
         self._seen: tuple[Scored | None, str] | None = None
+        self._offered = ""  # the truth in the scan's own file
+        self._offered_for: tuple[Session | None, bool] = (None, False)
         self.truth = ComboBox(name="truth", label="truth", choices=self._truths)
         self.truth.tooltip = (
             "the true grains: a label image, a stack with one plane a grain (they may overlap), or a file of either"
@@ -197,7 +200,7 @@ class ScoreWidget(StepWidget):
     def _on_layers(self, event: Any = None) -> None:
         chosen, layers = self.truth.value, [value for _, value in self._truths() if value != FILE]
         self.truth.reset_choices()
-        if chosen in (None, FILE) and layers and not self._path():
+        if chosen in (None, FILE) and layers and self._path() in ("", self._offered):
             self.truth.value = layers[0]
         self._on_truth()
         super()._on_layers(event)
@@ -207,7 +210,17 @@ class ScoreWidget(StepWidget):
         self.truth.reset_choices()
         super().reset_choices(*args)
 
+    def _offer(self, session: Session | None) -> None:
+        """Name the truth in the scan's own file, as simulated scans have it, unless the user named a file."""
+        asked = (session, session is not None and session.analysis is not None)
+        if asked == self._offered_for or self._path() not in ("", self._offered):
+            return
+        own = own_truth(session.analysis) if session is not None and session.analysis is not None else []
+        self._offered, self._offered_for = str(own[0]) if own else "", asked
+        self.file.line_edit.value = self._offered
+
     def _show_session(self, session: Session | None) -> None:
+        self._offer(session)
         scored = session.scored if session is not None else None
         shown = (scored, str(self.feature.value))
         if shown != self._seen:
