@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 
 import h5py
@@ -47,8 +48,8 @@ def test_a_window_fits_its_detector(detector, binning, extent, points, center):
     assert window.pixel <= 0.25 + 1e-9
 
 
-@pytest.mark.skipif(find_spec("abtem") is not None, reason="abTEM is installed")
-def test_without_abtem_the_error_says_what_to_install(specimen):
+def test_without_abtem_the_error_says_what_to_install(specimen, monkeypatch):
+    monkeypatch.setitem(sys.modules, "abtem", None)  # as if it were not installed
     with pytest.raises(DataError, match=r"abTEM.*napari-stemnmf\[simulation\]"):
         multislice_rows(specimen, ScanGrid((4, 4)), DETECTOR)
 
