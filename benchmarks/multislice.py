@@ -3,9 +3,9 @@
     python benchmarks/multislice.py [--films ag1,ag2,ag3] [--rows 6] [--whole]
 
 For each film: wall and CPU time of the whole scan (100 x 100 positions, 252 x 252 pixels), extrapolated from two scans
-of a few rows, or measured with --whole; peak memory of the process; agreement of expected patterns with the counts of the
-shared film, over the pixels outside the direct beam; and what slices of 4 Å cost against slices of 2 Å. Needs the extra
-``simulation``; without the shared films the agreement is left out.
+of a few rows, or measured with --whole; peak memory of the process; agreement of expected patterns with the counts of
+the shared film, over the pixels outside the direct beam; and what slices of 4 Å cost against slices of 2 Å. Needs the
+extra ``simulation``; without the shared films the agreement is left out.
 """
 
 from __future__ import annotations
