@@ -14,7 +14,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.simulation.crystals import random_rotations
 from napari_stemnmf.simulation.kinematic_film import kinematic_film
-from napari_stemnmf.simulation.multislice import Window, multislice_patterns, multislice_rows
+from napari_stemnmf.simulation.multislice import CUTOFF, Window, multislice_patterns, multislice_rows
 from napari_stemnmf.simulation.specimen import ScanGrid, Specimen, silver_specimen
 
 needs_abtem = pytest.mark.skipif(find_spec("abtem") is None, reason="abTEM is not installed (extra: simulation)")
@@ -58,6 +58,8 @@ def test_without_abtem_the_error_says_what_to_install(specimen, monkeypatch):
 def test_numbers_out_of_bounds_are_refused_at_once(specimen):
     with pytest.raises(DataError, match=r"0\.5 to 10 Å"):
         multislice_rows(specimen, ScanGrid((4, 4)), DETECTOR, slice_thickness=20.0)
+    with pytest.raises(DataError, match="cut-off"):
+        multislice_rows(specimen, ScanGrid((4, 4)), DETECTOR, cutoff=0.1)
     with pytest.raises(DataError, match="16 x 16"):
         multislice_patterns(specimen, np.zeros((1, 2)), 8)
 
@@ -134,14 +136,17 @@ def test_work_stops_when_it_is_cancelled(specimen):
 
 @pytest.mark.slow
 @needs_abtem
-@pytest.mark.parametrize(("name", "y", "x"), [("ag1", 15, 15), ("ag3", 40, 60)])
-def test_expected_patterns_agree_with_the_shared_films(name, y, x, shared):
+@pytest.mark.parametrize(
+    ("name", "y", "x", "cutoff"), [("ag1", 15, 15, CUTOFF), ("ag3", 40, 60, CUTOFF), ("ag3", 80, 43, 2 / 3)]
+)
+def test_expected_patterns_agree_with_the_shared_films(name, y, x, cutoff, shared):
+    """The last is where a grain is thick: the film was made with the usual cut-off, which tells there."""
     with h5py.File(shared / "films" / f"{name}_small.h5") as file:
         counts = file["data"][x, y].T.astype(np.float64)  # its axes run x, y
         dose = file["data"].attrs["dose_e_per_pattern"]
     offsets = np.stack(np.meshgrid(*[np.arange(-5, 6)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     weights = np.exp(-((offsets / 2.0) ** 2).sum(axis=1) / 2)
-    patterns = multislice_patterns(silver_specimen(name), (offsets + (y, x) + 0.5) * 5.0, DETECTOR)
+    patterns = multislice_patterns(silver_specimen(name), (offsets + (y, x) + 0.5) * 5.0, DETECTOR, cutoff=cutoff)
     expected = np.tensordot(weights / weights.sum(), patterns, 1) * dose
     q = np.arange(DETECTOR) - 62.75
     outside = np.hypot(q[:, None], q) > 6
