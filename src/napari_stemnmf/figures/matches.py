@@ -34,7 +34,6 @@ MARGIN, GAP, CAPTION, HEAD, LINE = 1.5, 1.6, 5.4, 9.0, 5.0
 """At the edges, between pictures, for two lines below each, for the legend, and for a line of text; mm."""
 USUAL_SHARE = 80
 """Share of the grains, %, that are drawn at one scale; larger ones are drawn smaller."""
-_OUTSIDE = 4
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,11 @@ def drawings(study: Study) -> list[Drawing]:
 
 def _representations(film: Film) -> Drawing:
     def draw() -> Figure:
-        from napari_stemnmf.figures.representations import representations
+        from napari_stemnmf.figures import catalogue
         from napari_stemnmf.reading.opening import open as open_scan
 
-        return representations(film.analysis, open_scan(film.path))
+        scan = {film.name: open_scan(film.path)}
+        return catalogue.draw("representations", {film.name: film.analysis}, datasets=scan)
 
     caption = (
         f"What each representation takes from {_title(film.name)}: mean virtual image, maximum pattern and Bragg "
