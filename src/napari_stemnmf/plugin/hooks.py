@@ -59,7 +59,7 @@ def read_analysis(path: str) -> list[Any]:
 
     try:
         analysis = Analysis.load(path)
-        session = Session(find_scan(analysis.input, Path(path).parent), analysis)
+        session = Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path))
         return all_layers(session) or _shown(AnalysisError(f"The analysis {path} holds no results yet."))
     except StemNMFError as error:
         return _shown(error)

@@ -15,12 +15,15 @@ from napari_stemnmf.recipe import PRESETS, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import numpy as np
 
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.control import Progress
     from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.grains.editing import Edit
+    from napari_stemnmf.grains.review import Review
     from napari_stemnmf.plugin.scored import Scored
 
 SESSION_KEY = "stemnmf_session"
@@ -49,13 +52,29 @@ class Session:
         The scan; None for an analysis whose scan cannot be found.
     analysis : Analysis, optional
         What was found before; its recipe becomes the session's.
+    path : Path, optional
+        The file of that analysis.
+
+    Attributes
+    ----------
+    position : tuple of int
+        Row and column of the probe position that all docks show.
+    selected : dict
+        By feature, the id of the selected grain; absent or 0 for none.
     """
 
     changed = Signal()
+    edited = Signal(str)  # a feature whose grains, or what is said of them, an edit has changed
+    probe_moved = Signal(int, int)
+    grain_selected = Signal(str, int)
 
-    def __init__(self, dataset: Dataset | None, analysis: Analysis | None = None) -> None:
+    def __init__(self, dataset: Dataset | None, analysis: Analysis | None = None, *, path: Path | None = None) -> None:
         self.dataset = dataset
         self.analysis = analysis
+        self.path = path
+        rows, columns = self.scan_shape
+        self.position = (rows // 2, columns // 2)
+        self.selected: dict[str, int] = {}
         self.recipe = Recipe.preset("default") if analysis is None else analysis.recipe
         self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
@@ -74,6 +93,81 @@ class Session:
         if self.dataset is not None:
             return self.dataset.name
         return self.analysis.input.name if self.analysis is not None else "scan"
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Rows and columns of probe positions, as the results have them; the scan's own before there are any."""
+        survey = self.analysis.survey if self.analysis is not None else None
+        if survey is not None:
+            rows, columns = survey.pattern_sum.shape
+        elif self.dataset is not None:
+            rows, columns = self.dataset.scan_shape
+        else:
+            rows, columns = self.analysis.input.shape[:2] if self.analysis is not None else (1, 1)
+        return int(rows), int(columns)
+
+    def move_probe(self, row: int, column: int) -> None:
+        """Look at another probe position; one off the scan becomes the nearest on it."""
+        rows, columns = self.scan_shape
+        position = min(max(int(row), 0), rows - 1), min(max(int(column), 0), columns - 1)
+        if position != self.position:
+            self.position = position
+            self.probe_moved.emit(*position)
+
+    def select_grain(self, feature: str, grain_id: int) -> None:
+        """Look at a grain of a feature; 0 for none."""
+        if self.selected.get(feature, 0) != grain_id:
+            self.selected[feature] = grain_id
+            self.grain_selected.emit(feature, grain_id)
+
+    def review(self, feature: str) -> Review | None:
+        """What was made of the grains of a feature by hand; None before the first edit."""
+        return self.analysis.reviews.get(feature) if self.analysis is not None else None
+
+    def edit(self, feature: str, *edits: Edit) -> None:
+        """Change grains, or what is said of them.
+
+        Raises
+        ------
+        DataError
+            If an edit is not possible; then nothing has changed.
+        """
+        from napari_stemnmf import pipeline
+
+        if self.analysis is not None:
+            self._take_edited(pipeline.edit(self.analysis, feature, *edits), feature)
+
+    def undo(self, feature: str) -> None:
+        """Take the last edit back, if there is one."""
+        from napari_stemnmf import pipeline
+
+        if self.analysis is not None and self.can_undo(feature):
+            self._take_edited(pipeline.undo(self.analysis, feature), feature)
+
+    def redo(self, feature: str) -> None:
+        """Make the edit again that was taken back last, if there is one."""
+        from napari_stemnmf import pipeline
+
+        if self.analysis is not None and self.can_redo(feature):
+            self._take_edited(pipeline.redo(self.analysis, feature), feature)
+
+    def can_undo(self, feature: str) -> bool:
+        """Whether there is an edit to take back."""
+        review = self.review(feature)
+        return review is not None and bool(review.edits)
+
+    def can_redo(self, feature: str) -> bool:
+        """Whether there is an edit to make again."""
+        review = self.review(feature)
+        return review is not None and bool(review.undone)
+
+    def _take_edited(self, analysis: Analysis, feature: str) -> None:
+        self.analysis = analysis
+        self.note = ""
+        if self.selected.get(feature, 0) not in (0, *analysis.grains[feature].ids):
+            self.select_grain(feature, 0)
+        self.edited.emit(feature)
+        self.changed.emit()
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Change the settings; results stay and are reported as stale where they no longer fit."""
