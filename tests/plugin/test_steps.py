@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 import napari_stemnmf as stem
 from napari_stemnmf.plugin import jobs
@@ -432,17 +433,32 @@ def test_feature_columns_can_be_looked_at(
     assert layer("AA features").data.shape == (analysis.features["aa"].values.shape[1], 20, 24)
 
 
-def test_all_steps_in_one_dock_share_scan_and_feature(viewer: Any, scan_file: Path, other_file: Path) -> None:
-    for path in (scan_file, other_file):
-        viewer.open(path, plugin="napari-stemnmf")
+def test_all_steps_in_one_dock_share_scan_and_feature_and_say_how_far_they_are(
+    viewer: Any, analysis: stem.Analysis, other_file: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    analysis.save(tmp_path / "a.stemnmf.h5")
+    viewer.open(tmp_path / "a.stemnmf.h5", plugin="napari-stemnmf")
+    viewer.open(other_file, plugin="napari-stemnmf")
     _, stages = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
-    first, second = stages.steps[0].scan.choices
-    stages.steps[0].scan.value = first
-    assert {widget.session for widget in stages.steps} == {first}
-    stages.steps[1].feature.value = "rv"
-    assert {widget.feature.value for widget in stages.steps} == {"rv"}
-    stages.steps[3].scan.value = second
-    assert {widget.session for widget in stages.steps} == {second}
+    shown = stages.step(stages.current)
+    assert list(stages.steps.values()) == [shown]  # the others are made when they are wanted
+    first, second = shown.scan.choices
+    shown.scan.value = first
+    cluster = stages.show_step("cluster")
+    assert cluster.session is first
+    assert stages.buttons["cluster"].text().endswith("✓")
+    cluster.feature.value = "rv"
+    first.set_recipe(first.recipe.replaced({"rv.clustering.merge_threshold": 0.11}))
+    assert stages.buttons["cluster"].text().endswith("↻")
+    assert "stale" in stages.buttons["cluster"].toolTip()
+    cluster.scan.value = second
+    assert {widget.session for widget in stages.steps.values()} == {second}
+    assert stages.buttons["cluster"].text().endswith("·")
+
+    qtbot.keyClick(stages.buttons["refine"], Qt.Key.Key_Space)
+    assert stages.current == "refine"
+    assert stages.step("refine").native.isVisibleTo(stages)
+    assert (stages.step("refine").feature.value, stages.step("refine").session) == ("rv", second)
 
 
 @pytest.mark.parametrize("name", ["Calibrate", "Featurize", "Cluster", "Refine", "Measure", "STEM-NMF", "Open scan"])
