@@ -1,0 +1,45 @@
+"""Questions that a dock asks before it throws away what the user has done by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+if TYPE_CHECKING:
+    from napari_stemnmf.plugin.session import Session
+
+
+def may_replace(session: Session, features: Iterable[str], parent: QWidget | None) -> bool:
+    """Whether new grains may take the place of reviewed ones; the user is asked only where there is a review.
+
+    Parameters
+    ----------
+    session : Session
+    features : iterable of str
+        Features whose grains are to be found anew.
+    parent : QWidget or None
+        Widget that the question belongs to.
+    """
+    words = reviewed(session, features)
+    if not words:
+        return True
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Replace the reviewed grains?")
+    box.setText(f"{session.name} was reviewed by hand: {words}.")
+    box.setInformativeText("New grains replace the reviewed ones, and what was decided of them is lost.")
+    replace = box.addButton("Replace", QMessageBox.ButtonRole.AcceptRole)
+    keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(keep)
+    box.setEscapeButton(keep)
+    box.exec()
+    return box.clickedButton() is replace
+
+
+def reviewed(session: Session, features: Iterable[str]) -> str:
+    """What would be lost, e.g. "12 edits of AA, 1 edit of RV"; empty where nothing would be."""
+    found = {feature: session.review(feature) for feature in features}
+    counts = {feature: len(review.edits) for feature, review in found.items() if review is not None and review.edits}
+    return ", ".join(f"{n} edit{'s' if n > 1 else ''} of {feature.upper()}" for feature, n in counts.items())
