@@ -14,6 +14,7 @@ import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.figures.overview import overview
+from napari_stemnmf.grains.editing import Edit
 
 QUICK = {"*.clustering.seeds": 3, "*.clustering.components": 30}
 
@@ -217,6 +218,28 @@ def test_other_seed_can_be_chosen_and_makes_the_grains_stale(analysis):
     assert set(pipeline.stale(chosen)) == {"grains/aa", "tables/aa"}
     again = pipeline.refine(chosen)
     assert "grains/aa" not in pipeline.stale(again)
+
+
+def test_grains_edited_by_hand_make_stale_what_was_measured_and_come_back(analysis, tmp_path):
+    first, second, *_ = (int(i) for i in analysis.grains["aa"].ids)
+    said = pipeline.edit(analysis, "aa", Edit("accept", (first,)), Edit("comment", (second,), "twin"))
+    assert pipeline.stale(said) == {}
+    assert said.grains["aa"] is analysis.grains["aa"]
+    edited = pipeline.edit(said, "aa", Edit("merge", (first, second)))
+    assert pipeline.stale(edited) == {"tables/aa": "stale"}
+    assert len(edited.grains["aa"]) == len(analysis.grains["aa"]) - 1
+    edited.save(tmp_path / "a.stemnmf.h5")
+    back = stem.Analysis.load(tmp_path / "a.stemnmf.h5")
+    assert pipeline.refine(back) is back  # the edits are not computed away
+    np.testing.assert_array_equal(back.grains["aa"].masks, edited.grains["aa"].masks)
+    undone = pipeline.undo(back, "aa")
+    assert pipeline.stale(undone) == {}
+    assert undone.reviews["aa"].verdicts().loc[first, "verdict"] == "accepted"
+    assert pipeline.redo(undone, "aa").keys == edited.keys
+    anew = pipeline.refine(pipeline.with_recipe(back, back.recipe.replaced({"aa.separation.min_size": 12})))
+    assert anew.reviews == {}
+    with pytest.raises(AnalysisError, match="nothing to undo"):
+        pipeline.undo(analysis, "aa")
 
 
 def test_step_without_what_it_needs_says_which_step_comes_first(sample, recipe):

@@ -28,6 +28,7 @@ from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.describe import Features
 from napari_stemnmf.grains.patterns import GrainPatterns
+from napari_stemnmf.grains.review import Review
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import Recipe
@@ -37,6 +38,7 @@ FORMAT = "napari-stemnmf analysis"
 FORMAT_VERSION = 2
 INCOMPLETE = "incomplete"
 FAILED = "failed"
+EDITED = "edited"
 _OF_THE_SCAN = ("survey", "probe", "peaks", "calibration")  # stages that all features share
 RESULTS_VERSION = 2  # raise it when a stage's numbers change, so that older files are recomputed
 
@@ -99,6 +101,8 @@ class Analysis:
         By feature name: why the data does not allow that representation.
     features, models, grains, patterns, tables : dict
         By feature name ("aa", "rv", "bd"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
+    reviews : dict
+        By feature name: the `Review` of its grains, once something was done; `grains` are then those of the review.
     keys : dict
         By stage, e.g. "models/aa": what that result was computed from.
     times : dict
@@ -119,6 +123,7 @@ class Analysis:
     grains: dict[str, Grains] = field(default_factory=dict)
     patterns: dict[str, GrainPatterns] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    reviews: dict[str, Review] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     times: dict[str, RunTime] = field(default_factory=dict)
 
@@ -156,14 +161,32 @@ class Analysis:
             changes["times"] = {**self.times, stage: took}
         if name == "features":
             changes["failed"] = {f: why for f, why in self.failed.items() if f != feature}
+        if name == "grains":
+            changes["reviews"] = {f: review for f, review in self.reviews.items() if f != feature}
         return replace(self, **changes)
+
+    def with_review(self, feature: str, review: Review) -> Analysis:
+        """A copy with the review of a feature's grains, and the grains as the review has them.
+
+        The grains' key goes on to tell what Refine computed them from; its mark tells of the edits, so that tables and
+        patterns are stale while the masks are not those that they were made of.
+        """
+        stage = f"grains/{feature}"
+        found = self.keys.get(stage, "").partition(" ")[0]
+        key = f"{found} {EDITED} {review.digest}" if review.digest else found
+        return replace(
+            self,
+            reviews={**self.reviews, feature: review},
+            grains={**self.grains, feature: review.grains},
+            keys={**self.keys, stage: key},
+        )
 
     def with_failure(self, feature: str, why: str) -> Analysis:
         """A copy that notes why the data, as it is calibrated, does not allow a representation; its results go."""
         stage = f"features/{feature}"
         kept: dict[str, Any] = {
             name: {f: result for f, result in getattr(self, name).items() if f != feature}
-            for name in ("features", "models", "grains", "patterns", "tables")
+            for name in ("features", "models", "grains", "patterns", "tables", "reviews")
         }
         keys = {**self.keys, stage: f"{self._key_of(stage, self.recipe)} {FAILED}"}
         return replace(self, failed={**self.failed, feature: why}, keys=keys, **kept)

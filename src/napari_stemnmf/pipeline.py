@@ -26,8 +26,10 @@ from napari_stemnmf.disks import detection
 from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
 from napari_stemnmf.features.describe import describe
+from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.patterns import grain_patterns
+from napari_stemnmf.grains.review import Review
 from napari_stemnmf.grains.separation import separate
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.preparation.beam_stop import detector_mask
@@ -129,7 +131,7 @@ def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
     """The analysis under another recipe; results of features that it leaves out are dropped."""
     kept: dict[str, Any] = {
         name: {f: result for f, result in getattr(analysis, name).items() if f in recipe.features}
-        for name in ("features", "failed", "models", "grains", "patterns", "tables")
+        for name in ("features", "failed", "models", "grains", "patterns", "tables", "reviews")
     }
     keys = {
         stage: key for stage, key in analysis.keys.items() if "/" not in stage or stage.split("/")[1] in recipe.features
@@ -171,8 +173,8 @@ def take_survey(
         analysis = analysis.with_result("survey", found, took=clock.read())
     if not analysis.is_current("probe"):
         seen, detector, clock = _survey(analysis), dataset.detector_shape, _Clock()
-        mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, given=analysis.mask)
-        probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe)
+        mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, given=analysis.mask, control=stage)
+        probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe, stage)
         analysis = analysis.with_result("probe", probe, took=clock.read())
     return analysis
 
@@ -196,8 +198,8 @@ def calibrate(
     """Centres of all patterns, ellipse and pixel size. Finds the disks first if they are missing."""
     analysis = find_disks(analysis, dataset, workers=workers, control=control)
     if not analysis.is_current("calibration"):
-        seen, clock = _survey(analysis), _Clock()
-        found = calibration.calibrate(analysis.peaks, _probe(analysis), seen, seen.axes, analysis.recipe)
+        seen, clock, stage = _survey(analysis), _Clock(), _stage(control, "Calibration")
+        found = calibration.calibrate(analysis.peaks, _probe(analysis), seen, seen.axes, analysis.recipe, stage)
         analysis = analysis.with_result("calibration", found, took=clock.read())
     return analysis
 
@@ -277,7 +279,7 @@ def cluster(
     return analysis
 
 
-def choose_seed(analysis: Analysis, feature: str, seed: int) -> Analysis:
+def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control | None = None) -> Analysis:
     """The analysis with another seed's model of `feature` in place of the chosen one.
 
     Raises
@@ -287,8 +289,9 @@ def choose_seed(analysis: Analysis, feature: str, seed: int) -> Analysis:
     """
     _require(analysis, "models", feature, "cluster")
     _require(analysis, "features", feature, "featurize")
-    scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling)
-    model = ensemble.choose(analysis.models[feature], seed, scaled.values)
+    control = _stage(control, f"Seed {seed} of {feature.upper()}")
+    scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling, control=control)
+    model = ensemble.choose(analysis.models[feature], seed, scaled.values, control=control)
     return analysis.with_result(f"models/{feature}", model, f"seed {seed}")
 
 
@@ -303,10 +306,49 @@ def refine(
     """Spatially distinct grains from the component maps."""
     for name in _wanted(analysis, "grains", features):
         _require(analysis, "models", name, "cluster")
-        clock = _Clock()
-        grains = separate(analysis.models[name].maps, analysis.recipe.chain(name).separation)
+        stage, clock = _stage(control, f"Refine {name.upper()}"), _Clock()
+        grains = separate(analysis.models[name].maps, analysis.recipe.chain(name).separation, control=stage)
         analysis = analysis.with_result(f"grains/{name}", grains, took=clock.read())
     return analysis
+
+
+def edit(analysis: Analysis, feature: str, *edits: Edit) -> Analysis:
+    """The analysis after corrections of a feature's grains by hand: all of `edits`, or none.
+
+    Raises
+    ------
+    AnalysisError
+        If the feature has no grains yet.
+    DataError
+        If an edit names a grain that is not there, would change no mask or would leave a grain without positions.
+    """
+    _require(analysis, "grains", feature, "refine")
+    review = analysis.reviews.get(feature) or Review(analysis.grains[feature])
+    for each in edits:
+        review = review.with_edit(each)
+    return analysis.with_review(feature, review)
+
+
+def undo(analysis: Analysis, feature: str) -> Analysis:
+    """The analysis without the last edit of a feature's grains.
+
+    Raises
+    ------
+    AnalysisError, DataError
+        If nothing was edited.
+    """
+    return analysis.with_review(feature, _review(analysis, feature).undo())
+
+
+def redo(analysis: Analysis, feature: str) -> Analysis:
+    """The analysis with the edit of a feature's grains that was undone last.
+
+    Raises
+    ------
+    AnalysisError, DataError
+        If nothing was undone.
+    """
+    return analysis.with_review(feature, _review(analysis, feature).redo())
 
 
 def measure(
@@ -383,6 +425,12 @@ def _probe(analysis: Analysis) -> Probe:
     if analysis.probe is None:
         raise AnalysisError("There is no probe yet; run the step 'take_survey' first.")
     return analysis.probe
+
+
+def _review(analysis: Analysis, feature: str) -> Review:
+    if feature not in analysis.reviews:
+        raise AnalysisError(f"The grains of {feature.upper()} have not been edited; there is nothing to undo or redo.")
+    return analysis.reviews[feature]
 
 
 def _wanted(analysis: Analysis, stage: str, features: Iterable[str] | None) -> list[str]:

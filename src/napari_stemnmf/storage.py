@@ -133,7 +133,7 @@ def _read_records(node: h5py.Group | h5py.Dataset, kind: type[T]) -> tuple[T, ..
     if isinstance(node, h5py.Dataset):
         rows = node[()]
         return tuple(kind(**{n: _plain(row[n]) for n in rows.dtype.names}) for row in rows)
-    return tuple(_read_dataclass(node[key], kind) for key in sorted(node))
+    return tuple(_read_dataclass(node[key], kind) for key in sorted(node, key=int))
 
 
 def _plain(value: Any) -> Any:

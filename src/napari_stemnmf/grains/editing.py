@@ -1,0 +1,259 @@
+"""Grains corrected by hand: what a user did, as a list that can be replayed, and what comes of it.
+
+An `Edit` names grains by their ids, so that a list of edits means the same whenever it is replayed on the grains that
+Refine found. Grains overlap: an edit changes the masks of the grains that it names and of no other. Leans on
+`splitting` for where a grain falls apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.grains.splitting import by_line, by_region, by_seeds
+
+GEOMETRY = frozenset({"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"})
+"""Kinds of edits that change masks."""
+
+WORDS = frozenset({"accept", "reject", "undecide", "comment", "class"})
+"""Kinds of edits that only say something about grains."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One thing that a user did to grains.
+
+    Attributes
+    ----------
+    kind : str
+        One of `GEOMETRY` or `WORDS`.
+    grains : tuple of int
+        Ids of the grains that it acts on; none for "new", one for splits, "add" and "erase".
+    text : str
+        The comment or the class.
+    points : ndarray of float64, (n, 2)
+        (row, column): positions of the scan for "split region", "add", "erase" and "new", seeds for "split seeds",
+        and the vertices of the line, between positions too, for "split line".
+
+    Raises
+    ------
+    DataError
+        If there is no such kind of edit, or the points are not finite pairs.
+    """
+
+    kind: str
+    grains: tuple[int, ...] = ()
+    text: str = ""
+    points: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+
+    def __post_init__(self) -> None:
+        if self.kind not in GEOMETRY | WORDS:
+            raise DataError(f"There is no edit '{self.kind}'; choose from {', '.join(sorted(GEOMETRY | WORDS))}.")
+        points = np.array(self.points, dtype=np.float64)
+        if points.size == 0:
+            points = np.empty((0, 2))
+        if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+            raise DataError(f"Points of an edit are finite pairs (row, column), not an array of shape {points.shape}.")
+        points.flags.writeable = False
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "grains", tuple(dict.fromkeys(int(grain) for grain in self.grains)))
+
+
+class Shape(NamedTuple):
+    """One grain: mask and weights (scan_y, scan_x), and the component that it came from."""
+
+    mask: np.ndarray
+    weights: np.ndarray
+    component: int
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Grains while they are edited: one entry a grain, so that an edit costs what it changes.
+
+    Attributes
+    ----------
+    base : Grains
+        As Refine found them.
+    by_id : mapping of int to Shape
+        Those that there are now, in order.
+    highest : int
+        The highest id that was ever used: a new grain takes the next one.
+    """
+
+    base: Grains
+    by_id: Mapping[int, Shape]
+    highest: int
+
+    @classmethod
+    def of(cls, base: Grains) -> Shapes:
+        """The grains before any edit."""
+        rows = zip(base.ids.tolist(), base.masks, base.weights, base.component.tolist(), strict=True)
+        return cls(base, {i: Shape(m, w, c) for i, m, w, c in rows}, int(base.ids.max(initial=0)))
+
+    @cached_property
+    def grains(self) -> Grains:
+        """The grains as they are now."""
+        shapes = list(self.by_id.values())
+        empty = (0, *self.base.scan_shape)
+        return Grains(
+            np.stack([s.mask for s in shapes]) if shapes else np.zeros(empty, bool),
+            np.stack([s.weights for s in shapes]) if shapes else np.zeros(empty, np.float32),
+            np.array([s.component for s in shapes], np.int64),
+            np.array(list(self.by_id), np.int64),
+            self.base.thresholds,
+        )
+
+    def after(self, edit: Edit) -> Shapes:
+        """The grains after an edit of a kind in `GEOMETRY`.
+
+        Raises
+        ------
+        DataError
+            If it names a grain that is not there, would change nothing or would leave a grain without positions.
+        """
+        changed, made = _CHANGES[edit.kind](self, edit)
+        by_id = {i: changed.get(i, shape) for i, shape in self.by_id.items()}
+        by_id |= {self.highest + 1 + i: shape for i, shape in enumerate(made)}
+        kept = {i: shape for i, shape in by_id.items() if shape is not None}
+        return Shapes(self.base, kept, self.highest + len(made))
+
+    def chosen(self, edit: Edit, least: int = 1, most: int | None = None) -> list[Shape]:
+        """The grains that an edit names, in its order; an error where they are not there or not as many as it takes."""
+        absent = [str(i) for i in edit.grains if i not in self.by_id]
+        if absent:
+            raise DataError(f"There is no grain {', '.join(absent)}; it was deleted, merged, or never there.")
+        if len(edit.grains) < least or (most is not None and len(edit.grains) > most):
+            wanted = {(1, None): "one grain or more", (2, None): "two grains or more", (1, 1): "one grain"}
+            number = wanted.get((least, most), "no grain")
+            raise DataError(f"'{edit.kind}' takes {number}, not {len(edit.grains)}; select {number}.")
+        return [self.by_id[i] for i in edit.grains]
+
+
+def apply(base: Grains, edits: Iterable[Edit]) -> Grains:
+    """Grains after edits, replayed in order; edits that are only words change nothing.
+
+    - merge: the union of masks and the larger weights, under the first of the ids;
+    - split: the largest part keeps the id, the others get new ones, by their first position; of a split by a region,
+      the part inside it gets the new one;
+    - delete: the ids are never used again;
+    - add, erase: positions; added ones weigh as much as the grain's do on average, in a new grain 1.
+
+    A new id is the highest ever used + 1. Rows keep their order, new grains come last.
+
+    Parameters
+    ----------
+    base : Grains
+    edits : iterable of Edit
+
+    Returns
+    -------
+    Grains
+        `base` itself if no edit changed a mask.
+
+    Raises
+    ------
+    DataError
+        If an edit names a grain that is not there, would change nothing or would leave a grain without positions.
+    """
+    shapes = start = Shapes.of(base)
+    for edit in edits:
+        if edit.kind in GEOMETRY:
+            shapes = shapes.after(edit)
+    return base if shapes is start else shapes.grains
+
+
+Change = tuple[dict[int, Shape | None], Sequence[Shape]]
+"""What an edit makes of the grains that it names (None: it is gone), and the new ones."""
+
+
+def _merge(shapes: Shapes, edit: Edit) -> Change:
+    parts = shapes.chosen(edit, 2)
+    component = parts[0].component if len({p.component for p in parts}) == 1 else -1
+    whole = Shape(
+        np.logical_or.reduce([p.mask for p in parts]), np.maximum.reduce([p.weights for p in parts]), component
+    )
+    first, *others = edit.grains
+    return {first: whole, **dict.fromkeys(others)}, ()
+
+
+def _delete(shapes: Shapes, edit: Edit) -> Change:
+    shapes.chosen(edit)
+    return dict.fromkeys(edit.grains), ()
+
+
+def _split(shapes: Shapes, edit: Edit) -> Change:
+    (whole,) = shapes.chosen(edit, 1, 1)
+    try:
+        if edit.kind == "split region":
+            inside = by_region(whole.mask, _mask(edit.points, whole.mask.shape))
+            parts = [whole.mask & ~inside, inside]
+        elif edit.kind == "split line":
+            parts = _largest_first(by_line(whole.mask, edit.points))
+        else:
+            parts = _largest_first(by_seeds(whole.mask, whole.weights, edit.points))
+    except DataError as error:
+        raise DataError(f"Grain {edit.grains[0]} cannot be split: {error}") from None
+    kept, *new = (Shape(part, np.where(part, whole.weights, np.float32(0)), whole.component) for part in parts)
+    return {edit.grains[0]: kept}, new
+
+
+def _add(shapes: Shapes, edit: Edit) -> Change:
+    (grain,) = shapes.chosen(edit, 1, 1)
+    added = _mask(edit.points, grain.mask.shape) & ~grain.mask
+    if not added.any():
+        raise DataError(f"All positions that would be added are in grain {edit.grains[0]} already; paint beside it.")
+    weight = np.float32(grain.weights[grain.mask].mean(dtype=np.float64)) if grain.mask.any() else np.float32(1)
+    return {edit.grains[0]: Shape(grain.mask | added, np.where(added, weight, grain.weights), grain.component)}, ()
+
+
+def _erase(shapes: Shapes, edit: Edit) -> Change:
+    (grain,) = shapes.chosen(edit, 1, 1)
+    left = grain.mask & ~_mask(edit.points, grain.mask.shape)
+    if left.sum() == grain.mask.sum():
+        raise DataError(f"None of the positions to erase is in grain {edit.grains[0]}; erase inside it.")
+    if not left.any():
+        raise DataError(f"Erasing this would leave grain {edit.grains[0]} without a position; delete it instead.")
+    return {edit.grains[0]: Shape(left, np.where(left, grain.weights, np.float32(0)), grain.component)}, ()
+
+
+def _new(shapes: Shapes, edit: Edit) -> Change:
+    shapes.chosen(edit, 0, 0)
+    mask = _mask(edit.points, shapes.base.scan_shape)
+    if not mask.any():
+        raise DataError("A new grain needs a position at least; paint where it lies.")
+    return {}, [Shape(mask, mask.astype(np.float32), -1)]
+
+
+_CHANGES = {
+    "merge": _merge,
+    "delete": _delete,
+    "split region": _split,
+    "split line": _split,
+    "split seeds": _split,
+    "add": _add,
+    "erase": _erase,
+    "new": _new,
+}
+
+
+def _largest_first(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """The largest part, then the others as they come."""
+    largest = int(np.argmax([part.sum() for part in parts]))
+    return [parts[largest], *parts[:largest], *parts[largest + 1 :]]
+
+
+def _mask(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Positions (n, 2) as a mask (scan_y, scan_x)."""
+    row, column = np.rint(points).astype(np.int64).T
+    if len(points) and not ((row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])).all():
+        raise DataError(f"Positions lie outside the scan of {shape[0]} x {shape[1]}; stay inside it.")
+    mask = np.zeros(shape, bool)
+    mask[row, column] = True
+    return mask
