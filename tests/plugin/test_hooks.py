@@ -210,13 +210,6 @@ def test_a_renamed_analysis_is_still_known(
     assert layer("AA grains").data.any()
 
 
-def test_features_of_grains_have_a_row_for_the_background(analysis: stem.Analysis) -> None:
-    table = layers.grain_features(analysis.grains["aa"])
-    assert len(table) == len(analysis.grains["aa"]) + 1
-    assert (table["index"][0], table["grain_id"][0], table["component"][0], table["area [px]"][0]) == (0, 0, -1, 0)
-    assert list(table["area [px]"][1:]) == list(analysis.grains["aa"].masks.sum(axis=(1, 2)))
-
-
 def test_pixels_are_pixels_where_a_file_gives_no_scale() -> None:
     session = Session(stem.Dataset.from_array(np.ones((3, 4, 5, 6))))
     (_, image, _), (_, patterns, _) = layers.scan_layers(session)

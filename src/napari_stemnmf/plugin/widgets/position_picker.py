@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari_stemnmf.plugin import display, layers
+from napari_stemnmf.plugin.places import scan_position
 from napari_stemnmf.plugin.session import Session
 
 ROLE = "position"
@@ -59,7 +60,7 @@ class PositionPicker:
         session = self._session
         if session is None or viewer.dims.ndisplay != 2:
             return
-        found = layers.scan_position(session, event.position[-2:])
+        found = scan_position(session, event.position[-2:])
         if found is not None:
             self._chosen(*found)
 

@@ -1,0 +1,142 @@
+"""From grains to napari layers: labels, stack, overlap, the outline of one grain, and their features. No viewer, no Qt.
+
+A label is the grain's id, which it keeps over all edits, and with it its colour. Ids of grains that were merged away or
+deleted leave gaps in the labels; the features have a row for them all the same, so that a row's number is the label:
+napari's features table takes it so when it selects a label, and when a label selects its row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stemnmf.plugin.places import LayerTuple, on_scan
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_stemnmf.grains.separation import Grains
+
+GONE = "gone"
+"""The verdict in the row of an id whose grain was merged into another or deleted."""
+OUTLINE = "outline"
+CONTOUR = 2
+"""Width of the outline, in probe positions."""
+
+
+def grain_layers(session: Session, feature: str) -> list[LayerTuple]:
+    """Overlap, one plane a grain, and the dominant grain of each position; the last on top."""
+    grains: Grains = session.result("refine", feature)
+    features = features_of(session, feature)
+    name, overlap = feature.upper(), grains.overlap
+    stack = on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain")
+    flat = on_scan(session, f"{name} grains", f"grains/{feature}")
+    count = on_scan(session, f"{name} overlap", f"overlap/{feature}") | {
+        "contrast_limits": (0, max(2, int(overlap.max(initial=0)))),
+        "colormap": "magma",
+        "visible": False,
+    }
+    return [
+        (overlap, count, "image"),
+        (planes(grains), stack | {"features": features, "visible": False}, "labels"),
+        (grains.labels, flat | {"features": features, "opacity": 0.6}, "labels"),
+    ]
+
+
+def planes(grains: Grains) -> np.ndarray:
+    """(g, scan_y, scan_x) int32: the id of each grain inside its mask; one empty plane where there is no grain."""
+    return grains.stack if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
+
+
+def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
+    """The whole of one grain, what others cover included, drawn as its outline."""
+    meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
+    return outline(session.result("refine", feature), grain_id), meta | {"opacity": 1.0}, "labels"
+
+
+def outline(grains: Grains, grain_id: int) -> np.ndarray:
+    """(scan_y, scan_x) int32: the id inside the grain's mask; all 0 if there is no such grain."""
+    rows = np.flatnonzero(grains.ids == grain_id)
+    if not len(rows):
+        return np.zeros(grains.scan_shape, np.int32)
+    return grains.masks[rows[0]] * np.int32(grain_id)
+
+
+def features_of(session: Session, feature: str) -> pd.DataFrame:
+    """Features of the layers of a feature's grains, as far as they are known now."""
+    analysis = session.analysis
+    grains = session.result("refine", feature)
+    table = analysis.tables.get(feature) if analysis is not None else None
+    stale = stale_grains(session, feature)
+    if table is not None and len(stale) and stale.all():
+        table = None
+    review = session.review(feature)
+    return grain_features(grains, table, None if review is None else review.verdicts(), stale)
+
+
+def stale_grains(session: Session, feature: str) -> np.ndarray:
+    """(g,) whether what was measured of each grain is of another mask, or of none; all False before Measure."""
+    grains, analysis = session.result("refine", feature), session.analysis
+    if analysis is None or analysis.tables.get(feature) is None:
+        return np.zeros(len(grains), bool)
+    return np.full(len(grains), not analysis.is_current(f"tables/{feature}", partial=True))
+
+
+def grain_features(
+    grains: Grains,
+    table: pd.DataFrame | None = None,
+    verdicts: pd.DataFrame | None = None,
+    stale: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Features of the Labels layers: the row of a label is its number; row 0 is the background.
+
+    Parameters
+    ----------
+    grains : Grains
+    table : DataFrame, optional
+        What was measured, with the column ``grain_id``.
+    verdicts : DataFrame, optional
+        As `Review.verdicts` gives them.
+    stale : (g,) ndarray of bool, optional
+        Grains whose numbers in the table are not theirs any more.
+
+    Returns
+    -------
+    DataFrame
+        ``index`` (the label); ``grain_id`` (0 where there is none); ``verdict``, ``class`` and ``comment``; ``stale``
+        where there is a table; then its columns, NaN where they are stale, or the component and area where nothing was
+        measured yet. A label whose grain is no more has the verdict `GONE`.
+    """
+    import pandas as pd
+
+    ids = grains.ids
+    highest = int(max(ids.max(initial=0), 0 if verdicts is None else verdicts.index.max() if len(verdicts) else 0))
+    index = np.arange(highest + 1)
+    there = np.isin(index, ids)
+    out = pd.DataFrame({"index": index, "grain_id": np.where(there, index, 0)})
+    for name in ("verdict", "class", "comment"):
+        said = pd.Series("", index=ids, dtype=object) if verdicts is None else verdicts[name]
+        out[name] = said.reindex(index, fill_value="").to_numpy()
+    out.loc[(index > 0) & ~there, "verdict"] = GONE
+    if table is None:
+        areas = grains.masks.sum(axis=(1, 2))
+        table = pd.DataFrame({"grain_id": ids, "component": grains.component, "area [px]": areas})
+    elif stale is not None:
+        out["stale"] = np.isin(index, ids[stale])
+        table = table[~table["grain_id"].isin(ids[stale])]
+    measured = table.set_index("grain_id")
+    measured = measured[measured.index.isin(ids)]
+    columns = {
+        str(name): _for_all(measured[name], index)
+        for name in measured.columns
+        if name not in ("index", "label", "grain", *out.columns)
+    }
+    return pd.concat([out, pd.DataFrame(columns)], axis=1)
+
+
+def _for_all(column: pd.Series, index: np.ndarray) -> np.ndarray:
+    """A column with a value for every label: neutral, of the same kind where one exists, where nothing is known."""
+    absent = {"b": False, "i": -1 if column.name == "component" else 0, "u": 0, "f": np.nan}.get(column.dtype.kind, "")
+    return column.reindex(index, fill_value=absent).to_numpy()

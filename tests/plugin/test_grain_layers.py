@@ -1,0 +1,45 @@
+"""Layers and features of grains whose ids have gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.plugin.grain_layers import GONE, grain_features, outline
+
+MASKS = np.zeros((3, 4, 6), bool)
+MASKS[0, :2], MASKS[1, 1:3], MASKS[2, 3] = True, True, True
+GRAINS = Grains.from_masks(MASKS, component=[0, 0, 1], ids=[2, 3, 6])
+"""Of which 1, 4 and 5 are gone; 2 and 3 overlap."""
+
+
+def test_the_row_of_a_label_is_its_number() -> None:
+    features = grain_features(GRAINS)
+    assert features["index"].tolist() == list(range(7))
+    assert features["grain_id"].tolist() == [0, 0, 2, 3, 0, 0, 6]
+    assert features["verdict"].tolist() == ["", GONE, "", "", GONE, GONE, ""]
+    assert features["component"].tolist() == [-1, -1, 0, 0, -1, -1, 1]
+    assert features["area [px]"].tolist() == [0, 0, 12, 12, 0, 0, 6]
+
+
+def test_numbers_of_changed_grains_are_not_shown() -> None:
+    table = pd.DataFrame(
+        {
+            "grain_id": [1, 2, 3],  # as it was measured: 1 is gone, 6 came later
+            "component": [0, 0, 0],
+            "solidity": [1.0, 0.9, 0.8],
+            "touches_border": [True, True, False],
+        }
+    )
+    said = pd.DataFrame({"verdict": ["accepted", "", ""], "class": "", "comment": ["", "thin", ""]}, index=[2, 3, 6])
+    features = grain_features(GRAINS, table, said, np.array([False, True, True]))
+    assert features.loc[2, ["verdict", "stale", "solidity"]].tolist() == ["accepted", False, 0.9]
+    assert features.loc[3, ["comment", "stale"]].tolist() == ["thin", True]
+    assert np.isnan(features["solidity"][[0, 1, 3, 4, 5, 6]]).all()
+    assert features["touches_border"].dtype == bool
+
+
+def test_the_outline_is_of_the_whole_grain() -> None:
+    assert np.array_equal(outline(GRAINS, 3), MASKS[1] * 3)
+    assert not outline(GRAINS, 5).any()
