@@ -31,7 +31,7 @@ FLOORS = (
         "grains",
         "simulation",
     ),  # the stages
-    ("storage", "analysis"),
+    ("storage", "analysis", "estimates"),
     ("figures", "export"),
     ("pipeline",),
     ("reproduction",),

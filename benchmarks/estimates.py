@@ -1,0 +1,97 @@
+"""What every stage was estimated to cost before it ran, and what it took: seconds and memory, with their ratios.
+
+    .venv/bin/python benchmarks/estimates.py [SCAN ...] [--preset default] [--seeds 5]
+
+Without a scan, on the sample. Memory is the peak of what the process holds alone (resident less shared: mapped files
+do not count), beside what it held when the stage began. Run it on an idle machine: estimates are of the wall clock.
+Two ratios are given, to the wall and to the processor's time over the cores; on an idle machine they are alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+import napari_stemnmf as stem
+from napari_stemnmf import pipeline
+from napari_stemnmf.estimates import estimate
+from napari_stemnmf.threads import default_workers
+
+STEPS = {
+    "survey": "take_survey",
+    "calibrate": "calibrate",
+    "featurize": "featurize",
+    "cluster": "cluster",
+    "refine": "refine",
+    "measure": "measure",
+}
+
+
+class Peak(threading.Thread):
+    """Watches the memory of the process."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        gc.collect()
+        self.first = self.most = self._held()
+        self._stop = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._stop.wait(0.003):
+            self.most = max(self.most, self._held())
+
+    def stop(self) -> float:
+        """Bytes at the peak beside those at the beginning."""
+        self._stop.set()
+        self.join()
+        return float(max(self.most, self._held()) - self.first)
+
+    @staticmethod
+    def _held() -> int:
+        pages = Path("/proc/self/statm").read_text().split()
+        return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+def compare(dataset: stem.Dataset, recipe: stem.Recipe) -> None:
+    """Run all steps of a scan, each after its estimate."""
+    print(f"{dataset.name} {dataset.shape} {dataset.dtype}, {default_workers()} workers", flush=True)
+    whole = estimate(None, dataset, recipe, "recipe")
+    analysis = pipeline.start(dataset, recipe)
+    begin = time.perf_counter()
+    for step, function in STEPS.items():
+        for features in [(name,) for name in recipe.features] if step == "cluster" else [recipe.features]:
+            said = estimate(analysis, dataset, recipe, step, features)
+            options = {} if step in ("survey", "calibrate") else {"features": features}
+            peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
+            analysis = getattr(pipeline, function)(analysis, dataset, **options)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            took = peak.stop()
+            title = f"{step} {features[0] if step == 'cluster' else ''}"
+            print(
+                f"  {title:12} said {said.seconds:7.2f} s, took {wall:7.2f} s (x {said.seconds / wall:4.2f}), "
+                f"{cpu / default_workers():7.2f} s of all cores (x {said.seconds * default_workers() / cpu:4.2f}); "
+                f"said {said.bytes / 1e6:5.0f} MB, took {took / 1e6:5.0f} MB{'; rough' if said.rough else ''}",
+                flush=True,
+            )
+    took = time.perf_counter() - begin
+    print(f"  all at once: said {whole.words()}; took {took:.1f} s (x {whole.seconds / took:.2f})", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scans", nargs="*")
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    recipe = stem.Recipe.preset(given.preset).replaced({"*.clustering.seeds": given.seeds})
+    for dataset in [stem.open(scan) for scan in given.scans] or [stem.sample().dataset]:
+        compare(dataset, recipe)
+
+
+if __name__ == "__main__":
+    main()

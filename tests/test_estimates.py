@@ -1,0 +1,71 @@
+"""Estimates: what they count, what they learn from earlier runs, what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import napari_stemnmf as stem
+from napari_stemnmf.analysis import RunTime
+from napari_stemnmf.estimates import Estimate, estimate
+
+QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 8, "*.separation.min_size": 6}
+
+
+def scan(rows: int = 64, columns: int = 64, size: int = 128) -> stem.Dataset:
+    """A scan whose patterns nobody reads."""
+    import dask.array as da
+
+    def read(block_info: object = None) -> np.ndarray:
+        raise AssertionError("An estimate has read the data.")
+
+    data = da.map_blocks(read, chunks=((1,) * rows, (columns,), (size,), (size,)), dtype=np.uint16, meta=np.empty(0))
+    return stem.Dataset.from_array(data)
+
+
+def test_an_estimate_reads_nothing_and_grows_with_the_work() -> None:
+    recipe = stem.Recipe.preset("default")
+    small, large = (estimate(None, scan(rows), recipe, "recipe", workers=2) for rows in (64, 256))
+    assert small.rough
+    assert 3 < large.seconds / small.seconds < 6
+    assert large.bytes > small.bytes
+    few = recipe.replaced({"*.clustering.seeds": 2})
+    one_feature = estimate(None, scan(), few, "cluster", ("aa",), workers=2)
+    assert one_feature.seconds < estimate(None, scan(), few, "cluster", workers=2).seconds
+    assert one_feature.seconds < estimate(None, scan(), few, "cluster", ("aa",), workers=1).seconds
+    cropped = recipe.replaced({"preprocess.scan_y": (0, 32)})
+    assert estimate(None, scan(), cropped, "survey").seconds < estimate(None, scan(), recipe, "survey").seconds
+    parts = [estimate(None, scan(), recipe, step).seconds for step in ("survey", "calibrate", "featurize", "recipe")]
+    assert parts == sorted(parts)
+
+
+def test_what_was_found_and_took_its_time_makes_the_estimate_sure() -> None:
+    dataset = stem.sample((16, 18), (64, 64), seed=5).dataset
+    recipe = stem.Recipe.preset("default", ("aa", "bd")).replaced(QUICK)
+    done = stem.analyse(dataset, recipe)
+    assert estimate(done, dataset, recipe, "recipe") == Estimate()
+    assert estimate(done, dataset, recipe, "recipe").words() == "nothing to do"
+
+    more = recipe.replaced({"*.clustering.seeds": 8})
+    slow = replace(done, times={**done.times, **{f"models/{name}": RunTime(100.0, 100.0) for name in ("aa", "bd")}})
+    again = estimate(slow, dataset, more, "cluster", workers=2)
+    assert not again.rough
+    assert again.seconds == pytest.approx(800, rel=0.6)  # four times the seeds of what took 100 s each
+    assert estimate(slow, dataset, more, "recipe", workers=2).seconds > again.seconds  # what follows is stale as well
+
+    halo = recipe.replaced({"aa.describe.angle_step": 10.0})
+    late = replace(done, times={**done.times, "survey": RunTime(50.0, 1.0)})  # a file far away
+    assert estimate(late, dataset, halo, "featurize").seconds == pytest.approx(50, rel=0.1)
+    assert estimate(late, dataset, halo, "featurize", ("bd",)).seconds == 0.0
+    assert estimate(done, None, halo, "cluster").seconds > 0  # the scan itself is not open
+
+
+def test_an_estimate_says_what_it_comes_to() -> None:
+    assert Estimate(12.2, 0.43e9).words() == "about 12 s, 0.4 GB"
+    assert Estimate(0.2, 1e6, rough=True).words() == "roughly 1 s or less, under 0.1 GB"
+    assert Estimate(7.4, 3e9).words() == "about 7 s, 3.0 GB"
+    assert Estimate(600, 3e9).words() == "about 10 min, 3.0 GB"
+    assert Estimate(3 * 3600, 3e9).words() == "about 3.0 h, 3.0 GB"
+    assert estimate(None, None, stem.Recipe(), "recipe").why == "Open a scan."
