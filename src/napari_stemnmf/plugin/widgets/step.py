@@ -214,9 +214,8 @@ class StepWidget(Container):
         finally:
             self._refreshing = False
         self.form_area.enabled = session is not None
-        self.status.value = status(session, self.step, feature)
-        asked = self.features() or ("",)
-        self.run.enabled = session is not None and not any(session.obstacle(self.step, f) for f in asked)
+        self.status.value = self._told(session, feature)
+        self.run.enabled = session is not None and self._can_run(session)
         self.cancel.enabled = running is not None
         self.cancel.text = "Cancel"
         self.progress.visible = running is not None
@@ -228,6 +227,14 @@ class StepWidget(Container):
 
     def _show_session(self, session: Session | None) -> None:
         """Show what a subclass shows beyond the forms."""
+
+    def _told(self, session: Session | None, feature: str) -> str:
+        """What the status says."""
+        return status(session, self.step, feature)
+
+    def _can_run(self, session: Session) -> bool:
+        """Whether Run has something to do and may do it."""
+        return not any(session.obstacle(self.step, feature) for feature in self.features() or ("",))
 
     def _show_progress(self) -> None:
         running = self._session.running if self._session is not None else None
