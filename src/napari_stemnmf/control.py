@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from napari_stemnmf.errors import Cancelled
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One report: `done` of `total` steps of `stage`, and a line for the user."""
+    """One report: `done` of `total` steps of `stage`, and a line for the user.
+
+    `detail` may say more than the line, for a face that knows what to make of it: a `SeedNews` while clustering.
+    """
 
     stage: str
     done: float
     total: float
     message: str = ""
+    detail: Any = None
 
     @property
     def fraction(self) -> float:
@@ -63,14 +68,14 @@ class Control:
 
         def forward(progress: Progress) -> None:
             done, total = index * progress.total + progress.done, parts * progress.total
-            whole(Progress(progress.stage, done, total, progress.message))
+            whole(replace(progress, done=done, total=total))
 
         return Control(forward, self._cancel, self.stage)
 
-    def report(self, done: float, total: float, message: str = "") -> None:
+    def report(self, done: float, total: float, message: str = "", detail: Any = None) -> None:
         """Tell how far the stage is."""
         if self._on_progress is not None:
-            self._on_progress(Progress(self.stage, done, total, message))
+            self._on_progress(Progress(self.stage, done, total, message, detail))
 
     @property
     def cancelled(self) -> bool:

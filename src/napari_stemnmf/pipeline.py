@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,9 @@ def take_survey(
         analysis = analysis.with_result("survey", found, took=clock.read())
     if not analysis.is_current("probe"):
         seen, detector, clock = _survey(analysis), dataset.detector_shape, _Clock()
-        mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, given=analysis.mask, control=stage)
-        probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe, stage)
+        with _keeping(analysis):
+            mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, analysis.mask, stage)
+            probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe, stage)
         analysis = analysis.with_result("probe", probe, took=clock.read())
     return analysis
 
@@ -262,12 +264,10 @@ def cluster(
         _require(analysis, "features", name, "featurize")
         chain = analysis.recipe.chain(name)
         stage, clock = _stage(control, f"Cluster {name.upper()}"), _Clock()
-        try:
+        with _keeping(analysis):
             model = ensemble.cluster(
                 analysis.features[name], chain.scaling, chain.clustering, workers=workers, control=stage
             )
-        except Cancelled as stop:
-            raise Cancelled(str(stop), analysis) from None
         incomplete = any(record.status == "cancelled" for record in model.seeds)
         mark = INCOMPLETE if incomplete else ""
         analysis = analysis.with_result(f"models/{name}", model, mark, took=clock.read())
@@ -364,12 +364,11 @@ def measure(
     for name in wanted:
         _require(analysis, "grains", name, "refine")
     if wanted:
-        clock = _Clock()
+        stage, clock = _stage(control, "Measure"), _Clock()
         found = {name: analysis.grains[name] for name in wanted}
-        patterns = grain_patterns(
-            prepared(analysis, dataset), found, workers=workers, control=_stage(control, "Measure")
-        )
-        tables = {name: measure_grains(analysis.grains[name], analysis.axes, patterns[name]) for name in wanted}
+        patterns = grain_patterns(prepared(analysis, dataset), found, workers=workers, control=stage)
+        axes = analysis.axes
+        tables = {name: measure_grains(found[name], axes, patterns[name], control=stage) for name in wanted}
         took = clock.read()
         for name in wanted:
             analysis = analysis.with_result(f"patterns/{name}", patterns[name])
@@ -399,6 +398,15 @@ def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
         for stage in stages
         if not analysis.is_current(stage, recipe)
     }
+
+
+@contextmanager
+def _keeping(analysis: Analysis) -> Iterator[None]:
+    """A cancel within keeps what there is."""
+    try:
+        yield
+    except Cancelled as stop:
+        raise Cancelled(str(stop), analysis) from None
 
 
 class _Clock:

@@ -104,9 +104,13 @@ def test_constant_columns_are_left_out_of_the_model(table) -> None:
 
 def test_progress_names_seed_cycle_k_and_error(table) -> None:
     reports: list[Progress] = []
-    cluster(table, None, SHORT, control=Control(reports.append, stage="Cluster"), workers=2)
+    model = cluster(table, None, SHORT, control=Control(reports.append, stage="Cluster"), workers=2)
     assert reports[0].stage == "Cluster"
     assert any("cycle 1, k" in report.message for report in reports)
+    ends = {report.detail.seed: report.detail for report in reports if report.detail.status}
+    assert {record.seed: (record.k, record.error) for record in model.seeds} == {
+        s: (n.k, n.error) for s, n in ends.items()
+    }
     assert reports[-1].fraction == 1.0
     done = [report.done for report in reports]
     assert done == sorted(done)

@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemnmf.clustering import iterative
 from napari_stemnmf.clustering.hals import nmf
-from napari_stemnmf.clustering.iterative import IterativeNMF, draft_rows, random_start
+from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, draft_rows, random_start
 from napari_stemnmf.clustering.matrices import model_error
 from napari_stemnmf.clustering.merging import correlation
 from napari_stemnmf.control import Control
@@ -16,7 +16,7 @@ from napari_stemnmf.recipe import ClusteringSettings
 
 def iterate(V: np.ndarray, draft: np.ndarray | None = None, seed: int = 0, start: int = 14, **settings: object):
     """One seed run to its end, and its record."""
-    said: list[str] = []
+    said: list[SeedNews] = []
     job = IterativeNMF(V, draft, start, ClusteringSettings(**settings), seed, said.append, Control())
     return job, job.run(), said
 
@@ -118,16 +118,17 @@ def test_running_out_of_cycles_is_recorded_with_the_reason(matrix: np.ndarray) -
 def test_every_cycle_is_told(matrix: np.ndarray) -> None:
     _, record, said = iterate(matrix, seed=3, refit="off")
     first = record.cycles[0]
-    assert said[0] == f"seed 3, cycle 1, k {first.k}, error {first.error:.4f}"
+    assert said[0] == (3, 1, first.k, first.error, "")
+    assert str(said[0]) == f"seed 3, cycle 1, k {first.k}, error {first.error:.4f}"
     assert len(said) == len(record.cycles)
 
 
 def test_a_cancelled_seed_keeps_the_model_and_the_error_that_belong_together(matrix: np.ndarray) -> None:
     control = Control()
-    said: list[str] = []
+    said: list[SeedNews] = []
 
-    def tell(message: str) -> None:
-        said.append(message)
+    def tell(news: SeedNews) -> None:
+        said.append(news)
         if len(said) == 2:
             control.cancel()
 

@@ -17,6 +17,7 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.calibration.halo import ellipse_of_pattern, radial_mean, ring_of_pattern
 from napari_stemnmf.calibration.origin import find_origin
 from napari_stemnmf.calibration.pixel_size import pixel_size
+from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
@@ -26,7 +27,12 @@ from napari_stemnmf.recipe import EllipseSettings, Recipe
 
 
 def calibrate(
-    peaks: Peaks | None, probe: Probe, survey: Survey, axes: Sequence[Axis], recipe: Recipe | None = None
+    peaks: Peaks | None,
+    probe: Probe,
+    survey: Survey,
+    axes: Sequence[Axis],
+    recipe: Recipe | None = None,
+    control: Control | None = None,
 ) -> Calibration:
     """Calibrate a scan.
 
@@ -43,6 +49,8 @@ def calibrate(
         Those of the prepared scan.
     recipe : Recipe, optional
         Its ``origin``, ``center``, ``ellipse`` and ``pixel_size``.
+    control : Control, optional
+        Checked for a cancel all along.
 
     Raises
     ------
@@ -50,28 +58,33 @@ def calibrate(
         If a ring that was asked for is not there, or disks and survey are of different scans.
     """
     recipe = Recipe() if recipe is None else recipe
+    control = Control() if control is None else control
     scan_shape = (int(survey.pattern_sum.shape[0]), int(survey.pattern_sum.shape[1]))
     if peaks is not None and peaks.scan_shape != scan_shape:
         raise DataError(f"Disks of a scan of {peaks.scan_shape} do not go with a survey of {scan_shape}.")
-    origin = find_origin(peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center)
+    origin = find_origin(peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center, control)
     q_y, q_x = (float(part) for part in origin.origin.mean(axis=(0, 1), dtype=np.float64))
     found = Calibration(
         Geometry(probe.detector_shape, q_y, q_x, probe.radius, mask=probe.mask),
         origin.origin, origin.measured, origin.method, origin.fit, origin.residual,
     )  # fmt: skip
-    found = _with_ellipse(found, peaks, survey, recipe.ellipse)
+    found = _with_ellipse(found, peaks, survey, recipe.ellipse, control)
+    control.check()
     return _with_pixel_size(found, peaks, survey, axes, recipe)
 
 
-def _with_ellipse(found: Calibration, peaks: Peaks | None, survey: Survey, settings: EllipseSettings) -> Calibration:
+def _with_ellipse(
+    found: Calibration, peaks: Peaks | None, survey: Survey, settings: EllipseSettings, control: Control
+) -> Calibration:
     if settings.method == "off":
         return replace(found, ellipse_method="off")
     if settings.ratio is not None and settings.angle is not None:
         return _stretched(found, settings.ratio, settings.angle, "set")
     measured, method = None, "none"
     if peaks is not None and settings.method in ("auto", "disks"):
-        measured, method = _of_disks(found, peaks, settings), "disks"
+        measured, method = _of_disks(found, peaks, settings, control), "disks"
     if measured is None and settings.method in ("auto", "ring"):
+        control.check()
         measured, method = _of_ring(found, survey, settings), "ring"
     if measured is None:
         if settings.ratio is None:
@@ -93,9 +106,9 @@ def _with_ellipse(found: Calibration, peaks: Peaks | None, survey: Survey, setti
     return _stretched(found, measured.ratio, measured.angle, method)
 
 
-def _of_disks(found: Calibration, peaks: Peaks, settings: EllipseSettings) -> Ellipse | None:
+def _of_disks(found: Calibration, peaks: Peaks, settings: EllipseSettings, control: Control) -> Ellipse | None:
     y, x = centred(peaks, found)
-    return ellipse_of_disks(y, x, found.geometry.probe_radius, settings.r_min, settings.r_max)
+    return ellipse_of_disks(y, x, found.geometry.probe_radius, settings.r_min, settings.r_max, control)
 
 
 def _of_ring(found: Calibration, survey: Survey, settings: EllipseSettings) -> Ellipse | None:

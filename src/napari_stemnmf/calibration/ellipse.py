@@ -14,6 +14,7 @@ from scipy import special
 
 from napari_stemnmf.calibration.rings import CENTRAL, Ring, disk_rings, histogram, step_for
 from napari_stemnmf.calibration.surface import LEAST_SIGMA, MAD_TO_SIGMA, TUKEY
+from napari_stemnmf.control import Control
 
 LARGEST = 0.045  # eta that is looked for: a/b up to 1.09
 GRID = 0.005  # of the search for sharp rings
@@ -59,6 +60,7 @@ def ellipse_of_disks(
     probe_radius: float,
     r_min: float | None = None,
     r_max: float | None = None,
+    control: Control | None = None,
 ) -> Ellipse | None:
     """Ratio and angle that make the rings of disks round.
 
@@ -74,12 +76,15 @@ def ellipse_of_disks(
         px.
     r_min, r_max : float, optional
         Between which radii the rings lie, px.
+    control : Control, optional
+        Checked for a cancel all along.
 
     Returns
     -------
     Ellipse or None
         None where there is no ring, or too few disks around the rings to tell.
     """
+    control = Control() if control is None else control
     y, x = np.asarray(q_y, np.float64), np.asarray(q_x, np.float64)
     first = max(CENTRAL * probe_radius, 3.0) if r_min is None else r_min
     last = float(np.hypot(y, x).max(initial=0.0)) if r_max is None else r_max
@@ -88,7 +93,7 @@ def ellipse_of_disks(
     y, x = y[kept], x[kept]
     if len(y) < 8:
         return None
-    u, v = _sharpest(y, x, probe_radius, last)
+    u, v = _sharpest(y, x, probe_radius, last, control)
     near = _radius(y, x, u, v)
     rings = _even(disk_rings(near, probe_radius, first, last), near, np.arctan2(y, x))
     if not rings:
@@ -98,6 +103,7 @@ def ellipse_of_disks(
     sigma, shift = float("inf"), np.zeros(2)
     fit = None
     for _ in range(ITERATIONS):
+        control.check()
         r, phi = polar(y - shift[0], x - shift[1], u, v)
         ring = np.argmin(np.abs(r[:, None] - radii), axis=1)
         miss = r - radii[ring]
@@ -116,7 +122,7 @@ def ellipse_of_disks(
     return ellipse_from(u, v, fit, radii[0], sigma)
 
 
-def _sharpest(y: np.ndarray, x: np.ndarray, probe_radius: float, last: float) -> tuple[float, float]:
+def _sharpest(y: np.ndarray, x: np.ndarray, probe_radius: float, last: float, control: Control) -> tuple[float, float]:
     """The distortion, on a grid, under which the histogram of radii is sharpest; none if it helps little."""
     if len(y) > SAMPLE:
         some = np.linspace(0, len(y) - 1, SAMPLE).astype(np.int64)
@@ -125,6 +131,7 @@ def _sharpest(y: np.ndarray, x: np.ndarray, probe_radius: float, last: float) ->
     size = round(LARGEST / GRID)
     best, found = SHARPER * (histogram(np.hypot(y, x), None, step, last) ** 2).sum(), (0.0, 0.0)
     for i in range(-size, size + 1):
+        control.check()
         for j in range(-size, size + 1):
             if 0 < np.hypot(i, j) <= size:
                 u, v = i * GRID, j * GRID

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_stemnmf.calibration.surface import bearable, design, least_squares
+from napari_stemnmf.control import Control
 from napari_stemnmf.disks.peaks import Peaks
 
 SEARCH = 0.25  # of the detector's shorter side: how far from the guess the centre is looked for
@@ -27,7 +28,7 @@ PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call
 
 
 def friedel_centres(
-    peaks: Peaks, guess: tuple[float, float], radius: float, fit: str
+    peaks: Peaks, guess: tuple[float, float], radius: float, fit: str, control: Control | None = None
 ) -> tuple[np.ndarray, np.ndarray, str] | None:
     """The surface of the patterns' centres, from midpoints of pairs of disks.
 
@@ -41,6 +42,8 @@ def friedel_centres(
         Probe radius, px.
     fit : str
         ``constant``, ``plane`` or ``parabola``.
+    control : Control, optional
+        Checked for a cancel all along.
 
     Returns
     -------
@@ -55,6 +58,7 @@ def friedel_centres(
     """
     from napari_stemnmf.calibration.pairs import means_about, midpoints
 
+    control = Control() if control is None else control
     disks = peaks.offsets, peaks.q_y, peaks.q_x, peaks.height
     scale, last = max(4.0, radius), max(0.3, 0.06 * radius)
     reach = max(REACH * radius, LEAST_REACH)
@@ -62,6 +66,7 @@ def friedel_centres(
     middle = np.array(guess, np.float64)
     _, y, x, weight = midpoints(*disks, middle, search, MOST_DISKS)
     middle = _densest(y, x, weight, middle, search, scale)
+    control.check()
     start, y, x, weight = midpoints(*disks, middle, reach, MOST_DISKS)
     if not len(y):
         return None
@@ -70,6 +75,7 @@ def friedel_centres(
     most = 0.0
     while True:
         for _ in range(STEPS):
+            control.check()
             mean, total, _ = means_about(start, y, x, weight, surface, scale)
             kept = bearable(np.minimum(total, 1.0), peaks.scan_shape, fit, LEVERAGE)
             surface = least_squares(design(peaks.scan_shape, kept), mean, total)

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, friedel_centres
 from napari_stemnmf.calibration.surface import fit_surface, spread
+from napari_stemnmf.control import Control
 from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
@@ -37,6 +38,7 @@ def find_origin(
     scan_shape: tuple[int, int],
     settings: OriginSettings | None = None,
     center: CenterSettings | None = None,
+    control: Control | None = None,
 ) -> Origin:
     """The centre of each pattern.
 
@@ -55,6 +57,8 @@ def find_origin(
     settings : OriginSettings, optional
     center : CenterSettings, optional
         A row or column that is set becomes that of the mean centre.
+    control : Control, optional
+        Checked for a cancel all along.
     """
     settings = OriginSettings() if settings is None else settings
     center = CenterSettings() if center is None else center
@@ -64,7 +68,7 @@ def find_origin(
         if peaks is not None and method == "central":
             found = _from_central_disk(peaks, settings.fit)
         elif peaks is not None and method == "friedel":
-            found = _from_pairs(peaks, guess, probe.radius, settings.fit)
+            found = _from_pairs(peaks, guess, probe.radius, settings.fit, control)
         if found is not None:
             break
     if found is None:
@@ -85,8 +89,10 @@ def _from_central_disk(peaks: Peaks, fit: str) -> Origin | None:
     return _smoothed(np.asarray(peaks.central, np.float64), peaks.scan_shape, "central", fit)
 
 
-def _from_pairs(peaks: Peaks, guess: tuple[float, float], radius: float, fit: str) -> Origin | None:
-    found = friedel_centres(peaks, guess, radius, fit)
+def _from_pairs(
+    peaks: Peaks, guess: tuple[float, float], radius: float, fit: str, control: Control | None
+) -> Origin | None:
+    found = friedel_centres(peaks, guess, radius, fit, control)
     if found is None:
         return None
     surface, measured, fit = found

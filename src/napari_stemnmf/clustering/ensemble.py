@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.hals import weights
-from napari_stemnmf.clustering.iterative import IterativeNMF, SeedRecord, draft_rows
+from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, SeedRecord, draft_rows
 from napari_stemnmf.clustering.matrices import Matrix, check_matrix, model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import Scree, scree
@@ -95,7 +95,7 @@ def cluster(
     workers : int, optional
         Seeds that run side by side; as many as there are processors if not given. Does not change the result.
     control : Control
-        Progress is reported for every cycle; a cancel is noticed within one iteration.
+        Progress is reported for every cycle, with a `SeedNews`; a cancel is noticed within one iteration.
 
     Returns
     -------
@@ -111,14 +111,14 @@ def cluster(
     """
     settings = ClusteringSettings() if clustering is None else clustering
     control = Control(stage="clusters") if control is None else control
-    scaled = scale(features.values, scaling)
+    scaled = scale(features.values, scaling, control=control)
     rows, columns = (int(n) for n in features.scan_shape)
     n = scaled.values.shape[0]
     if rows * columns != n:
         raise DataError(f"A scan of {rows} x {columns} does not fit {n} rows of features.")
     with one_blas_thread():
         V = check_matrix(scaled.values)
-        curve = scree(scaled.values)
+        curve = scree(scaled.values, control=control)
         start = starting_components(settings, curve)
         coarse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
         draft = None if coarse is None else check_matrix(scaled.values[coarse])
@@ -141,7 +141,7 @@ def starting_components(settings: ClusteringSettings, curve: Scree) -> int:
     return settings.components or max(2, round(settings.start_factor * curve.suggested))
 
 
-def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array) -> Ensemble:
+def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array, *, control: Control | None = None) -> Ensemble:
     """The same ensemble with the model of another seed.
 
     Parameters
@@ -150,6 +150,7 @@ def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array) -> Ensemble
     seed : int
     V : (n, m') float32
         The scaled features that the ensemble was made from: ``scale(features.values, settings).values``.
+    control : Control, optional
 
     Raises
     ------
@@ -164,7 +165,7 @@ def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array) -> Ensemble
         raise DataError(f"A matrix of shape {V.shape} is not the one that these seeds were fitted to.")
     with one_blas_thread():
         matrix = check_matrix(V)
-        W = weights(matrix, record.H)
+        W = weights(matrix, record.H, control=control)
         return replace(ensemble, W=W, H=record.H, error=model_error(matrix, W, record.H), seed=seed)
 
 
@@ -189,10 +190,10 @@ class _Seeds:
                 self.finished += 1
                 if record.k and (record.error, seed) < self.best:
                     self.best, self.W = (record.error, seed), job.W
-            self.tell(f"seed {seed} {record.status}, k {record.k}, error {record.error:.4f}")
+            self.tell(SeedNews(seed, len(record.cycles), record.k, record.error, record.status))
         return record
 
-    def tell(self, message: str) -> None:
+    def tell(self, news: SeedNews) -> None:
         """Report to the user, one thread at a time."""
         with self.lock:
-            self.control.report(self.finished, self.settings.seeds, message)
+            self.control.report(self.finished, self.settings.seeds, str(news), news)

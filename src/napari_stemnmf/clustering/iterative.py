@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,23 @@ _DRAFT_ROWS = 1000, 10  # least rows of a draft: so many, and so many per starti
 _DRAFT_END = 0.5  # share of the starting components at which drafts end
 _DRAFT_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance
 _REFIT_MARGIN = 1.002  # a new start is followed to its minimum only if it comes so near to the model's error at first
+
+
+class SeedNews(NamedTuple):
+    """What a seed has to tell after one of its fits, or, with a `status`, at its end."""
+
+    seed: int
+    cycle: int
+    """Fits so far, of which this is the last."""
+    k: int
+    error: float
+    """Of the fit, over the rows that it was fitted to; at the end that of the model."""
+    status: str = ""
+    """As in `SeedRecord`; empty while the seed is running."""
+
+    def __str__(self) -> str:
+        how = self.status or f"cycle {self.cycle}"
+        return f"seed {self.seed}{' ' if self.status else ', '}{how}, k {self.k}, error {self.error:.4f}"
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,7 @@ class IterativeNMF:
     settings : ClusteringSettings
     seed : int
     tell : callable
-        Called with a line for the user after every fit.
+        Called with a `SeedNews` after every fit.
     control : Control
         Looked at before every block of rows of every iteration.
     """
@@ -124,7 +142,7 @@ class IterativeNMF:
         start: int,
         settings: ClusteringSettings,
         seed: int,
-        tell: Callable[[str], None],
+        tell: Callable[[SeedNews], None],
         control: Control,
     ) -> None:
         self.V, self.draft, self.start = V, draft, start
@@ -184,7 +202,7 @@ class IterativeNMF:
         if rows == len(self.V):
             self.error = fit.error
         self.cycles.append(Cycle(len(self.H), fit.error, fit.iterations, rows))
-        self.tell(f"seed {self.seed}, cycle {len(self.cycles)}, k {len(self.H)}, error {fit.error:.4f}")
+        self.tell(SeedNews(self.seed, len(self.cycles), len(self.H), fit.error))
 
     def _refit(self, loose: float, tight: float) -> None:
         """Fit as many components from a new random start: kept where its error on V is the smaller."""

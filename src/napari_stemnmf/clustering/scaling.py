@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_array, csr_array, sparray
 
+from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import ScalingSettings
 
@@ -42,7 +43,9 @@ class Scaled:
         return tuple(int(i) for i in np.flatnonzero(~self.kept))
 
 
-def scale(values: np.ndarray | sparray, settings: ScalingSettings | None = None) -> Scaled:
+def scale(
+    values: np.ndarray | sparray, settings: ScalingSettings | None = None, *, control: Control | None = None
+) -> Scaled:
     """Scale a feature matrix to 0..1 and leave out the columns that carry nothing.
 
     Parameters
@@ -53,6 +56,8 @@ def scale(values: np.ndarray | sparray, settings: ScalingSettings | None = None)
     settings : ScalingSettings
         ``minmax`` scales each column by itself (eq. 2 of the paper, as scikit-learn's ``MinMaxScaler``);
         ``global`` gives all columns one scale, so that strong columns stay strong.
+    control : Control, optional
+        Checked for a cancel before each column.
 
     Returns
     -------
@@ -86,6 +91,8 @@ def scale(values: np.ndarray | sparray, settings: ScalingSettings | None = None)
         return Scaled(_scaled_sparse(columns[:, kept], low, factor), kept, low, factor)
     scaled = np.empty((columns.shape[0], int(kept.sum())), np.float32, order="F")
     for column, source in enumerate(np.flatnonzero(kept)):
+        if control is not None:
+            control.check()
         scaled[:, column] = (columns[:, source] - low[column]) * factor[column]
     np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
     return Scaled(scaled, kept, low, factor)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array, sparray
 
+from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 
 _DENSE = 1500  # columns up to which the covariance is decomposed exactly
@@ -43,7 +44,7 @@ class Scree:
         return self.variance / self.total if self.total > 0 else np.zeros_like(self.variance)
 
 
-def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0) -> Scree:
+def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0, *, control: Control | None = None) -> Scree:
     """Explained variance of the leading `n` principal components of V, and where their curve bends.
 
     Parameters
@@ -55,6 +56,8 @@ def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0) -> Scree:
         curve of a scan is noise; a longer range would move the bend towards its end.
     seed : int
         Start of the randomised decomposition that is used above 1500 columns, and for sparse matrices.
+    control : Control, optional
+        Checked for a cancel before each block of rows.
 
     Returns
     -------
@@ -66,6 +69,7 @@ def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0) -> Scree:
     DataError
         If the matrix is empty, not two-dimensional or not finite.
     """
+    control = Control() if control is None else control
     V = csr_array(values, dtype=np.float64) if isinstance(values, sparray) else np.asarray(values)
     if V.ndim != 2 or 0 in V.shape:
         raise DataError(f"A scree needs a matrix (probe positions, columns); this one has the shape {V.shape}.")
@@ -76,6 +80,7 @@ def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0) -> Scree:
     if V.shape[1] <= _DENSE and not isinstance(V, sparray):
         covariance = np.zeros((V.shape[1], V.shape[1]))
         for start in range(0, len(V), _BLOCK):
+            control.check()
             rows = V[start : start + _BLOCK] - mean
             covariance += rows.T @ rows
         spectrum = np.linalg.eigvalsh(covariance / len(V))[::-1]
@@ -84,8 +89,8 @@ def scree(values: np.ndarray | sparray, n: int = 50, seed: int = 0) -> Scree:
         total = _total_variance(V, mean)
         basis = np.random.default_rng(seed).standard_normal((V.shape[1], min(n + 10, *V.shape)))
         for _ in range(_POWERS):
-            basis, _r = np.linalg.qr(_covariance_times(V, mean, basis))
-        spectrum = np.linalg.eigvalsh(basis.T @ _covariance_times(V, mean, basis))[::-1]
+            basis, _r = np.linalg.qr(_covariance_times(V, mean, basis, control))
+        spectrum = np.linalg.eigvalsh(basis.T @ _covariance_times(V, mean, basis, control))[::-1]
     variance = np.clip(spectrum[:n], 0.0, None)
     return Scree(variance, knee(variance), total)
 
@@ -125,13 +130,15 @@ def _total_variance(V: np.ndarray | csr_array, mean: np.ndarray) -> float:
     return float(np.sum(squares) / n)
 
 
-def _covariance_times(V: np.ndarray | csr_array, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def _covariance_times(V: np.ndarray | csr_array, mean: np.ndarray, basis: np.ndarray, control: Control) -> np.ndarray:
     """Covariance of V times a few columns, without forming the covariance or a centred copy of V."""
     n = V.shape[0]
+    control.check()
     if isinstance(V, sparray):
         return V.T @ (V @ basis) / n - np.outer(mean, mean @ basis)
     out = np.zeros_like(basis)
     for start in range(0, n, _BLOCK):
+        control.check()
         rows = V[start : start + _BLOCK] - mean
         out += rows.T @ (rows @ basis)
     return out / n

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.aligned import STEP, align
 from napari_stemnmf.disks.central_disk import Center, find_center
@@ -63,6 +65,7 @@ def find_probe(
     mask: np.ndarray | None = None,
     center: CenterSettings | None = None,
     settings: ProbeSettings | None = None,
+    control: Control | None = None,
 ) -> Probe:
     """The probe of a scan: what a disk looks like, how large it is, and where the patterns' centre lies.
 
@@ -81,6 +84,8 @@ def find_probe(
         What is set there is kept; the rest is measured.
     settings : ProbeSettings, optional
         Where the template comes from.
+    control : Control, optional
+        Checked for a cancel before each pattern is read.
 
     Raises
     ------
@@ -103,7 +108,7 @@ def find_probe(
             "The mask hides the central disk, so it cannot serve as the probe; set probe.source to synthetic or vacuum."
         )
     near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
-    sample = align([data.pattern(*at) for at in _spread(data.scan_shape)], mask, near)
+    sample = align(_read(data, control), mask, near)
     q_y, q_x, wander = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
         centers = _without_strays(sample.centers)
@@ -165,6 +170,14 @@ def _spread(scan_shape: tuple[int, int]) -> list[tuple[int, int]]:
     """Probe positions on a grid over the whole scan."""
     rows, columns = (np.unique(np.linspace(0, n - 1, SAMPLES).round().astype(int)) for n in scan_shape)
     return [(int(row), int(column)) for row in rows for column in columns]
+
+
+def _read(data: Dataset, control: Control | None) -> Iterator[np.ndarray]:
+    """Patterns from all over the scan, one after the other."""
+    for at in _spread(data.scan_shape):
+        if control is not None:
+            control.check()
+        yield data.pattern(*at)
 
 
 def _vacuum_patterns(data: Dataset, settings: ProbeSettings) -> np.ndarray:

@@ -138,6 +138,7 @@ def describe(
         If the user asked to stop.
     """
     names = tuple(dict.fromkeys(recipe.features if names is None else names))
+    listening = Control() if control is None else control
     if calibration.geometry.detector_shape != dataset.detector_shape:
         raise DataError(
             f"The geometry is for {calibration.geometry.detector_shape} pixels, "
@@ -151,6 +152,7 @@ def describe(
     kernels: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for name in names:
+        listening.check()
         try:
             if name == "bd":
                 features[name] = _bragg_disks(peaks, calibration, recipe)

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
+from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.patterns import GrainPatterns
@@ -25,7 +26,13 @@ LENGTHS = ("equivalent_diameter", "feret_max", "major_axis", "minor_axis", "peri
 """What is given in px and, on a calibrated scan, in nm."""
 
 
-def measure(grains: Grains, axes: Sequence[Axis] | None = None, patterns: GrainPatterns | None = None) -> pd.DataFrame:
+def measure(
+    grains: Grains,
+    axes: Sequence[Axis] | None = None,
+    patterns: GrainPatterns | None = None,
+    *,
+    control: Control | None = None,
+) -> pd.DataFrame:
     """Measure every grain.
 
     Parameters
@@ -37,6 +44,8 @@ def measure(grains: Grains, axes: Sequence[Axis] | None = None, patterns: GrainP
         columns in nm are absent.
     patterns : GrainPatterns, optional
         Adds the column ``dissimilarity``.
+    control : Control, optional
+        Checked for a cancel before each grain.
 
     Returns
     -------
@@ -70,8 +79,8 @@ def measure(grains: Grains, axes: Sequence[Axis] | None = None, patterns: GrainP
     steps, offsets = _calibration(axes, grains.scan_shape)
     if patterns is not None and len(patterns.dissimilarity) != len(grains):
         raise DataError(f"There are patterns of {len(patterns.dissimilarity)} grains, but {len(grains)} grains.")
-    pixels = [_shape(mask, (1.0, 1.0)) for mask in grains.masks]
-    real = pixels if steps is None else [_shape(mask, steps) for mask in grains.masks]
+    pixels = _shapes(grains.masks, (1.0, 1.0), control)
+    real = pixels if steps is None else _shapes(grains.masks, steps, control)
     columns: dict[str, np.ndarray] = {
         "grain_id": grains.ids,
         "component": grains.component,
@@ -122,6 +131,15 @@ def perimeter(mask: np.ndarray, steps: tuple[float, float] = (1.0, 1.0)) -> floa
         (np.pi / 4 * step_y * step_x / diagonal, padded[1:, :-1] != padded[:-1, 1:]),
     )
     return float(sum(weight * np.count_nonzero(crossed) for weight, crossed in crossings) / 2)
+
+
+def _shapes(masks: np.ndarray, steps: tuple[float, float], control: Control | None) -> list[dict[str, float]]:
+    shapes = []
+    for mask in masks:
+        if control is not None:
+            control.check()
+        shapes.append(_shape(mask, steps))
+    return shapes
 
 
 def _shape(mask: np.ndarray, steps: tuple[float, float]) -> dict[str, float]:

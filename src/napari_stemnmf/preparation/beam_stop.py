@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import BeamStopSettings, PreprocessSettings
@@ -37,7 +38,7 @@ FEW_COUNTS = 4.0
 """Contrast is judged as if so many counts more fell into each smoothing square: no stop is made of noise."""
 
 
-def find_beam_stop(mean: np.ndarray) -> np.ndarray | None:
+def find_beam_stop(mean: np.ndarray, control: Control | None = None) -> np.ndarray | None:
     """The shadow of a beam stop.
 
     Of all regions below some level that touch the detector's edge, the one with the sharpest and most regular outline,
@@ -48,12 +49,15 @@ def find_beam_stop(mean: np.ndarray) -> np.ndarray | None:
     ----------
     mean : ndarray
         (q_y, q_x) mean pattern, in counts, without hot pixels.
+    control : Control, optional
+        Checked for a cancel all along.
 
     Returns
     -------
     ndarray of bool or None
         (q_y, q_x), True = keep; None where there is no stop.
     """
+    control = Control() if control is None else control
     values = np.maximum(np.nan_to_num(np.asarray(mean, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
     step = max(1, -(-max(values.shape) // COARSE))
     if min(values.shape) < 16 * step or not values.any():
@@ -64,10 +68,10 @@ def find_beam_stop(mean: np.ndarray) -> np.ndarray | None:
         if 8 * window > min(coarse.shape):
             break
         smooth = ndimage.uniform_filter(coarse, window, mode="nearest")
-        shadow = _shadow(smooth, window, FEW_COUNTS * count / (window * step) ** 2)
+        shadow = _shadow(smooth, window, FEW_COUNTS * count / (window * step) ** 2, control)
         if shadow is None:
             continue
-        shadow = _grown(smooth, shadow)
+        shadow = _grown(smooth, shadow, control)
         if shadow.mean() <= MOST_AREA and not _shines_through(shadow, smooth):
             return ~_drawn(values, shadow, step, window)
     return None
@@ -79,13 +83,14 @@ def _binned(values: np.ndarray, step: int) -> np.ndarray:
     return np.asarray(padded.reshape(padded.shape[0] // step, step, -1, step).mean(axis=(1, 3)))
 
 
-def _shadow(smooth: np.ndarray, window: int, floor: float) -> np.ndarray | None:
+def _shadow(smooth: np.ndarray, window: int, floor: float, control: Control) -> np.ndarray | None:
     """The dark region with the best outline that hides the middle of a smoothed pattern."""
     reach = 2 * window + 1
     highest = ndimage.maximum_filter(smooth, reach, mode="nearest") + floor
     sharp = highest > CONTRAST * (ndimage.minimum_filter(smooth, reach, mode="nearest") + floor)
     best, best_score = None, 0.0
     for level in np.geomspace(floor, max(2 * floor, float(np.median(smooth))), THRESHOLDS):
+        control.check()
         labels, number = ndimage.label(smooth < level)
         sizes = np.bincount(labels.ravel(), minlength=number + 1) / smooth.size
         edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
@@ -123,12 +128,13 @@ def _hull(region: np.ndarray) -> np.ndarray:
     return np.asarray(convex_hull_image(region)) if region.any() else region
 
 
-def _grown(smooth: np.ndarray, region: np.ndarray) -> np.ndarray:
+def _grown(smooth: np.ndarray, region: np.ndarray, control: Control) -> np.ndarray:
     """A shadow with what is as dark beside it, so that it reaches the edge and around the direct beam's faint image.
 
     Dark is what is below a share of the median around, of what is lit.
     """
     for _ in range(GROWTHS):
+        control.check()
         _, (rows, columns) = ndimage.distance_transform_edt(
             ndimage.binary_dilation(region, iterations=2), return_indices=True
         )
@@ -196,6 +202,7 @@ def detector_mask(
     preprocess: PreprocessSettings,
     raw_detector_shape: tuple[int, int],
     given: np.ndarray | None = None,
+    control: Control | None = None,
 ) -> np.ndarray | None:
     """Which pixels of the prepared detector count: not in the shadow of a beam stop, and in every mask that is given.
 
@@ -211,6 +218,8 @@ def detector_mask(
         Rows and columns of the file's detector.
     given : ndarray of bool, optional
         A mask of the file's detector, True = keep.
+    control : Control, optional
+        Checked for a cancel all along.
 
     Returns
     -------
@@ -233,7 +242,7 @@ def detector_mask(
 
         keep &= _prepared(load_detector_image(settings.mask, shape) != 0, shape, preprocess)
     if settings.find == "auto":
-        found = find_beam_stop(survey.mean)
+        found = find_beam_stop(survey.mean, control)
         keep = keep if found is None else keep & found
     if keep.all():
         return None

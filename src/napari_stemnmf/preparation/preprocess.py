@@ -71,6 +71,8 @@ def first_look(
     prepared_axes(dataset.axes, settings)
     kernel = FirstLook(work, _sample(scan) if settings.hot_pixels == "sigma" else np.empty(0, np.int64))
     (seen,) = run_pass(scan, [kernel], workers=workers, control=control, executor=executor)
+    if control is not None:
+        control.check()
     n = scan.n_patterns
     full = seen.total["sum"] / n
     hot = find_hot_pixels(full, settings, patterns=seen.ragged.get("sample"), count=n)
