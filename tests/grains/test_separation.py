@@ -186,6 +186,14 @@ def test_positions_without_grain_are_zero_in_labels():
     assert Grains.from_masks(masks).labels.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def test_labels_are_ids_which_may_have_gaps():
+    whole = overlapping()
+    grains = Grains.from_masks(whole.masks, whole.weights, ids=[9, 4, 30])
+    names = np.array([0, 9, 4, 30])
+    np.testing.assert_array_equal(grains.labels, names[whole.labels])
+    np.testing.assert_array_equal(grains.stack, names[whole.stack])
+
+
 def test_a_mask_without_weights_still_shows_where_it_is_alone():
     masks = np.ones((1, 2, 2), bool)
     assert (Grains.from_masks(masks, np.zeros((1, 2, 2))).labels == 1).all()

@@ -7,6 +7,7 @@ import pytest
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.grains.score_table import distributions, pairs
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.plugin.scored import Row, Scored, score_all
 
@@ -37,6 +38,13 @@ def test_painted_layers_keep_the_numbers_of_their_labels() -> None:
     assert [row.found for row in result.rows(1)] == [0, 3, -1]
     assert result.scores[2].n_found == 1
     assert list(result.by_name("film")) == [("film", name) for name in names(result)]
+
+
+def test_grains_are_called_by_their_ids() -> None:
+    found = Grains.from_masks(TRUTH, ids=[3, 8])
+    result = score_all("truth", lambda: TRUTH[::-1], {"aa": found}, {"stack/aa": np.ones((2, 6, 8), int)})
+    assert distributions(result.by_name("film"))["grain"].tolist() == [3, 8, 3, 8]
+    assert pairs(result.by_name("film"))[["found", "true"]].to_numpy().tolist()[:2] == [[8, 1], [3, 2]]
 
 
 def test_a_layer_of_other_data_is_left_alone_and_an_odd_label_refused() -> None:

@@ -99,7 +99,8 @@ def _found_tiles(grains: Grains, truth: np.ndarray, scores: Scores) -> list[_Til
         scores.found.tolist(), scores.best_match.tolist(), scores.distributions["TPR_G"], scores.best_iou, strict=True
     ):
         true = truth[match] if match >= 0 else np.zeros(grains.scan_shape, bool)
-        caption = (f"{row + 1} → {match + 1}", f"{TPR:.2f} | {iou:.2f}") if match >= 0 else (f"{row + 1}", "no match")
+        number = grains.ids[row]
+        caption = (f"{number} → {match + 1}", f"{TPR:.2f} | {iou:.2f}") if match >= 0 else (f"{number}", "no match")
         tiles.append(_Tile(confusion(grains.masks[row], true), true, caption, (row, match) in hits))
     return tiles
 
@@ -110,7 +111,7 @@ def _missed_tiles(grains: Grains, truth: np.ndarray, scores: Scores) -> list[_Ti
     for row in scores.missed.tolist():
         if row in partners:
             partner, iou = partners[row]
-            caption = (f"{partner + 1} ↔ {row + 1}", f"IoU {iou:.2f}")
+            caption = (f"{grains.ids[partner]} ↔ {row + 1}", f"IoU {iou:.2f}")
             tiles.append(_Tile(confusion(grains.masks[partner], truth[row]), truth[row], caption, iou > MATCH_IOU))
         else:
             nothing = np.zeros(grains.scan_shape, bool)

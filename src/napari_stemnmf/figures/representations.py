@@ -157,7 +157,7 @@ def _pattern(
     if dataset is not None:
         image = dataset.pattern(*position)
     elif name is not None and analysis.grains[name].labels[position]:
-        grain = int(analysis.grains[name].labels[position]) - 1
+        grain = int(np.flatnonzero(analysis.grains[name].ids == analysis.grains[name].labels[position])[0])
         image = analysis.patterns[name].patterns[grain]
         title = f"{count} disks on {FEATURE_NAMES[name]} grain {analysis.grains[name].ids[grain]}"
     draw_log(ax, image, keep=geometry.mask, percentiles=(0.0, 99.5), extent=frame.extent(geometry.detector_shape))

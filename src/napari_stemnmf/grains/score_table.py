@@ -1,7 +1,7 @@
 """Scores as tables: several analyses side by side, grain by grain, pair by pair.
 
-In these tables grains are called by number, from 1, as in label images: grain n is row n - 1 of the masks that were
-scored. Number 0 is the background: no grain. Leans on `scoring` and pandas.
+In these tables grains are called by number, as in label images: a found grain by its id, a true one by its row + 1.
+Number 0 is the background: no grain. Leans on `scoring` and pandas.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def distributions(scores: ScoresByName) -> pd.DataFrame:
         {
             "film": film,
             "feature": feature,
-            "grain": found.found + 1,
+            "grain": found.ids[found.found],
             "true_grain": found.best_match + 1,
             **{name: found.distributions[name] for name in RATES},
             "IoU": found.best_iou,
@@ -92,7 +92,7 @@ def pairs(scores: ScoresByName) -> pd.DataFrame:
         {
             "film": film,
             "feature": feature,
-            "found": found.pairs[:, 0] + 1,
+            "found": found.ids[found.pairs[:, 0]],
             "true": found.pairs[:, 1] + 1,
             "IoU": found.pair_iou,
         }

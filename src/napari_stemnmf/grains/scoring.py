@@ -56,6 +56,8 @@ class Scores:
     distributions : dict of str to ndarray, (n_found,)
         TPR_G, TNR_G, FPR_G, FNR_G of each found grain. A grain that touches no true grain has TPR_G 0 and FNR_G 1,
         and its whole area is false against the whole scan.
+    ids : ndarray of int
+        Id of each found grain that was given, by row.
     found : ndarray of int, (n_found,)
         Row of each found grain that was scored.
     true : ndarray of int, (n_true,)
@@ -86,6 +88,7 @@ class Scores:
     f1_iou50: float
     recall_by_depth: dict[int, float]
     distributions: dict[str, np.ndarray]
+    ids: np.ndarray
     found: np.ndarray
     true: np.ndarray
     best_match: np.ndarray
@@ -178,6 +181,7 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
         f1_iou50=_rate(2 * hits, len(rows) + len(true_rows)),
         recall_by_depth=_recall_by_depth(found.masks, true_masks, rows[row], true_rows[column]),
         distributions=grain_rates,
+        ids=found.ids,
         found=rows,
         true=true_rows,
         best_match=np.where(hit, true_rows[best], -1) if len(true_rows) else best,

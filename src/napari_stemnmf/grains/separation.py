@@ -123,7 +123,7 @@ class Grains:
 
     @property
     def labels(self) -> np.ndarray:
-        """The dominant grain of each position, (scan_y, scan_x) int32: 0 for none, row + 1 for a grain.
+        """The dominant grain of each position, (scan_y, scan_x) int32: its id, 0 for none.
 
         The dominant grain is the one nearest to its own maximum weight there: a weakly diffracting grain is not hidden
         by a strong neighbour, and two grains meet where each has fallen to the same share. Ties go to the smaller
@@ -138,14 +138,14 @@ class Grains:
             peak = self.weights[row].max(initial=0.0)
             share = self.weights[row] / peak if peak > 0 else np.zeros(self.scan_shape, np.float32)
             wins = self.masks[row] & ((share > highest) | (labels == 0))
-            labels[wins] = row + 1
+            labels[wins] = self.ids[row]
             highest[wins] = share[wins]
         return labels
 
     @property
     def stack(self) -> np.ndarray:
-        """One plane a grain, (g, scan_y, scan_x) int32: plane i holds the label i + 1 inside the mask."""
-        return self.masks * np.arange(1, len(self) + 1, dtype=np.int32)[:, None, None]
+        """One plane a grain, (g, scan_y, scan_x) int32: the grain's id inside its mask."""
+        return self.masks * self.ids.astype(np.int32)[:, None, None]
 
     @property
     def overlap(self) -> np.ndarray:

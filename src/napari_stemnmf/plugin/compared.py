@@ -75,7 +75,7 @@ class Compared:
         Virtual image.
     grains : Grains
     labels : (scan_y, scan_x) array of int
-        The dominant grain of each position: 0 for none, row + 1 for a grain.
+        The id of the dominant grain of each position, 0 for none.
     table : DataFrame or None
         None where the grains were not measured.
     axes : tuple of Axis
@@ -114,13 +114,13 @@ class Compared:
         return self.labels.shape == other.labels.shape and self.axes == other.axes
 
     def grains_at(self, row: int, column: int) -> list[int]:
-        """The grains that cover a position, the dominant one first."""
+        """The grains (rows of the masks) that cover a position, the dominant one first."""
         rows, columns = self.labels.shape
         if not (0 <= row < rows and 0 <= column < columns):
             return []
-        top = int(self.labels[row, column]) - 1
-        others = [int(grain) for grain in np.flatnonzero(self.grains.masks[:, row, column]) if grain != top]
-        return [top, *others] if top >= 0 else []
+        covering = np.flatnonzero(self.grains.masks[:, row, column])
+        below = self.grains.ids[covering] != self.labels[row, column]
+        return [int(grain) for grain in covering[np.argsort(below, kind="stable")]]
 
     def counterpart(self, mask: np.ndarray) -> tuple[int, float] | None:
         """The grain that a mask (scan_y, scan_x) overlaps most, and their intersection over union; None for none."""

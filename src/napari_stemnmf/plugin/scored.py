@@ -146,10 +146,10 @@ def _painted(feature: str, grains: Grains, layers: Mapping[str, np.ndarray]) -> 
     found = []
     labels, stack = layers.get(f"grains/{feature}"), layers.get(f"stack/{feature}")
     if labels is not None and labels.shape == grains.scan_shape and not np.array_equal(labels, grains.labels):
-        found.append((PAINTED["grains"], _planes(labels)))
+        found.append((PAINTED["grains"], Grains.from_masks(_planes(labels))))
     if stack is not None and stack.shape == grains.masks.shape and not np.array_equal(stack != 0, grains.masks):
-        found.append((PAINTED["stack"], stack != 0))
-    return [Subject(f"{feature.upper()} {what}", feature, Grains.from_masks(masks)) for what, masks in found]
+        found.append((PAINTED["stack"], Grains.from_masks(stack != 0, ids=grains.ids)))
+    return [Subject(f"{feature.upper()} {what}", feature, painted) for what, painted in found]
 
 
 def _planes(labels: np.ndarray) -> np.ndarray:

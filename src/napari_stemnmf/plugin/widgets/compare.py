@@ -105,8 +105,9 @@ class CompareWidget(QWidget):
         """Let the Labels layer of the scan select the same grain."""
         choice = self._chosen[column]
         layer = None if choice is None else display.find(self._viewer, choice[0], f"grains/{choice[1]}")
-        if layer is not None and grain is not None:
-            layer.selected_label = grain + 1
+        shown = self.comparison.shown[column]
+        if layer is not None and shown is not None and grain is not None:
+            layer.selected_label = int(shown.grains.ids[grain])
 
     def _on_theme(self, event: Any = None) -> None:
         from napari.utils.theme import get_theme

@@ -233,7 +233,10 @@ class ScoreWidget(StepWidget):
         """List the grains of a subject."""
         self._shown = name
         index = -1 if scored is None else scored.index(name)
-        self.grains.show_rows(scored.rows(index) if scored is not None and index >= 0 else [])
+        if scored is not None and index >= 0:
+            self.grains.show_rows(scored.rows(index), scored.subjects[index].grains.ids)
+        else:
+            self.grains.show_rows([])
         self.tables.setTabText(1, f"Grains of {name}" if index >= 0 else "Grains")
 
 

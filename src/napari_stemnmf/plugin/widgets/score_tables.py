@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
@@ -91,14 +92,15 @@ class GrainTable(Table):
         self._set_titles()
         self.stretch_columns()
 
-    def show_rows(self, rows: Sequence[Row]) -> None:
-        """Show these rows, in the order of their numbers; a click on a column's title sorts them."""
+    def show_rows(self, rows: Sequence[Row], ids: Sequence[int] | np.ndarray = ()) -> None:
+        """Show these rows, found grains by their ids; a click on a column's title sorts them."""
         self.blockSignals(True)
         self.setSortingEnabled(False)
         self.setRowCount(len(rows))
         for i, row in enumerate(rows):
             told = MISSED if row.found < 0 else ""
-            cells = (_number(row.found), _number(row.true), row.TPR, row.FPR, row.iou)
+            grain, true = (int(ids[row.found]) if row.found >= 0 else None), (row.true + 1 if row.true >= 0 else None)
+            cells = (grain, true, row.TPR, row.FPR, row.iou)
             for column, (value, meaning) in enumerate(zip(cells, COLUMNS.values(), strict=True)):
                 item = _item(value, told or meaning)
                 item.setData(Qt.ItemDataRole.UserRole + 1, row)
@@ -127,10 +129,6 @@ class _Item(QTableWidgetItem):
     def __lt__(self, other: QTableWidgetItem) -> bool:
         mine, its = (item.data(Qt.ItemDataRole.UserRole) for item in (self, other))
         return bool((float("inf") if mine is None else mine) < (float("inf") if its is None else its))
-
-
-def _number(row: int) -> int | None:
-    return row + 1 if row >= 0 else None
 
 
 def _item(value: Any, meaning: str) -> QTableWidgetItem:
