@@ -108,8 +108,8 @@ def test_quick_image_of_a_large_scan_samples_its_chunks(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 7), (5, 3), (16, 16)])
-def test_coarse_to_fine_visits_every_chunk_once(rows: int, columns: int) -> None:
-    order = survey_module._coarse_to_fine(rows, columns)
+def testcoarse_to_fine_visits_every_chunk_once(rows: int, columns: int) -> None:
+    order = survey_module.coarse_to_fine(rows, columns)
     assert sorted(order) == [(i, j) for i in range(rows) for j in range(columns)]
 
 

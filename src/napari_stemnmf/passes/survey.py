@@ -111,7 +111,7 @@ def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarr
     row_cuts, column_cuts = (np.concatenate([[0], np.cumsum(c)]) for c in dataset.data.chunks[:2])
     whole = dataset.nbytes <= QUICK_WHOLE_BYTES
     image = np.full(dataset.scan_shape, np.nan, np.float32)
-    for count, (i, j) in enumerate(_coarse_to_fine(len(row_cuts) - 1, len(column_cuts) - 1), start=1):
+    for count, (i, j) in enumerate(coarse_to_fine(len(row_cuts) - 1, len(column_cuts) - 1), start=1):
         y = slice(int(row_cuts[i]), int(row_cuts[i + 1]))
         x = slice(int(column_cuts[j]), int(column_cuts[j + 1]))
         step = 1 if whole else _step(y.stop - y.start, x.stop - x.start)
@@ -146,7 +146,7 @@ def _mean_counts(patterns: np.ndarray) -> np.ndarray:
     return patterns.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
 
 
-def _coarse_to_fine(rows: int, columns: int) -> list[tuple[int, int]]:
+def coarse_to_fine(rows: int, columns: int) -> list[tuple[int, int]]:
     """All cells of a grid, each coarser sub-grid before the finer ones."""
     level = 1 << max(rows, columns, 1).bit_length()
     seen: set[tuple[int, int]] = set()

@@ -1,4 +1,4 @@
-"""From shapes or labels that were drawn over a pattern to a mask of the detector. No Qt.
+"""From shapes or labels that were drawn over a pattern, or the scan, to a mask of its pixels. No Qt.
 
 Whatever layer it was drawn on, and however that is scaled, a pixel of the file's detector is masked if its centre lies
 inside. Leans on napari's public layer attributes only.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.passes.virtual_detectors import inside_polygon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +39,7 @@ def masked_by(layer: Any, axes: Sequence[Axis], point: Sequence[float] = ()) -> 
     DataError
         If nothing with an inside was drawn, or it lies off the detector.
     """
-    q_y, q_x = (axis.offset + axis.scale * np.arange(axis.size) for axis in axes)
-    if layer.__class__.__name__ == "Labels":
-        inside = _inside_labels(layer, q_y, q_x, point)
-    else:
-        inside = _inside_shapes(layer, q_y, q_x)
+    inside = inside_of(layer, axes, point)
     if not inside.any():
         raise DataError(
             f"The layer '{layer.name}' covers no pixel of the detector; draw a rectangle, an ellipse or a polygon on "
@@ -51,24 +48,12 @@ def masked_by(layer: Any, axes: Sequence[Axis], point: Sequence[float] = ()) -> 
     return ~inside
 
 
-def inside_polygon(vertices: np.ndarray, q_y: np.ndarray, q_x: np.ndarray) -> np.ndarray:
-    """(rows, columns) whether each point of a grid lies inside a closed polygon, by the even-odd rule.
-
-    Parameters
-    ----------
-    vertices : ndarray
-        (k, 2) corners (y, x) in the order that they are joined.
-    q_y, q_x : ndarray
-        (rows,) and (columns,) coordinates of the grid.
-    """
-    inside = np.zeros((len(q_y), len(q_x)), bool)
-    for (y0, x0), (y1, x1) in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
-        if y0 == y1:
-            continue
-        rows = (q_y >= min(y0, y1)) & (q_y < max(y0, y1))
-        crossing = x0 + (q_y[rows] - y0) * (x1 - x0) / (y1 - y0)
-        inside[rows] ^= q_x[None, :] < crossing[:, None]
-    return inside
+def inside_of(layer: Any, axes: Sequence[Axis], point: Sequence[float] = ()) -> np.ndarray:
+    """(rows, columns) True where a point of the axes' grid lies inside what was drawn; all False if nothing was."""
+    y, x = (axis.offset + axis.scale * np.arange(axis.size) for axis in axes)
+    if layer.__class__.__name__ == "Labels":
+        return _inside_labels(layer, y, x, point)
+    return _inside_shapes(layer, y, x)
 
 
 def _inside_shapes(layer: Any, q_y: np.ndarray, q_x: np.ndarray) -> np.ndarray:

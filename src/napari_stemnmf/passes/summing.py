@@ -1,0 +1,141 @@
+"""The compiled loops of virtual images: sums and first moments over stretches of pixels, and nothing else read.
+
+In a module of its own, so that what needs no sums does not wait for Numba. Values below zero, NaN and infinity count as
+0, as in the survey.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_ANY_ORDER = {"reassoc", "nsz"}  # sums in any order; NaN and infinity stay themselves
+
+
+@njit(nogil=True, cache=True)
+def sum_integers(block: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Any:  # pragma: no cover - compiled
+    """(p,) float64 sums of whole numbers (p, pixels) over the stretches ``start[k]:stop[k]``."""
+    out = np.empty(len(block), np.float64)
+    for p in range(len(block)):
+        row = block[p]
+        total = np.int64(0)
+        for k in range(len(start)):
+            for i in range(start[k], stop[k]):
+                total += max(np.int64(row[i]), np.int64(0))
+        out[p] = total
+    return out
+
+
+@njit(nogil=True, cache=True, fastmath=_ANY_ORDER)
+def sum_reals(block: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Any:  # pragma: no cover - compiled
+    """The same of any other numbers."""
+    largest = np.float64(np.finfo(np.float32).max)
+    out = np.empty(len(block), np.float64)
+    for p in range(len(block)):
+        row = block[p]
+        total = 0.0
+        for k in range(len(start)):
+            for i in range(start[k], stop[k]):
+                value = np.float64(row[i])
+                total += value if 0.0 < value <= largest else 0.0
+        out[p] = total
+    return out
+
+
+@njit(nogil=True, cache=True)
+def moments_integers(
+    block: np.ndarray, start: np.ndarray, stop: np.ndarray, columns: int
+) -> Any:  # pragma: no cover - compiled
+    """(p, 3) float64: sum, and sums times row and times column, over stretches within rows of so many columns."""
+    out = np.zeros((len(block), 3), np.float64)
+    for p in range(len(block)):
+        row = block[p]
+        for k in range(len(start)):
+            total = np.int64(0)
+            along = np.int64(0)
+            first = start[k]
+            for i in range(stop[k] - first):
+                value = max(np.int64(row[first + i]), np.int64(0))
+                total += value
+                along += value * i
+            out[p, 0] += total
+            out[p, 1] += np.float64(total) * (first // columns)
+            out[p, 2] += np.float64(along) + np.float64(total) * (first % columns)
+    return out
+
+
+@njit(nogil=True, cache=True, fastmath=_ANY_ORDER)
+def moments_reals(
+    block: np.ndarray, start: np.ndarray, stop: np.ndarray, columns: int
+) -> Any:  # pragma: no cover - compiled
+    """The same of any other numbers."""
+    largest = np.float64(np.finfo(np.float32).max)
+    out = np.zeros((len(block), 3), np.float64)
+    for p in range(len(block)):
+        row = block[p]
+        for k in range(len(start)):
+            total = 0.0
+            along = 0.0
+            first = start[k]
+            for i in range(stop[k] - first):
+                value = np.float64(row[first + i])
+                value = value if 0.0 < value <= largest else 0.0
+                total += value
+                along += value * i
+            out[p, 0] += total
+            out[p, 1] += total * (first // columns)
+            out[p, 2] += along + total * (first % columns)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def reduce_patterns(
+    block: np.ndarray, bin_: int, out: np.ndarray, columns: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    """Write binned patterns as running sums along q_x into columns of a table.
+
+    Parameters
+    ----------
+    block : ndarray
+        (p, q_y, q_x) counts.
+    bin_ : int
+        Detector pixels that become one, along both axes.
+    out : ndarray of float32
+        (rows, columns + 1, n): entry c is the sum of the binned pixels before c of its row.
+    columns : ndarray of int
+        (p,) where along the last axis each pattern goes.
+    """
+    largest = np.float64(np.finfo(np.float32).max)
+    patterns, q_y, q_x = block.shape
+    running = np.zeros(out.shape[1], np.float64)
+    for p in range(patterns):
+        for r in range(out.shape[0]):
+            running[:] = 0.0
+            for y in range(r * bin_, min(q_y, (r + 1) * bin_)):
+                for c in range(out.shape[1] - 1):
+                    for x in range(c * bin_, min(q_x, (c + 1) * bin_)):
+                        value = np.float64(block[p, y, x])
+                        running[c + 1] += value if 0.0 < value <= largest else 0.0
+            for c in range(1, out.shape[1]):
+                running[c] += running[c - 1]
+                out[r, c, columns[p]] = running[c]
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def combine(table: np.ndarray, entries: np.ndarray, weights: np.ndarray) -> Any:  # pragma: no cover - compiled
+    """(w, n) float32: for each of w sets of weights (w, e), the weighted sum of some rows of a table (rows, n)."""
+    sets, n = len(weights), table.shape[1]
+    part = 2048  # positions whose sums stay in the cache
+    out = np.zeros((sets, n), np.float32)
+    for first in range(0, n, part):
+        last = min(n, first + part)
+        for e in range(len(entries)):
+            row = table[entries[e]]
+            for s in range(sets):
+                weight = weights[s, e]
+                if weight != 0.0:
+                    for i in range(first, last):
+                        out[s, i] += weight * row[i]
+    return out
