@@ -108,6 +108,8 @@ class Analysis:
     times : dict
         By stage, the `RunTime` of its last run. Stages of several features that share a read of the data (features,
         tables) have the time of the whole read each.
+    view : dict
+        What a user was looking at last: "position" (row, column) and "selected" grains by feature. No result.
     """
 
     recipe: Recipe
@@ -126,6 +128,7 @@ class Analysis:
     reviews: dict[str, Review] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     times: dict[str, RunTime] = field(default_factory=dict)
+    view: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name}: {len(g)} grains" for name, g in self.grains.items()) or "no grains yet"

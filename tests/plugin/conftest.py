@@ -46,19 +46,30 @@ def distorted_scan() -> Distorted:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[Any]:
-    """A viewer; when the test is over, no job may be left running."""
+def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any, plugin_settings: None) -> Iterator[Any]:
+    """A viewer that saves nothing by itself; when the test is over, no job may be left running."""
     from npe2 import PluginManager, PluginManifest
 
     manager = PluginManager.instance()
     if "napari-stemnmf" not in manager:
         manager.register(PluginManifest.from_file(MANIFEST))
+    from napari.settings import get_plugin_settings
+
+    get_plugin_settings("napari-stemnmf").saving.autosave = False
     yield make_napari_viewer()
     from napari_stemnmf.plugin import jobs
 
     for job in jobs.running():
         job.abandon()
     qtbot.waitUntil(lambda: not jobs.running(), timeout=20_000)
+
+
+@pytest.fixture
+def autosave(viewer: Any) -> None:
+    """Analyses are saved by themselves, as they are for a user who has set nothing."""
+    from napari.settings import get_plugin_settings
+
+    get_plugin_settings("napari-stemnmf").saving.autosave = True
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.plugin.autosave import saver_of, watch
 from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def read_scan(path: str) -> list[Any]:
     from napari_stemnmf.reading.opening import open as open_scan
 
     try:
-        return scan_layers(Session(open_scan(path)))
+        return scan_layers(watch(Session(open_scan(path))))
     except StemNMFError as error:
         if path.lower().endswith((".h5", ".hdf5")):
             from napari_stemnmf.analysis import is_analysis
@@ -59,7 +60,7 @@ def read_analysis(path: str) -> list[Any]:
 
     try:
         analysis = Analysis.load(path)
-        session = Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path))
+        session = watch(Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path)))
         return all_layers(session) or _shown(AnalysisError(f"The analysis {path} holds no results yet."))
     except StemNMFError as error:
         return _shown(error)
@@ -81,9 +82,10 @@ def write_analysis(path: str, layer_data: list[LayerTuple]) -> list[str]:
         raise AnalysisError(f"These layers belong to several scans ({names}); select those of one scan and save them.")
     if not path.lower().endswith(".h5"):
         path += ANALYSIS_SUFFIX
-    analysis = sessions[0].analysis
-    if analysis is not None:
-        analysis.save(path)
+    session = sessions[0]
+    if session.analysis is not None:
+        session.analysis.save(path)
+        saver_of(session).opened(Path(path))
     return [path]
 
 
@@ -94,7 +96,7 @@ def silver_grains() -> list[LayerTuple]:
 
     dataset = sample().dataset
     image = dataset.data.mean(axis=(2, 3), dtype="f4").compute(scheduler="synchronous")  # small, and in memory
-    return scan_layers(Session(dataset), image)
+    return scan_layers(watch(Session(dataset)), image)
 
 
 def _shown(error: StemNMFError) -> list[Any]:

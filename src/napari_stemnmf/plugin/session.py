@@ -6,24 +6,27 @@ selected, and two scans that are open at once never mix.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import PRESETS, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
 
-    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.analysis import Analysis, Input
     from napari_stemnmf.control import Progress
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
+    from napari_stemnmf.plugin.autosave import Saver
     from napari_stemnmf.plugin.scored import Scored
 
 SESSION_KEY = "stemnmf_session"
@@ -54,6 +57,8 @@ class Session:
         What was found before; its recipe becomes the session's.
     path : Path, optional
         The file of that analysis.
+    options : mapping, optional
+        What the scan was opened with beside its path: ``dataset``, ``scan_shape``.
 
     Attributes
     ----------
@@ -68,13 +73,24 @@ class Session:
     probe_moved = Signal(int, int)
     grain_selected = Signal(str, int)
 
-    def __init__(self, dataset: Dataset | None, analysis: Analysis | None = None, *, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset | None,
+        analysis: Analysis | None = None,
+        *,
+        path: Path | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self.dataset = dataset
         self.analysis = analysis
         self.path = path
+        self.options = dict(options or {})
+        self.saver: Saver | None = None
         rows, columns = self.scan_shape
         self.position = (rows // 2, columns // 2)
         self.selected: dict[str, int] = {}
+        if analysis is not None:
+            self._look_where(analysis.view)
         self.recipe = Recipe.preset("default") if analysis is None else analysis.recipe
         self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
@@ -105,6 +121,16 @@ class Session:
         else:
             rows, columns = self.analysis.input.shape[:2] if self.analysis is not None else (1, 1)
         return int(rows), int(columns)
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """What the user is looking at, as `Analysis.view` keeps it."""
+        selected = {feature: grain_id for feature, grain_id in self.selected.items() if grain_id}
+        return {"position": self.position, "selected": selected}
+
+    def _look_where(self, view: Mapping[str, Any]) -> None:
+        self.position = tuple(map(int, view.get("position", self.position)))[:2]  # type: ignore[assignment]
+        self.selected = {str(feature): int(grain_id) for feature, grain_id in view.get("selected", {}).items()}
 
     def move_probe(self, row: int, column: int) -> None:
         """Look at another probe position; one off the scan becomes the nearest on it."""
@@ -198,6 +224,40 @@ class Session:
             analysis = pipeline.with_mask(analysis, self.mask)
         self.analysis = analysis
         self.note = note
+        self.changed.emit()
+
+    def go_on_from(self, analysis: Analysis, path: Path) -> None:
+        """Take over an analysis of the same scan that was saved, with its settings and mask; it is kept in its file."""
+        self.mask, self.recipe, self.path = analysis.mask, analysis.recipe, path
+        self.analysis, self.note = analysis, ""
+        self._look_where(analysis.view)
+        if self.saver is not None:
+            self.saver.opened(path)
+        self.changed.emit()
+        self.probe_moved.emit(*self.position)
+        for feature, grain_id in self.selected.items():
+            self.grain_selected.emit(feature, grain_id)
+
+    def set_dataset(self, dataset: Dataset, record: Input) -> None:
+        """Take over the scan itself, for results whose scan was not at hand.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        record : Input
+            ``Input.of(dataset)``, which reads from the file.
+
+        Raises
+        ------
+        DataError
+            If it is not the scan that the results are of.
+        """
+        if self.analysis is not None and record.fingerprint != self.analysis.input.fingerprint:
+            raise DataError(_other(record, self.analysis.input))
+        self.dataset = dataset
+        if self.analysis is not None:
+            self.analysis = replace(self.analysis, input=record)
+        self.note = ""
         self.changed.emit()
 
     def set_scored(self, scored: Scored) -> None:
@@ -334,6 +394,14 @@ def _step_before(step: str) -> str:
 def _preset(name: str, features: tuple[str, ...]) -> Recipe:
     """A preset's recipe, made once: the widgets ask at every change of a setting."""
     return Recipe.preset(name, features)
+
+
+def _other(found: Input, wanted: Input) -> str:
+    """Why a scan is not the one that results are of."""
+    if found.shape != wanted.shape:
+        shapes = (" x ".join(map(str, each.shape)) for each in (found, wanted))
+        return "{} holds {} values, the results are of {}.".format(found.name, *shapes)
+    return f"{found.name} is of the right shape but is not the file of these results, or was changed since."
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:

@@ -51,18 +51,19 @@ class OpenScanWidget(Container[Any]):
     def _on_open(self) -> None:
         from napari.utils.notifications import show_error
 
+        from napari_stemnmf.plugin.autosave import watch
         from napari_stemnmf.plugin.layers import scan_layers
         from napari_stemnmf.plugin.session import Session
         from napari_stemnmf.reading.opening import open as open_scan
 
-        given = (self.rows.value, self.columns.value)
+        shape = (self.rows.value, self.columns.value)
+        given: dict[str, Any] = {"dataset": self.dataset.value.strip() or None}
+        if shape != (FROM_FILE, FROM_FILE):
+            given["scan_shape"] = shape
         try:
-            dataset = open_scan(
-                Path(str(self.path.value)),
-                dataset=self.dataset.value.strip() or None,
-                scan_shape=None if given == (FROM_FILE, FROM_FILE) else given,
-            )
-            made = scan_layers(Session(dataset))
+            dataset = open_scan(Path(str(self.path.value)), **given)
+            options = {name: value for name, value in given.items() if value is not None}
+            made = scan_layers(watch(Session(dataset, options=options)))
         except StemNMFError as error:
             show_error(str(error))
             return

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, 
 
 from napari_stemnmf.plugin import step_marks
 from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.plugin.widgets.saved_line import SavedLine
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class StagesWidget(QWidget):
         The bar, by the same names.
     current : str
         The step that is shown.
+    saved : SavedLine
+        Where the analysis is saved.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -63,9 +66,10 @@ class StagesWidget(QWidget):
         self.buttons = {name: _button(entry) for name, entry in self._entries.items()}
         self._group = QButtonGroup(self)
         self._pages = QStackedWidget()
+        self.saved = SavedLine(viewer)
         self._lay_out()
         self._group.buttonClicked.connect(self._on_button)
-        self.destroyed.connect(lambda: self._follow(None))
+        self.destroyed.connect(lambda: self._let_go())
         self._follow(self._session)
         self.show_step(next(iter(self._entries)))
 
@@ -133,7 +137,14 @@ class StagesWidget(QWidget):
         self._session = session
         if session is not None:
             session.changed.connect(self._mark)
-            self._mark()
+        self._mark()
+        self.saved.show_session(session)
+
+    def _let_go(self) -> None:
+        """The dock was closed: stop listening."""
+        if self._session is not None:
+            self._session.changed.disconnect(self._mark, missing_ok=True)
+            self._session = None
 
     # ---- the bar
 
@@ -166,6 +177,7 @@ class StagesWidget(QWidget):
         column.setSpacing(4)
         column.addLayout(bar)
         column.addWidget(self._pages, 1)
+        column.addWidget(self.saved)
 
 
 def _button(entry: Entry) -> QPushButton:
