@@ -239,7 +239,7 @@ class Analysis:
         if path.exists() and not is_analysis(path):
             raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         try:
-            with storage.whole_or_nothing(path) as part, h5py.File(part, "w") as file:
+            with storage.whole_or_nothing(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
                 file.attrs.update(
                     {
                         "format": FORMAT,

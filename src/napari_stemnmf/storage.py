@@ -23,6 +23,7 @@ from napari_stemnmf.files import whole_or_nothing as whole_or_nothing
 
 T = TypeVar("T")
 _CSR = "csr"
+_OVERHEAD = 2048  # bytes that HDF5 takes to tell of a dataset or group
 
 
 def write(parent: h5py.Group, name: str, value: Any) -> None:
@@ -62,6 +63,23 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         parent.attrs.create(name, list(value), dtype=h5py.string_dtype() if text else None)
     else:
         parent.attrs[name] = value
+
+
+def room_for(value: Any) -> int:
+    """Bytes that `write` takes for a value at most."""
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes) + _OVERHEAD
+    if isinstance(value, csr_array):
+        return sum(room_for(part) for part in (value.data, value.indices, value.indptr))
+    if isinstance(value, pd.DataFrame):
+        return sum(room_for(value[column].to_numpy()) for column in value.columns)
+    if is_dataclass(value):
+        return sum(room_for(getattr(value, f.name)) for f in fields(value) if f.init)
+    if isinstance(value, Mapping):
+        return sum(map(room_for, value.values())) + _OVERHEAD
+    if isinstance(value, tuple | list):
+        return sum(map(room_for, value))
+    return len(value) if isinstance(value, str) else _OVERHEAD // 8
 
 
 def read(parent: h5py.Group, name: str, kind: Any) -> Any:

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import autosave, display
 from napari_stemnmf.plugin.latest import Latest
-from napari_stemnmf.plugin.analysis_files import place, scan_file
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
@@ -125,10 +124,10 @@ class SavedLine(QWidget):
             self.save_to(path if path.lower().endswith(".h5") else f"{path}.stemnmf.h5")
 
     def _on_find_scan(self) -> None:
-        session = self._session
-        scan = (
-            scan_file(session.analysis.input.source) if session is not None and session.analysis is not None else None
-        )
+        from napari_stemnmf.plugin.analysis_files import scan_file
+
+        analysis = self._session.analysis if self._session is not None else None
+        scan = scan_file(analysis.input.source) if analysis is not None else None
         path, _ = QFileDialog.getOpenFileName(self, "Find the scan", "" if scan is None else str(scan))
         if path:
             self.look_at(path)
@@ -215,11 +214,15 @@ class SavedLine(QWidget):
 
 
 def _scan_of(analysis: Analysis) -> str:
+    from napari_stemnmf.plugin.analysis_files import scan_file
+
     scan = scan_file(analysis.input.source)
     return "The scan" if scan is None else f"The scan {scan.name}"
 
 
 def _suggestion(session: Session) -> Path:
+    from napari_stemnmf.plugin.analysis_files import place, scan_file
+
     if session.path is not None:
         return session.path
     source = session.dataset.source if session.dataset is not None else ""
