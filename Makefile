@@ -4,6 +4,8 @@
 VENV ?= .venv
 export PYTHON ?=
 ARGS ?=
+# A worker for every core, up to four; a file's tests stay together, as they share what is dear to make.
+WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -30,7 +32,7 @@ demo-napari: $(VENV)/.napari ## the same, then show it in napari (needs a screen
 
 test: $(VENV)/.dev ## run the tests, napari windows included; ARGS="-k rings" picks some
 	@tools/apt-need $(SCREEN_PACKAGES) $(QT_PACKAGES)
-	tools/with-screen $(BIN)/python -m pytest $(ARGS)
+	tools/with-screen $(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 format: $(VENV)/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,23 @@ settings.load_profile("house")  # the machine is shared: no check may depend on 
 
 SHARED = Path(os.environ.get("STEMNMF_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
 """Folder of measured and simulated data that lies beside the project, not in it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several workers share the tests, each has a screen of its own: a window has the focus of its screen."""
+    if "PYTEST_XDIST_WORKER" in os.environ and shutil.which("Xvfb"):
+        config.add_cleanup(_own_screen())
+
+
+def _own_screen() -> Callable[[], None]:
+    """Start a screen without a monitor and make it this process's; returns what ends it."""
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1920x1200x24", "-nolisten", "tcp"]
+    screen = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        os.environ["DISPLAY"] = f":{told.readline().strip()}"
+    return screen.terminate
 
 
 @pytest.fixture(scope="session")
