@@ -242,6 +242,27 @@ def test_grains_edited_by_hand_make_stale_what_was_measured_and_come_back(analys
         pipeline.undo(analysis, "aa")
 
 
+def test_measuring_after_an_edit_gives_what_measuring_all_gives(analysis, sample, tmp_path):
+    first, second, third, *_ = (int(i) for i in analysis.grains["aa"].ids)
+    assert not pipeline.changed(analysis, "aa").any()
+    stable = analysis.tables["aa"]["stability"]
+    assert stable.between(0, 1).all()
+    edited = pipeline.edit(analysis, "aa", Edit("merge", (first, second)), Edit("accept", (third,)))
+    stale = pipeline.changed(edited, "aa")
+    assert stale[edited.grains["aa"].ids == first].all()
+    assert not stale.all()
+    edited.save(tmp_path / "a.stemnmf.h5")
+    quick = pipeline.measure(stem.Analysis.load(tmp_path / "a.stemnmf.h5"), sample.dataset)
+    whole = pipeline.measure(replace(edited, patterns={}), sample.dataset)
+    assert quick.tables["aa"].equals(whole.tables["aa"])
+    np.testing.assert_array_equal(quick.patterns["aa"].single, whole.patterns["aa"].single)
+    assert not pipeline.changed(quick, "aa").any()
+    np.testing.assert_array_equal(
+        pipeline.changed(pipeline.undo(pipeline.undo(quick, "aa"), "aa"), "aa"),
+        np.isin(analysis.grains["aa"].ids, [first, second, *quick.grains["aa"].ids[stale]]),
+    )
+
+
 def test_step_without_what_it_needs_says_which_step_comes_first(sample, recipe):
     empty = pipeline.start(sample.dataset, recipe)
     with pytest.raises(AnalysisError, match="featurize"):

@@ -29,9 +29,11 @@ from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
 from napari_stemnmf.features.describe import describe
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.measurement import measure as measure_grains
+from napari_stemnmf.grains.measurement import not_measured
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.grains.separation import separate
+from napari_stemnmf.grains.stability import stability as stability_of
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.preparation.beam_stop import detector_mask
 from napari_stemnmf.preparation.preprocess import first_look, prepare
@@ -359,21 +361,72 @@ def measure(
     workers: int | None = None,
     control: Control | None = None,
 ) -> Analysis:
-    """Pattern, dissimilarity, size and shape of every grain; all features in the same reads of the data."""
+    """Pattern, dissimilarity, size, shape and stability of every grain; all features in the same reads of the data.
+
+    Patterns are made only of grains that there are none of yet: after an edit, little is read.
+    """
     wanted = _wanted(analysis, "tables", features)
     for name in wanted:
         _require(analysis, "grains", name, "refine")
     if wanted:
         stage, clock = _stage(control, "Measure"), _Clock()
         found = {name: analysis.grains[name] for name in wanted}
-        patterns = grain_patterns(prepared(analysis, dataset), found, workers=workers, control=stage)
-        axes = analysis.axes
-        tables = {name: measure_grains(found[name], axes, patterns[name], control=stage) for name in wanted}
+        source, parts = analysis.keys["survey"], len(wanted) + 1
+        patterns = grain_patterns(
+            prepared(analysis, dataset),
+            found,
+            known=analysis.patterns,
+            source=source,
+            workers=workers,
+            control=stage.part(0, parts),
+        )
+        tables = {}
+        for i, name in enumerate(wanted, 1):
+            stable = stability(analysis, name, workers=workers, control=stage.part(i, parts))
+            tables[name] = measure_grains(found[name], analysis.axes, patterns[name], stable, control=stage)
         took = clock.read()
         for name in wanted:
             analysis = analysis.with_result(f"patterns/{name}", patterns[name])
             analysis = analysis.with_result(f"tables/{name}", tables[name], took=took)
     return analysis
+
+
+def stability(
+    analysis: Analysis, feature: str, *, workers: int | None = None, control: Control | None = None
+) -> np.ndarray:
+    """How far each grain of a feature is found again from the other seeds: (g,), 0 to 1; NaN where there is none.
+
+    The first time for a model it takes as long as to refine every seed; then the seeds' grains are at hand.
+
+    Raises
+    ------
+    AnalysisError
+        If the feature has no grains yet.
+    """
+    _require(analysis, "grains", feature, "refine")
+    if feature not in analysis.models or feature not in analysis.features:
+        return np.full(len(analysis.grains[feature]), np.nan)
+    chain = analysis.recipe.chain(feature)
+    return stability_of(
+        analysis.grains[feature],
+        analysis.models[feature],
+        analysis.features[feature],
+        chain.scaling,
+        chain.separation,
+        workers=workers,
+        control=control,
+    )
+
+
+def changed(analysis: Analysis, feature: str) -> np.ndarray:
+    """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale."""
+    _require(analysis, "grains", feature, "refine")
+    grains, table, known = analysis.grains[feature], analysis.tables.get(feature), analysis.patterns.get(feature)
+    if table is None or known is None or not analysis.is_current(f"grains/{feature}", partial=True):
+        return np.ones(len(grains), bool)
+    if analysis.is_current(f"tables/{feature}", partial=True):
+        return np.zeros(len(grains), bool)
+    return not_measured(grains, table, known, analysis.keys.get("survey", ""))
 
 
 _STEPS: dict[str, Callable[..., Analysis]] = {

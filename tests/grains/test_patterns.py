@@ -9,6 +9,7 @@ import pytest
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.grains.editing import Edit, apply
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.passes import engine
@@ -108,6 +109,48 @@ def test_all_features_are_served_by_two_reads_and_uncovered_blocks_by_none(monke
     assert reads == [(0, 2), (0, 2)]
     np.testing.assert_array_equal(found["aa"].patterns[0], found["rv"].patterns[0])
     np.testing.assert_allclose(found["rv"].single[0], found["rv"].patterns[0])
+
+
+def test_patterns_that_are_known_are_taken_over_and_only_the_changed_grains_are_read(monkeypatch):
+    array, reads = scan((8, 6, 4, 4), dtype=np.float32), []
+
+    def read(block_info):
+        (y0, y1), *_ = block_info[None]["array-location"]
+        reads.append(y0)
+        return array[y0:y1]
+
+    data = da.map_blocks(read, chunks=((2, 2, 2, 2), (6,), (4,), (4,)), dtype=array.dtype, meta=array[:0])
+    monkeypatch.setattr(engine, "BLOCK_BYTES", 2 * 6 * 4 * 4 * 4)
+    dataset = Dataset.from_array(data)
+    masks = np.zeros((3, 8, 6), bool)
+    masks[0, :3, :4] = masks[1, 2:4, 2:] = masks[2, 5:, :3] = True
+    grains = Grains.from_masks(masks, np.random.default_rng(0).uniform(1, 2, masks.shape))
+    known = grain_patterns(dataset, {"aa": grains}, source="as it is")
+    reads.clear()
+    edits = [
+        Edit("add", (3,), points=[(4, 5)]),
+        Edit("split region", (3,), points=[(7, 0), (7, 1)]),
+        Edit("new", points=[(6, 5)]),
+    ]
+    edited = apply(grains, edits)
+    again = grain_patterns(dataset, {"aa": edited}, known=known, source="as it is")
+    assert reads == [4, 6, 4, 6]  # rows 0 to 3 hold grains 1 and 2 alone
+    whole = grain_patterns(dataset, {"aa": edited}, source="as it is")
+    for name in ("patterns", "single", "dissimilarity", "digests"):
+        np.testing.assert_array_equal(getattr(again["aa"], name), getattr(whole["aa"], name))
+    reads.clear()
+    back = grain_patterns(dataset, {"aa": grains, "rv": grains}, known=again | {"rv": known["aa"]}, source="as it is")
+    assert reads == [4, 6, 4, 6]
+    np.testing.assert_array_equal(back["aa"].single, known["aa"].single)
+    np.testing.assert_array_equal(back["rv"].patterns, known["aa"].patterns)
+    reads.clear()
+    apart = apply(grains, [Edit("erase", (2,), points=[(2, 2), (2, 3)])])  # now grain 1 has these to itself
+    shared = grain_patterns(dataset, {"aa": apart}, known=known, source="as it is")["aa"]
+    assert reads == [0, 2, 0, 2]
+    assert not np.array_equal(shared.single[0], known["aa"].single[0])
+    reads.clear()
+    grain_patterns(dataset, {"aa": grains}, known=known, source="other")
+    assert len(reads) == 8
 
 
 def test_a_grain_that_others_cover_wholly_has_no_single_grain_pattern():

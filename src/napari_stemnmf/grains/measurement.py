@@ -18,7 +18,7 @@ from scipy.spatial.distance import pdist
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.patterns import GrainPatterns
+from napari_stemnmf.grains.patterns import GrainPatterns, digests
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.reading.units import normalise
 
@@ -30,6 +30,7 @@ def measure(
     grains: Grains,
     axes: Sequence[Axis] | None = None,
     patterns: GrainPatterns | None = None,
+    stability: np.ndarray | None = None,
     *,
     control: Control | None = None,
 ) -> pd.DataFrame:
@@ -44,6 +45,8 @@ def measure(
         columns in nm are absent.
     patterns : GrainPatterns, optional
         Adds the column ``dissimilarity``.
+    stability : ndarray, (g,), optional
+        Adds the column of that name.
     control : Control, optional
         Checked for a cancel before each grain.
 
@@ -67,7 +70,8 @@ def measure(
         - ``touches_border``: whether the scan cuts it off, so that size and shape are those of a part;
         - ``overlap_fraction`` of its positions that another grain shares, ``overlap_grains``: how many others do;
         - ``weight_sum``, ``weight_mean`` over its positions;
-        - ``dissimilarity`` of its patterns (Bruefach, Ophus & Scott 2022, eq. 6).
+        - ``dissimilarity`` of its patterns (Bruefach, Ophus & Scott 2022, eq. 6);
+        - ``stability``: the mean, over the other seeds, of its best IoU with a grain of that seed.
 
         A grain without positions has an area of 0 and NaN for what is not defined.
 
@@ -104,7 +108,34 @@ def measure(
     columns["weight_mean"] = _divided(columns["weight_sum"], columns["area_px"])
     if patterns is not None:
         columns["dissimilarity"] = np.asarray(patterns.dissimilarity, dtype=np.float64)
+    if stability is not None:
+        columns["stability"] = np.asarray(stability, dtype=np.float64)
     return pd.DataFrame(columns)
+
+
+def not_measured(grains: Grains, table: pd.DataFrame, patterns: GrainPatterns, source: str) -> np.ndarray:
+    """Which grains (g,) have no row in a table that was made with these patterns, or one that is not theirs any more.
+
+    Parameters
+    ----------
+    grains : Grains
+        As they are now.
+    table : DataFrame
+    patterns : GrainPatterns
+        Made with the table: row by row of the same grains. Without digests, no row is known to be right.
+    source : str
+        As given to `grain_patterns`.
+    """
+    rows = {int(i): row for row, i in enumerate(table["grain_id"])}
+    neighbours = _overlap(grains)["overlap_grains"]
+    marks = digests(grains, source)
+    stale = np.ones(len(grains), bool)
+    for i, grain in enumerate(grains.ids.tolist()):
+        row = rows.get(grain)
+        if row is not None and row < len(patterns.digests):
+            same = patterns.digests[row] == marks[i]
+            stale[i] = not (same and table["overlap_grains"].iloc[row] == neighbours[i])
+    return stale
 
 
 def feret_max(mask: np.ndarray, steps: tuple[float, float] = (1.0, 1.0)) -> float:

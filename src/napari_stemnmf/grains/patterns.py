@@ -2,11 +2,13 @@
 
 Two reads of the data serve all grains of all features: the first for the weighted means, the second for the distance
 of each pattern from them. Patterns that no grain covers are not looked at, and blocks without a covered one not read.
+Patterns of grains that are known already are not made again: after an edit, only what the edited grains cover is read.
 Leans on the one-pass engine.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,11 +36,14 @@ class GrainPatterns:
     dissimilarity : ndarray of float64, (g,)
         Weighted mean, over the grain's patterns, of the sum over pixels of the absolute difference from the grain's
         mean pattern, each scaled to 0..1 (Bruefach, Ophus & Scott 2022, eq. 6, with absolute differences).
+    digests : ndarray of uint64, (g,)
+        What each was made from: see `digests`. Empty in files of version 0.3 and before.
     """
 
     patterns: np.ndarray
     single: np.ndarray
     dissimilarity: np.ndarray = field(default_factory=lambda: np.empty(0))
+    digests: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.patterns)
@@ -49,10 +54,12 @@ def grain_patterns(
     grains: Mapping[str, Grains],
     *,
     mask: np.ndarray | None = None,
+    known: Mapping[str, GrainPatterns] | None = None,
+    source: str = "",
     workers: int | None = None,
     control: Control | None = None,
 ) -> dict[str, GrainPatterns]:
-    """Patterns and dissimilarity of every grain of every feature, in two reads of the data.
+    """Patterns and dissimilarity of every grain of every feature, in two reads of the data at most.
 
     Parameters
     ----------
@@ -62,6 +69,10 @@ def grain_patterns(
         By feature. A grain whose weights are all 0 is taken with equal ones.
     mask : ndarray of bool, (q_y, q_x), optional
         True = keep; other pixels count neither for the scaling to 0..1 nor for the dissimilarity.
+    known : mapping of str to GrainPatterns, optional
+        Earlier ones: those of grains with the same digest are taken over.
+    source : str
+        Names the data, as it is prepared; patterns of another source are not taken over.
     workers : int, optional
         Threads to use; the result does not depend on it.
     control : Control, optional
@@ -86,7 +97,9 @@ def grain_patterns(
     keep = np.ones(shape, bool) if mask is None else np.asarray(mask, dtype=bool)
     if keep.shape != shape or not keep.any():
         raise DataError(f"The mask of shape {keep.shape} leaves no pixel of a detector of {shape[0]} x {shape[1]}.")
-    members, shared = _members(grains, dataset.n_patterns)
+    source = source if mask is None else f"{source} {hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()}"
+    earlier = {name: _earlier((known or {}).get(name), digests(found, source)) for name, found in grains.items()}
+    members, shared = _members(grains, {name: rows < 0 for name, rows in earlier.items()}, dataset.n_patterns)
     covered = np.diff(members.indptr) > 0
     options: dict[str, Any] = {"workers": workers, "only": covered}
 
@@ -110,26 +123,70 @@ def grain_patterns(
     patterns: dict[str, GrainPatterns] = {}
     start = 0
     for name, found in grains.items():
-        rows = slice(start, start + len(found))
-        patterns[name] = GrainPatterns(means[rows], singles[rows], dissimilarity[rows])
-        start = rows.stop
+        rows = earlier[name]
+        new = slice(start, start + int((rows < 0).sum()))
+        before = (known or {}).get(name)
+        made = GrainPatterns(means[new], singles[new], dissimilarity[new])
+        patterns[name] = _joined(made, before, rows, digests(found, source))
+        start = new.stop
     return patterns
 
 
-def _members(grains: Mapping[str, Grains], n_patterns: int) -> tuple[csr_array, np.ndarray]:
-    """Weight of each position in each grain of all features, (n, g) sparse; of each entry, whether it is shared."""
+def digests(grains: Grains, source: str = "") -> np.ndarray:
+    """What the pattern of each grain is made from, as a number: mask, weights, how many share it, and the source; (g,).
+
+    A grain that is moved to another row, or given another id, has the same pattern and the same digest.
+    """
+    overlap, shape = grains.overlap, repr(grains.scan_shape)
+    found = []
+    for mask, weights in zip(grains.masks, grains.weights, strict=True):
+        parts = (np.packbits(mask), weights[mask], overlap[mask])
+        told = hashlib.sha256(f"{source} {shape} ".encode() + b"".join(part.tobytes() for part in parts))
+        found.append(int.from_bytes(told.digest()[:8], "little"))
+    return np.array(found, np.uint64)
+
+
+def _earlier(known: GrainPatterns | None, wanted: np.ndarray) -> np.ndarray:
+    """For each digest the row of the earlier patterns that has it, -1 where none does."""
+    rows = {} if known is None else {int(d): row for row, d in enumerate(known.digests)}
+    return np.array([rows.get(int(d), -1) for d in wanted], np.int64)
+
+
+def _joined(made: GrainPatterns, known: GrainPatterns | None, rows: np.ndarray, marks: np.ndarray) -> GrainPatterns:
+    """New patterns where the row of the earlier ones is -1, those elsewhere."""
+    old = rows >= 0
+    if known is None or not old.any():
+        return GrainPatterns(made.patterns, made.single, made.dissimilarity, marks)
+
+    def both(former: np.ndarray, new: np.ndarray) -> np.ndarray:
+        whole = np.empty((len(rows), *former.shape[1:]), former.dtype)
+        whole[old], whole[~old] = former[rows[old]], new
+        return whole
+
+    return GrainPatterns(
+        both(known.patterns, made.patterns),
+        both(known.single, made.single),
+        both(known.dissimilarity, made.dissimilarity),
+        marks,
+    )
+
+
+def _members(
+    grains: Mapping[str, Grains], wanted: Mapping[str, np.ndarray], n_patterns: int
+) -> tuple[csr_array, np.ndarray]:
+    """Weight of each position in each wanted grain of all features, (n, g) sparse; of each entry, whether shared."""
     positions, rows, weights, shared = [], [], [], []
     start = 0
-    for found in grains.values():
-        overlap = found.overlap.ravel() > 1
-        for row, (mask, values) in enumerate(zip(found.masks, found.weights, strict=True)):
+    for name, found in grains.items():
+        overlap, chosen = found.overlap.ravel() > 1, np.flatnonzero(wanted[name])
+        for row, (mask, values) in enumerate((found.masks[i], found.weights[i]) for i in chosen):
             where = np.flatnonzero(mask)
             weight = values.ravel()[where].astype(np.float64)
             positions.append(where)
             rows.append(np.full(len(where), start + row))
             weights.append(weight if weight.any() else np.ones(len(where)))
             shared.append(overlap[where])
-        start += len(found)
+        start += len(chosen)
     if not positions:
         return csr_array((n_patterns, start)), np.zeros(0, bool)
     position, row, weight, is_shared = (np.concatenate(part) for part in (positions, rows, weights, shared))
