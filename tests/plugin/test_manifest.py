@@ -27,7 +27,20 @@ def test_every_command_is_named_after_the_plugin(manifest: PluginManifest) -> No
 def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
     names = [widget.display_name for widget in manifest.contributions.widgets]
     steps = ["Calibrate", "Featurize", "Cluster", "Refine", "Measure"]
-    assert names == ["STEM-NMF", *steps, "Score", "Compare", "Figures", "Open scan"]
+    assert names == ["STEM-NMF", *steps, "Run recipe", "Score", "Compare", "Figures", "Open scan"]
+
+
+def test_every_entry_of_a_menu_opens_something_and_every_preference_is_read(manifest: PluginManifest) -> None:
+    from napari_stemnmf.plugin.preferences import GROUPS, Preferences
+
+    commands = {widget.command for widget in manifest.contributions.widgets}
+    assert {item.command for items in manifest.contributions.menus.values() for item in items} <= commands
+    declared = {
+        name: (group, setting.default)
+        for group, settings in manifest.contributions.configurations.items()
+        for name, setting in settings.properties.items()
+    }
+    assert declared == {name: (group, getattr(Preferences(), name)) for name, group in GROUPS.items()}
 
 
 ENDINGS = "h5 hdf5 hspy emd nxs npy npz zarr zspy mib blo dm3 dm4 xml tvips mrc tif ser emi de5 stemnmf.h5"

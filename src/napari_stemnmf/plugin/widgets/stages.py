@@ -35,6 +35,7 @@ ENTRIES = (
     Entry("Refine", "refine", "RefineWidget", "from component maps to grains that may overlap"),
     Entry("Measure", "measure", "MeasureWidget", "pattern, dissimilarity, size and shape of every grain"),
     Entry("Score", "score", "ScoreWidget", "the grains against a truth"),
+    Entry("Recipe", "recipe", "RecipeWidget", "all steps with one button; the settings, or a script, to take along"),
 )
 """The steps in order."""
 
