@@ -2,70 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from napari_stemnmf import storage
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.export.labels import write_labels
+from napari_stemnmf.export.tables import write_tables
 
 
 def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     """Write ``grains-<feature>.csv``, ``labels-<feature>.tif``, ``overview-<feature>.png`` and ``recipe.toml``.
 
-    Each file is whole or absent. Labels are those of the dominant grain; the table's column ``label`` names them.
+    Each file is whole or absent. Labels are those of the dominant grain; the table's column ``grain_id`` names them.
+    Where grains were reviewed, the table says what was decided.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    directory : str or path
+        Made if need be.
 
     Returns
     -------
     list of Path
-        What was written, in order.
+        What was written.
 
     Raises
     ------
     AnalysisError
-        If a file cannot be written.
+        If grains are not as they were when they were measured, or a file cannot be written.
     """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnalysisError(f"The folder {directory} cannot be made: {error}.") from error
+    written = write_tables(analysis, directory) if analysis.tables else []
+    for name in analysis.grains:
+        written.append(directory / f"labels-{name}.tif")
+        write_labels(analysis, name, written[-1])
+        written.append(_whole(directory / f"overview-{name}.png", partial(_draw, analysis, name)))
+    return [*written, _whole(directory / "recipe.toml", analysis.recipe.save)]
+
+
+def _whole(target: Path, write: Callable[[Path], object]) -> Path:
+    try:
+        with storage.whole_or_nothing(target) as part:
+            write(part)
+    except OSError as error:
+        raise AnalysisError(f"{target} cannot be written: {error}.") from error
+    return target
+
+
+def _draw(analysis: Analysis, feature: str, path: Path) -> None:
     from napari_stemnmf.figures.overview import overview
     from napari_stemnmf.figures.style import DPI
 
-    directory = Path(directory)
-    written: list[Path] = []
-    try:
-        for name in analysis.grains:
-            target = directory / f"labels-{name}.tif"
-            write_labels(analysis, name, target)
-            written.append(target)
-            if name in analysis.tables:
-                target = directory / f"grains-{name}.csv"
-                with storage.whole_or_nothing(target) as part:
-                    analysis.tables[name].to_csv(part, index=False)
-                written.append(target)
-            target = directory / f"overview-{name}.png"
-            with storage.whole_or_nothing(target) as part:
-                overview(analysis, name).savefig(part, dpi=DPI)
-            written.append(target)
-        target = directory / "recipe.toml"
-        with storage.whole_or_nothing(target) as part:
-            analysis.recipe.save(part)
-        written.append(target)
-    except OSError as error:
-        raise AnalysisError(f"{target} cannot be written: {error}.") from error
-    return written
-
-
-def write_labels(analysis: Analysis, feature: str, path: str | Path) -> None:
-    """The dominant grain of each probe position as a TIFF label image that ImageJ and napari open with its scale."""
-    import tifffile
-
-    labels = analysis.grains[feature].labels
-    kind = np.uint16 if labels.max(initial=0) < 2**16 else np.float32  # the integer types that ImageJ knows
-    step_y, step_x = analysis.axes[:2]
-    with storage.whole_or_nothing(path) as part:
-        tifffile.imwrite(
-            part,
-            labels.astype(kind),
-            imagej=True,
-            resolution=(1 / step_x.scale, 1 / step_y.scale),
-            metadata={"unit": step_x.unit, "axes": "YX"},
-        )
+    overview(analysis, feature).savefig(path, dpi=DPI)

@@ -22,6 +22,8 @@ from napari_stemnmf.simulation import kinematic
 from napari_stemnmf.simulation.film import Q_MAX, halos, silver_film
 from napari_stemnmf.simulation.specimen import ENERGY, SCAN_STEP, TRUE_THICKNESS
 
+NAME = "silver grains (sample)"
+"""Name of the sample's dataset."""
 PROBE_RADIUS = 2.5 / 40
 """Semi-convergence angle over wavelength, 1/Å: 1.23 mrad."""
 
@@ -132,7 +134,7 @@ def sample(
         counts,
         scan_step=SCAN_STEP / 10,
         q_step=q_step * 10,
-        name="silver grains (sample)",
+        name=NAME,
         metadata={
             "beam_energy_eV": ENERGY,
             "dose_e_per_pattern": float(dose),

@@ -1,0 +1,113 @@
+"""Tables of grains as CSV or Parquet files, with what a review says of each grain. Leans on pandas and `storage`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from napari_stemnmf import storage
+from napari_stemnmf.analysis import Analysis
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.grains.measurement import not_measured
+from napari_stemnmf.grains.review import ACCEPTED
+
+FORMATS = {"csv": "csv", "parquet": "parquet"}
+"""Formats of tables, and the ends of their files' names."""
+WORDS = ("verdict", "class", "comment")
+"""Columns that a review adds."""
+
+
+def write_tables(
+    analysis: Analysis,
+    directory: str | Path,
+    format: Literal["csv", "parquet"] = "csv",
+    accepted_only: bool = False,
+) -> list[Path]:
+    """Write ``grains-<feature>.csv`` or ``.parquet`` for every feature that was measured.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    directory : str or path
+        Made if need be.
+    format : {"csv", "parquet"}
+        Parquet needs pyarrow (the extra ``parquet``).
+    accepted_only : bool
+        Leave out grains that were not accepted, and features without an accepted one.
+
+    Returns
+    -------
+    list of Path
+        What was written, each whole.
+
+    Raises
+    ------
+    AnalysisError
+        If nothing was measured or accepted, grains were edited since they were measured, or a file cannot be written.
+    """
+    if format not in FORMATS:
+        raise AnalysisError(f"Tables cannot be written as '{format}'; choose from {', '.join(FORMATS)}.")
+    if not analysis.tables:
+        raise AnalysisError("No grains were measured yet; run Measure, then export.")
+    tables = {name: table_of(analysis, name, accepted_only) for name in analysis.tables}
+    if accepted_only:
+        tables = {name: table for name, table in tables.items() if len(table)}
+    if not tables:
+        raise AnalysisError("No grain was accepted yet; accept grains in Review, or export all of them.")
+    directory = Path(directory)
+    written = []
+    for name, table in tables.items():
+        target = directory / f"grains-{name}.{FORMATS[format]}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with storage.whole_or_nothing(target) as part:
+                table.to_csv(part, index=False) if format == "csv" else table.to_parquet(part, index=False)
+        except ImportError:
+            raise AnalysisError(
+                "Parquet files need pyarrow; write CSV, or have it by 'pip install \"napari-stemnmf[parquet]\"'."
+            ) from None
+        except OSError as error:
+            raise AnalysisError(f"{target} cannot be written: {error}.") from error
+        written.append(target)
+    return written
+
+
+def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> pd.DataFrame:
+    """What was measured of a feature's grains, a row each; with `WORDS` as its last columns where there is a review.
+
+    Raises
+    ------
+    AnalysisError
+        If grains were edited since they were measured: their rows would be those of other grains.
+    """
+    table, review = analysis.tables[feature], analysis.reviews.get(feature)
+    edited = _edited_since(analysis, feature)
+    if edited.any():
+        raise AnalysisError(
+            f"{int(edited.sum())} of {len(edited)} grains of {feature.upper()} are not as they were when they were "
+            "measured; run Measure, then export."
+        )
+    table = table.set_index("grain_id", drop=False).reindex(analysis.grains[feature].ids)
+    table = table.astype(analysis.tables[feature].dtypes.to_dict()).reset_index(drop=True)
+    if review is not None:
+        said = review.verdicts()
+        for name in WORDS:
+            table[name] = said[name].reindex(table["grain_id"]).to_numpy()
+    if accepted_only:
+        accepted = table["verdict"] == ACCEPTED if review is not None else np.zeros(len(table), bool)
+        table = table[accepted].reset_index(drop=True)
+    return table
+
+
+def _edited_since(analysis: Analysis, feature: str) -> np.ndarray:
+    """Which grains have no row of their own in the table. Another recipe alone does not part the two."""
+    grains, table, patterns = analysis.grains[feature], analysis.tables[feature], analysis.patterns.get(feature)
+    if analysis.is_current(f"tables/{feature}", partial=True):
+        return np.zeros(len(grains), bool)
+    if patterns is not None and len(patterns.digests):
+        return not_measured(grains, table, patterns, analysis.keys.get("survey", ""))
+    areas = table.set_index("grain_id")["area_px"].reindex(grains.ids).to_numpy()  # a file from before digests
+    return np.asarray(areas != grains.masks.sum(axis=(1, 2)))
