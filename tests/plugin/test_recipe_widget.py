@@ -42,7 +42,11 @@ def test_one_button_runs_what_is_missing_and_asks_before_a_review_is_lost(
     for name, box in widget.chosen.items():
         box.value = name == "aa"
     stages: list[str] = []
-    session.changed.connect(lambda: stages.extend([session.running.title] if session.running is not None else []))
+    session.changed.connect(
+        lambda: stages.extend(
+            [f"{session.running.part} {session.running.title}"] if session.running is not None else []
+        )
+    )
 
     def done() -> None:
         with qtbot.waitSignal(widget.started_run.ended, timeout=60_000):

@@ -62,6 +62,7 @@ def test_work_is_saved_offered_again_and_goes_on(
     qtbot.waitUntil(lambda: again.analysis is not None, timeout=20_000)
     assert again.position == (2, 5)
     assert again.review("rv").verdicts()["verdict"][first] == "rejected"  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: any(each.name.endswith("BD grains") for each in viewer.layers), timeout=20_000)
     assert layer("AA grains").visible
     assert layer("virtual image")
     assert not saved.open_earlier.isVisibleTo(stages)

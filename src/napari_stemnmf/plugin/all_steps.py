@@ -6,7 +6,7 @@ was cancelled or has failed ends the run; what was found is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -58,7 +58,7 @@ class AllSteps(QObject):
         viewer: ViewerModel,
         session: Session,
         features: Sequence[str],
-        show: Callable[[Any, Session, str, str], None],
+        show: Callable[[Any, Session, str, str], Iterator[None]],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -74,9 +74,8 @@ class AllSteps(QObject):
             part = self._plan.pop(0)
             features = to_do(self._session, part)
             if features:
-                number = self._parts - len(self._plan)
                 link = _Link(self._viewer, self._session, part.step, features, self._show)
-                link.title = f"{number}/{self._parts} {link.title}"
+                link.part = f"{self._parts - len(self._plan)}/{self._parts}"
                 self._now = link, Part(part.step, features)
                 link.start()
                 return

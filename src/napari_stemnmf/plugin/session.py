@@ -327,6 +327,7 @@ class Running:
 
     def __init__(self, title: str) -> None:
         self.title = title
+        self.part = ""  # "2/5" where it is a part of a longer run
         self.progress: Progress | None = None
 
     def cancel(self) -> None:
@@ -335,10 +336,9 @@ class Running:
 
     def line(self) -> str:
         """Stage and message for the progress bar."""
-        if self.progress is None:
-            return f"{self.title}: starting"
-        parts = (self.progress.stage or self.title, self.progress.message)
-        return ": ".join(part for part in parts if part)
+        stage = self.title if self.progress is None else self.progress.stage or self.title
+        message = "starting" if self.progress is None else self.progress.message
+        return f"{self.part} {stage}{f': {message}' if message else ''}".lstrip()
 
 
 def sessions_of(layers: Iterable[Any]) -> list[Session]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -168,7 +169,10 @@ class RecipeWidget(StepWidget):
         return "\n".join(line for line in (*left_out, session.note, obstacle) if line)
 
     def _can_run(self, session: Session) -> bool:
-        return bool(self.features()) and not session.obstacle("featurize", "")
+        from napari_stemnmf.plugin.all_steps import plan, to_do
+
+        parts = plan(self.features())
+        return not session.obstacle("featurize", "") and any(to_do(session, part) for part in parts)
 
     def _show_session(self, session: Session | None) -> None:
         there = session is not None and session.analysis is not None
@@ -181,6 +185,16 @@ class RecipeWidget(StepWidget):
         for name, box in self.chosen.items():
             box.value = name in session.recipe.features
         self.plan.setText(_table(session))
+
+
+def _show_alone(viewer: Any, session: Session, step: str, feature: str) -> Iterator[None]:
+    """Show a result; grains of the other features are hidden, as they would lie over one another."""
+    yield from display.showing(viewer, session, step, feature)
+    if step == "refine":
+        for other in FEATURES:
+            layer = display.find(viewer, session, f"grains/{other}")
+            if layer is not None:
+                layer.visible = other == feature
 
 
 def _table(session: Session) -> str:

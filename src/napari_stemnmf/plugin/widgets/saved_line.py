@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import autosave, display
 from napari_stemnmf.plugin.latest import Latest
+from napari_stemnmf.plugin.layers import all_layers
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class SavedLine(QWidget):
         self._viewer = viewer
         self._session: Session | None = None
         self._reading = False
+        self._pieces: Iterator[None] = iter(())
         self._loader, self._finder = Latest(_load, self), Latest(_find, self)
         self.words = QLabel()
         self.save_as, self.open_earlier = QPushButton("Save as…"), QPushButton("Open earlier analysis")
@@ -148,8 +151,14 @@ class SavedLine(QWidget):
             _say(loaded.error)
         else:
             session.go_on_from(analysis, loaded.path)
-            display.show_all(self._viewer, session)
+            self._pieces = _showing_all(self._viewer, session)
+            self._show_piece()
         self._refresh()
+
+    def _show_piece(self) -> None:
+        """Show one layer; the window may act before the next."""
+        if next(self._pieces, self) is not self:
+            QTimer.singleShot(0, self._show_piece)
 
     def _on_found(self, found: _Found) -> None:
         self._reading = False
@@ -202,15 +211,17 @@ class SavedLine(QWidget):
             "go on from it: its settings, results and review; from then on it is kept up to date"
         )
         self.find_scan.setToolTip("name the place where the file of the scan is now; it is checked that it is the same")
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        for button in (self.open_earlier, self.find_scan, self.save_as):
-            buttons.addWidget(button)
+        line, more = QHBoxLayout(), QHBoxLayout()
+        line.addWidget(self.words, 1)
+        line.addWidget(self.save_as)
+        more.addStretch(1)
+        more.addWidget(self.open_earlier)
+        more.addWidget(self.find_scan)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 0, 8, 4)
         column.setSpacing(2)
-        column.addWidget(self.words)
-        column.addLayout(buttons)
+        column.addLayout(line)
+        column.addLayout(more)
 
 
 def _scan_of(analysis: Analysis) -> str:
@@ -228,6 +239,16 @@ def _suggestion(session: Session) -> Path:
     source = session.dataset.source if session.dataset is not None else ""
     scan = scan_file(source)
     return place(scan if scan is not None else Path.home() / session.name)
+
+
+def _showing_all(viewer: napari.viewer.Viewer, session: Session) -> Iterator[None]:
+    """Show everything that the analysis of a session holds, a layer at a time."""
+    patterns = display.find(viewer, session, "patterns")
+    if patterns is not None and not patterns.visible:
+        display.put_away(viewer, session, patterns)
+    for data, meta, kind in all_layers(session):
+        yield
+        display.put(viewer, data, meta, kind)
 
 
 def _load(wish: tuple[Session, Path]) -> _Loaded:
