@@ -15,7 +15,8 @@ import pytest
 import tifffile
 
 import napari_stemnmf as stem
-from napari_stemnmf import cli
+from napari_stemnmf import cli, pipeline
+from napari_stemnmf.grains.editing import Edit
 
 QUICK = ["--seeds", "2", "--set", "*.clustering.components=25"]
 
@@ -72,6 +73,20 @@ def test_score_prints_one_json_object(results, scan, capsys):
 def test_same_command_again_computes_nothing(results, scan, capsys):
     assert cli.main(["run", str(scan), "--out", str(results), *QUICK]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_review_is_kept_and_written_and_not_replaced_unasked(results, scan, tmp_path, capsys):
+    reviewed = stem.Analysis.load(results / "analysis.stemnmf.h5")
+    first, second, *_ = (int(i) for i in reviewed.grains["aa"].ids)
+    reviewed = pipeline.edit(reviewed, "aa", Edit("delete", (first,)), Edit("reject", (second,)))
+    reviewed.save(tmp_path / "analysis.stemnmf.h5")
+    assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, "--set", "aa.separation.min_size=9"]) == 1
+    assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, "--features", "rv"]) == 1
+    assert "holds a review of AA by hand" in capsys.readouterr().err
+    assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK]) == 0
+    table = pd.read_csv(tmp_path / "grains-aa.csv")
+    assert first not in table["grain_id"].tolist()
+    assert table["verdict"].tolist()[0] == "rejected"
 
 
 def test_recipe_command_prints_what_run_reads(scan, tmp_path, capsys):

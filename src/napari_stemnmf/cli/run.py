@@ -49,6 +49,8 @@ def run_into(
     path = out / ANALYSIS_NAME
     if overwrite:
         path.unlink(missing_ok=True)
+    elif path.exists():
+        _keep_reviews(path, recipe)
     cancel = threading.Event()
     with Reporter() as reporter, interrupt_sets(cancel):
         analysis = analyse(dataset, recipe, progress=reporter, cancel=cancel, workers=workers, path=path)
@@ -62,6 +64,23 @@ def run_into(
     for written in [path, *write_results(analysis, out)]:
         print(f"  {written}")
     return analysis
+
+
+def _keep_reviews(path: Path, recipe: Recipe) -> None:
+    """Refuse settings under which grains that were reviewed by hand would be found anew."""
+    from napari_stemnmf.analysis import Analysis
+
+    earlier = Analysis.load(path)
+    lost = [
+        name.upper()
+        for name, review in earlier.reviews.items()
+        if review.edits and not (name in recipe.features and earlier.is_current(f"grains/{name}", recipe, partial=True))
+    ]
+    if lost:
+        raise AnalysisError(
+            f"{path} holds a review of {' and '.join(lost)} by hand, which these settings would replace; "
+            "choose another folder, or --overwrite to start afresh."
+        )
 
 
 def make_folder(folder: Path) -> None:
