@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.plugin.places import LayerTuple, on_scan
+from napari_stemnmf.plugin.planes import Planes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.separation import Grains
 
 GONE = "gone"
@@ -26,10 +28,10 @@ CONTOUR = 2
 """Width of the outline, in probe positions."""
 
 
-def grain_layers(session: Session, feature: str) -> list[LayerTuple]:
+def grain_layers(session: Session, feature: str, features: pd.DataFrame | None = None) -> list[LayerTuple]:
     """Overlap, one plane a grain, and the dominant grain of each position; the last on top."""
     grains: Grains = session.result("refine", feature)
-    features = features_of(session, feature)
+    features = features_of(session, feature) if features is None else features
     name, overlap = feature.upper(), grains.overlap
     stack = on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain")
     flat = on_scan(session, f"{name} grains", f"grains/{feature}")
@@ -45,9 +47,9 @@ def grain_layers(session: Session, feature: str) -> list[LayerTuple]:
     ]
 
 
-def planes(grains: Grains) -> np.ndarray:
+def planes(grains: Grains) -> Planes | np.ndarray:
     """(g, scan_y, scan_x) int32: the id of each grain inside its mask; one empty plane where there is no grain."""
-    return grains.stack if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
+    return Planes(grains) if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
 
 
 def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
@@ -64,24 +66,28 @@ def outline(grains: Grains, grain_id: int) -> np.ndarray:
     return grains.masks[rows[0]] * np.int32(grain_id)
 
 
-def features_of(session: Session, feature: str) -> pd.DataFrame:
-    """Features of the layers of a feature's grains, as far as they are known now."""
-    analysis = session.analysis
+def features_of(session: Session, feature: str, stale: np.ndarray | None = None) -> pd.DataFrame:
+    """Features of the layers of a feature's grains, as far as they are known now; `stale` as `stale_grains` has it."""
+    analysis, review = session.analysis, session.review(feature)
     grains = session.result("refine", feature)
-    table = analysis.tables.get(feature) if analysis is not None else None
-    stale = stale_grains(session, feature)
-    if table is not None and len(stale) and stale.all():
-        table = None
-    review = session.review(feature)
+    if analysis is None:
+        return grain_features(grains)
+    stale = stale_grains(analysis, feature) if stale is None else stale
+    edited = review is not None and bool(review.digest)
+    table = analysis.tables.get(feature) if edited or not stale.all() else None  # else it is of other grains
     return grain_features(grains, table, None if review is None else review.verdicts(), stale)
 
 
-def stale_grains(session: Session, feature: str) -> np.ndarray:
-    """(g,) whether what was measured of each grain is of another mask, or of none; all False before Measure."""
-    grains, analysis = session.result("refine", feature), session.analysis
-    if analysis is None or analysis.tables.get(feature) is None:
+def stale_grains(analysis: Analysis, feature: str) -> np.ndarray:
+    """(g,) whether what was measured of each grain is of another mask, or is not there yet."""
+    grains = analysis.grains[feature]
+    if analysis.is_current(f"tables/{feature}", partial=True):
         return np.zeros(len(grains), bool)
-    return np.full(len(grains), not analysis.is_current(f"tables/{feature}", partial=True))
+    if feature not in analysis.tables:
+        return np.ones(len(grains), bool)
+    from napari_stemnmf.pipeline import changed  # late: it takes long to import
+
+    return changed(analysis, feature)
 
 
 def grain_features(
