@@ -38,16 +38,16 @@ class Peak(threading.Thread):
         super().__init__(daemon=True)
         gc.collect()
         self.first = self.most = self._held()
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.start()
 
     def run(self) -> None:
-        while not self._stop.wait(0.003):
+        while not self._ended.wait(0.003):
             self.most = max(self.most, self._held())
 
     def stop(self) -> float:
         """Bytes at the peak beside those at the beginning."""
-        self._stop.set()
+        self._ended.set()
         self.join()
         return float(max(self.most, self._held()) - self.first)
 

@@ -70,8 +70,8 @@ DRAFT_ROWS = 1000, 10
 """A draft has at least so many probe positions, and so many for each component."""
 FALLING, FALLING_NO_DRAFT = 0.5, 0.8
 """Mean of components over starting components, weighted by the work; with drafts and without."""
-SUGGESTED, DISKS = 20, 15
-"""What the scree suggests, and disks of a pattern, where neither is known."""
+SUGGESTED, SUGGESTED_RV_GLOBAL, DISKS = 20, 9, 15
+"""What the scree suggests (less for RV if all columns have one scale), and disks of a pattern, where unknown."""
 RINGS = 4
 """Rings of AA where they are not known."""
 LIBRARIES = 60e6
@@ -374,7 +374,9 @@ class _Model:
         model = self._result("models", feature)
         if model is None:
             self._guess("how many components the scree suggests")
-        suggested = SUGGESTED if model is None else model.scree.suggested
+        plain = feature == "rv" and self.recipe.rv.scaling.method == "global"
+        guessed = SUGGESTED_RV_GLOBAL if plain else SUGGESTED
+        suggested = guessed if model is None else model.scree.suggested
         return max(2.0, settings.start_factor * suggested)
 
     def _models(self, feature: str) -> _Cost:

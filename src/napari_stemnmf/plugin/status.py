@@ -1,4 +1,4 @@
-"""The status lines of the widgets: what is set, missing or stale, in words. No Qt."""
+"""The status lines of the widgets: what is set, missing or stale, in words, and which button is next. No Qt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from typing import Any
 from napari_stemnmf.plugin.session import SCORE, STEPS, Session
 from napari_stemnmf.recipe import FEATURES
 
+BUTTONS = {
+    "calibrate": "Calibrate all",
+    "featurize": "Featurize",
+    "cluster": "Cluster",
+    "refine": "Refine",
+    "measure": "Measure",
+}
+"""What the button of each step is called."""
+AFTER = {
+    "calibrate": "Featurize",
+    "featurize": "Cluster",
+    "cluster": "Refine",
+    "refine": "Measure",
+    "measure": "Review",
+}
+"""The step that follows each, as the bar of steps calls it."""
 CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration"}
 """What calibrating gives, in order, and how it is called."""
 
@@ -19,7 +35,7 @@ def status(session: Session | None, step: str, feature: str) -> str:
     if step in ("calibrate", "featurize"):
         lines.append(_calibration_line(session))
     if step == "featurize":
-        lines += [_line(session, step, f) for f in FEATURES if f in session.recipe.features]
+        lines.append(" ".join(_line(session, step, f) for f in FEATURES if f in session.recipe.features))
     elif step == SCORE:
         lines += _score_lines(session)
     elif step != "calibrate":
@@ -28,8 +44,27 @@ def status(session: Session | None, step: str, feature: str) -> str:
     if session.analysis is not None and step in ("calibrate", "featurize"):
         lines += session.analysis.warnings
     obstacle = "" if session.running is not None else session.obstacle(step, feature)
-    lines += [line for line in (session.note, obstacle) if line]
+    lines += [line for line in (session.note, obstacle or next_button(session, step, feature)) if line]
     return "\n".join(lines)
+
+
+def next_button(session: Session, step: str, feature: str) -> str:
+    """Which button gives what is missing or stale at a step, or where to go from there; empty if that is unknown."""
+    if step not in BUTTONS or session.running is not None:
+        return ""
+    features = session.recipe.features if step == "featurize" else (feature,)
+    failed = {} if session.analysis is None else session.analysis.failed
+    states = [session.state(step, name) for name in features if name not in failed]
+    if "missing" in states:
+        if step == "calibrate" and (session.analysis is None or session.analysis.survey is None):
+            return "Press First look to see the mean pattern, or Calibrate all."
+        before = step == "featurize" and session.state("calibrate", "") == "missing"
+        return f"Press {BUTTONS[step]}{', which calibrates first' if before else ''}."
+    if "incomplete" in states:
+        return f"Press {BUTTONS[step]} to do the rest, or go on with {AFTER[step]}."
+    if "stale" in states:
+        return f"Press {BUTTONS[step]} to bring it up to date."
+    return f"Go on with {AFTER[step]}."
 
 
 def _about(session: Session) -> str:
@@ -84,6 +119,8 @@ def _line(session: Session, step: str, feature: str) -> str:
     found = _found(session.result(step, feature), step)
     cut = " Incomplete: it was cancelled." if step == "cluster" else " Of a clustering that was cancelled."
     why = {"stale": " Stale: settings have changed.", "incomplete": cut}.get(state, "")
+    if step == "measure" and state == "stale" and session.state("refine", feature) == "done":
+        why = " Stale: grains were edited."
     return f"{title}: {found}.{why}"
 
 
@@ -97,7 +134,19 @@ def _found(result: Any, step: str) -> str:
     if step == "refine":
         overlap = float((result.overlap > 1).mean())
         return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
-    return f"{len(result)} rows"
+    return measured(result)
+
+
+def measured(table: Any) -> str:
+    """What a table of grains says as a whole: how many, how large, how unlike their patterns."""
+    if not len(table):
+        return "no grains"
+    many = "1 grain" if len(table) == 1 else f"{len(table)} grains"
+    unit = "nm" if "equivalent_diameter_nm" in table else "px"
+    parts = [f"{many} measured", f"median diameter {table[f'equivalent_diameter_{unit}'].median():.3g} {unit}"]
+    if "dissimilarity" in table and table["dissimilarity"].notna().any():
+        parts.append(f"median dissimilarity {table['dissimilarity'].median():.3g}")
+    return ", ".join(parts)
 
 
 def _size(nbytes: int) -> str:

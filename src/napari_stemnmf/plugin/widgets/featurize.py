@@ -1,18 +1,26 @@
-"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks)."""
+"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks), seen before."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import CheckBox, ComboBox, Container
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QSplitter
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin import layers
+from napari_stemnmf.plugin.forms import align_labels
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.plugin.widgets.toggle import LayerToggle
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+
+    from napari_stemnmf.plugin.feature_preview import FeaturePicture
 
 OWN = "own settings"
 
@@ -22,6 +30,8 @@ class FeaturizeWidget(StepWidget):
 
     Attributes
     ----------
+    panel : FeaturePanel
+        What Run would take of the patterns with the settings of now, for the chosen representation.
     preset : ComboBox
         Sets all settings of all steps at once.
     chosen : dict of CheckBox
@@ -34,6 +44,27 @@ class FeaturizeWidget(StepWidget):
 
     step: ClassVar[str] = "featurize"
     run_text: ClassVar[str] = "Featurize"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.feature_preview import FeaturePreview
+        from napari_stemnmf.plugin.latest import Latest
+        from napari_stemnmf.plugin.widgets.feature_panel import FeaturePanel
+
+        self.panel = FeaturePanel()
+        self._preview = FeaturePreview()
+        self._latest = Latest(self._preview)
+        self._number = 0
+        self._sampled: Session | None = None
+        super().__init__(viewer)
+        self._latest.done.connect(self._on_shown)
+        self.panel.wanted.connect(self._ask)
+        self.panel.moved.connect(self._on_moved)
+        self.panel.sample.clicked.connect(self._on_sample)
+        self.panel.profile.rings_moved.connect(lambda rings: self._on_setting("aa.describe", "rings", rings))
+        self.panel.profile.span_moved.connect(self._on_span)
+        viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+        self._ask()
 
     def _head(self) -> list[Any]:
         self.patterns = LayerToggle(
@@ -53,9 +84,10 @@ class FeaturizeWidget(StepWidget):
         boxes = Container(name="compute", widgets=list(self.chosen.values()), layout="horizontal", labels=False)
         boxes.margins = (0, 0, 0, 0)
         boxes.tooltip = Recipe.__dataclass_fields__["features"].metadata["help"]
-        return [self.patterns, self.preset, boxes]
+        return [boxes]
 
-    def _foot(self) -> list[Any]:
+    def _add_forms(self) -> None:
+        self._described = {name: self.add_form(f"{name}.describe") for name in FEATURES}
         self.maps = {
             name: LayerToggle(
                 self._viewer,
@@ -66,11 +98,26 @@ class FeaturizeWidget(StepWidget):
             )
             for name in FEATURES
         }
-        return [Container(name="maps", widgets=list(self.maps.values()), layout="horizontal", labels=False)]
+        maps: Container[Any] = Container(
+            name="maps", widgets=list(self.maps.values()), layout="horizontal", labels=False
+        )
+        maps.margins = (0, 0, 0, 0)
+        whole: Container[Any] = Container(name="whole", widgets=[self.preset, maps, self.patterns])
+        whole.margins = (0, 0, 0, 0)
+        align_labels(whole)
+        self.form_area.append(whole)
+        self.feature.tooltip = "the representation whose preview and settings are shown"
 
-    def _add_forms(self) -> None:
-        self._described = {name: self.add_form(f"{name}.describe", f"{name.upper()} features") for name in FEATURES}
-        self.feature.visible = False
+    def _style(self) -> None:
+        """Preview above, settings below, and the user draws the line between them."""
+        super()._style()
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter.addWidget(self.panel)
+        self.splitter.addWidget(self._scroll)
+        self.splitter.setCollapsible(0, False)
+        self.splitter.setStretchFactor(0, 4)
+        self.splitter.setStretchFactor(1, 1)
+        self.native.layout().insertWidget(1, self.splitter, 1)
 
     def features(self) -> tuple[str, ...]:
         """Those that are ticked."""
@@ -89,7 +136,86 @@ class FeaturizeWidget(StepWidget):
             self.status.value = str(error)
             self.run.enabled = False
 
+    def _on_span(self, low: float | None, high: float | None) -> None:
+        path = f"{self.feature.value}.describe"
+        changes = {f"{path}.{name}": value for name, value in (("r_min", low), ("r_max", high)) if value is not None}
+        if self._session is not None:
+            try:
+                self._session.set_recipe(self._session.recipe.replaced(changes))
+            except RecipeError as error:
+                self.status.value = str(error)
+                self._ask()
+
+    def _on_moved(self, row: int, column: int) -> None:
+        if self._session is not None:
+            self._session.move_probe(row, column)
+
+    def _on_sample(self) -> None:
+        self._sampled = self._session
+        self.panel.sample.hide()
+        self._ask()
+
+    def _on_theme(self, event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self._viewer.theme)
+        self.panel.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+
+    # ---- what happens around
+
+    def _on_probe(self, row: int, column: int) -> None:
+        if self._session is not None:
+            self.panel.span(*self._session.scan_shape, (row, column))
+            self._ask()
+
+    def _ask(self) -> None:
+        """Have the preview made, with the settings and the position as they are now."""
+        from napari_stemnmf.plugin.feature_preview import FeaturePicture, FeatureWish
+
+        self._number += 1
+        session, feature = self._session, str(self.feature.value)
+        if session is None:
+            self._preview.forget()
+            self.panel.show_picture(FeaturePicture(note="Open a 4D-STEM scan.", feature=feature))
+            return
+        self._latest.ask(
+            FeatureWish(
+                session.dataset,
+                session.analysis,
+                session.recipe,
+                self.panel.chosen,
+                session.position,
+                self._number,
+                feature,
+                session is self._sampled,
+            )
+        )
+
+    def _on_shown(self, picture: FeaturePicture) -> None:
+        if self._session is not None and picture.number == self._number:
+            self.panel.show_picture(picture)
+
+    def _let_go(self, *args: Any) -> None:
+        super()._let_go(*args)
+        self._viewer.events.theme.disconnect(self._on_theme)
+        self._latest.close()
+
     def _show_session(self, session: Session | None) -> None:
+        feature = str(self.feature.value)
+        for name, form in self._described.items():
+            form.visible = name == feature
+        self.panel.look_at(feature)
+        self.panel.setEnabled(session is not None)
+        surveyed = session is not None and session.analysis is not None and session.analysis.survey is not None
+        readable = session is not None and session.dataset is not None
+        self.panel.sample.setVisible(readable and not surveyed and session is not self._sampled)
+        if session is not None:
+            self.panel.span(*session.scan_shape, session.position)
+            axes = session.analysis.axes if session.analysis is not None else None
+            axes = session.dataset.axes if axes is None and session.dataset is not None else axes
+            if axes is not None:
+                self.panel.calibrate(axes[2].scale, axes[2].unit)
+        self._ask()
         self.patterns.show_state(session, "patterns", session is not None and session.dataset is not None)
         for name, button in self.maps.items():
             there = session is not None and session.result("featurize", name) is not None

@@ -39,6 +39,8 @@ class StepWidget(Container):
     run, cancel : PushButton
     status : Label
         What is set, missing or stale, in words.
+    cost : Label
+        What Run would take now: time and memory.
     progress : ProgressBar
     """
 
@@ -58,6 +60,7 @@ class StepWidget(Container):
         self.feature.tooltip = "the representation to work on"
         self.form_area: Container[Any] = Container(name="settings", labels=False)
         self.status = Label(name="status")
+        self.cost = Label(name="cost")
         self.run = PushButton(name="run", text=self.run_text)
         self.cancel = PushButton(name="cancel", text="Cancel")
         self.cancel.tooltip = "stop and keep what was found so far"
@@ -68,7 +71,9 @@ class StepWidget(Container):
         head: Container[Any] = Container(name="head", labels=True)
         head.extend([self.scan, *self._head(), self.feature])
         align_labels(head)
-        foot = Container(name="foot", widgets=[self.status, *self._foot(), buttons, self.progress], labels=False)
+        foot = Container(
+            name="foot", widgets=[self.status, *self._foot(), self.cost, buttons, self.progress], labels=False
+        )
         for box in (head, foot, buttons, self.form_area):
             box.margins = (0, 0, 0, 0)
         self.extend([head, self.form_area, foot])
@@ -86,6 +91,7 @@ class StepWidget(Container):
         layers.events.removed.connect(self._on_layers)
         layers.selection.events.active.connect(self._on_active)
         self.native.destroyed.connect(self._let_go)
+        self._refresh()
         self._on_layers()
 
     def _head(self) -> list[Any]:
@@ -149,7 +155,7 @@ class StepWidget(Container):
         if self._session is not None and self._session.running is None:
             from napari_stemnmf.plugin import jobs
 
-            jobs.Job(self._viewer, self._session, step, self.features(), display.show_result).start()
+            jobs.Job(self._viewer, self._session, step, self.features(), display.showing).start()
 
     def _on_cancel(self) -> None:
         if self._session is not None and self._session.running is not None:
@@ -193,12 +199,13 @@ class StepWidget(Container):
 
     def _on_scan(self, *_: Any) -> None:
         session = self.scan.value
-        if session is not self._session:
-            if self._session is not None:
-                self._session.changed.disconnect(self._refresh)
-            self._session = session
-            if session is not None:
-                session.changed.connect(self._refresh)
+        if session is self._session:
+            return  # a layer came, went or was selected: what the dock shows is the session's
+        self._leave()
+        self._session = session
+        if session is not None:
+            session.changed.connect(self._refresh)
+            session.probe_moved.connect(self._on_probe)
         self._refresh()
 
     def _refresh(self, *_: Any) -> None:
@@ -216,6 +223,7 @@ class StepWidget(Container):
         self.form_area.enabled = session is not None
         self.status.value = self._told(session, feature)
         self.run.enabled = session is not None and self._can_run(session)
+        self._show_cost(session)
         self.cancel.enabled = running is not None
         self.cancel.text = "Cancel"
         self.progress.visible = running is not None
@@ -236,6 +244,20 @@ class StepWidget(Container):
         """Whether Run has something to do and may do it."""
         return not any(session.obstacle(self.step, feature) for feature in self.features() or ("",))
 
+    def _show_cost(self, session: Session | None) -> None:
+        """What Run would take now: an estimate from what is known, for which nothing is read."""
+        from napari_stemnmf.estimates import STEPS, estimate
+        from napari_stemnmf.plugin.preferences import preferences
+
+        self.cost.visible = self.step in STEPS
+        if session is None or self.step not in STEPS:
+            self.cost.value = ""
+            return
+        asked, threads = self.features(), preferences().threads
+        cost = estimate(session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
+        self.cost.value = f"{self.run.text}: {cost.words()}"
+        self.cost.tooltip = f"time [s] and memory [GB] beside what is held now. {cost.why}"
+
     def _show_progress(self) -> None:
         running = self._session.running if self._session is not None else None
         if running is None:
@@ -250,14 +272,23 @@ class StepWidget(Container):
         layers.events.inserted.disconnect(self._on_layers)
         layers.events.removed.disconnect(self._on_layers)
         layers.selection.events.active.disconnect(self._on_active)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Stop listening to the scan."""
         if self._session is not None:
             self._session.changed.disconnect(self._refresh)
-            self._session = None
+            self._session.probe_moved.disconnect(self._on_probe)
+        self._session = None
+
+    def _on_probe(self, row: int, column: int) -> None:
+        """Another probe position is looked at."""
 
     def _style(self) -> None:
         """Settings scroll between a fixed head and foot; the status wraps."""
-        self.status.native.setWordWrap(True)
-        self.status.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        for label in (self.status, self.cost):
+            label.native.setWordWrap(True)
+            label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.progress.native.setTextVisible(True)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

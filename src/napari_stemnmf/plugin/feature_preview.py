@@ -1,0 +1,401 @@
+"""What Featurize would make of a scan, before it runs: pattern, cells, radii, disks and profiles. No Qt.
+
+A `FeaturePreview` is used from one worker thread. It asks the very functions that Run asks (rings, radii, kernels,
+disks in use), with the calibration as it is now; where there is no survey it can take a coarse sample of the scan in
+its place. Leans on `preview`, which reads patterns and finds the probe.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin import overlays
+from napari_stemnmf.plugin.preview import Picture, Preview, Wish, geometry_of
+
+if TYPE_CHECKING:
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.calibration.geometry import Geometry
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.passes.survey import Survey
+    from napari_stemnmf.recipe import PreprocessSettings
+
+DRAWN = {
+    "centre": ("#00d5ff", 1.4),
+    "cells": ("#b9c4ff90", 0.8),
+    "bins": ("#b9c4ff38", 0.5),
+    "rings": ("#8f9dff", 1.4),
+    "bounds": ("#e8bd00", 1.4),
+    "left out": ("#ff6b6b", 1.0),
+    "disks": ("#57f287", 1.4),
+}
+"""What can be drawn over the pattern: colour and width of its lines."""
+SAMPLE_SIDE = 12
+"""Rows and columns of the scan that a coarse sample takes, at most; at least two."""
+SAMPLE_BYTES, SAMPLE_HELD = 2**28, 2**26
+"""Bytes of the chunks that a coarse sample touches, and of its patterns, at most, if it can be had with so few."""
+MOST_LINES = 400
+"""Above so many lines of bins none are drawn: they would hide what is under them."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureWish(Wish):
+    """What to show of which representation; `coarse` allows a sample of the scan where there is no survey."""
+
+    feature: str = "aa"
+    coarse: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One line of the profile.
+
+    Attributes
+    ----------
+    title : str
+    radius, value : ndarray
+        (m,) px; the values of one kind of curve share an axis.
+    strong : bool
+        Whether it is what the features are made from, rather than something to compare it with.
+    """
+
+    title: str
+    radius: np.ndarray
+    value: np.ndarray
+    strong: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePicture(Picture):
+    """A pattern and a profile, with what Featurize would take of them.
+
+    Attributes
+    ----------
+    feature : str
+    curves : tuple of Curve
+    rings : tuple of float
+        Radii that bound the rings of AA, px.
+    peaks : ndarray
+        (p, 2) radius and value of the highest point of each ring.
+    span : tuple of float or None
+        First and last radius of RV, or of the disks of BD, px.
+    axis : str
+        Unit of the curves' values.
+    summary : str
+        What the matrix would hold, in words.
+    """
+
+    feature: str = "aa"
+    curves: tuple[Curve, ...] = ()
+    rings: tuple[float, ...] = ()
+    peaks: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    span: tuple[float, float] | None = None
+    axis: str = ""
+    summary: str = ""
+
+
+class FeaturePreview(Preview):
+    """Makes `FeaturePicture`s, and remembers the last of each ingredient."""
+
+    def __call__(self, wish: Wish) -> FeaturePicture:
+        """The picture that is wished for; what cannot be done becomes its note."""
+        feature = wish.feature if isinstance(wish, FeatureWish) else "aa"
+        try:
+            return replace(self._picture(wish), number=wish.number, feature=feature)
+        except StemNMFError as error:
+            return FeaturePicture(note=str(error), number=wish.number, feature=feature)
+
+    def _picture(self, wish: Wish) -> FeaturePicture:
+        if not isinstance(wish, FeatureWish):
+            raise TypeError("A FeaturePreview takes a FeatureWish.")
+        said = ""
+        if wish.analysis is None or wish.analysis.survey is None:
+            if not wish.coarse or wish.dataset is None:
+                return FeaturePicture(note=_WITHOUT_SURVEY)
+            wish = self._with_sample(wish, wish.dataset)
+            said = "From a coarse sample of the scan; Run looks at all of it."
+        if wish.analysis is None:
+            return FeaturePicture(note=_WITHOUT_SURVEY)
+        image, where, mask = self._shown(wish)
+        if where is None:
+            return FeaturePicture(image, note="The probe cannot be found; press First look in Calibrate.")
+        picture = FeaturePicture(image, where, {"centre": _centre(where)}, mask, note=said)
+        describe = {"aa": self._rings_and_sectors, "rv": self._radii, "bd": self._bins}[wish.feature]
+        try:
+            return describe(wish, wish.analysis, where, picture)
+        except StemNMFError as error:
+            return replace(picture, note=str(error))
+
+    def _with_sample(self, wish: FeatureWish, dataset: Dataset) -> FeatureWish:
+        from napari_stemnmf.analysis import Analysis, Input
+
+        settings = wish.recipe.preprocess
+
+        def take() -> Analysis:
+            record = Input(dataset.name, dataset.source, dataset.shape, dataset.dtype.str, dataset.axes, "")
+            return Analysis(wish.recipe, record, survey=coarse_survey(dataset, settings))
+
+        return replace(wish, analysis=self._keep("coarse", (dataset, settings), take))
+
+    def _shown(self, wish: FeatureWish) -> tuple[np.ndarray | None, Geometry | None, np.ndarray | None]:
+        """The image that is wished for, where it is centred, and its mask."""
+        if wish.picture.endswith("map"):
+            picture = super()._map(wish)
+            if picture.image is not None:
+                return picture.image, picture.geometry, picture.mask
+            wish = replace(wish, picture="position" if wish.dataset is not None else "maximum")
+        image = self._pattern(wish)
+        probe = None if image is None else self._probe(wish, image.shape)
+        if probe is None:
+            return image, None, None
+        return image, geometry_of(wish, probe), probe.mask
+
+    def _taken(self, wish: FeatureWish, where: Geometry) -> tuple[Geometry, np.ndarray | None]:
+        """Mean geometry, and the centre of every pattern where it is known, that Run would take."""
+        calibration = wish.analysis.calibration if wish.analysis is not None else None
+        if calibration is None:
+            return where, None
+        return calibration.geometry, calibration.origin
+
+    def _rings_and_sectors(
+        self, wish: FeatureWish, analysis: Analysis, where: Geometry, picture: FeaturePicture
+    ) -> FeaturePicture:
+        from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, find_rings, half_detector
+        from napari_stemnmf.features.polar import radial_profile
+
+        survey, calibration, peaks = analysis.survey, analysis.calibration, analysis.peaks
+        if survey is None:
+            return picture
+        geometry, origin = self._taken(wish, self._mean_geometry(wish, analysis, where))
+        radii = tuple(np.arange(0.0, half_detector(geometry) + 0.25, 0.5))
+        known = (survey, calibration, peaks, geometry)
+
+        def profiles() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            maximum = survey.maximum if calibration is None else centered_maximum(survey, calibration, peaks)
+            clean = np.maximum(np.nan_to_num(maximum, posinf=0.0, neginf=0.0), 0.0)
+            return maximum, radial_profile(clean, geometry, radii), radial_profile(survey.mean, geometry, radii)
+
+        maximum, highest, mean = self._keep("profiles", known, profiles)
+        radius = np.array(radii)
+        curves = (Curve("maximum pattern", radius, highest), Curve("mean pattern", radius, mean, strong=False))
+        picture = replace(picture, curves=curves, axis="log₁₀ counts")
+        settings = wish.recipe.aa.describe
+        try:
+            rings = settings.rings or self._keep("rings", known, lambda: find_rings(maximum, geometry))
+        except StemNMFError as error:
+            return replace(picture, note=str(error))
+        kernel = self._keep("aa", (*known, rings, settings), lambda: AngularAverage(geometry, rings, settings, origin))
+        columns = kernel.columns
+        cells = _cells(where, columns["r_in"], columns["r_out"], columns["azimuth"], settings.angle_step)
+        sectors, left_out = round(360 / settings.angle_step), len(kernel.dropped)
+        many = "1 ring" if len(rings) == 2 else f"{len(rings) - 1} rings"
+        return replace(
+            picture,
+            rings=tuple(rings),
+            peaks=_peaks(radius, highest, rings),
+            lines={**picture.lines, "cells": cells},
+            summary=f"{many} × {sectors} sectors: {len(columns['ring'])} columns{_left_out(left_out)}",
+        )
+
+    def _radii(self, wish: FeatureWish, analysis: Analysis, where: Geometry, picture: FeaturePicture) -> FeaturePicture:
+        from napari_stemnmf.features.radial_variance import RadialVariance, choose_radii
+
+        geometry, origin = self._taken(wish, self._mean_geometry(wish, analysis, where))
+        settings = wish.recipe.rv.describe
+        radii = choose_radii(geometry, settings)
+        span = (float(radii[0]), float(radii[-1]))
+        bounds = overlays.joined(overlays.ring(where, radius) for radius in span)
+        picture = replace(picture, span=span, lines={**picture.lines, "bounds": bounds})
+        kernel = self._keep("rv", (geometry, origin, settings), lambda: RadialVariance(geometry, settings, origin))
+        radius = kernel.columns["radius"]
+        summary = f"{len(radius)} radii{_left_out(len(kernel.dropped))}"
+        curves = []
+        if wish.dataset is not None:
+            rows, columns = self._prepared(analysis, wish.dataset).scan_shape
+            row, column = min(wish.position[0], rows - 1), min(wish.position[1], columns - 1)
+            pattern = self._pattern(replace(wish, picture="position"))
+            if pattern is not None:
+                value = kernel(_counts(pattern[None]), np.array([row * columns + column])).per_pattern["values"][0]
+                curves.append(Curve(f"variance at {row}, {column}", radius, value))
+            patterns, positions = self._some(analysis, wish.dataset)
+            key = (kernel, patterns)
+            mean = self._keep(
+                "mean rv", key, lambda: kernel(_counts(patterns), positions).per_pattern["values"].mean(axis=0)
+            )
+            if curves:  # a weak pattern would lie flat beside the mean
+                mean = mean * (np.nanmax(curves[0].value) / max(float(np.nanmax(mean)), 1e-12))
+            curves.append(Curve(f"mean of {len(patterns)}, scaled", radius, mean, strong=False))
+        counts = "counts" if settings.intensity == "sqrt" else "counts²"
+        return replace(picture, curves=tuple(curves), axis=counts, summary=summary)
+
+    def _bins(self, wish: FeatureWish, analysis: Analysis, where: Geometry, picture: FeaturePicture) -> FeaturePicture:
+        from napari_stemnmf.features.bragg_disks import DIRECT_BEAM, bin_side, disks_used
+
+        image, peaks, calibration = picture.image, analysis.peaks, analysis.calibration
+        geometry, _ = self._taken(wish, self._mean_geometry(wish, analysis, where))
+        settings = wish.recipe.bd.describe
+        side = bin_side(geometry) if settings.bin is None else settings.bin
+        edge = float(np.hypot(*geometry.detector_shape) / 2)
+        r_min = DIRECT_BEAM * geometry.probe_radius if settings.r_min is None else settings.r_min
+        span = (float(r_min), float(edge if settings.r_max is None else settings.r_max))
+        on_map = wish.picture.endswith("map") and peaks is not None
+        lines = {
+            **picture.lines,
+            "bounds": overlays.joined(overlays.ring(where, r) for r in span[: 1 + (settings.r_max is not None)]),
+        }
+        rows, columns = (math.ceil(size / side) for size in geometry.detector_shape)
+        summary = f"{rows} × {columns} bins of {side:g} px"
+        if peaks is None or calibration is None:
+            probe = None if image is None else self._probe(wish, image.shape)
+            if probe is not None and image is not None:
+                q_y, q_x, height, snr = self._disks(wish, image, probe)
+                radius = where.to_polar(q_y, q_x)[0]
+                used = (radius >= span[0]) & (radius <= span[1]) & (snr >= settings.min_snr) & (height > 0)
+                lines |= _used(q_y, q_x, used, probe.radius)
+            note = picture.note or "The Bragg vector map shows once Calibrate all has found the disks of every pattern."
+            return replace(picture, lines=lines, span=span, summary=summary, note=note)
+        y, x, used = self._keep(
+            "used", (peaks, calibration, settings), lambda: disks_used(peaks, calibration, settings)
+        )
+        if on_map:
+            lines["bins"] = _grid(geometry.detector_shape, side)
+        else:
+            at = wish.position[0] * peaks.scan_shape[1] + wish.position[1]
+            here = np.flatnonzero(peaks.pattern == at) if wish.picture == "position" else np.empty(0, int)
+            lines |= _used(peaks.q_y[here], peaks.q_x[here], used[here], geometry.probe_radius)
+        radius, far = np.hypot(y, x), int(np.ceil(edge))
+        height = np.sqrt(np.maximum(peaks.height, 0)) if settings.intensity == "sqrt" else peaks.height
+        middle = np.arange(far) + 0.5
+        every, taken = (
+            np.histogram(radius[which], np.arange(far + 1), weights=height[which])[0]
+            for which in (np.isfinite(height), used)
+        )
+        share = used.mean() if len(used) else 0.0
+        return replace(
+            picture,
+            lines=lines,
+            span=span,
+            axis="counts",
+            curves=(Curve("disks in use", middle, taken), Curve("all disks", middle, every, strong=False)),
+            summary=f"{summary}; {share:.0%} of {len(peaks)} disks in use",
+        )
+
+    def _mean_geometry(self, wish: FeatureWish, analysis: Analysis, where: Geometry) -> Geometry:
+        """Where patterns are centred on average, before they are calibrated."""
+        probe = None if analysis.survey is None else self._probe(wish, analysis.survey.mean.shape)
+        return where if probe is None else geometry_of(replace(wish, picture="mean"), probe)
+
+    def _prepared(self, analysis: Analysis, dataset: Dataset) -> Dataset:
+        from napari_stemnmf import pipeline
+
+        return self._keep("prepared", (dataset, analysis.survey), lambda: pipeline.prepared(analysis, dataset))
+
+    def _some(self, analysis: Analysis, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Prepared patterns (p, q_y, q_x) from all over the scan, and their flat positions."""
+        data = self._prepared(analysis, dataset)
+
+        def read() -> tuple[np.ndarray, np.ndarray]:
+            rows, columns = sample_positions(data)
+            some = [np.asarray(data.data[row, columns].compute(scheduler="synchronous")) for row in rows]
+            return np.concatenate(some), (rows[:, None] * data.scan_shape[1] + columns).ravel()
+
+        patterns, positions = self._keep("some", (data,), read)
+        return patterns, positions
+
+
+def sample_positions(dataset: Dataset, side: int = SAMPLE_SIDE) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a coarse sample, evenly over the scan; fewer where each would read a large chunk."""
+    chunk = math.prod(dataset.data.chunksize) * dataset.dtype.itemsize
+    pattern = math.prod(dataset.detector_shape) * dataset.dtype.itemsize
+    side = max(2, min(side, math.isqrt(SAMPLE_HELD // max(1, pattern))))
+    sizes = [min(side, size) for size in dataset.scan_shape]
+
+    def touched() -> list[int]:
+        return [min(size, blocks) for size, blocks in zip(sizes, dataset.data.numblocks[:2], strict=True)]
+
+    while math.prod(touched()) * chunk > SAMPLE_BYTES and max(touched()) > 2:
+        sizes[int(np.argmax(touched()))] -= 1
+    rows, columns = (
+        ((np.arange(size) + 0.5) * full / size).astype(int)
+        for size, full in zip(sizes, dataset.scan_shape, strict=True)
+    )
+    return rows, columns
+
+
+def coarse_survey(dataset: Dataset, settings: PreprocessSettings) -> Survey:
+    """As `first_look`, of a coarse sample of the scan."""
+    from napari_stemnmf.preparation.preprocess import cropped, first_look
+
+    scan = cropped(dataset, replace(settings, q_y=None, q_x=None))
+    rows, columns = sample_positions(scan)
+    data = scan.data[rows][:, columns]
+    axes: Any = tuple(replace(axis, size=size) for axis, size in zip(scan.axes, data.shape, strict=True))
+    return first_look(replace(scan, data=data, axes=axes), replace(settings, scan_y=None, scan_x=None))
+
+
+_WITHOUT_SURVEY = (
+    "Nothing is known of the patterns yet. Featurize looks at all of them by itself; to see first what it will take, "
+    "press the button below, or First look in Calibrate."
+)
+
+
+def _counts(patterns: np.ndarray) -> np.ndarray:
+    from napari_stemnmf.passes.engine import as_counts
+
+    return as_counts(patterns)
+
+
+def _centre(where: Geometry) -> np.ndarray:
+    radius = where.probe_radius
+    return overlays.joined(
+        [overlays.cross(where.q_y, where.q_x, 0.4 * radius), overlays.ring(overlays.geometry_round(where), radius)]
+    )
+
+
+def _cells(where: Geometry, r_in: np.ndarray, r_out: np.ndarray, azimuth: np.ndarray, angle_step: float) -> np.ndarray:
+    """(n, 2) outlines of the cells that are kept, each with its middle azimuth."""
+    if not len(r_in):
+        return np.empty((0, 2))
+    points = max(2, round(angle_step / overlays.STEP) + 1)
+    arc = np.linspace(-0.5, 0.5, points) * angle_step
+    turn = np.concatenate([arc, arc[::-1], arc[:1]])
+    radius = np.concatenate([np.zeros(points), np.ones(points), np.zeros(1)])
+    radii = r_in[:, None] + (r_out - r_in)[:, None] * radius
+    outline = np.stack(where.from_polar(radii, azimuth[:, None] + turn), axis=-1)
+    gaps = np.full((len(outline), 1, 2), np.nan)
+    return np.concatenate([outline, gaps], axis=1).reshape(-1, 2)
+
+
+def _grid(shape: tuple[int, int], side: float) -> np.ndarray:
+    """(n, 2) the bounds of square bins over a detector; none where they would be too many to see."""
+    rows, columns = (np.arange(math.ceil(size / side) + 1) * side - 0.5 for size in shape)
+    if len(rows) + len(columns) > MOST_LINES:
+        return np.empty((0, 2))
+    lines = [np.array([[y, columns[0]], [y, columns[-1]]]) for y in rows]
+    return overlays.joined(lines + [np.array([[rows[0], x], [rows[-1], x]]) for x in columns])
+
+
+def _used(q_y: np.ndarray, q_x: np.ndarray, used: np.ndarray, radius: float) -> dict[str, np.ndarray]:
+    return {
+        name: overlays.circles(q_y[which], q_x[which], radius) for name, which in (("disks", used), ("left out", ~used))
+    }
+
+
+def _peaks(radius: np.ndarray, profile: np.ndarray, rings: tuple[float, ...]) -> np.ndarray:
+    """(rings, 2) where the profile is highest within each ring, and its value there."""
+    found = []
+    for low, high in itertools.pairwise(rings):
+        within = np.flatnonzero((radius >= low) & (radius <= high) & np.isfinite(profile))
+        if len(within):
+            top = within[np.argmax(profile[within])]
+            found.append((radius[top], profile[top]))
+    return np.array(found).reshape(-1, 2)
+
+
+def _left_out(count: int) -> str:
+    return f", {count} left out (masked or off the detector)" if count else ""

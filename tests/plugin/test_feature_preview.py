@@ -1,0 +1,141 @@
+"""The preview of Featurize shows what Run takes; bounds are dragged in its profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_stemnmf as stem
+from napari_stemnmf import pipeline
+from napari_stemnmf.plugin.feature_preview import FeaturePicture, FeaturePreview, FeatureWish, sample_positions
+
+
+@pytest.fixture(scope="module")
+def scan(scan_file: Path) -> stem.Dataset:
+    return stem.open(scan_file)
+
+
+def wish(scan: stem.Dataset, analysis: stem.Analysis | None, feature: str, **more: Any) -> FeatureWish:
+    recipe = more.pop("recipe", None) or (stem.Recipe() if analysis is None else analysis.recipe)
+    return FeatureWish(scan, analysis, recipe, feature=feature, position=(7, 9), **more)
+
+
+def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Analysis) -> None:
+    preview = FeaturePreview()
+    aa = preview(wish(scan, analysis, "aa", picture="maximum", number=3))
+    assert (aa.number, aa.feature) == (3, "aa")
+    assert aa.rings == analysis.features["aa"].details["rings"]
+    assert f"{analysis.features['aa'].values.shape[1]} columns" in aa.summary
+    assert len(aa.peaks) == len(aa.rings) - 1
+    assert all(low <= peak <= high for low, peak, high in zip(aa.rings, aa.peaks[:, 0], aa.rings[1:], strict=False))
+    cells = aa.lines["cells"][:, :2]
+    assert np.isnan(cells[:, 0]).sum() == analysis.features["aa"].values.shape[1]  # an outline for every column
+
+    rv = preview(wish(scan, analysis, "rv", picture="position"))
+    here = next(curve for curve in rv.curves if curve.strong)
+    assert np.array_equal(here.value, analysis.features["rv"].values[7 * 24 + 9])
+    assert rv.span == (analysis.features["rv"].details["radii"][0], analysis.features["rv"].details["radii"][-1])
+
+    bd = preview(wish(scan, analysis, "bd", picture="calibrated map"))
+    details = analysis.features["bd"].details
+    assert bd.span is not None
+    assert bd.span[0] == details["r_min"]
+    assert f"{details['grid'][0]} × {details['grid'][1]} bins of {details['bin']:g} px" in bd.summary
+    assert len(bd.lines["bins"]) == 3 * (sum(details["grid"]) + 2)
+    strict = analysis.recipe.replaced({"bd.describe.min_snr": 40.0})
+    here = preview(wish(scan, analysis, "bd", picture="position", recipe=strict))
+    loose = preview(wish(scan, analysis, "bd", picture="position"))
+    assert len(here.lines["disks"]) < len(loose.lines["disks"])
+    assert len(here.lines["left out"]) > len(loose.lines["left out"])
+
+
+def test_settings_that_cannot_be_are_said_and_the_pattern_stays(scan: stem.Dataset, analysis: stem.Analysis) -> None:
+    preview = FeaturePreview()
+    off = analysis.recipe.replaced({"rv.describe.r_min": 30.0, "rv.describe.r_max": 12.0})
+    picture = preview(wish(scan, analysis, "rv", picture="maximum", recipe=off))
+    assert picture.image is not None
+    assert "has no radius between" in picture.note
+    wide = analysis.recipe.replaced({"aa.describe.rings": (5.0, 45.0)})  # beyond the detector of 64 px
+    picture = preview(wish(scan, analysis, "aa", picture="maximum", recipe=wide))
+    assert "left out" in picture.summary
+    results_only = replace(wish(scan, analysis, "aa", picture="position"), dataset=None)
+    assert "not open" in preview(results_only).note
+    assert preview(replace(results_only, picture="maximum")).rings
+
+
+def test_without_a_survey_a_coarse_sample_may_stand_in(scan: stem.Dataset, analysis: stem.Analysis) -> None:
+    preview = FeaturePreview()
+    nothing = preview(wish(scan, None, "aa", picture="maximum"))
+    assert nothing.image is None
+    assert "First look" in nothing.note
+    for feature in ("aa", "rv", "bd"):
+        coarse = preview(wish(scan, None, feature, picture="maximum", coarse=True))
+        assert coarse.image is not None
+        assert "coarse sample" in coarse.note
+        assert coarse.summary
+    surveyed = pipeline.take_survey(pipeline.start(scan, analysis.recipe), scan)
+    assert "Calibrate all" in preview(wish(scan, surveyed, "bd", picture="calibrated map")).note
+    found = preview(wish(scan, surveyed, "rv", picture="position"))
+    assert found.span is not None
+    assert found.note == ""
+
+
+def test_a_coarse_sample_touches_few_chunks() -> None:
+    import dask.array as da
+
+    small = stem.Dataset.from_array(da.zeros((5, 200, 8, 8), dtype=np.uint16, chunks=(1, 200, 8, 8)))
+    rows, columns = sample_positions(small)
+    assert (len(rows), len(columns)) == (5, 12)
+    large = stem.Dataset.from_array(da.zeros((512, 512, 512, 512), dtype=np.uint16, chunks=(16, 16, 512, 512)))
+    rows, columns = sample_positions(large)  # chunks of 134 MB, patterns of 0.5 MB
+    assert len(rows) * len(columns) <= 4
+    assert (np.diff(rows) > 0).all()
+
+
+def test_bounds_are_dragged_and_the_probe_is_followed(
+    viewer: Any, qtbot: Any, scan_file: Path, analysis: stem.Analysis, step: Callable[..., Any]
+) -> None:
+    viewer.open(scan_file, plugin="napari-stemnmf")
+    dock = step("Featurize")
+    session, panel = dock.session, dock.panel
+
+    def shown(until: Callable[[FeaturePicture], object]) -> FeaturePicture:
+        qtbot.waitUntil(lambda: not dock._latest.busy and bool(until(panel.shown)), timeout=20_000)
+        return panel.shown
+
+    shown(lambda picture: "First look" in picture.note)
+    assert not panel.sample.isHidden()
+    panel.sample.click()
+    assert "coarse sample" in shown(lambda picture: picture.rings).note
+    assert panel.sample.isHidden()
+    session.set_recipe(analysis.recipe)
+    session.set_analysis(analysis)
+    rings = shown(lambda picture: picture.rings and not picture.note).rings
+    assert "Featurize: nothing to do" in dock.cost.value
+
+    line = panel.profile.bounds[1]
+    line.setPos(rings[1] + 2.1)
+    line.sigPositionChangeFinished.emit(line)
+    assert session.recipe.aa.describe.rings == tuple(sorted((rings[0], rings[1] + 2.0, *rings[2:])))
+    assert "Stale" in dock.status.value
+    assert "s, " in dock.cost.value
+    moved = shown(lambda picture: picture.rings != rings)
+    assert moved.rings == session.recipe.aa.describe.rings
+
+    dock.feature.value = "rv"
+    before = shown(lambda picture: picture.feature == "rv" and picture.curves)
+    assert before.span is not None
+    panel.profile.region.setRegion((before.span[0] + 3, before.span[1]))
+    assert session.recipe.rv.describe.r_min == before.span[0] + 3
+    assert session.recipe.rv.describe.r_max is None  # was not dragged
+    session.move_probe(3, 4)
+    after = shown(lambda picture: picture.curves and "3, 4" in picture.curves[0].title)
+    assert (panel.row.value(), panel.column.value()) == (3, 4)
+    assert after.span != before.span
+    panel.row.setValue(5)
+    assert session.position == (5, 4)
