@@ -34,6 +34,7 @@ from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.grains.separation import separate
 from napari_stemnmf.grains.stability import stability as stability_of
+from napari_stemnmf.passes.engine import Executor
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.preparation.beam_stop import detector_mask
 from napari_stemnmf.preparation.preprocess import first_look, prepare
@@ -47,6 +48,7 @@ def analyse(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
     path: str | Path | None = None,
     analysis: Analysis | None = None,
     mask: np.ndarray | None = None,
@@ -66,6 +68,8 @@ def analyse(
         Set it to stop; what was finished is kept in the file and in the exception.
     workers : int, optional
         Threads to use; all cores by default. The result does not depend on it.
+    executor : Executor, optional
+        Runs the steps of `READING` block by block in place of threads, e.g. ``passes.remote.connect(address)``.
     path : path, optional
         Analysis file to write after each stage. If it exists and is of the same data, the run goes on from it.
     analysis : Analysis, optional
@@ -103,7 +107,8 @@ def analyse(
     try:
         for name, step in _STEPS.items():
             before = analysis
-            analysis = step(analysis, dataset, workers=workers, control=control)
+            reading = {"executor": executor} if name in READING else {}
+            analysis = step(analysis, dataset, workers=workers, control=control, **reading)
             if path is not None and (analysis is not before or not Path(path).exists()):
                 analysis.save(path)
             control.check()
@@ -165,14 +170,19 @@ def prepared(analysis: Analysis, dataset: Dataset) -> Dataset:
 
 
 def take_survey(
-    analysis: Analysis, dataset: Dataset, *, workers: int | None = None, control: Control | None = None
+    analysis: Analysis,
+    dataset: Dataset,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+    executor: Executor | None = None,
 ) -> Analysis:
     """Hot pixels, mean and maximum pattern and virtual image (one read); then the mask and the probe."""
     stage = _stage(control, "Survey")
     recipe = analysis.recipe
     if not analysis.is_current("survey"):
         clock = _Clock()
-        found = first_look(dataset, recipe.preprocess, workers=workers, control=stage)
+        found = first_look(dataset, recipe.preprocess, workers=workers, control=stage, executor=executor)
         analysis = analysis.with_result("survey", found, took=clock.read())
     if not analysis.is_current("probe"):
         seen, detector, clock = _survey(analysis), dataset.detector_shape, _Clock()
@@ -184,23 +194,35 @@ def take_survey(
 
 
 def find_disks(
-    analysis: Analysis, dataset: Dataset, *, workers: int | None = None, control: Control | None = None
+    analysis: Analysis,
+    dataset: Dataset,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+    executor: Executor | None = None,
 ) -> Analysis:
     """The Bragg disks and the centre of every pattern (one read). Takes the survey first if it is missing."""
-    analysis = take_survey(analysis, dataset, workers=workers, control=control)
+    analysis = take_survey(analysis, dataset, workers=workers, control=control, executor=executor)
     if not analysis.is_current("peaks"):
         stage, settings, clock = _stage(control, "Disks"), analysis.recipe.disks, _Clock()
         data = prepared(analysis, dataset)
-        peaks = detection.find_disks(data, _probe(analysis), settings, workers=workers, control=stage)
+        peaks = detection.find_disks(
+            data, _probe(analysis), settings, workers=workers, control=stage, executor=executor
+        )
         analysis = analysis.with_result("peaks", peaks, took=clock.read())
     return analysis
 
 
 def calibrate(
-    analysis: Analysis, dataset: Dataset, *, workers: int | None = None, control: Control | None = None
+    analysis: Analysis,
+    dataset: Dataset,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+    executor: Executor | None = None,
 ) -> Analysis:
     """Centres of all patterns, ellipse and pixel size. Finds the disks first if they are missing."""
-    analysis = find_disks(analysis, dataset, workers=workers, control=control)
+    analysis = find_disks(analysis, dataset, workers=workers, control=control, executor=executor)
     if not analysis.is_current("calibration"):
         seen, clock, stage = _survey(analysis), _Clock(), _stage(control, "Calibration")
         found = calibration.calibrate(analysis.peaks, _probe(analysis), seen, seen.axes, analysis.recipe, stage)
@@ -215,6 +237,7 @@ def featurize(
     features: Iterable[str] | None = None,
     workers: int | None = None,
     control: Control | None = None,
+    executor: Executor | None = None,
 ) -> Analysis:
     """The feature matrices, all in one read of the data. Calibrates first if need be.
 
@@ -225,7 +248,7 @@ def featurize(
     DataError
         If the data allows none of them.
     """
-    analysis = calibrate(analysis, dataset, workers=workers, control=control)
+    analysis = calibrate(analysis, dataset, workers=workers, control=control, executor=executor)
     wanted = _wanted(analysis, "features", features)
     if wanted and analysis.calibration is not None:
         clock = _Clock()
@@ -237,6 +260,7 @@ def featurize(
             names=wanted,
             peaks=analysis.peaks,
             workers=workers,
+            executor=executor,
             control=_stage(control, "Features"),
         )
         took = clock.read()
@@ -360,6 +384,7 @@ def measure(
     features: Iterable[str] | None = None,
     workers: int | None = None,
     control: Control | None = None,
+    executor: Executor | None = None,
 ) -> Analysis:
     """Pattern, dissimilarity, size, shape and stability of every grain; all features in the same reads of the data.
 
@@ -378,6 +403,7 @@ def measure(
             known=analysis.patterns,
             source=source,
             workers=workers,
+            executor=executor,
             control=stage.part(0, parts),
         )
         tables = {}
@@ -429,6 +455,8 @@ def changed(analysis: Analysis, feature: str) -> np.ndarray:
     return not_measured(grains, table, known, analysis.keys.get("survey", ""))
 
 
+READING = ("survey", "disks", "calibrate", "featurize", "measure")
+"""Steps that read the scan, and may do so on other machines."""
 _STEPS: dict[str, Callable[..., Analysis]] = {
     "survey": take_survey,
     "disks": find_disks,

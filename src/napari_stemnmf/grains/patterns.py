@@ -20,7 +20,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.passes.engine import BlockResult, run_pass
+from napari_stemnmf.passes.engine import BlockResult, Executor, run_pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ def grain_patterns(
     source: str = "",
     workers: int | None = None,
     control: Control | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, GrainPatterns]:
     """Patterns and dissimilarity of every grain of every feature, in two reads of the data at most.
 
@@ -77,6 +78,8 @@ def grain_patterns(
         Threads to use; the result does not depend on it.
     control : Control, optional
         Progress and cancel.
+    executor : Executor, optional
+        As of `run_pass`.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def grain_patterns(
     earlier = {name: _earlier((known or {}).get(name), digests(found, source)) for name, found in grains.items()}
     members, shared = _members(grains, {name: rows < 0 for name, rows in earlier.items()}, dataset.n_patterns)
     covered = np.diff(members.indptr) > 0
-    options: dict[str, Any] = {"workers": workers, "only": covered}
+    options: dict[str, Any] = {"workers": workers, "only": covered, "executor": executor}
 
     means = np.full((members.shape[1], *shape), np.nan, np.float32)
     singles = np.full(means.shape, np.nan, np.float32)
