@@ -15,6 +15,9 @@ from napari_stemnmf.errors import DataError
 
 CHIP = 3
 """A line makes no part of fewer positions, unless it makes none but such: they go to the part beside them."""
+COMPACTNESS = 0.03
+"""What a position's distance from a seed counts beside its weight, as a share of the largest. Without it, two seeds on
+one slope part a grain beside one of them."""
 
 _BONDS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a position to four of its eight neighbours: each bond once
 _STEP = 0.25  # positions; how finely a line is prolonged
@@ -79,9 +82,10 @@ def by_line(mask: np.ndarray, vertices: np.ndarray) -> list[np.ndarray]:
 
 
 def by_seeds(mask: np.ndarray, weights: np.ndarray, seeds: np.ndarray) -> list[np.ndarray]:
-    """The parts of a grain around seeds, one for each: a watershed of the distance to its edge, times its weights.
+    """The parts of a grain around seeds, one for each: a compact watershed of its weights.
 
-    Pieces of the grain without a seed go to the nearest part.
+    The parts meet where the weights dip, and half-way between the seeds where they do not (P. Neubert & P. Protzel,
+    "Compact Watershed and Preemptive SLIC", ICPR 2014). Pieces of the grain without a seed go to the nearest part.
 
     Parameters
     ----------
@@ -112,10 +116,9 @@ def by_seeds(mask: np.ndarray, weights: np.ndarray, seeds: np.ndarray) -> list[n
         raise DataError(f"the seed at row {row}, column {column} lies outside it; set every seed inside the grain.")
     markers = np.zeros(mask.shape, np.int32)
     markers[tuple(places.T)] = np.arange(1, len(places) + 1)
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    if weights[mask].max(initial=0) > 0:
-        depth = depth * weights
-    parts = watershed(-depth, markers, mask=mask, connectivity=2)
+    peak = weights[mask].max(initial=0)
+    height = -weights.astype(np.float64) / (peak if peak > 0 else 1)
+    parts = watershed(height, markers, mask=mask, connectivity=2, compactness=COMPACTNESS)
     return _parts(_filled(parts, mask))
 
 
