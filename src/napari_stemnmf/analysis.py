@@ -12,6 +12,7 @@ import json
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -325,21 +326,8 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
 
 
 def _versions() -> dict[str, str]:
-    import numba
-    import scipy
-    import skimage
-    import sklearn
-
-    modules = {
-        "numpy": np,
-        "scipy": scipy,
-        "numba": numba,
-        "scikit-learn": sklearn,
-        "scikit-image": skimage,
-        "h5py": h5py,
+    """Of this package and those that the numbers depend on; none of them is imported for it."""
+    others = {
+        name: metadata.version(name) for name in ("numpy", "scipy", "numba", "scikit-learn", "scikit-image", "h5py")
     }
-    return {
-        "napari-stemnmf": __version__,
-        "python": platform.python_version(),
-        **{n: str(m.__version__) for n, m in modules.items()},
-    }
+    return {"napari-stemnmf": __version__, "python": platform.python_version(), **others}
