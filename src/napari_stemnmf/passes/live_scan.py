@@ -61,13 +61,14 @@ class LiveScan:
 
     Attributes
     ----------
+    dataset : Dataset
     reduction : Reduction
     error : str
         Why reading stopped; empty if it did not.
     """
 
     def __init__(self, dataset: Dataset, *, memory: int = MEMORY, workers: int | None = None) -> None:
-        self._dataset = dataset
+        self.dataset = dataset
         self._workers = default_workers() if workers is None else workers
         self.reduction = reduction(dataset.scan_shape, dataset.detector_shape, memory)
         self.error = ""
@@ -132,7 +133,7 @@ class LiveScan:
         DataError
             If the detector covers no pixel.
         """
-        mask = covering(detector, self._dataset.detector_shape)
+        mask = covering(detector, self.dataset.detector_shape)
         (sums,) = self._combined(self._binned(mask)[None])
         return self._spread(sums)
 
@@ -144,7 +145,7 @@ class LiveScan:
         DataError
             If the detector covers no pixel.
         """
-        mask = covering(detector, self._dataset.detector_shape)
+        mask = covering(detector, self.dataset.detector_shape)
         grid = np.indices(mask.shape)
         about = grid[:, mask].mean(axis=1)  # moments about the middle lose no digits
         from_middle = grid - about[:, None, None]
@@ -152,7 +153,11 @@ class LiveScan:
         moments = self._combined(weights).astype(np.float64)
         moments[1:] += moments[0] * about[:, None]
         spread = np.stack([self._spread(each).ravel() for each in moments], axis=1)
-        return CentresOfMass.of(spread, self._dataset.scan_shape)
+        found = CentresOfMass.of(spread, self.dataset.scan_shape)
+        (low_y, low_x), (high_y, high_x) = grid[:, mask].min(axis=1), grid[:, mask].max(axis=1)
+        known = (found.q_y >= low_y) & (found.q_y <= high_y) & (found.q_x >= low_x) & (found.q_x <= high_x)
+        # where there are next to no counts, the digits that were lost would point anywhere
+        return CentresOfMass(np.where(known, found.q_y, np.nan), np.where(known, found.q_x, np.nan))
 
     # ---- from weights of binned pixels to images
 
@@ -183,7 +188,7 @@ class LiveScan:
             coarse = coarse[tuple(distance_transform_edt(~there, return_distances=False, return_indices=True))]
         rows, columns = (
             np.minimum(np.arange(n) // self.reduction.step, len(along) - 1)
-            for n, along in zip(self._dataset.scan_shape, self._grid, strict=True)
+            for n, along in zip(self.dataset.scan_shape, self._grid, strict=True)
         )
         return np.asarray(coarse[np.ix_(rows, columns)])
 
@@ -191,7 +196,7 @@ class LiveScan:
 
     def _cells(self) -> list[Block]:
         """Blocks that hold a position of the grid, coarse to fine."""
-        found = {(b.y0, b.x0): b for b in blocks(self._dataset)}
+        found = {(b.y0, b.x0): b for b in blocks(self.dataset)}
         rows, columns = (sorted({key[i] for key in found}) for i in (0, 1))
         order = (found[rows[i], columns[j]] for i, j in coarse_to_fine(len(rows), len(columns)))
         return [block for block in order if all(len(where) for where in self._inside(block))]
@@ -211,8 +216,8 @@ class LiveScan:
         except ReadError as error:
             self.error = str(error)
         except Exception as error:  # whatever a format's library raises
-            logger.exception("The live copy of %s failed.", self._dataset.name)
-            self.error = f"{self._dataset.name} cannot be read: {error}."
+            logger.exception("The live copy of %s failed.", self.dataset.name)
+            self.error = f"{self.dataset.name} cannot be read: {error}."
 
     def _read(self, block: Block) -> Block:
         """Read what the grid wants of a block into the table."""
@@ -221,8 +226,8 @@ class LiveScan:
         i, j = self._inside(block)
         y, x = self._grid[0][i], self._grid[1][j]
         step = self.reduction.step
-        part = self._dataset.data[y[0] : y[-1] + 1 : step, x[0] : x[-1] + 1 : step]
-        patterns = as_counts(load(part)).reshape(-1, *self._dataset.detector_shape)
+        part = self.dataset.data[y[0] : y[-1] + 1 : step, x[0] : x[-1] + 1 : step]
+        patterns = as_counts(load(part)).reshape(-1, *self.dataset.detector_shape)
         where = (i[:, None] * self._there.shape[1] + j).ravel()
         reduce_patterns(patterns, self.reduction.bin, self._table, where)
         self._there[np.ix_(i, j)] = True

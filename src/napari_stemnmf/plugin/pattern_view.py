@@ -1,7 +1,7 @@
 """A pattern with overlays, in Qt: pyqtgraph, so that no second OpenGL context is needed beside napari's canvas.
 
-Shows what it is given and reports where the mouse is and clicks; it knows nothing of scans. Coordinates are detector
-pixels, a pixel's centre on its index.
+Shows what it is given and reports where the mouse is, clicks, arrow keys and what is drawn; it knows nothing of scans.
+Coordinates are detector pixels, a pixel's centre on its index.
 """
 
 from __future__ import annotations
@@ -23,16 +23,30 @@ LEAST = 150
 """Least width and height of the view, in pixels of the screen."""
 MASK_OPACITY = 90
 """Of 255."""
+COLOURMAPS = ("inferno", "viridis", "magma", "cividis", "gray", "gray_r")
+"""Perceptually uniform ones; the names are napari's."""
+LARGE_STEP = 10
+"""Steps of an arrow key with Shift."""
+ARROWS = {
+    Qt.Key.Key_Up: (-1, 0),
+    Qt.Key.Key_Down: (1, 0),
+    Qt.Key.Key_Left: (0, -1),
+    Qt.Key.Key_Right: (0, 1),
+}
+DRAWN_COLOUR = "#ffffff"
 
 
 class PatternView(pg.PlotWidget):
     """An image in detector pixels, row 0 on top, with lines and a mask over it.
 
-    Wheel and drag zoom and move; a double click shows all of it again.
+    Wheel and drag zoom and move; a double click shows all of it again. `stepped` tells arrow keys as rows and columns.
+    While a polygon is drawn, clicks add corners, a double click or Enter ends it (`drawn`), Escape gives it up.
     """
 
     clicked = Signal(float, float)
     hovered = Signal(object)
+    stepped = Signal(int, int)
+    drawn = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,7 +62,6 @@ class PatternView(pg.PlotWidget):
         box.setDefaultPadding(0.0)
         self._box = box
         self._image = pg.ImageItem(axisOrder="row-major", autoDownsample=True)
-        self._image.setColorMap(pg.colormap.get("CET-L1"))
         self._mask = pg.ImageItem(axisOrder="row-major")
         self._lines = {name: pg.PlotCurveItem(connect="finite") for name in OVERLAYS if name != "mask"}
         for item in (self._image, self._mask, *self._lines.values()):
@@ -58,6 +71,11 @@ class PatternView(pg.PlotWidget):
         self._lines["centre"].setZValue(1)  # not hidden by the disk that is found there
         for name, item in self._lines.items():
             item.setPen(pg.mkPen(OVERLAYS[name].colour, width=0.8 if name == "aa" else 1.4))
+        self._corners: list[tuple[float, float]] | None = None
+        self._drawing = pg.PlotCurveItem(pen=pg.mkPen(DRAWN_COLOUR, width=1.6, style=Qt.PenStyle.DashLine))
+        self._drawing.setZValue(30)
+        plot.addItem(self._drawing)
+        self.show_colourmap("gray")
         self._message = QLabel(self)
         self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._message.setWordWrap(True)
@@ -74,16 +92,46 @@ class PatternView(pg.PlotWidget):
         """As wide as napari's docks are by themselves."""
         return QSize(*SIZE)
 
-    def show_image(self, image: np.ndarray | None, values: np.ndarray | None) -> None:
-        """Show an image (q_y, q_x); `values` of the same shape are what the mouse reads."""
+    def show_image(
+        self, image: np.ndarray | None, values: np.ndarray | None, levels: tuple[float, float] | None = None
+    ) -> None:
+        """Show an image (q_y, q_x) between two levels; `values` of the same shape are what the mouse reads."""
         self._values = values
         self._image.setVisible(image is not None)
         if image is None:
             return
-        self._image.setImage(image, levels=limits(image), autoLevels=False)
+        self._image.setImage(image, levels=levels or limits(image), autoLevels=False)
         if image.shape != self._shape:
             self._shape = image.shape
             self.show_all()
+
+    def show_colourmap(self, name: str) -> None:
+        """Take one of `COLOURMAPS`."""
+        colours = pg.colormap.get("CET-L1" if name.startswith("gray") else name)
+        if name.endswith("_r"):
+            colours.reverse()
+        self._image.setColorMap(colours)
+
+    def add(self, item: Any) -> None:
+        """Lay a pyqtgraph item over the image."""
+        self.getPlotItem().addItem(item)
+
+    def remove(self, item: Any) -> None:
+        """Take an item away again."""
+        self.getPlotItem().removeItem(item)
+
+    def draw(self, on: bool = True) -> None:
+        """Begin to draw a polygon, or give it up."""
+        self._corners = [] if on else None
+        self._drawing.setData(x=[], y=[])
+        self.setCursor(Qt.CursorShape.CrossCursor if on else Qt.CursorShape.ArrowCursor)
+        if on:
+            self.setFocus()
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a polygon is being drawn."""
+        return self._corners is not None
 
     def show_mask(self, mask: np.ndarray | None) -> None:
         """Lay a mask (True = keep) over the image, masked pixels red."""
@@ -129,9 +177,14 @@ class PatternView(pg.PlotWidget):
 
     def _on_click(self, event: Any) -> None:
         if event.double():
-            self.show_all()
+            self._end_drawing() if self.is_drawing else self.show_all()
             return
         found = self._at(event.scenePos())
+        if found is not None and self._corners is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._corners.append(found)
+            q_y, q_x = np.array([*self._corners, self._corners[0]]).T
+            self._drawing.setData(x=q_x, y=q_y)
+            return
         if found is not None and event.button() == Qt.MouseButton.LeftButton:
             self.clicked.emit(*found)
 
@@ -141,6 +194,25 @@ class PatternView(pg.PlotWidget):
             self.hovered.emit(None)
             return
         self.hovered.emit((*found, float(self._values[int(found[0] + 0.5), int(found[1] + 0.5)])))
+
+    def _end_drawing(self) -> None:
+        corners = self._corners or []
+        self.draw(False)
+        self.drawn.emit(corners)
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Arrow keys step, Enter and Escape end a drawing."""
+        if self.is_drawing and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._end_drawing()
+        elif self.is_drawing and event.key() == Qt.Key.Key_Escape:
+            self._corners = []
+            self._end_drawing()
+        elif event.key() in ARROWS:
+            far = LARGE_STEP if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
+            rows, columns = ARROWS[event.key()]
+            self.stepped.emit(far * rows, far * columns)
+        else:
+            super().keyPressEvent(event)
 
     def resizeEvent(self, event: Any) -> None:
         """Keep the message in the middle."""

@@ -33,6 +33,8 @@ PICTURES = {
 }
 """What can be shown, and its name in the window."""
 SCALES = ("log", "sqrt", "linear")
+SAMPLED = 512
+"""Pixels along an axis that percentiles are taken from, at least where there are so many."""
 SOFTNESS = 0.25
 """Blur (sigma) of a Bragg vector map, in probe radii: for the eye, which would miss single pixels."""
 
@@ -286,15 +288,23 @@ def scaled(image: np.ndarray, scale: str) -> np.ndarray:
     if scale != "log":
         return values
     top = float(values.max(initial=0.0))
-    above = values[values > 0]
+    some = _sample(values)
+    above = some[some > 0]
     floor = max(float(np.percentile(above, 5)), 1e-4 * top) if above.size else 1.0
     return np.log1p(values / floor)
 
 
-def limits(image: np.ndarray) -> tuple[float, float]:
-    """Darkest and brightest value to show: nearly all of what there is, always ascending."""
-    low, high = (float(v) for v in np.percentile(image, [0.5, 99.8])) if image.size else (0.0, 1.0)
-    return (low, high) if high > low else (low, low + 1.0)
+def limits(image: np.ndarray, low: float = 0.5, high: float = 99.8) -> tuple[float, float]:
+    """Darkest and brightest value to show, at two percentiles: nearly all of what there is, always ascending."""
+    if not image.size:
+        return 0.0, 1.0
+    darkest, brightest = (float(v) for v in np.percentile(_sample(image), [low, high]))
+    return (darkest, brightest) if brightest > darkest else (darkest, darkest + 1.0)
+
+
+def _sample(image: np.ndarray) -> np.ndarray:
+    """An image thinned to what percentiles need, so that a large detector is shown as fast as a small one."""
+    return image[tuple(slice(None, None, max(1, n // SAMPLED)) for n in image.shape)]
 
 
 def _plain(value: Any) -> bool:

@@ -58,7 +58,7 @@ class CalibrateWidget(StepWidget):
         self.mask = MaskPanel(viewer)
         self._preview = Preview()
         self._latest = Latest(self._preview)
-        self._picker = PositionPicker(viewer, self.panel.choose_position)
+        self._picker = PositionPicker(viewer)
         self._number = 0
         self._own_choice = False
         super().__init__(viewer)
@@ -120,7 +120,8 @@ class CalibrateWidget(StepWidget):
 
     def _on_wanted(self) -> None:
         self._own_choice = True
-        self._picker.move(self.panel.position)
+        if self._session is not None:
+            self._session.move_probe(*self.panel.position)
         self._ask()
 
     def _on_click(self, q_y: float, q_x: float) -> None:
@@ -131,9 +132,17 @@ class CalibrateWidget(StepWidget):
         self._on_setting("pixel_size", "radius", max(0.5, round(radius, 2)))
 
     def _on_pick(self, on: bool) -> None:
-        self._picker.set_active(on, self._session, self.panel.position)
+        self._picker.set_active(self._session if on else None, anywhere=True)
         if on:
             self.panel.choose_position(*self.panel.position)
+
+    def _on_probe(self, row: int, column: int) -> None:
+        """The session's probe was moved, here or elsewhere."""
+        self.panel.show_position(row, column)
+        if self.panel.pick.isChecked() and self.panel.chosen != "position":
+            self.panel.choose("position")
+        if self.panel.chosen == "position":
+            self._ask()
 
     def _on_theme(self, event: Any = None) -> None:
         from napari.utils.theme import get_theme
@@ -154,10 +163,9 @@ class CalibrateWidget(StepWidget):
         self.found.setText(_table(rows) if rows else "Nothing yet.")
         self.mask.show_state(session)
         surveyed = analysis is not None and analysis.survey is not None
-        if surveyed and analysis is not None and analysis.survey is not None:
-            self.panel.span(*analysis.survey.pattern_sum.shape)
-        elif dataset is not None:
-            self.panel.span(*dataset.scan_shape)
+        if session is not None:
+            self.panel.span(*session.scan_shape)
+            self.panel.show_position(*session.position)
         if not self._own_choice:
             self.panel.choose("mean" if surveyed or dataset is None else "position")
         axes = analysis.axes if analysis is not None and surveyed else dataset.axes if dataset is not None else None
@@ -222,7 +230,7 @@ class CalibrateWidget(StepWidget):
         super()._let_go(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
         self._latest.close()
-        self._picker.set_active(False, None, (0, 0))
+        self._picker.set_active(None)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

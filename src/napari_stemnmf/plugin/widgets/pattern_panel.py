@@ -10,22 +10,17 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_stemnmf.plugin.overlays import OVERLAYS
-from napari_stemnmf.plugin.preview import PICTURES, SCALES, Picture, scaled
+from napari_stemnmf.plugin.preview import PICTURES, Picture
 from napari_stemnmf.plugin.readings import of_point, of_preview
+from napari_stemnmf.plugin.widgets.pattern_display import EMPTY, PatternDisplay
+from napari_stemnmf.plugin.widgets.probe_line import ProbeLine
 
 BOXES_A_ROW = 4
-EMPTY = "\n"
-"""What the readout shows in place of its two lines, so that nothing moves."""
 SWATCH = 10
 """Side of the colour beside an overlay's name, in pixels of the screen."""
 
@@ -35,11 +30,11 @@ class PatternPanel(QWidget):
 
     Attributes
     ----------
-    picture, scale : QComboBox
-    row, column : QSpinBox
-        The probe position whose pattern can be shown.
-    pick : QPushButton
-        While it is down, clicks on the scan choose the position.
+    picture : QComboBox
+    display : PatternDisplay
+        The pattern itself, with its `view`, `scale` and `readout`.
+    probe : ProbeLine
+        The probe position whose pattern can be shown, with `row`, `column` and `pick`.
     boxes : dict of QCheckBox
         By the names of `overlays.OVERLAYS`.
     view : PatternView
@@ -50,34 +45,30 @@ class PatternPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        from napari_stemnmf.plugin.pattern_view import PatternView
-
-        self.view = PatternView()
-        self.view.setToolTip(
-            "wheel: zoom; drag: move; double click: the whole detector; the line below tells counts and radius"
-        )
+        self.display = PatternDisplay()
+        self.view, self.scale, self.readout = self.display.view, self.display.scale, self.display.readout
+        self.probe = ProbeLine()
+        self.row, self.column, self.pick = self.probe.row, self.probe.column, self.probe.pick
         self._shown = Picture()
-        self._drawn: tuple[Any, str] = (None, "")
         self._step, self._unit = 1.0, "px"
         self._choosing = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addLayout(self._choices())
-        column.addWidget(self.view, 1)
-        self.readout = QLabel(EMPTY)
-        self.readout.setWordWrap(True)
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        column.addWidget(self.readout)
-        column.addLayout(self._positions())
+        self._choices()
+        column.addWidget(self.picture)
+        column.addWidget(self.display, 1)
+        column.addWidget(self.probe)
         column.addLayout(self._overlays())
         self.view.hovered.connect(self._on_hover)
         self.view.clicked.connect(self.clicked)
+        self.probe.moved.connect(self.choose_position)
+        self.view.stepped.connect(self._on_stepped)
 
     @property
     def position(self) -> tuple[int, int]:
         """Row and column of the chosen probe position."""
-        return self.row.value(), self.column.value()
+        return self.probe.position
 
     @property
     def chosen(self) -> str:
@@ -94,27 +85,18 @@ class PatternPanel(QWidget):
         self._quietly(lambda: self.picture.setCurrentIndex(list(PICTURES).index(picture)))
 
     def choose_position(self, row: int, column: int) -> None:
-        """Show the pattern at a probe position."""
-
-        def change() -> None:
-            self.row.setValue(row)
-            self.column.setValue(column)
-
-        self._quietly(change)
+        """Show the pattern at a probe position, and signal that it is wanted."""
+        self.show_position(row, column)
         self.choose("position")
         self.wanted.emit()
 
+    def show_position(self, row: int, column: int) -> None:
+        """Show where the probe is without signalling it."""
+        self.probe.show_position(row, column)
+
     def span(self, rows: int, columns: int) -> None:
-        """Bound the probe position by the scan's shape; a new shape begins in its middle."""
-        if (self.row.maximum(), self.column.maximum()) == (rows - 1, columns - 1):
-            return
-
-        def change() -> None:
-            for box, size in ((self.row, rows), (self.column, columns)):
-                box.setMaximum(size - 1)
-                box.setValue(size // 2)
-
-        self._quietly(change)
+        """Bound the probe position by the scan's shape."""
+        self.probe.span(rows, columns)
 
     def calibrate(self, step: float, unit: str) -> None:
         """Take the size of a detector pixel, for the readout."""
@@ -123,7 +105,7 @@ class PatternPanel(QWidget):
     def show_picture(self, picture: Picture) -> None:
         """Show what was found."""
         self._shown = picture
-        self._show_image()
+        self.display.show_pattern(picture.image, picture.note)
         self.view.show_mask(picture.mask if picture.image is not None else None)
         for name in OVERLAYS:
             if name != "mask":
@@ -136,48 +118,15 @@ class PatternPanel(QWidget):
             self.pick.setChecked(False)
         super().hideEvent(event)
 
-    def _show_image(self) -> None:
-        picture, scale = self._shown, str(self.scale.currentText())
-        self.view.show_message(picture.note if picture.image is None else "")
-        if picture.image is not None and (picture.image is self._drawn[0] and scale == self._drawn[1]):
-            return  # only the overlays are new
-        self._drawn = (picture.image, scale)
-        image = None if picture.image is None else scaled(picture.image, scale)
-        self.view.show_image(image, picture.image)
-
-    def _choices(self) -> QHBoxLayout:
-        self.picture, self.scale = QComboBox(), QComboBox()
+    def _choices(self) -> None:
+        self.picture = QComboBox()
         for name, title in PICTURES.items():
             self.picture.addItem(title, name)
         self.picture.setToolTip(
             "what to show: mean or maximum over the scan, one pattern, or the map of all Bragg disks as found and "
             "with descan and ellipse taken out"
         )
-        self.scale.addItems(SCALES)
-        self.scale.setToolTip("how counts are turned into brightness")
         self.picture.currentIndexChanged.connect(self._on_wanted)
-        self.scale.currentIndexChanged.connect(self._show_image)
-        line = QHBoxLayout()
-        line.addWidget(self.picture, 1)
-        line.addWidget(self.scale)
-        return line
-
-    def _positions(self) -> QHBoxLayout:
-        self.row, self.column = QSpinBox(), QSpinBox()
-        line = QHBoxLayout()
-        for name, box, what in (("scan y", self.row, "row"), ("x", self.column, "column")):
-            box.setToolTip(f"{what} of the probe position whose pattern is shown [px]")
-            box.setKeyboardTracking(False)
-            box.valueChanged.connect(self._on_position)
-            label = QLabel(name)
-            label.setBuddy(box)
-            line.addWidget(label)
-            line.addWidget(box, 1)
-        self.pick = QPushButton("Pick")
-        self.pick.setCheckable(True)
-        self.pick.setToolTip("while it is down, a click on the scan shows the pattern there; a cross marks it")
-        line.addWidget(self.pick)
-        return line
 
     def _overlays(self) -> QGridLayout:
         self.boxes = {}
@@ -207,10 +156,10 @@ class PatternPanel(QWidget):
         if not self._choosing:
             self.wanted.emit()
 
-    def _on_position(self, *_: Any) -> None:
-        if not self._choosing:
-            self.choose("position")
-            self.wanted.emit()
+    def _on_stepped(self, rows: int, columns: int) -> None:
+        row, column = self.position
+        self.row.setValue(row + rows)
+        self.column.setValue(column + columns)
 
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
         picture = self._shown

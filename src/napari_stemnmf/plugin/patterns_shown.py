@@ -1,0 +1,134 @@
+"""The pattern that Explore shows: under the probe, or the mean or maximum of a region or of the whole scan. No Qt.
+
+A `PatternReader` is used from one worker thread. It reads single patterns where that is quick; where a pattern costs as
+much as the chunk that it lies in, it keeps that chunk, so that the probe moves on inside it for nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stemnmf.errors import Cancelled, StemNMFError
+
+if TYPE_CHECKING:
+    from napari_stemnmf.control import Control
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.passes.survey import Survey
+
+SHOWN = {
+    "position": "pattern under the probe",
+    "region mean": "mean of the region",
+    "region maximum": "maximum of the region",
+    "mean": "mean of the scan",
+    "maximum": "maximum of the scan",
+}
+"""What can be shown, and its name in the window."""
+SLOW = 0.015
+"""Seconds above which a pattern is read with its whole chunk."""
+CHUNK_BYTES = 64 * 2**20
+"""Most of a chunk that is kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatternWish:
+    """Which pattern to show; `number` tells the newest, `control` stops one that is no longer wanted."""
+
+    scan: Dataset | None
+    survey: Survey | None
+    picture: str
+    position: tuple[int, int]
+    region: np.ndarray | None
+    number: int
+    control: Control
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A pattern (q_y, q_x), or a sentence on why there is none; and what it is of."""
+
+    number: int
+    image: np.ndarray | None = None
+    note: str = ""
+    what: str = ""
+
+
+class PatternReader:
+    """Makes patterns, and remembers the last chunk and the last region."""
+
+    def __init__(self) -> None:
+        self._scan: Dataset | None = None
+        self._chunk: tuple[slice, slice, np.ndarray] | None = None
+        self._region: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._slow = False
+
+    def __call__(self, wish: PatternWish) -> Shown:
+        """The pattern that is wished for; what cannot be done becomes its note."""
+        if wish.scan is not self._scan:
+            self._scan, self._chunk, self._region, self._slow = wish.scan, None, None, False
+        try:
+            return self._shown(wish)
+        except Cancelled:
+            return Shown(wish.number)
+        except StemNMFError as error:
+            return Shown(wish.number, note=str(error))
+        except Exception as error:  # whatever a format's library raises
+            return Shown(wish.number, note=f"The pattern cannot be read: {error}.")
+
+    def _shown(self, wish: PatternWish) -> Shown:
+        if wish.picture in ("mean", "maximum"):
+            if wish.survey is None:
+                return Shown(wish.number, note="Press First look in Calibrate: the whole scan was not read yet.")
+            return Shown(wish.number, getattr(wish.survey, wish.picture), what=f"{wish.picture} of the scan")
+        if wish.scan is None:
+            return Shown(wish.number, note="The scan itself is not open; open its file to see its patterns.")
+        if wish.picture == "position":
+            rows, columns = wish.scan.scan_shape
+            y, x = min(wish.position[0], rows - 1), min(wish.position[1], columns - 1)
+            return Shown(wish.number, self.pattern(wish.scan, y, x), what=f"scan y {y}, x {x}")
+        if wish.region is None or not wish.region.any():
+            return Shown(wish.number, note="Draw a rectangle or a polygon on the scan: its patterns show here.")
+        mean, maximum = self._of_region(wish.scan, wish.region, wish.control)
+        image = mean if wish.picture == "region mean" else maximum
+        return Shown(wish.number, image, what=f"{wish.picture.split()[1]} of {int(wish.region.sum())} patterns")
+
+    def pattern(self, scan: Dataset, y: int, x: int) -> np.ndarray:
+        """The pattern (q_y, q_x) at a probe position."""
+        kept = self._chunk
+        if kept is not None and kept[0].start <= y < kept[0].stop and kept[1].start <= x < kept[1].stop:
+            return np.asarray(kept[2][y - kept[0].start, x - kept[1].start])
+        rows, columns = (_around(sizes, at) for sizes, at in zip(scan.data.chunks[:2], (y, x), strict=True))
+        nbytes = (rows.stop - rows.start) * (columns.stop - columns.start) * scan.data[0, 0].nbytes
+        if self._slow and nbytes <= CHUNK_BYTES:
+            from napari_stemnmf.passes.engine import load
+
+            self._chunk = None  # two of them would be one too many
+            self._chunk = (rows, columns, load(scan.data[rows, columns]))
+            return np.asarray(self._chunk[2][y - rows.start, x - columns.start])
+        start = time.perf_counter()
+        found = scan.pattern(y, x)
+        self._slow = time.perf_counter() - start > SLOW
+        return found
+
+    def _of_region(self, scan: Dataset, region: np.ndarray, control: Control) -> tuple[np.ndarray, np.ndarray]:
+        kept = self._region
+        if kept is None or not np.array_equal(kept[0], region):
+            from napari_stemnmf.passes.virtual_images import region_patterns
+
+            kept = self._region = (region, *region_patterns(scan, region, control=control))
+        return kept[1], kept[2]
+
+
+def as_text(image: np.ndarray) -> str:
+    """A pattern as lines of tab-separated numbers, as spreadsheets take it."""
+    return "\n".join("\t".join(f"{value:.7g}" for value in row) for row in image.tolist())
+
+
+def _around(sizes: tuple[int, ...], index: int) -> slice:
+    """The chunk along an axis that an index lies in."""
+    ends = np.cumsum(sizes)
+    i = int(np.searchsorted(ends, index, side="right"))
+    return slice(int(ends[i] - sizes[i]), int(ends[i]))

@@ -1,0 +1,205 @@
+"""The image under the virtual detectors: at once from the live copy, better as that fills, exact when they rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin import jobs, places, virtual_view
+from napari_stemnmf.plugin.latest import Latest
+
+if TYPE_CHECKING:
+    from napari_stemnmf.control import Control
+    from napari_stemnmf.plugin.explored import Explored
+    from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.plugin.virtual_view import Virtual, VirtualWish
+
+REST_MS = 300
+"""How long a detector rests before the whole scan is read for its image."""
+FILL_MS = 250
+"""How often the image is made anew while the live copy is being filled."""
+
+
+class LiveImage(QObject):
+    """Keeps the layer of one scan's virtual image up to date, in threads: the newest wish wins, the one before stops.
+
+    `told` says what the image is, `shown` that there is another.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    parent : QObject
+    """
+
+    told = Signal(str)
+    shown = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session: Session | None = None
+        self._explored: Explored | None = None
+        self._quick, self._whole = Latest(virtual_view.make), Latest(virtual_view.make)
+        self._rest, self._fill = QTimer(self), QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._fill.setInterval(FILL_MS)
+        self._number, self._filled = 0, 0.0
+        self._asked: Any = None
+        self._control: Control | None = None
+        self._virtual: Virtual | None = None
+        for latest in (self._quick, self._whole):
+            latest.done.connect(self._on_done)
+        self._rest.timeout.connect(self._ask_exact)
+        self._fill.timeout.connect(self._on_fill)
+
+    @property
+    def virtual(self) -> Virtual | None:
+        """What is shown now."""
+        return self._virtual
+
+    @property
+    def busy(self) -> bool:
+        """Whether a better image is still to come."""
+        waits = self._rest.isActive() or self._fill.isActive()
+        return waits or self._quick.busy or self._whole.busy
+
+    def follow(self, session: Session | None, found: Explored | None) -> None:
+        """Show the image of a scan as its detectors are now, or of none; the same wish is not asked twice."""
+        if found is not self._explored:
+            self.stop()
+            self._session, self._explored = session, found
+        if found is None or session is None:
+            return
+        wanted = (
+            found.detectors if found.mode == "rgb" else found.current,
+            found.mode,
+            found.exact,
+            found.scan(session),
+        )
+        if wanted != self._asked:
+            self._asked = wanted
+            self._ask()
+
+    def stop(self) -> None:
+        """Read no more; what is shown stays."""
+        self._rest.stop()
+        self._fill.stop()
+        self._number += 1
+        if self._control is not None:
+            self._control.cancel()
+        if self._explored is not None:
+            self._explored.stop()
+        self._asked = self._virtual = self._control = None
+        self._session = self._explored = None
+
+    def close(self) -> None:
+        """The dock was closed."""
+        self.stop()
+        self._quick.close()
+        self._whole.close()
+
+    def keep(self, mode: str) -> None:
+        """Keep the image as a layer of its own; what is not exact yet is read first, with progress.
+
+        Raises
+        ------
+        StemNMFError
+            If the scan has to be read and something else is running.
+        """
+        session, shown = self._session, self._virtual
+        if session is None:
+            return
+        if shown is not None and self._is_exact() and shown.wish.mode == mode:
+            virtual_view.keep(self._viewer, session, shown)
+            return
+        wish = self._wish(live=False, mode=mode)
+        if wish is None:
+            return
+        if session.running is not None:
+            raise StemNMFError(f"{session.running.title} is running; keep the image when that has ended.")
+        work = virtual_view.make_exact(wish)
+        jobs.Task(self._viewer, session, "Virtual image", work, virtual_view.keep).start()
+
+    def _ask(self) -> None:
+        """Have the image made from the live copy, and exactly once the detector rests."""
+        if self._control is not None:
+            self._control.cancel()
+            self._control = None
+        self._rest.stop()
+        self._number += 1
+        wish = self._wish(live=True)
+        if wish is None or wish.live is None:
+            self._virtual = None
+            self._fill.stop()
+            self.told.emit("")
+            return
+        wish.live.start()
+        self._filled = wish.live.fraction
+        self._quick.ask(wish)
+        if not wish.live.complete:
+            self._fill.start()
+        if self._explored is not None and self._explored.exact:
+            self._rest.start()
+
+    def _wish(self, *, live: bool, mode: str = "") -> VirtualWish | None:
+        from napari_stemnmf.control import Control
+
+        session, found = self._session, self._explored
+        scan = found.scan(session) if session is not None and found is not None else None
+        if session is None or found is None or found.current is None or scan is None:
+            return None
+        mode = mode or found.mode
+        placed = found.detectors if mode == "rgb" else (found.current,)
+        calibration = session.analysis.calibration if session.analysis is not None else None
+        origin = calibration.origin if calibration is not None and calibration.scan_shape == scan.scan_shape else None
+        copy = found.live(scan) if live else None
+        control = None if live else Control(stage="The virtual image")
+        return virtual_view.VirtualWish(
+            scan, placed, mode, places.axes_of(session), origin, self._number, copy, control
+        )
+
+    def _ask_exact(self) -> None:
+        wish = self._wish(live=False)
+        if wish is not None and not self._is_exact():
+            self._control = wish.control
+            self._whole.ask(wish)
+            self._tell()
+
+    def _on_fill(self) -> None:
+        """The live copy has grown."""
+        wish = self._wish(live=True)
+        if wish is None or wish.live is None or wish.live.error:
+            self._fill.stop()
+            if wish is not None and wish.live is not None:
+                self.told.emit(wish.live.error)
+            return
+        if wish.live.fraction > self._filled and not self._is_exact():
+            self._filled = wish.live.fraction
+            self._quick.ask(wish)
+        if wish.live.complete:
+            self._fill.stop()
+
+    def _on_done(self, found: Virtual) -> None:
+        session = self._session
+        if session is None or found.wish.number != self._number or self._is_exact():
+            return
+        if found.image is None:
+            if found.note:
+                self.told.emit(found.note)
+            return
+        self._virtual = found
+        virtual_view.show_live(self._viewer, session, found)
+        self.shown.emit(found)
+        self._tell()
+
+    def _is_exact(self) -> bool:
+        """Whether what is shown needs no better image."""
+        shown = self._virtual
+        return shown is not None and shown.exact and shown.wish.number == self._number
+
+    def _tell(self) -> None:
+        if self._virtual is not None:
+            self.told.emit(virtual_view.words(self._virtual, reading=self._control is not None))
