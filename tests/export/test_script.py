@@ -79,4 +79,4 @@ def test_the_script_is_of_what_was_done(analysis, sample, tmp_path):
     nameless = replace(surveyed, input=replace(surveyed.input, name="array"))
     with pytest.raises(AnalysisError, match="not opened from a file"):
         script(nameless)
-    assert "stem.open('there.h5')" in script(nameless, source="there.h5")
+    assert "stem.open('there.h5', scan_shape=(24, 24))" in script(nameless, source="there.h5")

@@ -46,7 +46,7 @@ def script(
     source : str or path, optional
         The file of the scan; that of the analysis if not given.
     options : mapping, optional
-        What the scan was opened with beside its path: ``dataset``, ``scan_shape``.
+        What the scan was opened with beside its path: ``dataset``, which its name may hold as well.
     path : str or path, optional
         Folder for what the script writes; "<scan> results" where it runs, if not given.
 
@@ -96,10 +96,9 @@ def _opened(analysis: Analysis, source: str | Path | None, options: Mapping[str,
     record = analysis.input
     name = str(source) if source is not None else record.source
     if name:
-        known = {key: options[key] for key in ("dataset", "scan_shape") if options.get(key) is not None}
-        known.setdefault("dataset", record.metadata.get("dataset"))
-        given = "".join(f", {key}={value!r}" for key, value in known.items() if value is not None)
-        return f"stem.open({name!r}{given})"
+        dataset = options.get("dataset") if "::" not in name else None
+        named = "" if dataset is None else f", dataset={str(dataset)!r}"
+        return f"stem.open({name!r}{named}, scan_shape={tuple(record.shape[:2])!r})"
     if record.name == SAMPLE:
         shapes = f"scan_shape={record.shape[:2]!r}, detector_shape={record.shape[2:]!r}"
         seed, dose = record.metadata["seed"], record.metadata["dose_e_per_pattern"]

@@ -84,8 +84,9 @@ def by_line(mask: np.ndarray, vertices: np.ndarray) -> list[np.ndarray]:
 def by_seeds(mask: np.ndarray, weights: np.ndarray, seeds: np.ndarray) -> list[np.ndarray]:
     """The parts of a grain around seeds, one for each: a compact watershed of its weights.
 
-    The parts meet where the weights dip, and half-way between the seeds where they do not (P. Neubert & P. Protzel,
-    "Compact Watershed and Preemptive SLIC", ICPR 2014). Pieces of the grain without a seed go to the nearest part.
+    The parts meet where the weights dip, and about half-way between the seeds where they do not (P. Neubert &
+    P. Protzel, "Compact Watershed and Preemptive SLIC", ICPR 2014). Pieces of the grain without a seed go to the
+    nearest part.
 
     Parameters
     ----------
