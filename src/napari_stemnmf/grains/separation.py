@@ -8,7 +8,7 @@ it. Leans on scikit-image's thresholds and scipy.ndimage.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -182,21 +182,34 @@ def separate(maps: np.ndarray, settings: SeparationSettings | None = None, *, co
         If the maps are not a stack of three axes, or hold a value that is not finite.
     """
     settings = SeparationSettings() if settings is None else settings
+    return grains_of(maps, cuts_of(maps, settings, control=control), settings.min_size)
+
+
+def cuts_of(maps: np.ndarray, settings: SeparationSettings, *, control: Control | None = None) -> list[Cut | None]:
+    """Each map (k, scan_y, scan_x) cut at its threshold, None for one that is noise; raises as `separate`."""
     control = Control() if control is None else control
     maps = np.asarray(maps)
     if maps.ndim != 3:
         raise DataError(f"Component maps have the axes (component, scan_y, scan_x), not the shape {maps.shape}.")
     if maps.dtype.kind == "f" and not np.isfinite(maps).all():
         raise DataError("The component maps hold values that are not finite; fit the components again.")
+    cuts: list[Cut | None] = []
+    for values in maps:
+        control.check()
+        noise = 0 < settings.min_coherence > coherence(values)
+        cuts.append(None if noise else cut(values, settings))
+    return cuts
+
+
+def grains_of(maps: np.ndarray, cuts: Sequence[Cut | None], min_size: int) -> Grains:
+    """The grains of maps (k, scan_y, scan_x) that were cut: the regions of at least `min_size` positions."""
     masks, weights, component = [], [], []
     thresholds = np.full(len(maps), np.nan, np.float32)
-    for index, values in enumerate(maps):
-        control.check()
-        if 0 < settings.min_coherence > coherence(values):
+    for index, (values, part) in enumerate(zip(maps, cuts, strict=True)):
+        if part is None:
             continue
-        part = cut(values, settings)
         thresholds[index] = part.threshold
-        for mask in regions(part.above, settings.min_size):
+        for mask in regions(part.above, min_size):
             masks.append(mask)
             weights.append(np.where(mask, values, 0).astype(np.float32))
             component.append(index)

@@ -14,7 +14,7 @@ from dataclasses import Field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, LineEdit, Slider, SpinBox
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel
@@ -86,7 +86,7 @@ class Editor(Container):
         )
         optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
         self._is_list = typing.get_origin(kinds[0]) is tuple
-        self.box = _slider(f, slider_top) if slider_top else _box(f, kinds[0], self._is_list, value)
+        self.box = _slider(f, kinds[0], slider_top) if slider_top else _box(f, kinds[0], self._is_list, value)
         self.automatic = CheckBox(text="automatic", value=value is None) if optional else None
         label = f.name.replace("_", " ") + (f" [{f.metadata['unit']}]" if f.metadata.get("unit") else "")
         children = [self.box] if self.automatic is None else [self.automatic, self.box]
@@ -114,7 +114,7 @@ class Editor(Container):
                 self.automatic.value = value is None
                 self.box.enabled = value is not None
             if value is not None:
-                if isinstance(self.box, FloatSlider):
+                if isinstance(self.box, FloatSlider | Slider):
                     self.box.max = max(self.box.max, value)
                 self.box.value = self._text(value) if self._is_list else value
         finally:
@@ -167,7 +167,9 @@ class _LabelAligner(QObject):
         return False
 
 
-def _slider(f: Field, top: float) -> FloatSlider:
+def _slider(f: Field, kind: Any, top: float) -> FloatSlider | Slider:
+    if kind is int:
+        return Slider(min=int(f.metadata["low"]), max=int(top), tracking=True)
     return FloatSlider(min=f.metadata["low"], max=top, step=f.metadata["step"], tracking=True)
 
 

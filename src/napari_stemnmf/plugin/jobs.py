@@ -1,21 +1,28 @@
 """Work in threads: one task at a time for each scan, with progress and cancel; a step of the pipeline is a `Job`.
 
-A task belongs to the session it was started for. Its result goes there, whatever is selected when it arrives; if the
-scan has left the viewer, or the viewer is closed, the task is stopped and its result dropped. Errors of ours become one
+A task belongs to the session it was started for. Its result goes there, whatever is selected when it arrives, and is
+joined with what the user did meanwhile; if the scan has left the viewer, or the viewer is closed, the task is stopped
+and its result dropped. A mask that was drawn meanwhile stays, and makes the result stale. Errors of ours become one
 sentence in a napari notification.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer
 
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, StemNMFError
+from napari_stemnmf.plugin.courtesy import Courtesy
+from napari_stemnmf.plugin.merged import merged
+from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import STEPS, Running, Session, sessions_of
 
 if TYPE_CHECKING:
@@ -25,10 +32,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _running: set[Task] = set()
+_courtesy = Courtesy()
 _CALIBRATION = ("take_survey", "find_disks", "calibrate")
 FUNCTIONS = {"survey": ("take_survey",), "calibrate": _CALIBRATION, "featurize": (*_CALIBRATION, "featurize")}
 """The functions of `pipeline` that a step runs, where it is more than its namesake: each keeps what it has found."""
+READERS = (*_CALIBRATION, "featurize", "measure")
+"""Those that read the scan, and may do so on a dask scheduler's workers."""
 TITLES = {"survey": "First look"}
+LEAST_SECONDS, LEAST_SHARE = 2.0, 0.02
+"""Time, and share of a stage, that must have passed before the rest is estimated."""
 
 
 class Outcome:
@@ -46,6 +58,7 @@ class Work:
     def __init__(self, session: Session, step: str, features: tuple[str, ...]) -> None:
         self._given: Any = (session.dataset, session.recipe, session.analysis, session.mask)
         self._step, self._features = step, features
+        self._preferences = preferences()
 
     def __call__(self, control: Control) -> Outcome:
         """Run the step; errors of the package come back as an outcome, others are raised."""
@@ -59,7 +72,10 @@ class Work:
             elif analysis is not None:
                 analysis = pipeline.with_recipe(analysis, recipe)
             for name in FUNCTIONS.get(self._step, (self._step,)):
-                options = {} if name in _CALIBRATION else {"features": self._features}
+                options: dict[str, Any] = {} if name in _CALIBRATION else {"features": self._features}
+                options["workers"] = self._preferences.workers(dataset)
+                if name in READERS:
+                    options["executor"] = self._preferences.executor()
                 analysis = getattr(pipeline, name)(analysis, dataset, control=control, **options)
         except Cancelled as stop:
             return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
@@ -120,7 +136,13 @@ class Task(Running):
     work : callable
         Called in the thread with a `Control`. An error of ours becomes a notification and the session's note.
     take : callable
-        Called in the main thread as ``take(viewer, session, result)``.
+        Called in the main thread as ``take(viewer, session, result)``. If it returns an iterator, the task goes on with
+        that, one piece in each turn of the event loop, and ends with its end.
+
+    Attributes
+    ----------
+    news : list
+        The details of all reports so far, in order; grows from other threads.
     """
 
     def __init__(
@@ -129,14 +151,17 @@ class Task(Running):
         session: Session,
         title: str,
         work: Callable[[Control], Any],
-        take: Callable[[Any, Session, Any], None],
+        take: Callable[[Any, Session, Any], Iterator[None] | None],
     ) -> None:
         super().__init__(title)
         self._viewer: ViewerModel | None = viewer
         self._session: Session | None = session
         self._take = take
+        self._pieces: Iterator[None] = iter(())
         self._control = Control(self._on_progress)
         self._wanted = True
+        self.news: list[Any] = []
+        self._begun = self._stage_begun = time.monotonic()
         call = _Call(title, work, self._control)
         self._worker: Any = create_worker(call, _worker_class=_Worker, _start_thread=False)
         self._worker.task = self
@@ -144,6 +169,7 @@ class Task(Running):
     def start(self) -> Task:
         """Begin; the session shows the task as running until it has ended."""
         _running.add(self)
+        _courtesy.begin()
         self._worker.returned.connect(self._on_returned)
         self._worker.finished.connect(self._on_finished)
         if self._viewer is not None and self._session is not None:
@@ -161,7 +187,33 @@ class Task(Running):
         self._wanted = False
         self._control.cancel()
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._begun
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds that the stage will still take if it goes on as it went; None where that cannot be told yet."""
+        spent, done = time.monotonic() - self._stage_begun, self.progress.fraction if self.progress is not None else 0.0
+        if spent < LEAST_SECONDS or done < LEAST_SHARE:
+            return None
+        return spent * (1.0 - done) / done
+
+    def timing(self) -> str:
+        """Time that has passed, and what is left of the stage: "0:12, ~0:40 left"."""
+        left = self.remaining
+        return clock(self.elapsed) + ("" if left is None else f", ~{clock(left)} left")
+
+    def line(self) -> str:
+        """Stage, message and time for the progress bar."""
+        return f"{super().line()} ({self.timing()})"
+
     def _on_progress(self, progress: Progress) -> None:
+        if self.progress is None or self.progress.stage != progress.stage:
+            self._stage_begun = time.monotonic()
+        if progress.detail is not None:
+            self.news.append(progress.detail)
         self.progress = progress  # from any thread; one assignment, read by the widgets' timers
 
     def _on_layer_removed(self, event: Any = None) -> None:
@@ -176,13 +228,25 @@ class Task(Running):
         if returned.error or returned.note:
             self._session.note = returned.error or returned.note
         else:
-            self._take(self._viewer, self._session, returned.result)
+            self._pieces = self._take(self._viewer, self._session, returned.result) or self._pieces
 
     def _on_finished(self) -> None:
+        """Show what was found, piece by piece; then the task has ended, even where showing it failed."""
+        more = False
+        try:
+            more = self._wanted and next(self._pieces, self) is not self
+        finally:
+            if more:
+                QTimer.singleShot(0, self._on_finished)
+            else:
+                self._end()
+
+    def _end(self) -> None:
         if self._viewer is not None:
             self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         session, self._session, self._viewer = self._session, None, None
         _running.discard(self)
+        _courtesy.end()
         if session is not None:
             session.finish()
 
@@ -200,7 +264,7 @@ class Job(Task):
         None for survey and calibration, which are one for all.
     show : callable
         Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result, or
-        once with "" if the step has no features.
+        once with "" if the step has no features; what it returns is gone through piece by piece.
     """
 
     def __init__(
@@ -209,24 +273,36 @@ class Job(Task):
         session: Session,
         step: str,
         features: tuple[str, ...],
-        show: Callable[[Any, Session, str, str], None],
+        show: Callable[[Any, Session, str, str], Iterator[None]],
     ) -> None:
         names = "" if step == "featurize" or not features else " " + ", ".join(name.upper() for name in features)
         title = f"{TITLES.get(step, step.capitalize())}{names}"
         super().__init__(viewer, session, title, Work(session, step, features), self._take_outcome)
+        self._given = session.analysis
         self.step, self.features = step, features
         self._show = show
 
-    def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> None:
+    def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> Iterator[None]:
         before = session.analysis
         if outcome.analysis is not None:
-            session.set_analysis(outcome.analysis, outcome.note)
+            session.set_analysis(merged(self._given, before, outcome.analysis), outcome.note)
+        self._given = None
         session.note = outcome.note or outcome.error
         if outcome.error:
             show_error(outcome.error)
-        for feature in self.features or ("",):
-            if _result(outcome.analysis, self.step, feature) is not _result(before, self.step, feature):
-                self._show(viewer, session, self.step, feature)
+        new = [
+            feature
+            for feature in self.features or ("",)
+            if _result(session.analysis, self.step, feature) is not _result(before, self.step, feature)
+        ]
+        return chain.from_iterable(self._show(viewer, session, self.step, feature) for feature in new)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as "0:07", "12:30" or "1:02:03"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def running() -> list[Task]:

@@ -1,0 +1,85 @@
+"""Every stage hears a cancel, wherever it is, and what it leaves can be gone on from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import napari_stemnmf as stem
+from napari_stemnmf import pipeline
+from napari_stemnmf.analysis import Analysis
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import Cancelled
+from napari_stemnmf.recipe import FEATURES
+
+STEPS = ("take_survey", "find_disks", "calibrate", "featurize", "cluster", "refine", "measure")
+LOOKS = {"take_survey": 25, "calibrate": 20, "cluster": 100, "refine": 4, "measure": 10}
+"""Times that a stage looks for a cancel, at least: so often that none of the looks is far from the next."""
+
+
+class After(threading.Event):
+    """A wish to cancel that comes up when it is looked for the nth time."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.left = n
+        self.looks = 0
+
+    def is_set(self) -> bool:
+        self.looks += 1
+        return self.looks > self.left or super().is_set()
+
+
+@pytest.fixture(scope="module")
+def dataset() -> stem.Dataset:
+    return stem.sample((16, 18), (64, 64), seed=5).dataset
+
+
+@pytest.fixture(scope="module")
+def stages(dataset: stem.Dataset) -> dict[str, tuple[Callable[[Analysis, Control], Analysis], Analysis, Analysis]]:
+    """By name: a stage, the analysis before and after it."""
+    recipe = stem.Recipe.preset("default").replaced({"*.clustering.seeds": 2, "*.clustering.components": 8})
+    analysis = pipeline.start(dataset, recipe)
+    found = {}
+    for name in STEPS:
+
+        def stage(analysis: Analysis, control: Control, name: str = name) -> Analysis:
+            return getattr(pipeline, name)(analysis, dataset, workers=1, control=control)
+
+        after = stage(analysis, Control())
+        found[name] = (stage, analysis, after)
+        analysis = after
+    return found
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_stage_hears_a_cancel_wherever_it_is(stages: dict, name: str) -> None:
+    stage, before, after = stages[name]
+    listening = After(10**9)
+    stage(before, Control(cancel=listening))
+    assert listening.looks >= LOOKS.get(name, 2)
+    for n in sorted({0, 1, listening.looks // 2, listening.looks - 2}):
+        event = After(n)
+        with pytest.raises(Cancelled) as stop:
+            stage(before, Control(cancel=event))
+        left = stop.value.analysis or before
+    whole = stage(left, Control())
+    for feature in FEATURES if name in ("cluster", "refine") else ():
+        kind = {"cluster": "models", "refine": "grains"}[name]
+        a, b = (getattr(each, kind)[feature] for each in (whole, after))
+        assert np.array_equal(a.maps if name == "cluster" else a.masks, b.maps if name == "cluster" else b.masks)
+    assert whole.keys == after.keys
+
+
+def test_a_cancel_while_the_probe_is_sought_keeps_the_survey(stages: dict) -> None:
+    stage, before, _ = stages["take_survey"]
+    listening = After(10**9)
+    stage(before, Control(cancel=listening))
+    with pytest.raises(Cancelled) as stop:
+        stage(before, Control(cancel=After(listening.looks - 1)))
+    assert stop.value.analysis is not None
+    assert stop.value.analysis.is_current("survey")
+    assert stop.value.analysis.probe is None
