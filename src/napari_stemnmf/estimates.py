@@ -14,7 +14,7 @@ and sizes alone: nothing is read and nothing heavy imported, so that a window ma
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,8 +54,8 @@ PROBE_SECONDS = 1.1
 """Of finding the mask and the probe; most of it is the same for all scans."""
 MEASURE_PIXEL, MEMBER_PIXEL = 0.9e-9, 0.6e-9
 """Seconds for a pixel of the scan, and for one of a pattern of a grain."""
-SEPARATE_MAP, MEASURE_GRAIN = 25e-9, 25e-9
-"""Seconds for a probe position of a component map, and of a grain's mask."""
+SEPARATE_MAP, MEASURE_GRAIN, STABLE_MAP = 25e-9, 25e-9, 115e-9
+"""Seconds for a probe position of a component map, of a grain's mask, and of another seed's map to compare with."""
 DENSE, SPARSE, GRAM, SWEEP = 8.1e-11, 7.4e-10, 1.7e-10, 6.7e-10
 """Seconds of an iteration of NMF for each probe position and component: times the columns of a dense matrix, times the
 values of a sparse row, times the components, and once."""
@@ -124,6 +124,7 @@ def estimate(
     step: str,
     features: Iterable[str] | None = None,
     workers: int | None = None,
+    measured_anew: Mapping[str, np.ndarray] | None = None,
 ) -> Estimate:
     """What a step will cost, with what was found so far.
 
@@ -141,6 +142,8 @@ def estimate(
         Those that the step is for; the recipe's if not given.
     workers : int, optional
         Threads that it will have; all cores by default.
+    measured_anew : mapping of ndarray of bool, optional
+        By feature, which grains (g,) are to be measured, as `pipeline.changed` tells; all if not given.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def estimate(
     todo = _todo(analysis, recipe, STEPS[step], names)
     if not todo:
         return Estimate()
-    cost = _Model(scan, analysis, recipe, names, todo)
+    cost = _Model(scan, analysis, recipe, todo, measured_anew or {})
     seconds = held = most = 0.0
     for stage in todo:
         one = cost.of(stage)
@@ -246,11 +249,15 @@ class _Model:
     """The costs of the stages of one scan; notes in `guessed` what it had to guess."""
 
     def __init__(
-        self, scan: _Scan, analysis: Analysis | None, recipe: Recipe, names: Sequence[str], todo: Sequence[str]
+        self,
+        scan: _Scan,
+        analysis: Analysis | None,
+        recipe: Recipe,
+        todo: Sequence[str],
+        anew: Mapping[str, np.ndarray],
     ) -> None:
         self.scan, self.analysis, self.recipe = scan, analysis, recipe
-        self.names = names
-        self.todo = todo
+        self.todo, self.anew = todo, anew
         self.guessed: list[str] = []
 
     def of(self, stage: str) -> _Cost:
@@ -429,15 +436,23 @@ class _Model:
 
     def _tables(self, features: Sequence[str]) -> _Cost:
         n, pixels = self.scan.n, self.scan.pixels
-        number = members = 0.0
+        number = members = seconds = 0.0
+        rows = np.zeros(0, bool)
         for feature in features:
-            grains = self._result("grains", feature)
-            if grains is None:
+            grains, model = self._result("grains", feature), self._result("models", feature)
+            if grains is None or len(self.anew.get(feature, grains.masks)) != len(grains):
                 self._guess("how many grains there will be")
-            number += SUGGESTED if grains is None else len(grains)
-            members += 0.5 * n if grains is None else float(grains.overlap.sum())
-        work = 2 * self._values * MEASURE_PIXEL / 2 + members * pixels * MEMBER_PIXEL
-        seconds = 2 * self._reading() + work / self.scan.workers + number * n * MEASURE_GRAIN
+                number, members = number + SUGGESTED, members + 0.5 * n
+            else:
+                masks = grains.masks[self.anew[feature]] if feature in self.anew else grains.masks
+                there = masks.any(axis=(0, 2)) if len(masks) else np.zeros(masks.shape[1], bool)
+                rows = there if rows.shape != there.shape else rows | there
+                number, members = number + len(masks), members + np.count_nonzero(masks)
+            if self._result("tables", feature) is None and model is not None:
+                seconds += n * model.k * len(model.seeds) * STABLE_MAP / self.scan.workers
+        share = 1.0 if "how many grains there will be" in self.guessed else float(rows.mean()) if len(rows) else 0.0
+        work = share * self._values * MEASURE_PIXEL + members * pixels * MEMBER_PIXEL
+        seconds += 2 * share * self._reading() + work / self.scan.workers + number * n * MEASURE_GRAIN
         patterns = number * pixels
         return _Cost(seconds, self.scan.flying + 24 * patterns, 8 * patterns)
 

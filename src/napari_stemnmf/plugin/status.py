@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari_stemnmf.plugin.measured import in_short
 from napari_stemnmf.plugin.session import SCORE, STEPS, Session
 from napari_stemnmf.recipe import FEATURES
 
@@ -134,19 +135,7 @@ def _found(result: Any, step: str) -> str:
     if step == "refine":
         overlap = float((result.overlap > 1).mean())
         return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
-    return measured(result)
-
-
-def measured(table: Any) -> str:
-    """What a table of grains says as a whole: how many, how large, how unlike their patterns."""
-    if not len(table):
-        return "no grains"
-    many = "1 grain" if len(table) == 1 else f"{len(table)} grains"
-    unit = "nm" if "equivalent_diameter_nm" in table else "px"
-    parts = [f"{many} measured", f"median diameter {table[f'equivalent_diameter_{unit}'].median():.3g} {unit}"]
-    if "dissimilarity" in table and table["dissimilarity"].notna().any():
-        parts.append(f"median dissimilarity {table['dissimilarity'].median():.3g}")
-    return ", ".join(parts)
+    return in_short(result)
 
 
 def _size(nbytes: int) -> str:

@@ -1,14 +1,15 @@
-"""Measure: size, shape, pattern and dissimilarity of every grain."""
+"""Measure: size, shape, pattern and dissimilarity of every grain; what is to do before, what was found after."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from magicgui.widgets import Container, Label, PushButton
+from magicgui.widgets import Container, PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMainWindow
+from qtpy.QtWidgets import QLabel, QMainWindow
 
-from napari_stemnmf.plugin import display, layers
+from napari_stemnmf.plugin import display, layers, measured
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.plugin.widgets.toggle import LayerToggle
@@ -25,6 +26,10 @@ class MeasureWidget(StepWidget):
 
     Attributes
     ----------
+    about : QLabel
+        How many grains Run would measure: all, or those that edits have changed.
+    found : QLabel
+        What the table says: how many, how large, how unlike.
     table : PushButton
         Opens the table of the chosen scan's grains.
     patterns : LayerToggle
@@ -34,10 +39,23 @@ class MeasureWidget(StepWidget):
     step: ClassVar[str] = "measure"
     run_text: ClassVar[str] = "Measure"
 
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.latest import Latest
+
+        self._latest = Latest(measured.to_do)
+        self._todo: measured.Todo | None = None
+        super().__init__(viewer)
+        self._latest.done.connect(self._on_todo)
+        self._refresh()
+
     def _add_forms(self) -> None:
-        about = Label(value="Size, shape, mean pattern and dissimilarity of each grain; nothing to set.")
-        about.native.setWordWrap(True)
-        self.form_area.append(about)
+        self.about, self.found, columns = QLabel(), QLabel(), QLabel(_table(list(measured.COLUMNS.items())))
+        for label in (self.about, self.found, columns):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.add_section("To measure", self.about, expanded=True, tooltip="only what is new or was edited is read")
+        self.add_section("Measured", self.found, expanded=True, tooltip="what the table says of all grains together")
+        self.add_section("Columns of the table", columns, tooltip="what is measured of every grain; nothing to set")
 
     def _foot(self) -> list[Any]:
         self.table = PushButton(name="table", text="Show table")
@@ -58,9 +76,39 @@ class MeasureWidget(StepWidget):
 
     def _show_session(self, session: Session | None) -> None:
         feature = str(self.feature.value)
-        measured = session is not None and session.result("measure", feature) is not None
-        self.patterns.show_state(session, f"grain patterns/{feature}", measured)
-        self.table.enabled = session is not None and session.result("refine", feature) is not None
+        grains, table = (None if session is None else session.result(step, feature) for step in ("refine", "measure"))
+        self._look(session, feature, grains)
+        todo = self._current(session, feature)
+        self.about.setText(measured.before(grains, table, None if todo is None else todo.changed))
+        self.found.setText("Nothing yet." if table is None else _table(measured.findings(table)))
+        self.patterns.show_state(session, f"grain patterns/{feature}", table is not None)
+        self.table.enabled = grains is not None
+
+    def _look(self, session: Session | None, feature: str, grains: Any) -> None:
+        """Have the grains that are not measured looked for, unless that is known."""
+        if session is None or session.analysis is None or grains is None or self._current(session, feature) is not None:
+            return
+        self._latest.ask(measured.Wish(session.analysis, feature))
+
+    def _current(self, session: Session | None, feature: str) -> measured.Todo | None:
+        """What is known of the analysis as it is now."""
+        todo, analysis = self._todo, None if session is None else session.analysis
+        known = todo is not None and todo.wish.analysis is analysis and todo.wish.feature == feature
+        return todo if known else None
+
+    def _on_todo(self, todo: measured.Todo) -> None:
+        self._todo = todo
+        if self._current(self._session, str(self.feature.value)) is not None:
+            self._refresh()
+
+    def _measured_anew(self) -> Mapping[str, Any]:
+        feature = str(self.feature.value)
+        todo = self._current(self._session, feature)
+        return {} if todo is None or todo.changed is None else {feature: todo.changed}
+
+    def _let_go(self, *args: Any) -> None:
+        super()._let_go(*args)
+        self._latest.close()
 
 
 def show_table(viewer: napari.viewer.Viewer, session: Session, feature: str) -> None:
@@ -74,3 +122,8 @@ def show_table(viewer: napari.viewer.Viewer, session: Session, feature: str) -> 
     if isinstance(window, QMainWindow) and window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
     dock.show()
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><td style='padding-right: 8px'><b>{name}</b></td><td>{text}</td></tr>" for name, text in rows)
+    return f"<table>{cells}</table>"

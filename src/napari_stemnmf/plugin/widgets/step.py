@@ -254,9 +254,14 @@ class StepWidget(Container):
             self.cost.value = ""
             return
         asked, threads = self.features(), preferences().threads
-        cost = estimate(session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
+        given = (session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
+        cost = estimate(*given, measured_anew=self._measured_anew())
         self.cost.value = f"{self.run.text}: {cost.words()}"
         self.cost.tooltip = f"time [s] and memory [GB] beside what is held now. {cost.why}"
+
+    def _measured_anew(self) -> Mapping[str, Any]:
+        """By feature, which grains (g,) Run would measure, where that is known not to be all of them."""
+        return {}
 
     def _show_progress(self) -> None:
         running = self._session.running if self._session is not None else None
