@@ -26,7 +26,7 @@ def test_every_command_is_named_after_the_plugin(manifest: PluginManifest) -> No
 
 def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
     names = [widget.display_name for widget in manifest.contributions.widgets]
-    steps = ["Calibrate", "Featurize", "Cluster", "Refine", "Measure"]
+    steps = ["Explore", "Calibrate", "Featurize", "Cluster", "Refine", "Measure", "Review"]
     assert names == ["STEM-NMF", *steps, "Run recipe", "Score", "Compare", "Figures", "Export", "Open scan"]
 
 

@@ -211,17 +211,13 @@ class SavedLine(QWidget):
             "go on from it: its settings, results and review; from then on it is kept up to date"
         )
         self.find_scan.setToolTip("name the place where the file of the scan is now; it is checked that it is the same")
-        line, more = QHBoxLayout(), QHBoxLayout()
+        buttons, line = QVBoxLayout(), QHBoxLayout(self)
+        buttons.setSpacing(2)
+        for button in (self.open_earlier, self.find_scan, self.save_as):
+            buttons.addWidget(button)
+        line.setContentsMargins(8, 0, 8, 4)
         line.addWidget(self.words, 1)
-        line.addWidget(self.save_as)
-        more.addStretch(1)
-        more.addWidget(self.open_earlier)
-        more.addWidget(self.find_scan)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 0, 8, 4)
-        column.setSpacing(2)
-        column.addLayout(line)
-        column.addLayout(more)
+        line.addLayout(buttons)
 
 
 def _scan_of(analysis: Analysis) -> str:

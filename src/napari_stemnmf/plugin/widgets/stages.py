@@ -29,11 +29,13 @@ class Entry(NamedTuple):
 
 
 ENTRIES = (
+    Entry("Explore", "explore", "ExploreWidget", "the pattern under the probe, regions, and virtual detectors"),
     Entry("Calibrate", "calibrate", "CalibrateWidget", "hot pixels, mask, probe, disks, centres, ellipse, pixel size"),
     Entry("Featurize", "featurize", "FeaturizeWidget", "from patterns to feature matrices: AA, RV and BD"),
     Entry("Cluster", "cluster", "ClusterWidget", "non-negative matrix factorization of a feature matrix"),
     Entry("Refine", "refine", "RefineWidget", "from component maps to grains that may overlap"),
     Entry("Measure", "measure", "MeasureWidget", "pattern, dissimilarity, size and shape of every grain"),
+    Entry("Review", "review", "ReviewWidget", "grain by grain: look, decide, correct"),
     Entry("Score", "score", "ScoreWidget", "the grains against a truth"),
     Entry("Recipe", "recipe", "RecipeWidget", "all steps with one button; the settings, or a script, to take along"),
 )
