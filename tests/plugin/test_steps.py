@@ -57,7 +57,7 @@ def test_from_a_file_to_a_table_click_by_click(
     assert not maps.visible
     click(measure)
     assert "dissimilarity" in layer("AA grains").features
-    assert f"Table AA: {len(stack.data)} rows." in measure.status.value
+    assert f"Table AA: {len(stack.data)} grains measured, median diameter " in measure.status.value
 
     measure.table.native.click()
     assert viewer.layers.selection.active is grains
