@@ -10,7 +10,7 @@ they share sliders that mean different things, and napari gives up units. So the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,12 @@ def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
 
 def show_result(viewer: ViewerModel, session: Session, step: str, feature: str) -> None:
     """Show what a step has found: new layers, or new data in those there are."""
+    for _ in showing(viewer, session, step, feature):
+        pass
+
+
+def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> Iterator[None]:
+    """As `show_result`, in pieces: napari takes a tenth of a second for a layer, and the window may act in between."""
     if step in ("survey", "calibrate", "featurize"):
         _show_survey(viewer, session)
         return
@@ -52,10 +58,13 @@ def show_result(viewer: ViewerModel, session: Session, step: str, feature: str) 
     if patterns is not None and not patterns.visible:
         put_away(viewer, session, patterns)
         session.note = " ".join(part for part in (session.note, PUT_AWAY) if part)
-    new = False
-    for data, meta, kind in layers.result_layers(session, step, feature):
+        yield
+    found, new = layers.result_layers(session, step, feature), False
+    for data, meta, kind in found:
+        yield
         new |= put(viewer, data, meta, kind)
     if new:
+        yield
         for layer in viewer.layers:
             role = layer.metadata.get(ROLE_KEY, "").split("/")[0]
             if session_of(layer) is session and role in EARLIER.get(step, ()):
@@ -79,8 +88,11 @@ def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool
     if layer is None:
         getattr(viewer, f"add_{kind}")(data, **meta)
         return True
-    layer.data = data
-    layer.scale, layer.translate = meta["scale"], meta["translate"]  # a crop moves what is on the scan
+    if layer.data is not data:
+        layer.data = data
+    for name in ("scale", "translate"):  # a crop moves what is on the scan; what is the same need not be drawn anew
+        if not np.array_equal(getattr(layer, name), meta[name]):
+            setattr(layer, name, meta[name])
     if kind == "labels":
         layer.features = meta["features"]
     else:
