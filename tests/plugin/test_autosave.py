@@ -18,6 +18,7 @@ from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.plugin import analysis_files, autosave
 from napari_stemnmf.plugin.session import Session
 
+pytestmark = pytest.mark.usefixtures("plugin_settings")
 TIMEOUT = 20.0
 
 

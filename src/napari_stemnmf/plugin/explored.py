@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.passes.live_scan import LiveScan
     from napari_stemnmf.passes.virtual_detectors import Detector
-    from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.plugin.preferences import preferences
+from napari_stemnmf.plugin.session import Session
 
 COLOURS = ("#ff4040", "#40e060", "#4a90ff", "#ffd040", "#30e0e0", "#ff60ff")
 """Of the detectors, in the order that they are added; an RGB layer is mixed from them."""
@@ -138,11 +139,12 @@ class Explored:
 
     def live(self, scan: Dataset) -> LiveScan:
         """The reduced copy of a scan; that of another is let go."""
-        from napari_stemnmf.passes.live_scan import LiveScan
+        from napari_stemnmf.passes.live_scan import MEMORY, LiveScan
 
         if self._live is None or self._live.dataset is not scan:
             self.stop()
-            self._live = LiveScan(scan)
+            wanted = preferences()
+            self._live = LiveScan(scan, memory=min(MEMORY, wanted.memory_bytes), workers=wanted.threads or None)
         return self._live
 
     def stop(self) -> None:
