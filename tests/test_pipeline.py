@@ -232,6 +232,9 @@ def test_grains_edited_by_hand_make_stale_what_was_measured_and_come_back(analys
     back = stem.Analysis.load(tmp_path / "a.stemnmf.h5")
     assert pipeline.refine(back) is back  # the edits are not computed away
     np.testing.assert_array_equal(back.grains["aa"].masks, edited.grains["aa"].masks)
+    narrow = pipeline.with_recipe(back, back.recipe.replaced({"features": "rv"}))
+    assert (set(narrow.grains), set(narrow.reviews)) == ({"aa", "rv"}, {"aa"})  # what was done by hand stays
+    assert pipeline.with_recipe(narrow, back.recipe).is_current("grains/aa")
     undone = pipeline.undo(back, "aa")
     assert pipeline.stale(undone) == {}
     assert undone.reviews["aa"].verdicts().loc[first, "verdict"] == "accepted"

@@ -136,14 +136,13 @@ def start(dataset: Dataset, recipe: Recipe, earlier: Analysis | None = None) -> 
 
 
 def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
-    """The analysis under another recipe; results of features that it leaves out are dropped."""
+    """The analysis under another recipe; results of features that it leaves out are dropped, unless edited by hand."""
+    names = {*recipe.features, *(name for name, review in analysis.reviews.items() if review.edits)}
     kept: dict[str, Any] = {
-        name: {f: result for f, result in getattr(analysis, name).items() if f in recipe.features}
+        name: {f: result for f, result in getattr(analysis, name).items() if f in names}
         for name in ("features", "failed", "models", "grains", "patterns", "tables", "reviews")
     }
-    keys = {
-        stage: key for stage, key in analysis.keys.items() if "/" not in stage or stage.split("/")[1] in recipe.features
-    }
+    keys = {stage: key for stage, key in analysis.keys.items() if "/" not in stage or stage.split("/")[1] in names}
     return analysis if recipe == analysis.recipe else replace(analysis, recipe=recipe, keys=keys, **kept)
 
 

@@ -54,8 +54,10 @@ def run_into(
     cancel = threading.Event()
     with Reporter() as reporter, interrupt_sets(cancel):
         analysis = analyse(dataset, recipe, progress=reporter, cancel=cancel, workers=workers, path=path)
-    for name, grains in analysis.grains.items():
-        model = analysis.models[name]
+    for name in recipe.features:
+        if name not in analysis.grains:
+            continue
+        grains, model = analysis.grains[name], analysis.models[name]
         print(
             f"{name.upper()}: {len(grains)} grains from {model.W.shape[1]} components "
             f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
@@ -74,7 +76,7 @@ def _keep_reviews(path: Path, recipe: Recipe) -> None:
     lost = [
         name.upper()
         for name, review in earlier.reviews.items()
-        if review.edits and not (name in recipe.features and earlier.is_current(f"grains/{name}", recipe, partial=True))
+        if review.edits and name in recipe.features and not earlier.is_current(f"grains/{name}", recipe, partial=True)
     ]
     if lost:
         raise AnalysisError(

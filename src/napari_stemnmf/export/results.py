@@ -17,7 +17,8 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     """Write ``grains-<feature>.csv``, ``labels-<feature>.tif``, ``overview-<feature>.png`` and ``recipe.toml``.
 
     Each file is whole or absent. Labels are those of the dominant grain; the table's column ``grain_id`` names them.
-    Where grains were reviewed, the table says what was decided.
+    Where grains were reviewed, the table says what was decided. Features that the recipe leaves out, and that are
+    kept for the review's sake, are not written.
 
     Parameters
     ----------
@@ -40,8 +41,10 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnalysisError(f"The folder {directory} cannot be made: {error}.") from error
-    written = write_tables(analysis, directory) if analysis.tables else []
-    for name in analysis.grains:
+    names = [name for name in analysis.grains if name in analysis.recipe.features]
+    measured = [name for name in names if name in analysis.tables]
+    written = write_tables(analysis, directory, features=measured) if measured else []
+    for name in names:
         written.append(directory / f"labels-{name}.tif")
         write_labels(analysis, name, written[-1])
         written.append(_whole(directory / f"overview-{name}.png", partial(_draw, analysis, name)))

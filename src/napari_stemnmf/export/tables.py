@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ def write_tables(
     directory: str | Path,
     format: Literal["csv", "parquet"] = "csv",
     accepted_only: bool = False,
+    features: Collection[str] | None = None,
 ) -> list[Path]:
     """Write ``grains-<feature>.csv`` or ``.parquet`` for every feature that was measured.
 
@@ -37,6 +39,8 @@ def write_tables(
         Parquet needs pyarrow (the extra ``parquet``).
     accepted_only : bool
         Leave out grains that were not accepted, and features without an accepted one.
+    features : collection of str, optional
+        Those to write, if they were measured; all of them if not given.
 
     Returns
     -------
@@ -50,9 +54,10 @@ def write_tables(
     """
     if format not in FORMATS:
         raise AnalysisError(f"Tables cannot be written as '{format}'; choose from {', '.join(FORMATS)}.")
-    if not analysis.tables:
+    names = [name for name in analysis.tables if features is None or name in features]
+    if not names:
         raise AnalysisError("No grains were measured yet; run Measure, then export.")
-    tables = {name: table_of(analysis, name, accepted_only) for name in analysis.tables}
+    tables = {name: table_of(analysis, name, accepted_only) for name in names}
     if accepted_only:
         tables = {name: table for name, table in tables.items() if len(table)}
     if not tables:
