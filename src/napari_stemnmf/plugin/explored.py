@@ -13,13 +13,13 @@ import numpy as np
 from psygnal import Signal
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.passes.live_scan import LiveScan
     from napari_stemnmf.passes.virtual_detectors import Detector
-    from napari_stemnmf.plugin.preferences import preferences
-from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.plugin.session import Session
 
 COLOURS = ("#ff4040", "#40e060", "#4a90ff", "#ffd040", "#30e0e0", "#ff60ff")
 """Of the detectors, in the order that they are added; an RGB layer is mixed from them."""

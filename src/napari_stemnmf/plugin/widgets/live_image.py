@@ -163,7 +163,9 @@ class LiveImage(QObject):
 
     def _ask_exact(self) -> None:
         wish = self._wish(live=False)
-        if wish is not None and not self._is_exact():
+        if self._fill.isActive():  # one read at a time: the copy first, which all detectors live on
+            self._rest.start()
+        elif wish is not None and not self._is_exact():
             self._control = wish.control
             self._whole.ask(wish)
             self._tell()
