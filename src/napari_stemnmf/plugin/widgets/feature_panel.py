@@ -26,13 +26,13 @@ from napari_stemnmf.plugin.readings import of_point
 
 SHOWN = {"aa": "maximum", "rv": "position", "bd": "calibrated map"}
 """The picture that tells most of each representation."""
-PATTERNS = {"mean": "mean", "maximum": "maximum", "position": "at position", "calibrated map": "Bragg map"}
+PATTERNS = {"mean": "mean", "maximum": "maximum", "position": "at position", "calibrated map": "disk map"}
 """What can be shown, and its name in the window."""
 PATTERN_SHARE = 0.58
 """Of the height, at first; the user draws the line between pattern and profile."""
 LEAST = 110
 """Least width and height of the pattern, in pixels of the screen."""
-BOX_WIDTH = 84
+BOX_WIDTH = 76
 """Of what stands beside the chooser of the picture, at most, in pixels of the screen."""
 TOOLTIPS = {
     "aa": "cells of the angular average over the pattern; below, drag a bound of the rings",
@@ -72,7 +72,7 @@ class FeaturePanel(QWidget):
         self._step, self._unit = 1.0, "px"
         self._quiet = False
         self._own_choice = False
-        self.readout = QLabel("\n")
+        self.readout = QLabel()
         self.readout.setWordWrap(True)
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.legend = QLabel()
@@ -207,7 +207,8 @@ class FeaturePanel(QWidget):
         picture = self._shown
         if point is None:
             note = picture.note if picture.image is not None else ""
-            self.readout.setText(f"{picture.summary}\n{note}" if picture.summary or note else "\n")
+            self.readout.setText("\n".join(part for part in (picture.summary, note) if part))
             return
         q_y, q_x, value = point
-        self.readout.setText(of_point(q_y, q_x, value, picture.radius(q_y, q_x), self._step, self._unit))
+        lines = of_point(q_y, q_x, value, picture.radius(q_y, q_x), self._step, self._unit).splitlines()
+        self.readout.setText("\n".join([*lines, ""]) if picture.summary and picture.note else ";  ".join(lines))

@@ -178,6 +178,8 @@ class FeaturizeWidget(StepWidget):
             self._preview.forget()
             self.panel.show_picture(FeaturePicture(note="Open a 4D-STEM scan.", feature=feature))
             return
+        if self.panel.shown.feature != feature:
+            self.panel.show_picture(FeaturePicture(self.panel.shown.image, note="Looking…", feature=feature))
         self._latest.ask(
             FeatureWish(
                 session.dataset,
