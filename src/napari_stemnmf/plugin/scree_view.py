@@ -15,6 +15,7 @@ from napari_stemnmf.plugin.plain_plot import MAIN, SECOND, PlainPlot, faint
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.scree import Scree
+    from napari_stemnmf.control import Control
     from napari_stemnmf.recipe import ScalingSettings
 
 TOOLTIP = (
@@ -32,6 +33,8 @@ class ScreeWish(NamedTuple):
 
     features: Any
     scaling: ScalingSettings
+    control: Control
+    """Cancelled when the scree is wanted no more."""
 
 
 class Found(NamedTuple):
@@ -50,7 +53,8 @@ def find(wish: ScreeWish) -> Found:
 
     try:
         with one_blas_thread():
-            return Found(wish, scree(scale(wish.features.values, wish.scaling).values))
+            scaled = scale(wish.features.values, wish.scaling, control=wish.control)
+            return Found(wish, scree(scaled.values, control=wish.control))
     except StemNMFError as error:
         return Found(wish, None, str(error))
 

@@ -54,8 +54,8 @@ class ClusterWidget(StepWidget):
         self._found: Found | None = None
         self._ran = False
         self._draw_again = 0.0
-        super().__init__(viewer)
         self._latest.done.connect(self._on_scree)
+        super().__init__(viewer)
         self.scree.chosen.connect(self._on_start)
         self.seeds.wanted.connect(self._on_seed)
         viewer.events.theme.connect(self._on_theme)
@@ -134,19 +134,27 @@ class ClusterWidget(StepWidget):
 
     def _ask_for_scree(self, session: Session | None) -> None:
         """Have the scree computed, if there are features that it is not of, and show what is known."""
+        from napari_stemnmf.control import Control
         from napari_stemnmf.plugin.scree_view import ScreeWish
 
         feature = str(self.feature.value)
         features = session.result("featurize", feature) if session is not None else None
         if session is None or features is None:
-            self._asked = self._found = None
+            self._forget_scree()
             self.scree.show_scree(None, note=f"The scree of {feature.upper()} shows here once Featurize has run.")
             return
-        wish = ScreeWish(features, session.recipe.chain(feature).scaling)
+        wish = ScreeWish(features, session.recipe.chain(feature).scaling, Control())
         if self._asked is None or self._asked.features is not features or self._asked.scaling != wish.scaling:
-            self._asked, self._found = wish, None
+            self._forget_scree()
+            self._asked = wish
             self._latest.ask(wish)
         self._show_scree(session, feature)
+
+    def _forget_scree(self) -> None:
+        """What was asked for is wanted no more."""
+        if self._asked is not None:
+            self._asked.control.cancel()
+        self._asked = self._found = None
 
     def _show_scree(self, session: Session, feature: str) -> None:
         from napari_stemnmf.clustering.ensemble import starting_components
@@ -185,7 +193,7 @@ class ClusterWidget(StepWidget):
         super()._show_progress()
         running = self._session.running if self._session is not None else None
         if running is not None and _news(self._session, str(self.feature.value)):
-            self.progress.native.setFormat(running.line().partition(": ")[2])  # what is clustered is said above
+            self._say(running.line().partition(": ")[2])  # what is clustered is said above
             begun = time.monotonic()
             if begun >= self._draw_again:
                 self._show_seeds(self._session)
@@ -202,7 +210,7 @@ class ClusterWidget(StepWidget):
         super()._let_go(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
         self._latest.close()
-        self._asked = self._found = None
+        self._forget_scree()
 
 
 def _news(session: Session | None, feature: str) -> list[Any]:

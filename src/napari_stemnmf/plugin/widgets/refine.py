@@ -55,9 +55,9 @@ class RefineWidget(StepWidget):
         self._last: Live | None = None
         self._drawn: tuple[Session, str] | None = None
         self._hidden = False
+        self._latest.done.connect(self._on_live)
         super().__init__(viewer)
         self._watch = _Seen(self)
-        self._latest.done.connect(self._on_live)
         self.weights.scaled.connect(lambda scale: self._on_setting("{feature}.separation", "threshold_scale", scale))
         self.component.changed.connect(self._on_view)
         self.live.changed.connect(self._on_view)

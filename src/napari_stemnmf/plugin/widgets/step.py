@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import RecipeError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 REFRESH_MS = 100
 """How often progress is shown."""
+BAR_MARGIN = 8
+"""Width of the progress bar that is not for its text."""
 
 
 class StepWidget(Container):
@@ -255,12 +257,12 @@ class StepWidget(Container):
             return
         asked, threads = self.features(), preferences().threads
         given = (session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
-        cost = estimate(*given, measured_anew=self._measured_anew())
+        cost = estimate(*given, **self._known())
         self.cost.value = f"{self.run.text}: {cost.words()}"
         self.cost.tooltip = f"time [s] and memory [GB] beside what is held now. {cost.why}"
 
-    def _measured_anew(self) -> Mapping[str, Any]:
-        """By feature, which grains (g,) Run would measure, where that is known not to be all of them."""
+    def _known(self) -> dict[str, Any]:
+        """What the dock knows beside its session, as options of `estimate`."""
         return {}
 
     def _show_progress(self) -> None:
@@ -269,7 +271,13 @@ class StepWidget(Container):
             return
         fraction = running.progress.fraction if running.progress is not None else 0.0
         self.progress.value = round(1000 * fraction)
-        self.progress.native.setFormat(f"{running.line()}")
+        self._say(running.line())
+
+    def _say(self, line: str) -> None:
+        """Write on the progress bar, the whole of it into the tool tip: long lines lose their middle."""
+        bar = self.progress.native
+        bar.setToolTip(line)
+        bar.setFormat(bar.fontMetrics().elidedText(line, Qt.TextElideMode.ElideMiddle, bar.width() - BAR_MARGIN))
 
     def _let_go(self, *_: Any) -> None:
         """The dock was closed: stop listening."""
