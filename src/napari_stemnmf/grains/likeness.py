@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.flat import flat_masks
 from napari_stemnmf.grains.separation import Grains
 
 BEYOND = 1.5
@@ -106,5 +106,4 @@ def _touching(masks: np.ndarray) -> np.ndarray:
     tall = wide.copy()
     wide[:, :, 1:] |= tall[:, :, :-1]
     wide[:, :, :-1] |= tall[:, :, 1:]
-    inside, about = (csr_array(m.reshape(len(m), -1), dtype=np.int32) for m in (masks, wide))
-    return np.asarray((inside @ about.T).toarray() > 0)
+    return np.asarray((flat_masks(masks) @ flat_masks(wide).T).toarray() > 0)

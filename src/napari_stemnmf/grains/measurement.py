@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.flat import flat_masks
 from napari_stemnmf.grains.patterns import GrainPatterns, digests
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.reading.units import normalise
@@ -224,7 +224,7 @@ def _touches_border(masks: np.ndarray) -> np.ndarray:
 
 
 def _overlap(grains: Grains) -> dict[str, np.ndarray]:
-    flat = csr_array(grains.masks.reshape(len(grains), grains.overlap.size), dtype=np.int64)
+    flat = flat_masks(grains.masks)
     area = np.asarray(flat.sum(axis=1))
     shared = flat @ (grains.overlap.ravel() > 1).astype(np.int64)
     others = ((flat @ flat.T) > 0).sum(axis=1) - (area > 0)

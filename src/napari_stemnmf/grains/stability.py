@@ -18,6 +18,7 @@ from napari_stemnmf.clustering.iterative import SeedRecord
 from napari_stemnmf.clustering.matrices import check_matrix
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
+from napari_stemnmf.grains.flat import flat_masks
 from napari_stemnmf.grains.separation import Grains, separate
 from napari_stemnmf.recipe import ScalingSettings, SeparationSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
@@ -64,7 +65,7 @@ def stability(
     if known is None or known[0] != separation:
         found = seed_grains(model, features, scaling, separation, workers=workers, control=control)
         known = _known[model] = (separation, found)
-    return mean_best_iou(_flat(grains), known[1])
+    return mean_best_iou(flat_masks(grains.masks), known[1])
 
 
 def seed_grains(
@@ -86,7 +87,7 @@ def seed_grains(
 
         def grains_of(seed: SeedRecord) -> csr_array:
             maps = np.ascontiguousarray(weights(V, seed.H, control=control).T)
-            return _flat(separate(maps.reshape(-1, *model.scan_shape), separation, control=control))
+            return flat_masks(separate(maps.reshape(-1, *model.scan_shape), separation, control=control).masks)
 
         found = []
         for masks in in_order(grains_of, seeds, workers or default_workers()):
@@ -119,7 +120,3 @@ def mean_best_iou(grains: csr_array, others: Sequence[csr_array]) -> np.ndarray:
         union = area[:, None] + np.asarray(masks.sum(axis=1)) - shared
         best[row] = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0).max(axis=1, initial=0)
     return best.mean(axis=0)
-
-
-def _flat(grains: Grains) -> csr_array:
-    return csr_array(grains.masks.reshape(len(grains), -1) if len(grains) else (0, grains.overlap.size), dtype=np.int64)
