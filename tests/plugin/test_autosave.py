@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import napari_stemnmf as stem
+from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.plugin import analysis_files, autosave
 from napari_stemnmf.plugin.session import Session
@@ -160,6 +161,22 @@ print(session.saver.line())
     assert [each.name for each in film.parent.iterdir() if each.name.startswith(".")] == []
 
 
+def test_scans_of_the_same_name_do_not_mix(film: Path, found: stem.Analysis, other_file: Path) -> None:
+    (film.parent / "other").mkdir()
+    twin = Path(shutil.copy2(other_file, film.parent / "other" / "film.h5"))
+    (first, saver), (second, other) = watched(film), watched(twin)
+    assert first.name == second.name
+    first.set_analysis(found)
+    second.set_analysis(pipeline.start(stem.open(twin), found.recipe))
+    assert saver.wait(TIMEOUT)
+    assert other.wait(TIMEOUT)
+    assert (first.path, second.path) == (film.with_name("film.stemnmf.h5"), twin.with_name("film.stemnmf.h5"))
+    for path in (film, twin):
+        home = path.with_name("film.stemnmf.h5")
+        assert analysis_files.fingerprint_of(home) == stem.open(path).fingerprint()
+
+
+@pytest.mark.slow
 def test_a_program_that_ends_at_once_still_saves(film: Path, found: stem.Analysis, tmp_path: Path) -> None:
     found.save(tmp_path / "given.stemnmf.h5")
     code = """

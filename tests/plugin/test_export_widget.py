@@ -25,7 +25,8 @@ def test_what_is_ticked_is_written_and_said(
     assert {path.name for path in (tmp_path / "film-results").iterdir()} == {
         "grains-aa.csv", "grains-rv.csv", "grains-bd.csv", "recipe.toml",
     }  # fmt: skip
-    assert "Wrote grains-aa.csv, " in widget.status.value
+    assert f"Wrote 4 files to {tmp_path / 'film-results'}." in widget.status.value
+    assert any("grains-rv.csv, " in message for message in notifications)
     widget.tables.value = "none"
     widget.ticks["accepted_only"].value = widget.ticks["labels"].value = True
     widget.folder.line_edit.value = str(tmp_path / "a.stemnmf.h5")

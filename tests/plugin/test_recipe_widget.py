@@ -63,6 +63,7 @@ def test_one_button_runs_what_is_missing_and_asks_before_a_review_is_lost(
     reviewed = session.analysis.grains["aa"]
     session.set_recipe(session.recipe.replaced({"aa.separation.min_size": 9}))
     assert "↻" in widget.plan.text()
+    assert layer("AA grains").visible
     asked = answer("Keep")
     click(widget, wait=False)
     assert asked == ["film was reviewed by hand: 1 edit of AA."]

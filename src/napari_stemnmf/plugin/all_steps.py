@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_stemnmf.plugin import jobs
 from napari_stemnmf.plugin.session import Session
@@ -82,11 +82,9 @@ class AllSteps(QObject):
         self._end()
 
     def _on_changed(self) -> None:
-        if self._now is not None and self._session.running is not self._now[0]:
-            (link, part), self._now = self._now, None
-            QTimer.singleShot(0, lambda: self._go_on(link, part))  # let the others hear of the end first
-
-    def _go_on(self, link: _Link, part: Part) -> None:
+        if self._now is None or self._session.running is self._now[0]:
+            return
+        (link, part), self._now = self._now, None
         if link.stopped or self._session.running is not None or to_do(self._session, part):
             self._end()
         else:

@@ -73,15 +73,6 @@ def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> I
         show_plane(viewer, session, f"maps/{feature}", 0)
 
 
-def show_all(viewer: ViewerModel, session: Session) -> None:
-    """Show everything that the analysis of a session holds."""
-    patterns = find(viewer, session, "patterns")
-    if patterns is not None and not patterns.visible:
-        put_away(viewer, session, patterns)
-    for data, meta, kind in layers.all_layers(session):
-        put(viewer, data, meta, kind)
-
-
 def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool:
     """Add a layer, or update the one of the same session and role. Returns whether it is new."""
     layer = find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY])

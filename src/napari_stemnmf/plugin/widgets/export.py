@@ -128,9 +128,8 @@ def _take(viewer: Any, session: Session, exported: Exported) -> None:
     from napari.utils.notifications import show_error, show_info
 
     if exported.written:
-        names = ", ".join(path.name for path in exported.written)
-        session.note = f"Wrote {names} to {exported.written[0].parent}."
-        show_info(f"Wrote {len(exported.written)} files to {exported.written[0].parent}.")
+        session.note = f"Wrote {len(exported.written)} files to {exported.written[0].parent}."
+        show_info(f"{session.note[:-1]}: {', '.join(path.name for path in exported.written)}.")
     for sentence in exported.left_out:
         show_error(sentence)
     if exported.left_out:

@@ -114,7 +114,7 @@ class RecipeWidget(StepWidget):
         features = self.features()
         anew = {f for each in ("featurize", "cluster", "refine") for f in to_do(session, Part(each, features))}
         if may_replace(session, sorted(anew), self.native):
-            self.started_run = AllSteps(self._viewer, session, features, display.showing, self.native)
+            self.started_run = AllSteps(self._viewer, session, features, _show_alone, self.native)
             self.started_run.ended.connect(self._refresh)
             self.started_run.start()
 
