@@ -27,8 +27,11 @@ SHOWN = {
     "maximum": "maximum of the scan",
 }
 """What can be shown, and its name in the window."""
-SLOW = 0.015
-"""Seconds above which a pattern is read with its whole chunk."""
+SLOW = 0.02
+"""Seconds above which a pattern, `READS` times in a row, is as dear as its whole chunk..."""
+READS = 3
+DEARER = 2.5
+"""... unless the chunk takes so many times as long."""
 CHUNK_BYTES = 64 * 2**20
 """Most of a chunk that is kept."""
 
@@ -63,12 +66,14 @@ class PatternReader:
         self._scan: Dataset | None = None
         self._chunk: tuple[slice, slice, np.ndarray] | None = None
         self._region: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self._slow = False
+        self._seconds: list[float] = []
+        self._whole: bool | None = None
 
     def __call__(self, wish: PatternWish) -> Shown:
         """The pattern that is wished for; what cannot be done becomes its note."""
         if wish.scan is not self._scan:
-            self._scan, self._chunk, self._region, self._slow = wish.scan, None, None, False
+            self._scan, self._chunk, self._region = wish.scan, None, None
+            self._seconds, self._whole = [], None
         try:
             return self._shown(wish)
         except Cancelled:
@@ -102,16 +107,20 @@ class PatternReader:
             return np.asarray(kept[2][y - kept[0].start, x - kept[1].start])
         rows, columns = (_around(sizes, at) for sizes, at in zip(scan.data.chunks[:2], (y, x), strict=True))
         nbytes = (rows.stop - rows.start) * (columns.stop - columns.start) * scan.data[0, 0].nbytes
-        if self._slow and nbytes <= CHUNK_BYTES:
-            from napari_stemnmf.passes.engine import load
-
-            self._chunk = None  # two of them would be one too many
-            self._chunk = (rows, columns, load(scan.data[rows, columns]))
-            return np.asarray(self._chunk[2][y - rows.start, x - columns.start])
+        if self._whole is None and len(self._seconds) == READS and min(self._seconds) > SLOW:
+            self._whole = nbytes <= CHUNK_BYTES
         start = time.perf_counter()
-        found = scan.pattern(y, x)
-        self._slow = time.perf_counter() - start > SLOW
-        return found
+        if not self._whole:
+            found = scan.pattern(y, x)
+            self._seconds = [*self._seconds, time.perf_counter() - start][-READS:]
+            return found
+        from napari_stemnmf.passes.engine import load
+
+        self._chunk = None  # two of them would be one too many
+        chunk = load(scan.data[rows, columns])
+        self._whole = time.perf_counter() - start < DEARER * max(self._seconds)
+        self._chunk = (rows, columns, chunk) if self._whole else None
+        return np.asarray(chunk[y - rows.start, x - columns.start])
 
     def _of_region(self, scan: Dataset, region: np.ndarray, control: Control) -> tuple[np.ndarray, np.ndarray]:
         kept = self._region

@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from napari_stemnmf.plugin import display, layers, places
 from napari_stemnmf.plugin.session import Session
@@ -17,6 +18,8 @@ from napari_stemnmf.plugin.session import Session
 ROLE = "position"
 NEAR = 12.0
 """Distance from the cross at which it is taken hold of, in pixels of the canvas."""
+LAG_MS = 10
+"""The cross follows by so much: napari draws its canvas anew, and the pattern should not wait for that."""
 KEYS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 LARGE_STEP = 10
 """Positions that an arrow key with Shift moves by."""
@@ -36,6 +39,10 @@ class PositionPicker:
         self._viewer = viewer
         self._session: Session | None = None
         self._anywhere = False
+        self._later = QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(LAG_MS)
+        self._later.timeout.connect(self._show_cross)
 
     def set_active(self, session: Session | None, *, anywhere: bool = False) -> None:
         """Show the probe of a session, or of none; `anywhere`: a press anywhere on the scan moves it there."""
@@ -68,6 +75,7 @@ class PositionPicker:
         session, viewer = self._session, self._viewer
         if session is None:
             return
+        self._later.stop()
         viewer.mouse_drag_callbacks.remove(self._on_press)
         viewer.dims.events.current_step.disconnect(self._on_dims)
         session.probe_moved.disconnect(self._on_moved)
@@ -137,12 +145,17 @@ class PositionPicker:
         session, patterns = self._session, self._patterns()
         if session is None:
             return
-        cross = display.find(self._viewer, session, ROLE)
-        if cross is not None and tuple(cross.data[0]) != (row, column):
-            cross.data = [(row, column)]
+        if not self._later.isActive():
+            self._later.start()
         if patterns is not None and self._viewer.dims.ndim == patterns.ndim:
             world = patterns.data_to_world((row, column, 0, 0))
             self._viewer.dims.set_point((0, 1), world[:2])
+
+    def _show_cross(self) -> None:
+        session = self._session
+        cross = display.find(self._viewer, session, ROLE) if session is not None else None
+        if session is not None and cross is not None and tuple(cross.data[0]) != session.position:
+            cross.data = [session.position]
 
 
 def _stepper(session: Session, rows: int, columns: int) -> Callable[[Any], None]:
