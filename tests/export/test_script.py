@@ -67,10 +67,10 @@ def test_the_script_gives_the_same_grains(analysis, tmp_path):
 def test_the_script_is_of_what_was_done(analysis, sample, tmp_path):
     plain = replace(analysis, mask=None, reviews={}, keys={}, tables={}, patterns={})
     text = script(plain)
-    assert "until='refine'" in text
+    assert 'until="refine"' in text
     assert not any(word in text for word in ("Edit", "choose_seed", "base64"))
     compile(text, "script", "exec")
-    assert f"stem.open({analysis.input.source!r}" in text
+    assert f'stem.open("{analysis.input.source}"' in text
     start = pipeline.start(sample.dataset, RECIPE)
     with pytest.raises(AnalysisError, match="run a step first"):
         script(start)
@@ -79,4 +79,4 @@ def test_the_script_is_of_what_was_done(analysis, sample, tmp_path):
     nameless = replace(surveyed, input=replace(surveyed.input, name="array"))
     with pytest.raises(AnalysisError, match="not opened from a file"):
         script(nameless)
-    assert "stem.open('there.h5', scan_shape=(24, 24))" in script(nameless, source="there.h5")
+    assert 'stem.open("there.h5", scan_shape=(24, 24))' in script(nameless, source="there.h5")

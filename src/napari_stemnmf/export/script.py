@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
@@ -65,14 +66,14 @@ def script(
         *_imports(analysis),
         "",
         f"dataset = {_opened(analysis, source, options or {})}",
-        f"if dataset.fingerprint() != {analysis.input.fingerprint!r}:",
+        f"if dataset.fingerprint() != {_quoted(analysis.input.fingerprint)}:",
         '    raise SystemExit("This is not the data that was analysed; name the right file.")',
         "",
         *_recipe(analysis),
         *_mask(analysis.mask),
         *_steps(analysis, until),
         "",
-        f"folder = Path({folder!r})",
+        f"folder = Path({_quoted(folder)})",
         "folder.mkdir(parents=True, exist_ok=True)",
         'analysis.save(folder / "analysis.stemnmf.h5")',
         "write_results(analysis, folder)",
@@ -97,8 +98,8 @@ def _opened(analysis: Analysis, source: str | Path | None, options: Mapping[str,
     name = str(source) if source is not None else record.source
     if name:
         dataset = options.get("dataset") if "::" not in name else None
-        named = "" if dataset is None else f", dataset={str(dataset)!r}"
-        return f"stem.open({name!r}{named}, scan_shape={tuple(record.shape[:2])!r})"
+        named = "" if dataset is None else f", dataset={_quoted(str(dataset))}"
+        return f"stem.open({_quoted(name)}{named}, scan_shape={tuple(record.shape[:2])!r})"
     if record.name == SAMPLE:
         shapes = f"scan_shape={record.shape[:2]!r}, detector_shape={record.shape[2:]!r}"
         seed, dose = record.metadata["seed"], record.metadata["dose_e_per_pattern"]
@@ -120,7 +121,7 @@ def _mask(mask: np.ndarray | None) -> Iterator[str]:
         return
     packed = base64.b85encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
     yield "packed = ("
-    yield from (f"    {part!r}" for part in textwrap.wrap(packed, WIDTH - 6, break_on_hyphens=False))
+    yield from (f"    {_quoted(part)}" for part in textwrap.wrap(packed, WIDTH - 6, break_on_hyphens=False))
     yield ")"
     yield f"bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8), count={mask.size})"
     yield f"mask = bits.astype(bool).reshape({mask.shape!r})  # of the detector, True = keep"
@@ -133,18 +134,20 @@ def _steps(analysis: Analysis, until: str) -> Iterator[str]:
     seeds = _seeds(analysis)
     if seeds:
         yield f'analysis = stem.analyse({start}, until="cluster")'
-        yield from (f"analysis = pipeline.choose_seed(analysis, {name!r}, {seed})" for name, seed in seeds.items())
+        yield from (
+            f"analysis = pipeline.choose_seed(analysis, {_quoted(name)}, {seed})" for name, seed in seeds.items()
+        )
         start = "dataset, recipe, analysis=analysis"
     edits = {name: review.edits for name, review in analysis.reviews.items() if review.edits}
     if edits:
         yield f'analysis = stem.analyse({start}, until="refine")'
         for name, done in edits.items():
-            yield f"analysis = pipeline.edit(\n    analysis,\n    {name!r},"
+            yield f"analysis = pipeline.edit(\n    analysis,\n    {_quoted(name)},"
             for edit in done:
                 yield from _edit(edit)
             yield ")"
         start = "dataset, recipe, analysis=analysis"
-    yield f"analysis = stem.analyse({start}, until={until!r})"
+    yield f"analysis = stem.analyse({start}, until={_quoted(until)})"
 
 
 def _seeds(analysis: Analysis) -> dict[str, int]:
@@ -154,7 +157,7 @@ def _seeds(analysis: Analysis) -> dict[str, int]:
 
 
 def _edit(edit: Edit) -> Iterator[str]:
-    told = f"{edit.kind!r}, {edit.grains!r}" + (f", {edit.text!r}" if edit.text else "")
+    told = f"{_quoted(edit.kind)}, {edit.grains!r}" + (f", {_quoted(edit.text)}" if edit.text else "")
     if not len(edit.points):
         yield f"    Edit({told}),"
         return
@@ -165,6 +168,11 @@ def _edit(edit: Edit) -> Iterator[str]:
         ", ".join(map(repr, pairs)) + ",", WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 12
     )
     yield "        ],\n    ),"
+
+
+def _quoted(text: str) -> str:
+    """A string as Python has it, in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _plain(name: str) -> str:
