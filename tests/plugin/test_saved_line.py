@@ -106,6 +106,12 @@ def test_a_lost_scan_can_be_found_again_and_only_that_one(
     assert session.saver is not None
     assert session.saver.wait(20)
     assert stem.Analysis.load(kept / "film.stemnmf.h5").input.source.startswith(str(elsewhere))
+    shutil.rmtree(kept)
+    session.undo("aa")
+    assert session.saver.wait(20)
+    told = f"The analysis of {session.name} was not saved: no such file or directory ({kept}); press Save as…"
+    qtbot.waitUntil(lambda: told in notifications, timeout=5_000)
+    qtbot.waitUntil(lambda: "Not saved: no such file or directory" in saved.words.text(), timeout=5_000)
 
 
 def test_without_a_place_the_line_says_so(viewer: Any, analysis: stem.Analysis, qtbot: Any, tmp_path: Path) -> None:

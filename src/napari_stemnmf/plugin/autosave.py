@@ -10,10 +10,11 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from psygnal import Signal
@@ -53,6 +54,8 @@ class Saver:
     saved_at : datetime or None
     error : str
         Why the last save failed; empty if it did not.
+    tell : callable or None
+        Called with each new error, from the thread that saves: the line may not be in sight.
     """
 
     happened = Signal()
@@ -68,6 +71,7 @@ class Saver:
         self.earlier: Path | None = None
         self.saved_at: datetime | None = None
         self.error = ""
+        self.tell: Callable[[str], Any] | None = None
         session.changed.connect(self._on_changed)
         if session.path is not None:
             session.path = session.path.absolute()
@@ -221,6 +225,7 @@ class Saver:
             return path
 
     def _save(self, wish: _Wish) -> None:
+        before = self.error
         try:
             if wish.path is not None:
                 self._take(wish.path)
@@ -235,6 +240,8 @@ class Saver:
         except Exception as error:
             logger.exception("The analysis of %s was not saved.", self._session.name)
             self.error = f"{type(error).__name__}: {error}; {SAVE_AS}"
+        if self.error and self.error != before and self.tell is not None:
+            self.tell(f"The analysis of {self._session.name} was not saved: {self.error}")
 
 
 def watch(session: Session) -> Session:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
-from napari_stemnmf.plugin.autosave import saver_of, watch
+from napari_stemnmf.plugin.autosave import saver_of
 from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read_scan(path: str) -> list[Any]:
     from napari_stemnmf.reading.opening import open as open_scan
 
     try:
-        return scan_layers(watch(Session(open_scan(path))))
+        return scan_layers(_watched(Session(open_scan(path))))
     except StemNMFError as error:
         if path.lower().endswith((".h5", ".hdf5")):
             from napari_stemnmf.analysis import is_analysis
@@ -60,7 +60,7 @@ def read_analysis(path: str) -> list[Any]:
 
     try:
         analysis = Analysis.load(path)
-        session = watch(Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path)))
+        session = _watched(Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path)))
         return all_layers(session) or _shown(AnalysisError(f"The analysis {path} holds no results yet."))
     except StemNMFError as error:
         return _shown(error)
@@ -96,11 +96,21 @@ def silver_grains() -> list[LayerTuple]:
 
     dataset = sample().dataset
     image = dataset.data.mean(axis=(2, 3), dtype="f4").compute(scheduler="synchronous")  # small, and in memory
-    return scan_layers(watch(Session(dataset)), image)
+    return scan_layers(_watched(Session(dataset)), image)
+
+
+def _watched(session: Session) -> Session:
+    """Have a session saved by itself, and what goes wrong then notified."""
+    saver_of(session).tell = _tell
+    return session
+
+
+def _tell(error: str) -> None:
+    from napari.utils.notifications import show_error
+
+    show_error(error)
 
 
 def _shown(error: StemNMFError) -> list[Any]:
-    from napari.utils.notifications import show_error
-
-    show_error(str(error))
+    _tell(str(error))
     return NOTHING_TO_SHOW
