@@ -37,6 +37,9 @@ def test_an_estimate_reads_nothing_and_grows_with_the_work() -> None:
     assert one_feature.seconds < estimate(None, scan(), few, "cluster", ("aa",), workers=1).seconds
     cropped = recipe.replaced({"preprocess.scan_y": (0, 32)})
     assert estimate(None, scan(), cropped, "survey").seconds < estimate(None, scan(), recipe, "survey").seconds
+    starts = [estimate(None, scan(), recipe, "cluster", ("aa",), suggested={"aa": k}) for k in (5, 20)]
+    assert starts[0].seconds < starts[1].seconds / 4
+    assert "scree" not in starts[0].why
     parts = [estimate(None, scan(), recipe, step).seconds for step in ("survey", "calibrate", "featurize", "recipe")]
     assert parts == sorted(parts)
 

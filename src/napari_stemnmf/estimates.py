@@ -125,6 +125,7 @@ def estimate(
     features: Iterable[str] | None = None,
     workers: int | None = None,
     measured_anew: Mapping[str, np.ndarray] | None = None,
+    suggested: Mapping[str, int] | None = None,
 ) -> Estimate:
     """What a step will cost, with what was found so far.
 
@@ -144,6 +145,8 @@ def estimate(
         Threads that it will have; all cores by default.
     measured_anew : mapping of ndarray of bool, optional
         By feature, which grains (g,) are to be measured, as `pipeline.changed` tells; all if not given.
+    suggested : mapping of int, optional
+        By feature, the components that a scree of its features as they are scaled suggests.
 
     Returns
     -------
@@ -156,7 +159,7 @@ def estimate(
     todo = _todo(analysis, recipe, STEPS[step], names)
     if not todo:
         return Estimate()
-    cost = _Model(scan, analysis, recipe, todo, measured_anew or {})
+    cost = _Model(scan, analysis, recipe, todo, measured_anew or {}, suggested or {})
     seconds = held = most = 0.0
     for stage in todo:
         one = cost.of(stage)
@@ -255,9 +258,10 @@ class _Model:
         recipe: Recipe,
         todo: Sequence[str],
         anew: Mapping[str, np.ndarray],
+        suggested: Mapping[str, int],
     ) -> None:
         self.scan, self.analysis, self.recipe = scan, analysis, recipe
-        self.todo, self.anew = todo, anew
+        self.todo, self.anew, self.suggested = todo, anew, suggested
         self.guessed: list[str] = []
 
     def of(self, stage: str) -> _Cost:
@@ -378,12 +382,13 @@ class _Model:
         settings = self.recipe.chain(feature).clustering
         if settings.components is not None:
             return float(settings.components)
-        model = self._result("models", feature)
-        if model is None:
+        suggested, model = self.suggested.get(feature), self._result("models", feature)
+        if suggested is None and model is None:
             self._guess("how many components the scree suggests")
-        plain = feature == "rv" and self.recipe.rv.scaling.method == "global"
-        guessed = SUGGESTED_RV_GLOBAL if plain else SUGGESTED
-        suggested = guessed if model is None else model.scree.suggested
+            plain = feature == "rv" and self.recipe.rv.scaling.method == "global"
+            suggested = SUGGESTED_RV_GLOBAL if plain else SUGGESTED
+        elif suggested is None:
+            suggested = model.scree.suggested
         return max(2.0, settings.start_factor * suggested)
 
     def _models(self, feature: str) -> _Cost:

@@ -171,6 +171,11 @@ class ClusterWidget(StepWidget):
         if self._session is not None and found.wish is self._asked:
             self._found = found
             self._show_scree(self._session, str(self.feature.value))
+            self._show_cost(self._session)
+
+    def _known(self) -> dict[str, Any]:
+        scree = None if self._found is None else self._found.scree
+        return {} if scree is None else {"suggested": {str(self.feature.value): scree.suggested}}
 
     def _show_seeds(self, session: Session | None) -> None:
         """The seeds that are running, else those of the model."""

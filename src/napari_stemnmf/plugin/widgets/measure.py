@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import Container, PushButton
@@ -101,10 +100,10 @@ class MeasureWidget(StepWidget):
         if self._current(self._session, str(self.feature.value)) is not None:
             self._refresh()
 
-    def _measured_anew(self) -> Mapping[str, Any]:
+    def _known(self) -> dict[str, Any]:
         feature = str(self.feature.value)
         todo = self._current(self._session, feature)
-        return {} if todo is None or todo.changed is None else {feature: todo.changed}
+        return {} if todo is None or todo.changed is None else {"measured_anew": {feature: todo.changed}}
 
     def _let_go(self, *args: Any) -> None:
         super()._let_go(*args)

@@ -54,6 +54,7 @@ class StepWidget(Container):
         self._session: Session | None = None
         self._forms: list[tuple[Form, str]] = []
         self._refreshing = False
+        self._in_front = True
         self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
         self.scan.tooltip = "the scan to work on; follows the selected layer"
         self.feature = ComboBox(
@@ -87,7 +88,7 @@ class StepWidget(Container):
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.scan.changed.connect(self._on_scan)
-        self.feature.changed.connect(self._refresh)
+        self.feature.changed.connect(self._on_changed)
         layers = viewer.layers
         layers.events.inserted.connect(self._on_layers)
         layers.events.removed.connect(self._on_layers)
@@ -142,6 +143,14 @@ class StepWidget(Container):
     def features(self) -> tuple[str, ...]:
         """The features that Run computes."""
         return (str(self.feature.value),)
+
+    def set_in_front(self, on: bool) -> None:
+        """Behind another step a dock follows its scan, and shows what has changed when it is in front again."""
+        was, self._in_front = self._in_front, on
+        if not on:
+            self._timer.stop()
+        elif not was:
+            self._refresh()
 
     @property
     def session(self) -> Session | None:
@@ -206,9 +215,13 @@ class StepWidget(Container):
         self._leave()
         self._session = session
         if session is not None:
-            session.changed.connect(self._refresh)
+            session.changed.connect(self._on_changed)
             session.probe_moved.connect(self._on_probe)
-        self._refresh()
+        self._on_changed()
+
+    def _on_changed(self, *_: Any) -> None:
+        if self._in_front:
+            self._refresh()
 
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""
@@ -290,7 +303,7 @@ class StepWidget(Container):
     def _leave(self) -> None:
         """Stop listening to the scan."""
         if self._session is not None:
-            self._session.changed.disconnect(self._refresh)
+            self._session.changed.disconnect(self._on_changed)
             self._session.probe_moved.disconnect(self._on_probe)
         self._session = None
 
