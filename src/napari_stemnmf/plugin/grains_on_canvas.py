@@ -256,8 +256,9 @@ class GrainsOnCanvas:
             self._labelled(int(event.source.selected_label))
 
     def _on_paint(self, event: Any) -> None:
-        if not self._quiet and event.source is self.layer(OUTLINE):
-            self._painted(np.asarray(event.source.data) != 0)
+        layer = self.layer(OUTLINE)
+        if not self._quiet and layer is not None and event.source is layer:
+            self._painted(np.asarray(layer.data) != 0)
 
     def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:
         start = np.array(event.pos)

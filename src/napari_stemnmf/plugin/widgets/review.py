@@ -10,7 +10,7 @@ from magicgui.widgets import PushButton
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_stemnmf.errors import DataError, StemNMFError
+from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import reviewing
 from napari_stemnmf.plugin.grain_layers import features_of, stale_grains
 from napari_stemnmf.plugin.grain_patterns import Measured, Pictures
@@ -77,9 +77,9 @@ class ReviewWidget(StepWidget):
         self.pictures.neighbour_wanted.connect(lambda grain: self.choose([grain]))
         self.go.order.currentTextChanged.connect(lambda _: self._list_grains())
         kind, comment = self.decide.kind, self.decide.comment
-        kind.activated.connect(lambda _: self._say("class", kind.currentText()))
-        self.decide.written.editingFinished.connect(lambda: self._say("class", kind.currentText()))
-        comment.editingFinished.connect(lambda: self._say("comment", comment.text()))
+        kind.activated.connect(lambda _: self._note_down("class", kind.currentText()))
+        self.decide.written.editingFinished.connect(lambda: self._note_down("class", kind.currentText()))
+        comment.editingFinished.connect(lambda: self._note_down("comment", comment.text()))
         self._viewer.events.theme.connect(self._on_theme)
 
     def _buttons(self) -> list[Any]:
@@ -134,7 +134,7 @@ class ReviewWidget(StepWidget):
             self.decide.comment.setFocus()
         elif name == "cancel":
             self.tools.put_down()
-        elif name == "done" or name == self.tools.tool.partition(" ")[0]:
+        elif name == "done" or (name == self.tools.tool and name.startswith("split")):
             self.tools.split(self.selected)
         elif name in BRUSHES or name.startswith("split"):
             self.tools.take_up(name, self.selected)
@@ -178,7 +178,7 @@ class ReviewWidget(StepWidget):
     def _on_painted(self, now: np.ndarray) -> None:
         self.tools.painted(self.selected, self._found, now)
 
-    def _say(self, kind: str, text: str) -> None:
+    def _note_down(self, kind: str, text: str) -> None:
         """A class or a comment for the selected grains, if they do not have it."""
         features, text = self._features, text.strip()
         if features is not None and any(features[kind].iloc[i] != text for i in self.chosen):
@@ -202,7 +202,6 @@ class ReviewWidget(StepWidget):
         if session is None:
             return False
         try:
-            _check_idle(session)
             session.edit(str(self.feature.value), *make())
         except StemNMFError as error:
             tell(error)
@@ -210,14 +209,8 @@ class ReviewWidget(StepWidget):
         return True
 
     def _undo(self, name: str) -> None:
-        session = self._session
-        if session is None:
-            return
-        try:
-            _check_idle(session)
-            (session.undo if name == "undo" else session.redo)(str(self.feature.value))
-        except StemNMFError as error:
-            tell(error)
+        if self._session is not None:
+            (self._session.undo if name == "undo" else self._session.redo)(str(self.feature.value))
 
     def _on_run(self) -> None:
         self._start("measure")
@@ -230,19 +223,16 @@ class ReviewWidget(StepWidget):
 
     def _show_session(self, session: Session | None) -> None:
         feature, found = str(self.feature.value), self._found()
-        self.canvas.follow(session, feature)
-        layers = [layer for layer in map(self.canvas.layer, KINDS) if layer is not None]
-        self._keys.hold(layers)
+        self._link()
         seen = (session, feature, session.analysis if session is not None else None)
         if any(new is not old for new, old in zip(seen, self._seen, strict=True)):
             self._follow(session)
             self._seen = seen
             self._take(session, feature)
-        idle = found is not None and session is not None and session.running is None
         for part in (self.decide, self.edit):
-            part.setEnabled(idle)
-        self.edit.buttons["undo"].setEnabled(idle and session.can_undo(feature))  # type: ignore[union-attr]
-        self.edit.buttons["redo"].setEnabled(idle and session.can_redo(feature))  # type: ignore[union-attr]
+            part.setEnabled(found is not None)
+        self.edit.buttons["undo"].setEnabled(session is not None and session.can_undo(feature))
+        self.edit.buttons["redo"].setEnabled(session is not None and session.can_redo(feature))
         self.table.enabled = found is not None
 
     def _take(self, session: Session | None, feature: str) -> None:
@@ -323,6 +313,15 @@ class ReviewWidget(StepWidget):
 
     # ---- what happens around
 
+    def _on_layers(self, event: Any = None) -> None:
+        super()._on_layers(event)
+        self._link()
+
+    def _link(self) -> None:
+        """Stand for the layers that there are now."""
+        self.canvas.follow(self._session, str(self.feature.value))
+        self._keys.hold([layer for layer in map(self.canvas.layer, KINDS) if layer is not None])
+
     def _follow(self, session: Session | None) -> None:
         """Hear of grains that other docks select in the scan."""
         before = self._seen[0]
@@ -347,7 +346,7 @@ class ReviewWidget(StepWidget):
         self.canvas.listen(visible)
         self._keys.listen(visible)
         if visible:
-            self._keys.hold([layer for layer in map(self.canvas.layer, KINDS) if layer is not None])
+            self._link()
             self.canvas.show(self.selected)
         else:
             self.tools.put_down()
@@ -382,9 +381,3 @@ class _Watch(QObject):
         if event is not None and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
             self._tell(event.type() == QEvent.Type.Show)
         return False
-
-
-def _check_idle(session: Session) -> None:
-    """While a step runs its result would take the place of an edit."""
-    if session.running is not None:
-        raise DataError(f"{session.running.title} is running; edit when it has ended.")

@@ -49,7 +49,7 @@ class Tools:
         self.tool = ""
 
     def take_up(self, tool: str, grain: int) -> None:
-        """Begin to paint on a grain or to split it; the tool that is in use already is put down."""
+        """Begin to paint on a grain or to split it; a brush that is in use already is put down."""
         again = tool == self.tool
         self.put_down()
         if again:
