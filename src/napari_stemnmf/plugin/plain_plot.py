@@ -21,7 +21,7 @@ class PlainPlot(pg.PlotWidget):
     Parameters
     ----------
     left, bottom : str
-        Titles of the axes, with their units.
+        Titles of the axes, with their units; none below where that is empty.
     tooltip : str
     """
 
@@ -35,10 +35,11 @@ class PlainPlot(pg.PlotWidget):
         plot.hideButtons()
         plot.setMenuEnabled(False)
         plot.setMouseEnabled(x=False, y=False)
-        plot.setLabels(left=left, bottom=bottom)
+        plot.setLabels(left=left, **({"bottom": bottom} if bottom else {}))
         for name in ("left", "bottom"):
             self.getAxis(name).enableAutoSIPrefix(False)
-        self.getAxis("bottom").setHeight(BOTTOM)
+        if bottom:
+            self.getAxis("bottom").setHeight(BOTTOM)
         self.setToolTip(tooltip)
         self.setMinimumSize(*self.least)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)

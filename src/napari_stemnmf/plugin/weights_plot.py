@@ -27,9 +27,10 @@ class WeightsPlot(PlainPlot):
     """
 
     scaled = Signal(float)
+    least = (110, 96)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("positions", "weight", TOOLTIP, parent)
+        super().__init__("count", "", TOOLTIP, parent)
         self.line: pg.InfiniteLine | None = None
         self._bars: pg.PlotDataItem | None = None
         self._shown: Histogram | None = None
@@ -80,7 +81,7 @@ class WeightsPlot(PlainPlot):
         self.line.setPen(pg.mkPen(SECOND if histogram.noise else MAIN, width=2))
         if not self._dragged and np.isfinite(histogram.threshold):
             self.line.setValue(histogram.threshold)
-            name = "noise, left out" if histogram.noise else f"threshold {histogram.threshold:.3g}"
+            name = "noise, left out" if histogram.noise else f"cut at weight {histogram.threshold:.3g}"
             self.line.label.setFormat(f"{name} (× {histogram.scale:.3g})")
 
     def _on_dragged(self) -> None:
@@ -89,7 +90,7 @@ class WeightsPlot(PlainPlot):
         scale = scale_at(self._shown, float(self.line.value()))
         if scale is not None:
             self._dragged = True
-            self.line.label.setFormat(f"threshold {self.line.value():.3g} (× {scale:.3g})")
+            self.line.label.setFormat(f"cut at weight {self.line.value():.3g} (× {scale:.3g})")
             self.scaled.emit(scale)
 
     def _on_let_go(self) -> None:
