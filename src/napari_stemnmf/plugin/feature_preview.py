@@ -7,40 +7,22 @@ its place. Leans on `preview`, which reads patterns and finds the probe.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import overlays
+from napari_stemnmf.plugin.coarse import coarse_survey, sample_positions
+from napari_stemnmf.plugin.feature_lines import centre, disks_in_use, grid, kept_cells, ring_peaks
 from napari_stemnmf.plugin.preview import Picture, Preview, Wish, geometry_of
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.calibration.geometry import Geometry
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.passes.survey import Survey
-    from napari_stemnmf.recipe import PreprocessSettings
-
-DRAWN = {
-    "centre": ("#00d5ff", 1.4),
-    "cells": ("#b9c4ff90", 0.8),
-    "bins": ("#b9c4ff38", 0.5),
-    "rings": ("#8f9dff", 1.4),
-    "bounds": ("#e8bd00", 1.4),
-    "left out": ("#ff6b6b", 1.0),
-    "disks": ("#57f287", 1.4),
-}
-"""What can be drawn over the pattern: colour and width of its lines."""
-SAMPLE_SIDE = 12
-"""Rows and columns of the scan that a coarse sample takes, at most; at least two."""
-SAMPLE_BYTES, SAMPLE_HELD = 2**28, 2**26
-"""Bytes of the chunks that a coarse sample touches, and of its patterns, at most, if it can be had with so few."""
-MOST_LINES = 400
-"""Above so many lines of bins none are drawn: they would hide what is under them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +106,7 @@ class FeaturePreview(Preview):
         image, where, mask = self._shown(wish)
         if where is None:
             return FeaturePicture(image, note="The probe cannot be found; press First look in Calibrate.")
-        picture = FeaturePicture(image, where, {"centre": _centre(where)}, mask, note=said)
+        picture = FeaturePicture(image, where, {"centre": centre(where)}, mask, note=said)
         describe = {"aa": self._rings_and_sectors, "rv": self._radii, "bd": self._bins}[wish.feature]
         try:
             return describe(wish, wish.analysis, where, picture)
@@ -191,13 +173,13 @@ class FeaturePreview(Preview):
             return replace(picture, note=str(error))
         kernel = self._keep("aa", (*known, rings, settings), lambda: AngularAverage(geometry, rings, settings, origin))
         columns = kernel.columns
-        cells = _cells(where, columns["r_in"], columns["r_out"], columns["azimuth"], settings.angle_step)
+        cells = kept_cells(where, columns["r_in"], columns["r_out"], columns["azimuth"], settings.angle_step)
         sectors, left_out = round(360 / settings.angle_step), len(kernel.dropped)
         many = "1 ring" if len(rings) == 2 else f"{len(rings) - 1} rings"
         return replace(
             picture,
             rings=tuple(rings),
-            peaks=_peaks(radius, highest, rings),
+            peaks=ring_peaks(radius, highest, rings),
             lines={**picture.lines, "cells": cells},
             summary=f"{many} × {sectors} sectors: {len(columns['ring'])} columns{_left_out(left_out)}",
         )
@@ -256,18 +238,18 @@ class FeaturePreview(Preview):
                 q_y, q_x, height, snr = self._disks(wish, image, probe)
                 radius = where.to_polar(q_y, q_x)[0]
                 used = (radius >= span[0]) & (radius <= span[1]) & (snr >= settings.min_snr) & (height > 0)
-                lines |= _used(q_y, q_x, used, probe.radius)
+                lines |= disks_in_use(q_y, q_x, used, probe.radius)
             note = picture.note or "The Bragg vector map shows once Calibrate all has found the disks of every pattern."
             return replace(picture, lines=lines, span=span, summary=summary, note=note)
         y, x, used = self._keep(
             "used", (peaks, calibration, settings), lambda: disks_used(peaks, calibration, settings)
         )
         if on_map:
-            lines["bins"] = _grid(geometry.detector_shape, side)
+            lines["bins"] = grid(geometry.detector_shape, side)
         else:
             at = wish.position[0] * peaks.scan_shape[1] + wish.position[1]
             here = np.flatnonzero(peaks.pattern == at) if wish.picture == "position" else np.empty(0, int)
-            lines |= _used(peaks.q_y[here], peaks.q_x[here], used[here], geometry.probe_radius)
+            lines |= disks_in_use(peaks.q_y[here], peaks.q_x[here], used[here], geometry.probe_radius)
         radius, far = np.hypot(y, x), int(np.ceil(edge))
         height = np.sqrt(np.maximum(peaks.height, 0)) if settings.intensity == "sqrt" else peaks.height
         middle = np.arange(far) + 0.5
@@ -308,36 +290,6 @@ class FeaturePreview(Preview):
         return patterns, positions
 
 
-def sample_positions(dataset: Dataset, side: int = SAMPLE_SIDE) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of a coarse sample, evenly over the scan; fewer where each would read a large chunk."""
-    chunk = math.prod(dataset.data.chunksize) * dataset.dtype.itemsize
-    pattern = math.prod(dataset.detector_shape) * dataset.dtype.itemsize
-    side = max(2, min(side, math.isqrt(SAMPLE_HELD // max(1, pattern))))
-    sizes = [min(side, size) for size in dataset.scan_shape]
-
-    def touched() -> list[int]:
-        return [min(size, blocks) for size, blocks in zip(sizes, dataset.data.numblocks[:2], strict=True)]
-
-    while math.prod(touched()) * chunk > SAMPLE_BYTES and max(touched()) > 2:
-        sizes[int(np.argmax(touched()))] -= 1
-    rows, columns = (
-        ((np.arange(size) + 0.5) * full / size).astype(int)
-        for size, full in zip(sizes, dataset.scan_shape, strict=True)
-    )
-    return rows, columns
-
-
-def coarse_survey(dataset: Dataset, settings: PreprocessSettings) -> Survey:
-    """As `first_look`, of a coarse sample of the scan."""
-    from napari_stemnmf.preparation.preprocess import cropped, first_look
-
-    scan = cropped(dataset, replace(settings, q_y=None, q_x=None))
-    rows, columns = sample_positions(scan)
-    data = scan.data[rows][:, columns]
-    axes: Any = tuple(replace(axis, size=size) for axis, size in zip(scan.axes, data.shape, strict=True))
-    return first_look(replace(scan, data=data, axes=axes), replace(settings, scan_y=None, scan_x=None))
-
-
 _WITHOUT_SURVEY = (
     "Nothing is known of the patterns yet. Featurize looks at all of them by itself; to see first what it will take, "
     "press the button below, or First look in Calibrate."
@@ -348,53 +300,6 @@ def _counts(patterns: np.ndarray) -> np.ndarray:
     from napari_stemnmf.passes.engine import as_counts
 
     return as_counts(patterns)
-
-
-def _centre(where: Geometry) -> np.ndarray:
-    radius = where.probe_radius
-    return overlays.joined(
-        [overlays.cross(where.q_y, where.q_x, 0.4 * radius), overlays.ring(overlays.geometry_round(where), radius)]
-    )
-
-
-def _cells(where: Geometry, r_in: np.ndarray, r_out: np.ndarray, azimuth: np.ndarray, angle_step: float) -> np.ndarray:
-    """(n, 2) outlines of the cells that are kept, each with its middle azimuth."""
-    if not len(r_in):
-        return np.empty((0, 2))
-    points = max(2, round(angle_step / overlays.STEP) + 1)
-    arc = np.linspace(-0.5, 0.5, points) * angle_step
-    turn = np.concatenate([arc, arc[::-1], arc[:1]])
-    radius = np.concatenate([np.zeros(points), np.ones(points), np.zeros(1)])
-    radii = r_in[:, None] + (r_out - r_in)[:, None] * radius
-    outline = np.stack(where.from_polar(radii, azimuth[:, None] + turn), axis=-1)
-    gaps = np.full((len(outline), 1, 2), np.nan)
-    return np.concatenate([outline, gaps], axis=1).reshape(-1, 2)
-
-
-def _grid(shape: tuple[int, int], side: float) -> np.ndarray:
-    """(n, 2) the bounds of square bins over a detector; none where they would be too many to see."""
-    rows, columns = (np.arange(math.ceil(size / side) + 1) * side - 0.5 for size in shape)
-    if len(rows) + len(columns) > MOST_LINES:
-        return np.empty((0, 2))
-    lines = [np.array([[y, columns[0]], [y, columns[-1]]]) for y in rows]
-    return overlays.joined(lines + [np.array([[rows[0], x], [rows[-1], x]]) for x in columns])
-
-
-def _used(q_y: np.ndarray, q_x: np.ndarray, used: np.ndarray, radius: float) -> dict[str, np.ndarray]:
-    return {
-        name: overlays.circles(q_y[which], q_x[which], radius) for name, which in (("disks", used), ("left out", ~used))
-    }
-
-
-def _peaks(radius: np.ndarray, profile: np.ndarray, rings: tuple[float, ...]) -> np.ndarray:
-    """(rings, 2) where the profile is highest within each ring, and its value there."""
-    found = []
-    for low, high in itertools.pairwise(rings):
-        within = np.flatnonzero((radius >= low) & (radius <= high) & np.isfinite(profile))
-        if len(within):
-            top = within[np.argmax(profile[within])]
-            found.append((radius[top], profile[top]))
-    return np.array(found).reshape(-1, 2)
 
 
 def _left_out(count: int) -> str:

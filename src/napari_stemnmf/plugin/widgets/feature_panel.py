@@ -18,7 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.feature_preview import DRAWN, FeaturePicture
+from napari_stemnmf.plugin.feature_lines import DRAWN
+from napari_stemnmf.plugin.feature_preview import FeaturePicture
 from napari_stemnmf.plugin.pattern_view import PatternView
 from napari_stemnmf.plugin.preview import SCALES, scaled
 from napari_stemnmf.plugin.profile_view import ProfileView
