@@ -223,8 +223,8 @@ def probe(options: argparse.Namespace, table: Table) -> None:
     shown: list[tuple[Any, np.ndarray]] = []
     original = PatternView.show_image
 
-    def noted(self: PatternView, image: Any, values: Any) -> None:
-        original(self, image, values)
+    def noted(self: PatternView, image: Any, values: Any, *more: Any, **options: Any) -> None:
+        original(self, image, values, *more, **options)
         shown.append((self, values))
 
     PatternView.show_image = noted  # type: ignore[method-assign]
@@ -234,7 +234,7 @@ def probe(options: argparse.Namespace, table: Table) -> None:
     with counted() as reads:
         for move in range(MOVES):
             if move % 2:  # every second move is a step of an arrow key, the others go anywhere
-                row, column = min(row + 1, rows - 1), column
+                row, column = (row + 1) % rows, column
             else:
                 row, column = int(chance.integers(rows)), int(chance.integers(columns))
             shown.clear()
@@ -267,6 +267,7 @@ def probe(options: argparse.Namespace, table: Table) -> None:
         f"{chunk / 1e6:.1f} MB",
         max(amounts) <= chunk,
     )
+    table.row("  read a move, median", f"{np.median(amounts) / 1e6:.3f} MB")
     viewer.close()
 
 

@@ -204,7 +204,7 @@ class ScoreWidget(StepWidget):
             self.truth.value = layers[0]
         self._on_truth()
         super()._on_layers(event)
-        self._refresh()
+        self._on_changed()
 
     def reset_choices(self, *args: Any) -> None:
         """Called by napari when layers change."""

@@ -82,6 +82,7 @@ class StagesWidget(QWidget):
             entry = self._entries[name]
             module = import_module(f"napari_stemnmf.plugin.widgets.{entry.module}")
             widget = self.steps[name] = getattr(module, entry.widget)(self._viewer)
+            _set_in_front(widget, False)
             self._pages.addWidget(_native(widget))
             self._pass_on(widget)
             for chooser, slot in (("scan", self._on_scan), ("feature", self._on_feature)):
@@ -94,9 +95,12 @@ class StagesWidget(QWidget):
     def show_step(self, name: str) -> Any:
         """Show a step, and return its widget."""
         widget = self.step(name)
+        if self.current in self.steps and self.current != name:
+            _set_in_front(self.steps[self.current], False)
         self.current = name
         self.buttons[name].setChecked(True)
         self._pages.setCurrentWidget(_native(widget))
+        _set_in_front(widget, True)
         return widget
 
     def reset_choices(self, *args: object) -> None:
@@ -195,6 +199,12 @@ def _button(entry: Entry) -> QPushButton:
 def _native(widget: Any) -> QWidget:
     """The Qt widget of a magicgui or Qt widget."""
     return widget if isinstance(widget, QWidget) else widget.native
+
+
+def _set_in_front(widget: Any, on: bool) -> None:
+    """Tell a step that can use it whether it is the one that is shown: those behind it need not draw."""
+    if hasattr(widget, "set_in_front"):
+        widget.set_in_front(on)
 
 
 def _chooser(widget: Any, name: str) -> Any:

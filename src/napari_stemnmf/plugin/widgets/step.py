@@ -217,7 +217,7 @@ class StepWidget(Container):
         if session is not None:
             session.changed.connect(self._on_changed)
             session.probe_moved.connect(self._on_probe)
-        self._on_changed()
+        self._refresh()
 
     def _on_changed(self, *_: Any) -> None:
         if self._in_front:
