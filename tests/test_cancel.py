@@ -10,7 +10,7 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.analysis import Analysis
+from napari_stemnmf.analysis import INCOMPLETE, Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.recipe import FEATURES
@@ -83,3 +83,18 @@ def test_a_cancel_while_the_probe_is_sought_keeps_the_survey(stages: dict) -> No
     assert stop.value.analysis is not None
     assert stop.value.analysis.is_current("survey")
     assert stop.value.analysis.probe is None
+
+
+def test_another_seed_of_a_cancelled_clustering_is_incomplete_too(stages: dict) -> None:
+    after = stages["cluster"][2]
+    marked = after.with_result("models/aa", after.models["aa"], INCOMPLETE)
+    other = next(record.seed for record in after.models["aa"].seeds if record.seed != after.models["aa"].seed)
+    chosen = pipeline.choose_seed(marked, "aa", other)
+    assert chosen.models["aa"].seed == other
+    assert not chosen.is_current("models/aa")
+    assert chosen.is_current("models/aa", partial=True)
+    stale = pipeline.with_recipe(after, after.recipe.replaced({"aa.clustering.seeds": 9}))
+    assert not pipeline.choose_seed(stale, "aa", other).is_current("models/aa")
+    fresh = pipeline.choose_seed(after, "aa", other)
+    assert fresh.is_current("models/aa")
+    assert fresh.keys["models/aa"] != after.keys["models/aa"]

@@ -30,7 +30,7 @@ from napari_stemnmf.features.describe import describe
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.measurement import not_measured
-from napari_stemnmf.grains.patterns import grain_patterns
+from napari_stemnmf.grains.patterns import digests, grain_patterns
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.grains.separation import separate
 from napari_stemnmf.grains.stability import stability as stability_of
@@ -307,6 +307,8 @@ def cluster(
 def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control | None = None) -> Analysis:
     """The analysis with another seed's model of `feature` in place of the chosen one.
 
+    Results of a clustering that was cancelled stay incomplete, and those of other settings stale.
+
     Raises
     ------
     AnalysisError
@@ -317,7 +319,10 @@ def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control
     control = _stage(control, f"Seed {seed} of {feature.upper()}")
     scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling, control=control)
     model = ensemble.choose(analysis.models[feature], seed, scaled.values, control=control)
-    return analysis.with_result(f"models/{feature}", model, f"seed {seed}")
+    stage = f"models/{feature}"
+    key, _, mark = analysis.keys[stage].partition(" ")
+    keys = {**analysis.keys, stage: f"{key} {mark if mark == INCOMPLETE else f'seed {seed}'}"}
+    return replace(analysis, models={**analysis.models, feature: model}, keys=keys)
 
 
 def refine(
@@ -451,6 +456,11 @@ def changed(analysis: Analysis, feature: str) -> np.ndarray:
         return np.ones(len(grains), bool)
     if analysis.is_current(f"tables/{feature}", partial=True):
         return np.zeros(len(grains), bool)
+    review = analysis.reviews.get(feature)
+    if not len(known.digests) and review is not None:  # a file of version 0.3: what was measured is the grains as found
+        before = analysis.with_review(feature, Review(review.base))
+        if before.is_current(f"tables/{feature}", partial=True):
+            known = replace(known, digests=digests(review.base, analysis.keys.get("survey", "")))
     return not_measured(grains, table, known, analysis.keys.get("survey", ""))
 
 

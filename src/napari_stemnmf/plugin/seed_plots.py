@@ -106,7 +106,9 @@ class SeedPlots(QWidget):
         self.by_k = TracePlot("error", "k", "‖V − WH‖ / ‖V‖ of each seed against its components; click an end", True)
         self.table = _table()
         self.use = QPushButton("Use this seed")
-        self.use.setToolTip("make the model of the selected seed the one in use; Refine and Measure are stale then")
+        self.use.setToolTip(
+            "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then"
+        )
         self.told = QLabel()
         self.told.setWordWrap(True)
         self.told.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

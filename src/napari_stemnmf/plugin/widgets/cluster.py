@@ -191,7 +191,7 @@ class ClusterWidget(StepWidget):
             self.seeds.show_seeds(traces_of_news(news), of, None, free=False)
             return
         model = session.result("cluster", feature) if session is not None else None
-        free = session is not None and session.running is None
+        free = session is not None and session.running is None and session.state("cluster", feature) != "stale"
         self.seeds.show_seeds(traces_of_model(model), of, model.seed if model is not None else None, free)
 
     def _show_progress(self) -> None:
