@@ -214,9 +214,9 @@ def as_peer(path: str, repeat: int) -> dict:
     return {"version": libertem.__version__, "ms": 1e3 * best / (shape[0] * shape[1])}
 
 
-def ask_peer(python: str, path: str, repeat: int) -> dict:
-    """Run `as_peer` under another interpreter; the answer has ``error`` where that fails."""
-    command = [python, __file__, "--as-peer", path, "--repeat", str(repeat)]
+def ask_peer(python: str, path: str, repeat: int, script: Path = Path(__file__)) -> dict:
+    """Run `as_peer` of a benchmark under another interpreter; the answer has ``error`` where that fails."""
+    command = [python, str(script), "--as-peer", path, "--repeat", str(repeat)]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
