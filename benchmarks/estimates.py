@@ -1,8 +1,10 @@
 """What every stage was estimated to cost before it ran, and what it took: seconds and memory, with their ratios.
 
     .venv/bin/python benchmarks/estimates.py [SCAN ...] [--preset default] [--seeds 5]
+    .venv/bin/python benchmarks/estimates.py ANALYSIS.stemnmf.h5 ...
 
-Without a scan, on the sample. Memory is the peak of what the process holds alone (resident less shared: mapped files
+Without a scan, on the sample. Of an analysis nothing is run: the times that it has recorded are compared with what
+would have been said before each step. Memory is the peak of what the process holds alone (resident less shared: mapped files
 do not count), beside what it held when the stage began. Run it on an idle machine: estimates are of the wall clock.
 Two ratios are given, to the wall and to the processor's time over the cores; on an idle machine they are alike.
 """
@@ -18,7 +20,9 @@ from pathlib import Path
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.estimates import estimate
+from napari_stemnmf.analysis import FILE_SUFFIX, Analysis
+from napari_stemnmf.estimates import SHARED, estimate
+from napari_stemnmf.estimates import STEPS as ESTIMATED
 from napari_stemnmf.threads import default_workers
 
 STEPS = {
@@ -82,6 +86,33 @@ def compare(dataset: stem.Dataset, recipe: stem.Recipe) -> None:
     print(f"  all at once: said {whole.words()}; took {took:.1f} s (x {whole.seconds / took:.2f})", flush=True)
 
 
+def recall(path: str) -> None:
+    """Compare what an analysis has recorded with the estimates that would have come before it."""
+    done = stem.Analysis.load(path)
+    dataset, recipe = stem.open(done.input.source), done.recipe
+    print(f"{path}: {dataset.name} {dataset.shape} {dataset.dtype}, as recorded", flush=True)
+    known = Analysis(recipe, done.input, mask=done.mask)
+    for step, stages in ESTIMATED.items():
+        if step == "recipe":
+            continue
+        shared = [stage for stage in stages if stage in SHARED]
+        for features in [(name,) for name in recipe.features] if step == "cluster" else [recipe.features]:
+            said = estimate(known, dataset, recipe, step, features).seconds
+            new = [stage for stage in shared if stage not in known.keys]
+            read = [stage for stage in stages if stage not in SHARED]
+            took = sum(done.times[stage].wall for stage in new)
+            for stage in read:
+                spent = [done.times[f"{stage}/{name}"].wall for name in features]
+                took += spent[0] if stage in ("features", "tables") else sum(spent)  # those share a read
+                new += [f"{stage}/{name}" for name in features]
+            for stage in new:
+                field, _, name = stage.partition("/")
+                result = getattr(done, field)[name] if name else getattr(done, field)
+                known = known.with_result(stage, result, took=done.times[stage])
+            title = f"{step} {features[0] if step == 'cluster' else ''}"
+            print(f"  {title:12} said {said:7.2f} s, took {took:7.2f} s (x {said / took:4.2f})", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scans", nargs="*")
@@ -89,8 +120,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     recipe = stem.Recipe.preset(given.preset).replaced({"*.clustering.seeds": given.seeds})
-    for dataset in [stem.open(scan) for scan in given.scans] or [stem.sample().dataset]:
-        compare(dataset, recipe)
+    if not given.scans:
+        compare(stem.sample().dataset, recipe)
+    for scan in given.scans:
+        if scan.endswith(FILE_SUFFIX):
+            recall(scan)
+        else:
+            compare(stem.open(scan), recipe)
 
 
 if __name__ == "__main__":
