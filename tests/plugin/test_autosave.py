@@ -94,12 +94,14 @@ def test_what_lies_beside_the_scan_is_offered_or_left_alone(
     assert stem.Analysis.load(session.path).grains.keys() == found.grains.keys()
 
     second.go_on_from(stem.Analysis.load(session.path), session.path)  # it was opened: now it is the second's
-    second.edit("aa", Edit("accept", (int(found.grains["aa"].ids[0]),)))
-    session.edit("rv", Edit("reject", (int(found.grains["rv"].ids[0]),)))
-    assert other.wait(TIMEOUT)
+    session.edit("aa", Edit("comment", (int(found.grains["aa"].ids[0]),), "still waiting to be saved"))
+    session.go_on_from(stem.Analysis.load(film.with_name("film-3.stemnmf.h5")), film.with_name("film-3.stemnmf.h5"))
     assert saver.wait(TIMEOUT)
+    assert session.path == film.with_name("film-3.stemnmf.h5")
+    assert not stem.Analysis.load(film.with_name("film-3.stemnmf.h5")).grains
+    second.edit("aa", Edit("accept", (int(found.grains["aa"].ids[0]),)))
+    assert other.wait(TIMEOUT)
     assert stem.Analysis.load(film.with_name("film-2.stemnmf.h5")).reviews.keys() == {"aa"}
-    assert session.path == film.with_name("film-4.stemnmf.h5")
 
 
 def test_a_file_that_another_program_has_written_to_is_not_overwritten(film: Path, found: stem.Analysis) -> None:

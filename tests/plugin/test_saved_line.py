@@ -74,7 +74,8 @@ def test_work_is_saved_offered_again_and_goes_on(
     assert {each.name for each in film.parent.glob("*film*")} == {"film.h5", "film.stemnmf.h5"}
 
     viewer.layers.save(str(film.with_name("copy.stemnmf.h5")), plugin="napari-stemnmf")
-    assert "Saved to copy.stemnmf.h5" in saved.words.text()
+    assert again.path == film.with_name("copy.stemnmf.h5")
+    qtbot.waitUntil(lambda: "Saved to copy.stemnmf.h5" in saved.words.text(), timeout=5_000)
     assert [m for m in notifications if not m.startswith("Inconsistent units")] == []
 
 

@@ -67,6 +67,7 @@ class Saver:
         self._wish: _Wish | None = None
         self._due = 0.0
         self._busy = False
+        self._opened = 0
         self._left_as: tuple[int, int] | None = None  # time and size of the file when it was written or read last
         self.earlier: Path | None = None
         self.saved_at: datetime | None = None
@@ -96,15 +97,18 @@ class Saver:
             self._condition.notify_all()
 
     def opened(self, path: Path) -> None:
-        """The analysis of that file was opened: it is the session's from now on."""
+        """The analysis of that file was opened: it is the session's from now on, and what was to be saved is not."""
+        with self._condition:
+            self._wish = None
+            self._opened += 1
         self._seen = (self._session.analysis, self._session.recipe)
         self._session.path = path.absolute()
         self._take(self._session.path)
         self.saved_at, self.error, self.earlier = _written_at(path), "", None
         self.happened.emit()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until everything is saved; False if it takes longer."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until everything is saved; False if it takes longer than so many seconds."""
         with self._condition:
             return self._condition.wait_for(lambda: not self._busy, seconds)
 
@@ -169,12 +173,12 @@ class Saver:
             with self._condition:
                 while self._wish is not None and (left := self._due - time.monotonic()) > 0:
                     self._condition.wait(left)
-                wish, self._wish = self._wish, None
+                wish, self._wish, opened = self._wish, None, self._opened
                 if wish is None:
                     self._busy = False
                     self._condition.notify_all()
                     break
-            self._save(wish)
+            self._save(wish, opened)
             wish = None
         self.happened.emit()
 
@@ -224,13 +228,15 @@ class Saver:
             _owners[path] = self
             return path
 
-    def _save(self, wish: _Wish) -> None:
+    def _save(self, wish: _Wish, opened: int) -> None:
         before = self.error
         try:
             if wish.path is not None:
                 self._take(wish.path)
             path = wish.path or self._target()
             wish.analysis.save(path)
+            if opened != self._opened:
+                return  # another analysis is the session's by now, in its own file
             self._session.path, self._left_as = path, _stamp(path)
             self.saved_at, self.error = datetime.now(), ""
             if self.earlier == path:

@@ -25,17 +25,41 @@ def may_replace(session: Session, features: Iterable[str], parent: QWidget | Non
     words = reviewed(session, features)
     if not words:
         return True
+    return _agreed(
+        parent,
+        "Replace the reviewed grains?",
+        f"{session.name} was reviewed by hand: {words}.",
+        "New grains replace the reviewed ones, and what was decided of them is lost.",
+        "Replace",
+    )
+
+
+def may_discard(session: Session, parent: QWidget | None) -> bool:
+    """Whether another analysis may take the place of the session's; the user is asked only if that is in no file."""
+    if session.analysis is None or session.path is not None or (session.saver is not None and session.saver.waiting):
+        return True
+    return _agreed(
+        parent,
+        "Discard the results?",
+        f"What was found in {session.name} since it was opened is not saved.",
+        "The earlier analysis takes its place.",
+        "Discard",
+    )
+
+
+def _agreed(parent: QWidget | None, title: str, text: str, more: str, yes: str) -> bool:
+    """Ask; to keep is what Enter and Escape do."""
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Replace the reviewed grains?")
-    box.setText(f"{session.name} was reviewed by hand: {words}.")
-    box.setInformativeText("New grains replace the reviewed ones, and what was decided of them is lost.")
-    replace = box.addButton("Replace", QMessageBox.ButtonRole.AcceptRole)
+    box.setWindowTitle(title)
+    box.setText(text)
+    box.setInformativeText(more)
+    agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
     keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(keep)
     box.setEscapeButton(keep)
     box.exec()
-    return box.clickedButton() is replace
+    return box.clickedButton() is agree
 
 
 def reviewed(session: Session, features: Iterable[str]) -> str:

@@ -82,10 +82,11 @@ def write_analysis(path: str, layer_data: list[LayerTuple]) -> list[str]:
         raise AnalysisError(f"These layers belong to several scans ({names}); select those of one scan and save them.")
     if not path.lower().endswith(".h5"):
         path += ANALYSIS_SUFFIX
-    session = sessions[0]
-    if session.analysis is not None:
-        session.analysis.save(path)
-        saver_of(session).opened(Path(path))
+    saver = saver_of(sessions[0])
+    saver.save_as(Path(path))
+    saver.wait()
+    if saver.error:
+        raise AnalysisError(f"The analysis was not saved: {saver.error}")
     return [path]
 
 

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import autosave, display
+from napari_stemnmf.plugin.confirm import may_discard
 from napari_stemnmf.plugin.latest import Latest
 from napari_stemnmf.plugin.layers import all_layers
 from napari_stemnmf.plugin.session import Session
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis, Input
     from napari_stemnmf.dataset import Dataset
 
+WAIT_MS = 50
+"""How often a save that has begun is asked whether it is done."""
 FILES = "STEM-NMF analysis (*.stemnmf.h5)"
 
 
@@ -104,7 +107,10 @@ class SavedLine(QWidget):
     def open_earlier_analysis(self) -> None:
         """Go on from the analysis that lies beside the scan."""
         session = self._session
-        if session is not None and session.saver is not None and session.saver.earlier is not None:
+        if session is None or session.saver is None or session.saver.earlier is None:
+            return
+        if may_discard(session, self):
+            session.saver.save_now()
             self._reading = True
             self._refresh()
             self._loader.ask((session, session.saver.earlier))
@@ -145,8 +151,11 @@ class SavedLine(QWidget):
             self._session.saver.save_now()
 
     def _on_loaded(self, loaded: _Loaded) -> None:
-        self._reading = False
         session, analysis = loaded.session, loaded.analysis
+        if session.saver is not None and session.saver.waiting:  # what was found before goes to its own file first
+            QTimer.singleShot(WAIT_MS, lambda: self._on_loaded(loaded))
+            return
+        self._reading = False
         if analysis is None:
             _say(loaded.error)
         else:
