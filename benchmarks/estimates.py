@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/estimates.py ANALYSIS.stemnmf.h5 ...
 
 Without a scan, on the sample. Of an analysis nothing is run: the times that it has recorded are compared with what
-would have been said before each step. Memory is the peak of what the process holds alone (resident less shared: mapped files
-do not count), beside what it held when the stage began. Run it on an idle machine: estimates are of the wall clock.
+would have been said before each step. Memory is the peak of what the process holds alone (resident less shared: mapped
+files do not count), beside what it held when the stage began. Run it on an idle machine: estimates are of the clock.
 Two ratios are given, to the wall and to the processor's time over the cores; on an idle machine they are alike.
 """
 
