@@ -7,7 +7,7 @@ napari's features table takes it so when it selects a label, and when a label se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 GONE = "gone"
 """The verdict in the row of an id whose grain was merged into another or deleted."""
 OUTLINE = "outline"
+COLOUR = "#ffe600"
+"""Of the outline, which is seen on grains of any colour."""
 CONTOUR = 2
 """Width of the outline, in probe positions."""
 
@@ -54,8 +56,12 @@ def planes(grains: Grains) -> Planes | np.ndarray:
 
 def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
     """The whole of one grain, what others cover included, drawn as its outline."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colours: dict[Any, str] = {0: "transparent", None: COLOUR}
     meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
-    return outline(session.result("refine", feature), grain_id), meta | {"opacity": 1.0}, "labels"
+    look = {"opacity": 1.0, "colormap": DirectLabelColormap(color_dict=colours)}
+    return outline(session.result("refine", feature), grain_id), meta | look, "labels"
 
 
 def outline(grains: Grains, grain_id: int) -> np.ndarray:
@@ -135,14 +141,19 @@ def grain_features(
     measured = table.set_index("grain_id")
     measured = measured[measured.index.isin(ids)]
     columns = {
-        str(name): _for_all(measured[name], index)
+        str(name): _for_all(measured[name], index, unknown=len(measured) < len(ids))
         for name in measured.columns
         if name not in ("index", "label", "grain", *out.columns)
     }
+    columns["component"] = pd.Series(grains.component, index=ids).reindex(index, fill_value=-1).to_numpy()
     return pd.concat([out, pd.DataFrame(columns)], axis=1)
 
 
-def _for_all(column: pd.Series, index: np.ndarray) -> np.ndarray:
-    """A column with a value for every label: neutral, of the same kind where one exists, where nothing is known."""
-    absent = {"b": False, "i": -1 if column.name == "component" else 0, "u": 0, "f": np.nan}.get(column.dtype.kind, "")
+def _for_all(column: pd.Series, index: np.ndarray, unknown: bool) -> np.ndarray:
+    """A column with a value for every label: neutral, of the same kind where one exists, where there is none.
+
+    Whole numbers become NaN there if they are `unknown` for a grain.
+    """
+    number = np.nan if unknown else 0
+    absent = {"b": False, "i": number, "u": number, "f": np.nan}.get(column.dtype.kind, "")
     return column.reindex(index, fill_value=absent).to_numpy()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.plugin import display
-from napari_stemnmf.plugin.grain_layers import CONTOUR, OUTLINE, grain_layers, outline, outline_layer
+from napari_stemnmf.plugin.grain_layers import COLOUR, CONTOUR, OUTLINE, grain_layers, outline, outline_layer
 from napari_stemnmf.plugin.places import on_scan, scan_position
 from napari_stemnmf.plugin.planes import Planes
 from napari_stemnmf.plugin.session import ROLE_KEY, Session
@@ -33,7 +33,6 @@ MOST_MOVED = 3
 """Pixels of the screen that the mouse may move in a click."""
 PEN = 1.5
 """Width of what is drawn, in probe positions."""
-COLOUR = "#ffe600"
 BRUSH = 4
 """Diameter of the brush at first, in probe positions."""
 

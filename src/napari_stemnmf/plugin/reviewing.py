@@ -91,7 +91,7 @@ def listed(grains: Grains, features: pd.DataFrame, by: str) -> tuple[pd.DataFram
     return table, [int(i) for i in order]
 
 
-def in_words(features: pd.DataFrame, grain_id: int, chosen: int = 1) -> str:
+def in_words(features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1) -> str:
     """What is known of a grain, in a few short sentences.
 
     Parameters
@@ -100,6 +100,8 @@ def in_words(features: pd.DataFrame, grain_id: int, chosen: int = 1) -> str:
         As `grain_layers.grain_features` makes them.
     grain_id : int
         0, and one that is no more, give an empty text.
+    positions : int
+        That it has.
     chosen : int
         How many grains are selected, this one among them.
     """
@@ -107,7 +109,7 @@ def in_words(features: pd.DataFrame, grain_id: int, chosen: int = 1) -> str:
         return ""
     row = features.iloc[grain_id]
     known = {name: row[name] for name in features.columns if _known(row[name])}
-    parts = [_title(grain_id, known), *_shape(known), *_patterns(known, features)]
+    parts = [_title(grain_id, known), *_shape(known, positions), *_patterns(known, features)]
     if known.get("stale"):
         parts.append("Changed since it was measured")
     if chosen > 1:
@@ -137,12 +139,9 @@ def _title(grain_id: int, known: dict[str, Any]) -> str:
     return f"Grain {grain_id}{verdict}{kind}{origin}"
 
 
-def _shape(known: dict[str, Any]) -> list[str]:
-    found = []
-    area = known.get("area_px", known.get("area [px]"))
-    if area is not None:
-        nm = f" ({known['area_nm2']:.4g} nm²)" if "area_nm2" in known else ""
-        found.append(f"{int(area)} positions{nm}")
+def _shape(known: dict[str, Any], positions: int) -> list[str]:
+    nm = f" ({known['area_nm2']:.4g} nm²)" if "area_nm2" in known else ""
+    found = [f"{positions} positions{nm}"]
     if "feret_max_nm" in known:
         found.append(f"{known['feret_max_nm']:.3g} nm across at most")
     elif "feret_max_px" in known:

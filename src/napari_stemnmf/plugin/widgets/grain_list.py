@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROW_HEIGHT = 20
-LEAST = 110
+LEAST = 88
 """Least height of the table, in pixels of the screen."""
 MARKS = {"accepted": "✓", "rejected": "✗"}
 COLUMNS = {
@@ -128,8 +128,8 @@ class GrainList(QTableView):
         self._picked.selectionChanged.connect(self._on_selected)
 
     def sizeHint(self) -> QSize:
-        """A few rows; it takes what room there is."""
-        return QSize(320, 180)
+        """A few rows: it takes what room there is, and asks for no more where a dock scrolls."""
+        return QSize(320, LEAST)
 
     @property
     def order(self) -> list[int]:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.grain_patterns import Pictures
 from napari_stemnmf.plugin.pattern_view import PatternView
 from napari_stemnmf.plugin.preview import SCALES, scaled
 
-SIZE, LEAST = (128, 128), 84
+SIZE, LEAST = (128, 96), 84
 """Width and height that a view asks for, and the least of them, in pixels of the screen."""
 SIGNED = pg.ColorMap(None, [(33, 102, 172), (247, 247, 247), (178, 24, 43)])
 """Blue where the neighbour is brighter, red where the grain is."""
@@ -46,13 +46,15 @@ class SmallView(PatternView):
 
 
 class GrainPictures(QWidget):
-    """Three views of a grain, and the scale that their counts are shown on.
+    """Three views of a grain; what is under the mouse stands above them.
 
     Attributes
     ----------
     views : dict of SmallView
         By the names in `NAMES`.
+    titles : dict of QLabel
     scale : QComboBox
+        How the counts are shown; whoever holds this widget finds a place for it.
     """
 
     neighbour_wanted = Signal(int)
@@ -65,7 +67,6 @@ class GrainPictures(QWidget):
         self.scale = QComboBox()
         self.scale.addItems(SCALES)
         self.scale.setToolTip("how counts become brightness in the three pictures")
-        self.read = QLabel()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
@@ -73,16 +74,11 @@ class GrainPictures(QWidget):
             self.titles[name].setToolTip(NAMES[name])
             self.titles[name].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.views[name].setToolTip(NAMES[name])
-            self.views[name].hovered.connect(self._on_hover)
+            self.views[name].hovered.connect(lambda found, name=name: self._on_hover(name, found))
             grid.addWidget(self.titles[name], 0, column)
             grid.addWidget(self.views[name], 1, column)
             grid.setColumnStretch(column, 1)
         grid.setRowStretch(1, 1)
-        foot = QHBoxLayout()
-        foot.addWidget(self.read, 1)
-        foot.addWidget(QLabel("scale"))
-        foot.addWidget(self.scale)
-        grid.addLayout(foot, 2, 0, 1, len(NAMES))
         self.views["difference"].set_colour_map(SIGNED)
         self.titles["difference"].setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.titles["difference"].linkActivated.connect(lambda link: self.neighbour_wanted.emit(int(link)))
@@ -121,6 +117,10 @@ class GrainPictures(QWidget):
             else:
                 view.show_image(None if image is None else scaled(image, scale), image)
             view.show_message(shown.notes.get(name, "") if image is None else "")
+        self._name_views()
+
+    def _name_views(self) -> None:
+        shown = self._pictures
         neighbour = f"– <a href='{shown.neighbour}' style='color:{self._text}'>grain {shown.neighbour}</a>"
         self.titles["mean"].setText("mean")
         self.titles["alone"].setText("alone" + (f", {shown.positions_alone} pos." if shown.positions_alone else ""))
@@ -128,9 +128,9 @@ class GrainPictures(QWidget):
             f"{neighbour}, r {shown.correlation:.2f}" if shown.neighbour else "– neighbour"
         )
 
-    def _on_hover(self, found: Any) -> None:
-        if found is None:
-            self.read.setText("")
-            return
-        q_y, q_x, value = found
-        self.read.setText(f"q ({round(q_y)}, {round(q_x)}) px: {value:.4g}")
+    def _on_hover(self, name: str, found: Any) -> None:
+        """What is under the mouse, in place of the view's name."""
+        self._name_views()
+        if found is not None:
+            q_y, q_x, value = found
+            self.titles[name].setText(f"({round(q_y)}, {round(q_x)}) px: {value:.4g}")

@@ -66,7 +66,11 @@ class ReviewWidget(StepWidget):
         self._order: list[int] = []
         self._next: list[int] | None = None  # what an edit that is being made leaves selected
         self.decided, self.grains, self.pictures, self.words = QProgressBar(), GrainList(), GrainPictures(), QLabel()
-        self.go, self.decide, self.edit = GoButtons(self.act), DecideButtons(self.act), EditButtons(self.act)
+        self.go, self.decide, self.edit = (
+            GoButtons(self.act, self.pictures.scale),
+            DecideButtons(self.act),
+            EditButtons(self.act),
+        )
         self.canvas = GrainsOnCanvas(self._viewer, self._on_picked, self._on_labelled, self._on_painted)
         self.tools = Tools(self.canvas, self.edit, self._do, self.choose, tell)
         self._keys = Keys(self._viewer, self.native, self.act)
@@ -162,6 +166,8 @@ class ReviewWidget(StepWidget):
         self._chosen = tuple(dict.fromkeys([*kept, *ids]))
         self._session.select_grain(str(self.feature.value), ids[-1] if ids else 0)
         self._show_selected()
+        if not self.tools.tool:
+            self.canvas.activate()
 
     def _on_picked(self, row: int, column: int, more: bool) -> None:
         there = reviewing.grains_at(self._found(), row, column)
@@ -169,7 +175,6 @@ class ReviewWidget(StepWidget):
             self.choose(reviewing.toggled(self.chosen, there[0]))
         elif not more:
             self.choose([reviewing.clicked(there, self.selected)])
-        self.canvas.activate()
 
     def _on_labelled(self, label: int) -> None:
         if label in self._found().ids:
@@ -275,7 +280,10 @@ class ReviewWidget(StepWidget):
         features, grain = self._features, self.selected
         self.grains.select(self.chosen)
         self.canvas.show(grain)
-        self.words.setText("" if features is None else reviewing.in_words(features, grain, len(self.chosen)))
+        found = self._found()
+        positions = 0 if found is None else int(found.masks[found.ids == grain].sum())
+        told = "" if features is None else reviewing.in_words(features, grain, positions, len(self.chosen))
+        self.words.setText(told)
         self.pictures.show_grain(Pictures() if self._measured is None else self._measured.pictures(grain))
         if features is not None:
             kinds = sorted({kind for kind in features["class"] if kind})
@@ -312,6 +320,10 @@ class ReviewWidget(StepWidget):
         return set(features.loc[(features["verdict"] == "") & (features["grain_id"] > 0), "grain_id"].tolist())
 
     # ---- what happens around
+
+    def _refresh(self, *args: Any) -> None:
+        super()._refresh(*args)
+        self.status.visible = bool(self.status.value)
 
     def _on_layers(self, event: Any = None) -> None:
         super()._on_layers(event)

@@ -58,18 +58,22 @@ TIGHT = "padding: 3px 4px;"
 
 
 class GoButtons(QWidget):
-    """Next, previous, next doubtful, and what doubt is."""
+    """Next, previous, next doubtful, what doubt is, and the scale of the pictures below."""
 
-    def __init__(self, act: Callable[[str], None]) -> None:
+    def __init__(self, act: Callable[[str], None], scale: QWidget) -> None:
         super().__init__()
         self.buttons = {name: _button(name, *about, act) for name, about in GO.items()}
         self.order = QComboBox()
         self.order.addItems(list(ORDERS))
         told = "\n".join(f"{name}: {about}" for name, about in ORDERS.items())
         self.order.setToolTip(f"what makes a grain doubtful, 0 to 1\n{told}")
-        label = QLabel("doubt by")
+        label = QLabel("by")
+        label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         label.setBuddy(self.order)
-        _row(self, [self.buttons["previous"], self.buttons["next"], self.buttons["next doubtful"], label, self.order])
+        _row(
+            self,
+            [self.buttons["previous"], self.buttons["next"], self.buttons["next doubtful"], label, self.order, scale],
+        )
 
 
 class DecideButtons(QWidget):
