@@ -123,6 +123,7 @@ class DetectorItem(pg.GraphicsObject):
             hoverBrush=pg.mkBrush(self._colour),
         )
         target.setParentItem(self)
+        target.setZValue(float(name == CENTRE))  # where a small detector's handles lie on one another, it is moved
         target.sigPositionChanged.connect(lambda _, name=name: self._on_handle(name))
         return target
 
