@@ -53,6 +53,8 @@ def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any, plugin_settings: 
     manager = PluginManager.instance()
     if "napari-stemnmf" not in manager:
         manager.register(PluginManifest.from_file(MANIFEST))
+    if "napari" not in manager:  # the features table is a widget of napari's own plugin
+        manager.register(PluginManifest.from_distribution("napari"))
     from napari.settings import get_plugin_settings
 
     get_plugin_settings("napari-stemnmf").saving.autosave = False
