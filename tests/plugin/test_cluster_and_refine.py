@@ -41,7 +41,7 @@ def test_the_start_is_set_in_the_scree_and_another_seed_by_a_click(
 ) -> None:
     cluster = step("Cluster")
     session, form = cluster.session, cluster._clustering
-    qtbot.waitUntil(lambda: cluster.scree.line is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: cluster.scree.line is not None, timeout=20_000)
     assert cluster.scree.line.value() == 12  # of the quick settings
     form.editor("components").automatic.value = True
     suggested = opened.models["aa"].scree.suggested
@@ -53,7 +53,7 @@ def test_the_start_is_set_in_the_scree_and_another_seed_by_a_click(
     assert session.recipe.aa.clustering.components == 17
     assert cluster.scree.line.value() == 17
     cluster.feature.value = "rv"
-    qtbot.waitUntil(lambda: cluster.scree.line is not None and cluster.scree.line.value() == 12, timeout=10_000)
+    qtbot.waitUntil(lambda: cluster.scree.line is not None and cluster.scree.line.value() == 12, timeout=20_000)
 
     session.set_recipe(opened.recipe)
     cluster.feature.value = "aa"
@@ -65,7 +65,9 @@ def test_the_start_is_set_in_the_scree_and_another_seed_by_a_click(
     seeds.by_k.clicked.emit(other.seed)  # a click on the end of its line
     assert seeds.use.text() == f"Use seed {other.seed}"
     seeds.use.click()
-    qtbot.waitUntil(lambda: session.running is None and session.result("cluster", "aa").seed == other.seed)
+    qtbot.waitUntil(
+        lambda: session.running is None and session.result("cluster", "aa").seed == other.seed, timeout=20_000
+    )
     assert session.result("cluster", "aa").k == other.k
     assert np.array_equal(find(viewer, session, "maps/aa").data, session.result("cluster", "aa").maps)
     assert session.state("refine", "aa") == "stale"
@@ -79,14 +81,14 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
     refine = step("Refine")
     session, form = refine.session, refine._forms[0][0]
     session.set_recipe(opened.recipe)
-    qtbot.waitUntil(lambda: refine.weights.line is not None, timeout=5_000)
+    qtbot.waitUntil(lambda: refine.weights.line is not None, timeout=20_000)
     active = viewer.layers.selection.active
     assert find(viewer, session, "preview/aa") is None  # it is what Refine has found
 
     form.editor("threshold_scale").box.value = 0.6
     form.editor("min_size").box.value = 3
-    qtbot.waitUntil(lambda: not refine._latest.busy and refine._last.wish.settings.min_size == 3, timeout=5_000)
-    qtbot.waitUntil(lambda: find(viewer, session, "preview/aa") is not None, timeout=5_000)
+    qtbot.waitUntil(lambda: not refine._latest.busy and refine._last.wish.settings.min_size == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: find(viewer, session, "preview/aa") is not None, timeout=20_000)
     preview = find(viewer, session, "preview/aa")
     assert preview.contour > 0
     assert viewer.layers.selection.active is active
@@ -99,14 +101,14 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
     line.sigDragged.emit(line)
     line.sigPositionChangeFinished.emit(line)
     assert session.recipe.aa.separation.threshold_scale == pytest.approx(0.84, abs=0.01)
-    qtbot.waitUntil(lambda: refine._last.wish.settings == session.recipe.aa.separation, timeout=5_000)
+    qtbot.waitUntil(lambda: refine._last.wish.settings == session.recipe.aa.separation, timeout=20_000)
     shown = preview.data.copy()
     assert find(viewer, session, "preview/aa") is preview
 
     refine.native.hide()  # another tab
     assert find(viewer, session, "preview/aa") is None
     refine.native.show()
-    qtbot.waitUntil(lambda: find(viewer, session, "preview/aa") is not None, timeout=5_000)
+    qtbot.waitUntil(lambda: find(viewer, session, "preview/aa") is not None, timeout=20_000)
     viewer.layers.remove(find(viewer, session, "preview/aa"))
     assert not refine.live.value
     refine.live.value = True

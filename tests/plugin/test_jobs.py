@@ -44,7 +44,7 @@ def no_thread_left(qtbot: Any) -> Callable[[], None]:
 
     def check() -> None:
         begun = time.monotonic()
-        while (left() or jobs.running()) and time.monotonic() - begun < 5.0:
+        while (left() or jobs.running()) and time.monotonic() - begun < 20.0:
             qtbot.wait(20)
         assert left() == []
         assert jobs.running() == []
@@ -77,14 +77,14 @@ def test_two_scans_at_once_keep_apart_while_their_layers_are_removed(
     qtbot.wait(50)
     assert first.running is not None  # it still has a layer
     viewer.layers.remove(roles[1])
-    qtbot.waitUntil(lambda: first.running is None, timeout=2_000)
+    qtbot.waitUntil(lambda: first.running is None, timeout=20_000)
     assert first.analysis is None
     assert second.running is not None
 
     begun = time.monotonic()
     second.running.cancel()
-    qtbot.waitUntil(lambda: second.running is None, timeout=5_000)
-    assert time.monotonic() - begun < 1.5
+    qtbot.waitUntil(lambda: second.running is None, timeout=20_000)
+    assert time.monotonic() - begun < 3.0
     assert second.analysis.survey is None
     assert {session_of(layer) for layer in viewer.layers} == {second}
     no_thread_left()
@@ -99,8 +99,10 @@ def test_every_layer_may_go_while_seeds_run_and_edits_made_meanwhile_stay(
     session = cluster.session
     session.set_recipe(session.recipe.replaced(MANY))
     cluster.run.native.click()
-    qtbot.waitUntil(lambda: runs(session) and len(session.running.news) > 20, timeout=20_000)
-    qtbot.waitUntil(lambda: cluster.seeds.table.rowCount() > 1, timeout=5_000)
+    qtbot.waitUntil(
+        lambda: runs(session) and any(told.status == "done" for told in session.running.news), timeout=60_000
+    )
+    qtbot.waitUntil(lambda: cluster.seeds.table.rowCount() > 1, timeout=20_000)
     assert cluster.views.currentWidget() is cluster.seeds
     assert len(cluster.seeds.by_k.listDataItems()) >= 2
     assert "of 1000 seeds done" in cluster.seeds.told.text()
@@ -110,7 +112,7 @@ def test_every_layer_may_go_while_seeds_run_and_edits_made_meanwhile_stay(
     mask[0] = False
     session.set_mask(mask)
     session.running.cancel()
-    qtbot.waitUntil(lambda: session.running is None, timeout=5_000)
+    qtbot.waitUntil(lambda: session.running is None, timeout=20_000)
     assert session.state("cluster", "aa") == "stale"  # the mask came after
     assert len(session.analysis.models["aa"].seeds) == 1000
     assert session.review("rv") is not None
@@ -125,7 +127,7 @@ def test_every_layer_may_go_while_seeds_run_and_edits_made_meanwhile_stay(
     while len(viewer.layers):
         viewer.layers.remove(viewer.layers[0])
         qtbot.wait(10)
-    qtbot.waitUntil(lambda: session.running is None, timeout=5_000)
+    qtbot.waitUntil(lambda: session.running is None, timeout=20_000)
     assert session.analysis is before
     assert cluster.session is None
     no_thread_left()
@@ -141,7 +143,7 @@ def test_closing_in_mid_run_neither_hangs_nor_leaves_a_thread(
     qtbot.waitUntil(lambda: runs(session), timeout=20_000)
     begun = time.monotonic()
     (viewer if how == "viewer" else viewer.window).close()
-    assert time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun < 5.0
     no_thread_left()
     assert session.analysis is None
     assert {cluster.step, refine.step} == {"cluster", "refine"}
@@ -172,7 +174,7 @@ def test_a_task_tells_how_long_it_has_run_and_how_long_it_will(
     assert task.line().endswith(", ~0:30 left)")
     assert task.news == ["one", "two"]
     go.set()
-    qtbot.waitUntil(lambda: session.running is None, timeout=5_000)
+    qtbot.waitUntil(lambda: session.running is None, timeout=20_000)
     assert taken == [7]
     assert find(viewer, session, "patterns") is not None
     assert [jobs.clock(s) for s in (7, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
