@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +63,15 @@ def canvas(viewer: Any) -> Mouse:
 @pytest.fixture
 def session(viewer: Any, scan_file: Path) -> Session:
     """A scan as the reader opens it, in a window that is shown."""
-    found = Session(stem.open(scan_file))
+    viewer.show()
+    return opened(viewer, scan_file)
+
+
+def opened(viewer: Any, path: Path) -> Session:
+    """Put a scan into the viewer as the reader does."""
+    found = Session(stem.open(path))
     for data, meta, kind in scan_layers(found):
         getattr(viewer, f"add_{kind}")(data, **meta)
-    viewer.show()
     return found
 
 
@@ -146,7 +153,7 @@ def test_the_probe_and_a_region_are_moved_by_mouse_and_keys(
     view.hovered.emit((30.0, 40.0, 5.0))
     assert "1/nm, d " in dock.display.readout.text()
 
-    dock.rectangle.click()
+    dock.region.rectangle.click()
     region = display.find(viewer, session, "region")
     canvas.drag((2.6 * step, 3.6 * step), (7.4 * step, 9.4 * step))
     settled(dock)
@@ -157,7 +164,7 @@ def test_the_probe_and_a_region_are_moved_by_mouse_and_keys(
     dock.picture.setCurrentIndex(dock.picture.findData("region maximum"))
     settled(dock)
     np.testing.assert_array_equal(dock.display.image, values[6:11, 4:10].max(axis=(0, 1)))
-    dock.no_region.click()
+    dock.region.clear.click()
     settled(dock)
     assert region not in viewer.layers
     assert dock.display.image is None
@@ -183,7 +190,7 @@ def test_the_probe_and_a_region_are_moved_by_mouse_and_keys(
 
 
 def test_virtual_detectors_follow_the_mouse_and_are_kept(
-    viewer: Any, dock: Any, session: Session, settled: Any, qtbot: Any, notifications: list[str]
+    viewer: Any, dock: Any, session: Session, settled: Any, qtbot: Any, scan_file: Path, notifications: list[str]
 ) -> None:
     assert session.dataset is not None
     values = np.asarray(session.dataset.data).astype(np.float64)
@@ -281,6 +288,17 @@ def test_virtual_detectors_follow_the_mouse_and_are_kept(
     QTest.keyClick(panel.detectors, Qt.Key.Key_Delete)
     assert len(dock._explored.detectors) == 3
     settled(dock)
+    viewer.layers.clear()
+    other = weakref.ref(opened(viewer, scan_file))
+    qtbot.waitUntil(lambda: dock.session is other(), timeout=5_000)
+    assert panel.detectors.count() == 0  # two scans do not mix
+    panel.dark.click()
+    settled(dock)
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: not dock.source.busy, timeout=5_000)
+    gc.collect()
+    assert other() is None  # the dock keeps no scan that has left
+    assert dock.display.image is None
     viewer.window.remove_dock_widget(dock.native)
     QTest.qWait(50)
     names = [thread.name for thread in threading.enumerate() if thread.name.startswith("napari-stemnmf")]

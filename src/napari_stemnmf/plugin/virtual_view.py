@@ -65,6 +65,8 @@ class VirtualWish:
     live : LiveScan or None
     control : Control or None
         Stops a read of the whole scan.
+    workers : int or None
+        Threads for that; the cores at hand if None.
     """
 
     scan: Dataset
@@ -75,6 +77,7 @@ class VirtualWish:
     number: int
     live: LiveScan | None = None
     control: Control | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +128,9 @@ def _sums(wish: VirtualWish) -> np.ndarray:
 
     if wish.live is not None:
         return np.stack([wish.live.image(placed.detector) for placed in wish.placed])
-    return virtual_images(wish.scan, [placed.detector for placed in wish.placed], control=wish.control)
+    return virtual_images(
+        wish.scan, [placed.detector for placed in wish.placed], workers=wish.workers, control=wish.control
+    )
 
 
 def _centres(wish: VirtualWish) -> CentresOfMass:
@@ -135,7 +140,7 @@ def _centres(wish: VirtualWish) -> CentresOfMass:
     return (
         wish.live.centres_of_mass(detector)
         if wish.live is not None
-        else centres_of_mass(wish.scan, detector, control=wish.control)
+        else centres_of_mass(wish.scan, detector, workers=wish.workers, control=wish.control)
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QSplitter, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets.sight import Sight
 from napari_stemnmf.plugin.widgets.step import StepWidget
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ class ExploreWidget(StepWidget):
         Which pattern is shown, one of `patterns_shown.SHOWN`.
     display : PatternDisplay
     probe : ProbeLine
-    rectangle, polygon, no_region : QPushButton
-        The region of the scan.
+    region : RegionPanel
     detectors : DetectorPanel
     overlay : DetectorOverlay
         The detectors over the pattern.
@@ -50,14 +50,14 @@ class ExploreWidget(StepWidget):
         from napari_stemnmf.plugin.widgets.pattern_source import PatternSource
         from napari_stemnmf.plugin.widgets.position_picker import PositionPicker
         from napari_stemnmf.plugin.widgets.probe_line import ProbeLine
-        from napari_stemnmf.plugin.widgets.region_drawer import RegionDrawer
+        from napari_stemnmf.plugin.widgets.region_panel import RegionPanel
 
         self.display, self.probe, self.detectors = PatternDisplay(), ProbeLine(), DetectorPanel()
         self.overlay = DetectorOverlay(self.display.view)
         self._explored: Explored | None = None
         self._beam = Latest(lambda scan: (scan, find_beam(scan)))
         self._picker = PositionPicker(viewer)
-        self._region = RegionDrawer(viewer, self._on_region)
+        self.region = RegionPanel(viewer)
         self._shown: Shown | None = None
         self._made = False
         super().__init__(viewer)
@@ -81,19 +81,10 @@ class ExploreWidget(StepWidget):
         self.picture.setToolTip(
             "what to show: one pattern, or the mean or maximum over a region or over the whole scan"
         )
-        self.rectangle, self.polygon, self.no_region = (QPushButton(t) for t in ("Rectangle", "Polygon", "Clear"))
-        self.rectangle.setToolTip("drag a rectangle on the scan: its mean pattern shows, and follows as you move it")
-        self.polygon.setToolTip("click corners on the scan, double-click the last: its mean pattern shows")
-        self.no_region.setToolTip("take the region away")
-        region = QWidget()
-        line = QHBoxLayout(region)
-        line.setContentsMargins(0, 0, 0, 0)
-        for button in (self.rectangle, self.polygon, self.no_region):
-            line.addWidget(button)
         self.add_section(
             "Virtual detectors", self.detectors, expanded=True, tooltip="images under parts of the detector"
         )
-        self.add_section("Region of the scan", region, expanded=True, tooltip="mean or maximum pattern of an area")
+        self.add_section("Region of the scan", self.region, expanded=True, tooltip="mean or maximum pattern of an area")
 
     def _style(self) -> None:
         """Pattern above, settings below, and the user draws the line between them."""
@@ -112,7 +103,7 @@ class ExploreWidget(StepWidget):
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setStretchFactor(1, 1)
         self.native.layout().insertWidget(1, self.splitter, 1)
-        self._sight = _Sight(above, self._on_sight)
+        self._sight = Sight(above, self._on_sight)
 
     def _connect(self, viewer: Any) -> None:
         self.source.shown.connect(self._on_pattern)
@@ -122,9 +113,8 @@ class ExploreWidget(StepWidget):
         self.picture.currentIndexChanged.connect(self._on_picture)
         self.probe.moved.connect(self._on_typed_position)
         self.probe.pick.toggled.connect(self._on_pick)
-        self.rectangle.clicked.connect(lambda: self._on_draw_region("rectangle"))
-        self.polygon.clicked.connect(lambda: self._on_draw_region("polygon"))
-        self.no_region.clicked.connect(self._region.clear)
+        self.region.begun.connect(self._on_draw_region)
+        self.region.changed.connect(self._on_region)
         self.detectors.wanted.connect(self._on_wanted)
         self.detectors.typed.connect(self._on_typed_number)
         view = self.display.view
@@ -147,7 +137,7 @@ class ExploreWidget(StepWidget):
 
     def _on_pick(self, on: bool) -> None:
         if on:
-            self._region.rest()
+            self.region.rest()
         self._picker.set_active(self._session if self._in_sight else None, anywhere=on)
 
     def _on_probe(self, row: int, column: int) -> None:
@@ -161,11 +151,10 @@ class ExploreWidget(StepWidget):
         if self._explored is not None:
             self._explored.set(picture=self.picture.currentData())
             if self.picture.currentData() == "position":
-                self._region.rest()
+                self.region.rest()
             self._ask_pattern()
 
-    def _on_draw_region(self, kind: str) -> None:
-        self._region.draw(kind)
+    def _on_draw_region(self) -> None:
         if self._explored is not None and not self._explored.picture.startswith("region"):
             self._explored.set(picture="region mean")
         self._ask_pattern()
@@ -179,7 +168,7 @@ class ExploreWidget(StepWidget):
         if session is None or found is None:
             self.source.say("Open a 4D-STEM scan.")
         elif self._in_sight:
-            region = self._region.inside() if found.picture.startswith("region") else None
+            region = self.region.inside() if found.picture.startswith("region") else None
             self.source.ask(session, found, region)
 
     def _on_pattern(self, shown: Shown) -> None:
@@ -327,7 +316,7 @@ class ExploreWidget(StepWidget):
             self._explored = found
             if found is not None:
                 found.changed.connect(self._on_explored)
-            self._region.follow(session)
+            self.region.follow(session)
             self._picker.set_active(session if self._in_sight else None, anywhere=self.probe.pick.isChecked())
         if session is not None and found is not None:
             self.probe.span(*session.scan_shape)
@@ -356,27 +345,8 @@ class ExploreWidget(StepWidget):
             self._explored.changed.disconnect(self._on_explored)
             self._explored = None
         self._picker.set_active(None)
-        self._region.follow(None)
+        self.region.follow(None)
         self._viewer.events.theme.disconnect(self._on_theme)
         self.source.close()
         self._beam.close()
         super()._let_go(*args)
-
-
-class _Sight(QObject):
-    """Tells when a widget comes into sight and leaves it."""
-
-    def __init__(self, watched: QWidget, told: Any) -> None:
-        super().__init__(watched)
-        self.seen = watched.isVisible()
-        self._told = told
-        watched.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """As Qt calls it."""
-        if event is not None and event.type() in (QEvent.Type.Show, QEvent.Type.Hide) and not event.spontaneous():
-            seen = event.type() == QEvent.Type.Show
-            if seen != self.seen:
-                self.seen = seen
-                self._told(seen)
-        return False

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import jobs, places, virtual_view
 from napari_stemnmf.plugin.latest import Latest
+from napari_stemnmf.plugin.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_stemnmf.control import Control
@@ -73,13 +74,15 @@ class LiveImage(QObject):
             self._session, self._explored = session, found
         if found is None or session is None:
             return
+        calibration = session.analysis.calibration if session.analysis is not None else None
         wanted = (
+            calibration,
             found.detectors if found.mode == "rgb" else found.current,
             found.mode,
             found.exact,
             found.scan(session),
         )
-        if wanted != self._asked:
+        if self._asked is None or not all(a is b or a == b for a, b in zip(wanted, self._asked, strict=True)):
             self._asked = wanted
             self._ask()
 
@@ -156,9 +159,10 @@ class LiveImage(QObject):
         calibration = session.analysis.calibration if session.analysis is not None else None
         origin = calibration.origin if calibration is not None and calibration.scan_shape == scan.scan_shape else None
         copy = found.live(scan) if live else None
+        workers = preferences().workers(scan)
         control = None if live else Control(stage="The virtual image")
         return virtual_view.VirtualWish(
-            scan, placed, mode, places.axes_of(session), origin, self._number, copy, control
+            scan, placed, mode, places.axes_of(session), origin, self._number, copy, control, workers
         )
 
     def _ask_exact(self) -> None:

@@ -47,6 +47,7 @@ class PatternSource(QObject):
     def say(self, note: str) -> None:
         """Show a sentence in place of a pattern."""
         self.stop()
+        self._latest.ask(PatternWish(None, None, "", (0, 0), None, -1, Control()))  # lets go of what was read
         self.shown.emit(Shown(self._number, note=note))
 
     def stop(self) -> None:

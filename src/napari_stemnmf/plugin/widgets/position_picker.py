@@ -39,6 +39,7 @@ class PositionPicker:
         self._viewer = viewer
         self._session: Session | None = None
         self._anywhere = False
+        self._cross: Any = None
         self._later = QTimer()
         self._later.setSingleShot(True)
         self._later.setInterval(LAG_MS)
@@ -70,6 +71,7 @@ class PositionPicker:
             viewer.add_points(data, **meta, visible=self._patterns() is None)
             if before is not None:
                 viewer.layers.selection.active = before
+        self._cross = display.find(viewer, session, ROLE)
 
     def _let_go(self) -> None:
         session, viewer = self._session, self._viewer
@@ -82,13 +84,16 @@ class PositionPicker:
         users = _users.get(session, set())
         users.discard(id(self))
         if users:
+            self._cross = None
             return
         for key in KEYS:
             viewer.bind_key(key, None, overwrite=True)
             viewer.bind_key(f"Shift-{key}", None, overwrite=True)
-        cross = display.find(viewer, session, ROLE)
+        cross, self._cross = self._cross, None
         if cross is not None:
-            viewer.layers.remove(cross)
+            if cross in viewer.layers:
+                viewer.layers.remove(cross)
+            cross.metadata = {}  # napari's buttons keep a layer that has left; let that not keep the scan
 
     # ---- the user moves it
 

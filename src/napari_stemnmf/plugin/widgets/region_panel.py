@@ -1,11 +1,12 @@
-"""A region of the scan, drawn on the canvas as a rectangle or a polygon; it tells when it has changed."""
+"""A region of the scan, drawn on the canvas as a rectangle or a polygon."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_stemnmf.plugin import display, places
 from napari_stemnmf.plugin.drawn_mask import inside_of
@@ -17,20 +18,37 @@ EDGE = 0.006
 """Width of the outline, as a share of the scan."""
 
 
-class RegionDrawer:
-    """Looks after the Shapes layer of a session's region.
+class RegionPanel(QWidget):
+    """Looks after the Shapes layer of a session's region; `begun` and `changed` tell that it is drawn.
 
     Parameters
     ----------
     viewer : napari viewer
-    changed : callable
-        Called whenever the shape is drawn, dragged or removed.
+
+    Attributes
+    ----------
+    rectangle, polygon, clear : QPushButton
     """
 
-    def __init__(self, viewer: Any, changed: Callable[[], None]) -> None:
-        self._viewer, self._changed = viewer, changed
+    begun = Signal()
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
         self._session: Session | None = None
         self._layer: Any = None
+        self.rectangle, self.polygon, self.clear = (QPushButton(t) for t in ("Rectangle", "Polygon", "Clear"))
+        self.rectangle.setToolTip("drag a rectangle on the scan: its mean pattern shows, and follows as you move it")
+        self.polygon.setToolTip("click corners on the scan, double-click the last: its mean pattern shows")
+        self.clear.setToolTip("take the region away")
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        for button in (self.rectangle, self.polygon, self.clear):
+            line.addWidget(button)
+        self.rectangle.clicked.connect(lambda: self.draw("rectangle"))
+        self.polygon.clicked.connect(lambda: self.draw("polygon"))
+        self.clear.clicked.connect(self.remove)
 
     def follow(self, session: Session | None) -> None:
         """Listen to the region of another session, or of none."""
@@ -51,13 +69,14 @@ class RegionDrawer:
         layer.visible = True
         self._viewer.layers.selection.active = layer
         layer.mode = f"add_{kind}"
+        self.begun.emit()
 
-    def clear(self) -> None:
+    def remove(self) -> None:
         """Take the region away."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._listen(None)
-        self._changed()
+        self.changed.emit()
 
     def rest(self) -> None:
         """Give the mouse back to the canvas."""
@@ -76,6 +95,8 @@ class RegionDrawer:
         if self._layer is not None:
             self._layer.events.data.disconnect(self._on_data)
             self._layer.events.set_data.disconnect(self._on_drag)
+            if self._layer not in self._viewer.layers:
+                self._layer.metadata = {}  # napari's buttons keep a layer that has left; let that not keep the scan
         self._layer = layer
         if layer is not None:
             layer.events.data.connect(self._on_data)
@@ -84,9 +105,9 @@ class RegionDrawer:
     def _on_data(self, event: Any) -> None:
         if str(getattr(event.action, "value", event.action)) == "added" and self._layer.mode.startswith("add_"):
             self._layer.mode = "select"  # what was drawn can be dragged at once
-        self._changed()
+        self.changed.emit()
 
     def _on_drag(self, event: Any = None) -> None:
         """While a shape is dragged, napari tells only that it is drawn anew."""
         if self._layer.mode in ("select", "direct"):
-            self._changed()
+            self.changed.emit()
