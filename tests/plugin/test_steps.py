@@ -328,31 +328,6 @@ def test_closing_the_dock_in_mid_run_leaves_the_step_running(
     assert step("Featurize").status.value.count("columns") == len(FEATURES)
 
 
-def test_closing_the_viewer_in_mid_run_ends_the_thread(
-    viewer: Any, step: Any, click: Any, qtbot: Any, slow_scan: stem.Dataset
-) -> None:
-    add(viewer, slow_scan)
-    featurize = step("Featurize")
-    session = featurize.session
-    click(featurize, wait=False)
-    qtbot.waitUntil(lambda: session.running.progress is not None, timeout=20_000)
-    viewer.close()
-    qtbot.waitUntil(lambda: not jobs.running(), timeout=5_000)
-    assert session.analysis is None
-
-
-def test_closing_the_window_in_mid_run_ends_the_thread(
-    viewer: Any, step: Any, click: Any, qtbot: Any, slow_scan: stem.Dataset
-) -> None:
-    add(viewer, slow_scan)
-    featurize = step("Featurize")
-    session = featurize.session
-    click(featurize, wait=False)
-    qtbot.waitUntil(lambda: session.running.progress is not None, timeout=20_000)
-    viewer.window.close()
-    qtbot.waitUntil(lambda: not jobs.running(), timeout=5_000)
-
-
 def test_a_session_dies_with_its_layers(viewer: Any, scan_file: Path, step: Any, click: Any) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     featurize = step("Featurize")
