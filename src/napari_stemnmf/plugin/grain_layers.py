@@ -16,6 +16,8 @@ from napari_stemnmf.plugin.planes import Planes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from napari_stemnmf.analysis import Analysis
@@ -64,12 +66,13 @@ def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
     return outline(session.result("refine", feature), grain_id), meta | look, "labels"
 
 
-def outline(grains: Grains, grain_id: int) -> np.ndarray:
-    """(scan_y, scan_x) int32: the id inside the grain's mask; all 0 if there is no such grain."""
-    rows = np.flatnonzero(grains.ids == grain_id)
-    if not len(rows):
-        return np.zeros(grains.scan_shape, np.int32)
-    return grains.masks[rows[0]] * np.int32(grain_id)
+def outline(grains: Grains, grain_id: int, others: Sequence[int] = ()) -> np.ndarray:
+    """(scan_y, scan_x) int32: the id inside the grain's mask, those of others beneath it; 0 where there is none."""
+    drawn = np.zeros(grains.scan_shape, np.int32)
+    for each in (*others, grain_id):
+        for mask in grains.masks[grains.ids == each]:
+            drawn[mask] = each
+    return drawn
 
 
 def features_of(session: Session, feature: str, stale: np.ndarray | None = None) -> pd.DataFrame:

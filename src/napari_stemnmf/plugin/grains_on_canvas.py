@@ -7,7 +7,7 @@ overlaps. What is drawn to split a grain lies on a layer that goes when the spli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,8 +93,11 @@ class GrainsOnCanvas:
 
     # ---- what is shown
 
-    def show(self, grain_id: int) -> None:
-        """Outline a grain (0 for none), select its label, and move the canvas there if it cannot be seen."""
+    def show(self, grain_id: int, others: Sequence[int] = ()) -> None:
+        """Outline a grain (0 for none), select its label, and move the canvas there if it cannot be seen.
+
+        Those `others` that are selected with it are outlined too, under it.
+        """
         session = self._session
         if session is None or session.result("refine", self._feature) is None:
             return
@@ -107,7 +110,7 @@ class GrainsOnCanvas:
             if layer is None:
                 layer = self._add_outline(grain_id)
             else:
-                self._redraw(layer, outline(grains, grain_id))
+                self._redraw(layer, outline(grains, grain_id, others))
                 _show(layer)
             for kind in KINDS:
                 found = self.layer(kind)

@@ -141,7 +141,7 @@ def _title(grain_id: int, known: dict[str, Any]) -> str:
 
 def _shape(known: dict[str, Any], positions: int) -> list[str]:
     nm = f" ({known['area_nm2']:.4g} nm²)" if "area_nm2" in known else ""
-    found = [f"{positions} positions{nm}"]
+    found = [f"{positions} position{'s' if positions != 1 else ''}{nm}"]
     if "feret_max_nm" in known:
         found.append(f"{known['feret_max_nm']:.3g} nm across at most")
     elif "feret_max_px" in known:

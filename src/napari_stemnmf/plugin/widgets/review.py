@@ -279,7 +279,7 @@ class ReviewWidget(StepWidget):
         """Show the grain that was selected last, everywhere."""
         features, grain = self._features, self.selected
         self.grains.select(self.chosen)
-        self.canvas.show(grain)
+        self.canvas.show(grain, self.chosen[:-1])
         found = self._found()
         positions = 0 if found is None else int(found.masks[found.ids == grain].sum())
         told = "" if features is None else reviewing.in_words(features, grain, positions, len(self.chosen))
@@ -359,7 +359,7 @@ class ReviewWidget(StepWidget):
         self._keys.listen(visible)
         if visible:
             self._link()
-            self.canvas.show(self.selected)
+            self.canvas.show(self.selected, self.chosen[:-1])
         else:
             self.tools.put_down()
             self.canvas.hide()

@@ -1,0 +1,86 @@
+"""Which grain is meant, which comes next, and its numbers in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.plugin import reviewing
+from napari_stemnmf.plugin.grain_layers import grain_features
+from napari_stemnmf.plugin.planes import Planes
+
+MASKS = np.zeros((3, 6, 8), bool)
+MASKS[0, :4, :5], MASKS[1, 2:, 2:6], MASKS[2, 5, 7] = True, True, True
+GRAINS = Grains.from_masks(MASKS, MASKS * np.array([1.0, 5.0, 1.0])[:, None, None], ids=[2, 3, 7])
+
+
+def test_a_click_means_the_grain_that_is_seen_then_those_it_covers() -> None:
+    there = reviewing.grains_at(GRAINS, 3, 3)
+    assert there[0] == GRAINS.labels[3, 3]
+    assert sorted(there) == [2, 3]
+    assert reviewing.grains_at(GRAINS, 0, 7) == []
+    first = reviewing.clicked(there, 0)
+    second = reviewing.clicked(there, first)
+    assert (first, second) == tuple(there)
+    assert reviewing.clicked(there, second) == first
+    assert reviewing.clicked(there, 7) == first
+    assert reviewing.clicked([], 7) == 0
+
+
+def test_order_goes_around_the_end_and_doubt_passes_over_what_is_decided() -> None:
+    assert [reviewing.after([2, 3, 7], i) for i in (2, 7, 0)] == [3, 2, 2]
+    assert [reviewing.after([2, 3, 7], i, -1) for i in (2, 7, 0)] == [7, 3, 7]
+    assert reviewing.after([], 2) == 0
+    assert reviewing.next_doubtful([7, 3, 2], {7, 2}, 7) == 2
+    assert reviewing.next_doubtful([7, 3, 2], {7, 2}, 3) == 2
+    assert reviewing.next_doubtful([7, 3, 2], set(), 3) == 0
+    assert reviewing.toggled([3, 7], 3) == [7]
+    assert reviewing.toggled([3], 7) == [3, 7]
+
+
+def test_numbers_in_words() -> None:
+    table = pd.DataFrame(
+        {
+            "grain_id": [2, 3, 7],
+            "area_nm2": [5.0, 4.0, 0.25],
+            "feret_max_nm": [3.2, 2.8, 0.7],
+            "overlap_fraction": [0.3, 0.375, 0.0],
+            "overlap_grains": [1, 1, 0],
+            "dissimilarity": [3.0, 2.0, 1.0],
+            "stability": [0.9, np.nan, 1.0],
+        }
+    )
+    features = grain_features(GRAINS, table, stale=np.array([False, False, True]))
+    assert reviewing.in_words(features, 2, 20) == (
+        "Grain 2. 20 positions (5 nm²), 3.2 nm across at most, 30% shared with 1 other. "
+        "Dissimilarity 3, more than in 50% of the grains. Stability over seeds 0.90."
+    )
+    assert reviewing.in_words(features, 7, 1, chosen=2) == (
+        "Grain 7. 1 position. Changed since it was measured. 2 grains are selected."
+    )
+    assert reviewing.in_words(features, 5, 0) == ""
+    listed, order = reviewing.listed(GRAINS, features, "dissimilarity")
+    assert listed["positions"].tolist() == [20, 16, 1]
+    assert order == [2, 3, 7]
+
+
+def test_a_stroke_comes_to_what_it_changed() -> None:
+    now = MASKS[0].copy()
+    now[0, :2], now[4, 0] = False, True
+    edits = reviewing.stroke(2, MASKS[0], now)
+    assert [(edit.kind, edit.grains, edit.points.tolist()) for edit in edits] == [
+        ("add", (2,), [[4, 0]]),
+        ("erase", (2,), [[0, 0], [0, 1]]),
+    ]
+
+
+def test_planes_are_the_stack_and_can_be_painted() -> None:
+    planes = Planes(GRAINS)
+    assert np.array_equal(planes, GRAINS.stack)
+    assert np.array_equal(planes[1, 2:, :], GRAINS.stack[1, 2:])
+    assert np.array_equal(planes[-1], GRAINS.stack[-1])
+    planes[0, 5, 5] = 9
+    assert planes.is_painted
+    assert (planes[0, 5, 5], planes[0, 0, 0]) == (9, 2)
+    assert not GRAINS.masks[0, 5, 5]
