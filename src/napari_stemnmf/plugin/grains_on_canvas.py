@@ -16,7 +16,7 @@ from napari_stemnmf.plugin import display
 from napari_stemnmf.plugin.grain_layers import COLOUR, CONTOUR, OUTLINE, grain_layers, outline, outline_layer
 from napari_stemnmf.plugin.places import on_scan, scan_position
 from napari_stemnmf.plugin.planes import Planes
-from napari_stemnmf.plugin.session import ROLE_KEY, Session
+from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +157,14 @@ class GrainsOnCanvas:
         layer, active = self.layer("grains"), self._viewer.layers.selection.active
         if layer is not None and active not in [self.layer(kind) for kind in KINDS]:
             self._viewer.layers.selection.active = layer
+
+    def bring_forward(self) -> None:
+        """Show the labels of these grains in place of those of the scan's other features."""
+        own = self.layer("grains")
+        for layer in self._viewer.layers:
+            role = str(layer.metadata.get(ROLE_KEY, ""))
+            if own is not None and session_of(layer) is self._session and role.startswith("grains/"):
+                layer.visible = layer is own
 
     # ---- painting
 

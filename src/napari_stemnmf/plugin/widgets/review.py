@@ -232,7 +232,12 @@ class ReviewWidget(StepWidget):
         seen = (session, feature, session.analysis if session is not None else None)
         if any(new is not old for new, old in zip(seen, self._seen, strict=True)):
             self._follow(session)
+            other = seen[:2] != self._seen[:2]
             self._seen = seen
+            if other:
+                self._chosen = ()
+                if self.native.isVisible():
+                    self.canvas.bring_forward()
             self._take(session, feature)
         for part in (self.decide, self.edit):
             part.setEnabled(found is not None)
@@ -359,6 +364,7 @@ class ReviewWidget(StepWidget):
         self._keys.listen(visible)
         if visible:
             self._link()
+            self.canvas.bring_forward()
             self.canvas.show(self.selected, self.chosen[:-1])
         else:
             self.tools.put_down()
