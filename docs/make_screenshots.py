@@ -1,17 +1,24 @@
-"""The pictures of the documentation, taken of the real plugin on simulated data: ``make screenshots``.
+"""The pictures of the documentation, taken of the real plugin as a user drives it: ``make screenshots``.
 
-Needs a screen, or xvfb-run: ``xvfb-run -a -s "-screen 0 1400x900x24" python docs/make_screenshots.py``.
+Most are of simulated data that the package makes; two are of a film of the shared data, where that is beside the
+project or named by ``STEMNMF_SHARED``. ``python docs/make_screenshots.py FOLDER [NAME...]`` takes some of them. Needs a
+screen, or xvfb-run: ``xvfb-run -a -s "-screen 0 1400x900x24" python docs/make_screenshots.py``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import napari
-from qtpy.QtWidgets import QApplication
+import numpy as np
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.plugin.layers import all_layers, scan_layers
@@ -21,7 +28,11 @@ from napari_stemnmf.simulation.distorted import distorted
 from napari_stemnmf.simulation.sample import sample
 
 IMAGES = Path(__file__).parent / "images"
+SHARED = Path(os.environ.get("STEMNMF_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
+FILM = SHARED / "films" / "ag1_small.h5"
 SIZE = (1280, 800)
+LEFT = Qt.MouseButton.LeftButton
+EXACT = "The image is exact."
 SEEDS = 5
 """Fewer than the default: a picture needs no more."""
 DISTORTED = {"scan_shape": (32, 32), "ellipse_ratio": 1.04, "beam_stop": True, "seed": 3}
@@ -32,24 +43,190 @@ POSITION = (10, 21)
 """The probe position whose pattern is shown."""
 
 
-def main(folder: Path = IMAGES) -> None:
-    """Write all pictures."""
+PICTURES: dict[str, Callable[[Path], None]] = {}
+"""What takes pictures, by name."""
+
+
+def main(folder: Path = IMAGES, names: tuple[str, ...] = ()) -> None:
+    """Write the pictures of those names, or all."""
     folder.mkdir(parents=True, exist_ok=True)
-    grains(folder / "napari.png")
-    calibrate(folder / "calibrate.png")
-    score(folder / "score.png")
-    compare(folder / "compare.png")
-    figures(folder / "figures.png")
+    for name in names or PICTURES:
+        PICTURES[name](folder)
 
 
-def calibrate(path: Path, theme: str = "dark") -> None:
+class Window:
+    """The plugin's dock in a window, and the hands of who sits before it; points of the scan are (row, column)."""
+
+    def __init__(self, path: Path | None = None, theme: str = "dark") -> None:
+        self.viewer = window(theme)
+        if path is None:
+            self.viewer.open_sample("napari-stemnmf", "silver_grains")
+        else:
+            self.viewer.open(str(path), plugin="napari-stemnmf")
+        _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
+        self.session: Session = self.dock.step("explore").session
+        self.session.set_recipe(self.session.recipe.replaced({"*.clustering.seeds": SEEDS}))
+        settle(1)
+        self.viewer.fit_to_view()
+        settle()
+
+    @property
+    def canvas(self) -> QWidget:
+        """What napari draws on."""
+        inside = self.dock.window()
+        return next(w for w in QApplication.allWidgets() if w.inherits("QOpenGLWidget") and w.window() is inside)
+
+    def step(self, name: str) -> Any:
+        """A click on the bar of steps."""
+        QTest.mouseClick(self.dock.buttons[name], LEFT)
+        settle(0.5)
+        return self.dock.steps[name]
+
+    def run(self, step: Any) -> None:
+        """A click on Run, and the wait for its end."""
+        QTest.mouseClick(step.run.native, LEFT)
+        settle(1, until=self.idle)
+
+    def idle(self) -> bool:
+        """Whether nothing is running."""
+        return self.session.running is None
+
+    def at(self, row: float, column: float) -> QPoint:
+        """Where a point of the scan is on the canvas."""
+        axes = self.session.dataset.axes if self.session.dataset is not None else self.session.analysis.axes
+        camera, size = self.viewer.scene.camera, self.canvas.size()
+        y, x = (axis.offset + index * axis.scale for axis, index in zip(axes, (row, column), strict=False))
+        _, cy, cx = camera.center
+        return QPointF((x - cx) * camera.zoom + size.width() / 2, (y - cy) * camera.zoom + size.height() / 2).toPoint()
+
+    def click(self, row: float, column: float, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        """On the canvas."""
+        QTest.mouseMove(self.canvas, self.at(row, column))
+        QTest.mouseClick(self.canvas, LEFT, modifier, self.at(row, column))
+        settle()
+
+    def drag(self, start: tuple[float, float], stop: tuple[float, float]) -> None:
+        """On the canvas, with the button held."""
+        QTest.mouseMove(self.canvas, self.at(*start))
+        QTest.mousePress(self.canvas, LEFT, pos=self.at(*start))
+        for share in np.linspace(0.1, 1, 10):
+            place = [a + share * (b - a) for a, b in zip(start, stop, strict=True)]
+            QTest.mouseMove(self.canvas, self.at(*place))
+            settle(0.03)
+        QTest.mouseRelease(self.canvas, LEFT, pos=self.at(*stop))
+        settle()
+
+    def key(self, key: Any) -> None:
+        """On the canvas."""
+        self.canvas.setFocus()
+        QTest.keyClick(self.canvas, key)
+        settle()
+
+    def inside(self, grain: int) -> tuple[float, float]:
+        """A point well inside a grain, where it is seen."""
+        from scipy.ndimage import distance_transform_edt
+
+        seen = self.session.analysis.grains["aa"].labels == grain
+        away = distance_transform_edt(np.pad(seen, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(away.argmax(), away.shape)
+        return float(row), float(column)
+
+    def picture(self, path: Path) -> None:
+        """Write a picture of the window."""
+        close_notifications()
+        settle(0.5)
+        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+
+
+def tour(folder: Path) -> None:
+    """The sample from the open file to the corrected grains: the pictures of the tutorial, and those of most docks."""
+    tour = Window()
+    explore = tour.step("explore")
+    settle(1, until=lambda: explore.display.image is not None)
+    tour.drag(tour.session.position, (16, 13))
+    tour.picture(folder / "explore.png")
+    QTest.mouseClick(explore.detectors.dark, LEFT)
+    settle(1, until=lambda: explore.detectors.about.text() == EXACT)
+    tour.picture(folder / "detectors.png")
+    QTest.mouseClick(explore.detectors.keep, LEFT)
+    settle(1, until=tour.idle)
+    featurize = tour.step("featurize")
+    tour.run(featurize)
+    settle(1)
+    tour.picture(folder / "featurize.png")
+    cluster = tour.step("cluster")
+    cluster.views.setCurrentIndex(0)
+    settle(1)
+    tour.picture(folder / "scree.png")
+    tour.run(cluster)
+    tour.picture(folder / "cluster.png")
+    refine = tour.step("refine")
+    settle(2)
+    tour.picture(folder / "refine.png")
+    tour.run(refine)
+    measure = tour.step("measure")
+    tour.run(measure)
+    QTest.mouseClick(measure.table.native, LEFT)
+    settle(1)
+    tour.viewer.fit_to_view()
+    tour.picture(folder / "napari.png")
+    tables = [d for d in tour.dock.window().findChildren(QDockWidget) if "table" in d.windowTitle().lower()]
+    for table in tables:
+        table.close()
+    settle(0.5)
+    tour.viewer.fit_to_view()
+    review = tour.step("review")
+    for key in (Qt.Key.Key_D, Qt.Key.Key_A, Qt.Key.Key_D, Qt.Key.Key_A, Qt.Key.Key_D):
+        tour.key(key)
+    settle(1)
+    tour.picture(folder / "review.png")
+    areas = tour.session.analysis.grains["aa"].masks.sum(axis=(1, 2))
+    big = int(tour.session.analysis.grains["aa"].ids[areas.argmax()])
+    review.choose([big])
+    rows, columns = np.nonzero(tour.session.analysis.grains["aa"].masks[areas.argmax()])
+    tour.key(Qt.Key.Key_S)
+    tour.drag((np.median(rows) - 3.5, columns.min() - 2.5), (np.median(rows) + 3.5, columns.max() + 2.5))
+    tour.picture(folder / "split.png")
+    tour.key(Qt.Key.Key_S)
+    tour.step("recipe")
+    tour.picture(folder / "recipe.png")
+    tour.viewer.window.add_plugin_dock_widget("napari-stemnmf", "Export")
+    tour.dock.parentWidget().close()
+    settle(1)
+    tour.picture(folder / "export.png")
+    tour.viewer.close()
+
+
+def film(folder: Path) -> None:
+    """A film of the shared data, in the light theme: its patterns, its grains under review; none where it is absent."""
+    if not FILM.exists():
+        return
+    tour = Window(FILM, "light")
+    explore = tour.step("explore")
+    settle(1, until=lambda: explore.display.image is not None)
+    QTest.mouseClick(explore.detectors.dark, LEFT)
+    settle(1, until=lambda: explore.detectors.about.text() == EXACT)
+    tour.picture(folder / "film-explore.png")
+    recipe = tour.step("recipe")
+    tour.session.set_recipe(tour.session.recipe.replaced({"features": ("aa",)}))
+    QTest.mouseClick(recipe.run.native, LEFT)
+    settle(1, until=lambda: tour.session.state("measure", "aa") == "done" and tour.idle())
+    tour.step("review")
+    settle(1)
+    tour.key(Qt.Key.Key_D)
+    settle(2)
+    tour.picture(folder / "film-review.png")
+    tour.viewer.close()
+
+
+def calibrate(folder: Path, theme: str = "dark") -> None:
     """A distorted scan behind a beam stop, calibrated: disks, ring, mask and numbers."""
     viewer = window(theme)
     session = Session(distorted(**DISTORTED).dataset)
     for data, meta, kind in scan_layers(session):
         getattr(viewer, f"add_{kind}")(data, **meta)
     _, stages = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
-    step = stages.steps[0]
+    step = stages.show_step("calibrate")
     step.run.native.click()
     settle(until=lambda: session.running is None)
     step.panel.pick.setChecked(True)
@@ -57,27 +234,10 @@ def calibrate(path: Path, theme: str = "dark") -> None:
     step.panel.boxes["rv"].setChecked(True)
     settle(2)
     viewer.reset_view()
-    take(viewer, path)
+    take(viewer, folder / "calibrate.png")
 
 
-def grains(path: Path) -> None:
-    """The sample's grains, the dock of the steps, and the table."""
-    viewer = window("dark")
-    viewer.open_sample("napari-stemnmf", "silver_grains")
-    _, stages = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
-    session = stages.steps[0].session
-    session.set_recipe(session.recipe.replaced({"*.clustering.seeds": SEEDS}))
-    for i, step in enumerate(stages.steps[:5]):
-        stages.tabs.setCurrentIndex(i)
-        step.run.native.click()
-        settle(until=lambda: session.running is None)
-    stages.steps[4].table.native.click()
-    settle(1)
-    viewer.reset_view()
-    take(viewer, path)
-
-
-def score(path: Path, theme: str = "dark") -> None:
+def score(folder: Path, theme: str = "dark") -> None:
     """The sample's grains against its truth: every grain with its best match, one of them on the canvas."""
     viewer, session = analysed(theme)
     grains = next(layer for layer in viewer.layers if layer.name.endswith("AA grains"))
@@ -90,10 +250,10 @@ def score(path: Path, theme: str = "dark") -> None:
     dock.scores.chosen.emit(0)
     dock.grains.setCurrentCell(MATCH, 0)
     settle(1)
-    take(viewer, path)
+    take(viewer, folder / "score.png")
 
 
-def compare(path: Path, theme: str = "dark") -> None:
+def compare(folder: Path, theme: str = "dark") -> None:
     """The sample's representations side by side, a grain marked in all of them."""
     viewer, session = analysed(theme)
     _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Compare")
@@ -101,16 +261,16 @@ def compare(path: Path, theme: str = "dark") -> None:
     grains = session.analysis.grains["aa"]
     dock.comparison.mark(1, int(grains.masks.sum(axis=(1, 2)).argmax()))
     viewer.reset_view()
-    take(viewer, path)
+    take(viewer, folder / "compare.png")
 
 
-def figures(path: Path, theme: str = "dark") -> None:
+def figures(folder: Path, theme: str = "dark") -> None:
     """A figure of the sample for print."""
     viewer, _ = analysed(theme)
     _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Figures")
     settle(1, until=lambda: dock.drawn is not None)
     viewer.reset_view()
-    take(viewer, path)
+    take(viewer, folder / "figures.png")
 
 
 def analysed(theme: str) -> tuple[napari.Viewer, Session]:
@@ -137,12 +297,17 @@ def window(theme: str) -> napari.Viewer:
 
 def take(viewer: napari.Viewer, path: Path) -> None:
     """Write a picture of the window, and close it."""
-    for widget in QApplication.allWidgets():  # notifications fade in an active window only, which Xvfb has not
-        if type(widget).__name__ == "NapariQtNotification":
-            widget.close()
+    close_notifications()
     settle()
     viewer.screenshot(str(path), canvas_only=False, flash=False)
     viewer.close()
+
+
+def close_notifications() -> None:
+    """They fade in an active window only, which a screen without a window manager has not."""
+    for widget in QApplication.allWidgets():
+        if type(widget).__name__ == "NapariQtNotification":
+            widget.close()
 
 
 def settle(seconds: float = 0.3, until: Callable[[], bool] = lambda: True) -> None:
@@ -153,5 +318,7 @@ def settle(seconds: float = 0.3, until: Callable[[], bool] = lambda: True) -> No
         time.sleep(0.01)
 
 
+PICTURES |= {each.__name__: each for each in (tour, film, calibrate, score, compare, figures)}
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES, tuple(sys.argv[2:]))

@@ -5,7 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_stemnmf.plugin import step_marks
 from napari_stemnmf.plugin.session import Session, session_of
@@ -15,6 +26,10 @@ from napari_stemnmf.recipe import FEATURES
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
+WIDTH = 412
+"""Least width of a step, with a scroll bar beside it, in pixels of the screen."""
+TITLE = 6
+"""Pixels that napari's title of a dock may lie over what is in it."""
 COLUMNS = 5
 """Buttons in a row of the bar: nine with their marks do not fit into one at a dock's width."""
 
@@ -179,11 +194,17 @@ class StagesWidget(QWidget):
                 self._group.addButton(button)
                 line.addWidget(button, 1)
             bar.addLayout(line)
+        scroll = QScrollArea()  # beside a table below the canvas there is not room for all of a step
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setMinimumWidth(WIDTH)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._pages)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, TITLE, 0, 0)
         column.setSpacing(4)
         column.addLayout(bar)
-        column.addWidget(self._pages, 1)
+        column.addWidget(scroll, 1)
         column.addWidget(self.saved)
 
 
