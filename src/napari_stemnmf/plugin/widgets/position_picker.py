@@ -18,7 +18,7 @@ from napari_stemnmf.plugin.session import Session
 ROLE = "position"
 NEAR = 12.0
 """Distance from the cross at which it is taken hold of, in pixels of the canvas."""
-LAG_MS = 10
+LAG_MS = 30
 """The cross follows by so much: napari draws its canvas anew, and the pattern should not wait for that."""
 KEYS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 LARGE_STEP = 10
