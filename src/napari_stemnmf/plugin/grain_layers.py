@@ -7,7 +7,7 @@ napari's features table takes it so when it selects a label, and when a label se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -58,11 +58,11 @@ def planes(grains: Grains) -> Planes | np.ndarray:
 
 def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
     """The whole of one grain, what others cover included, drawn as its outline."""
-    from napari.utils.colormaps import DirectLabelColormap
+    from napari.utils.colormaps import CyclicLabelColormap
 
-    colours: dict[Any, str] = {0: "transparent", None: COLOUR}
+    one = CyclicLabelColormap(colors=["transparent", COLOUR])  # a direct one takes napari a second to compile
     meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
-    look = {"opacity": 1.0, "colormap": DirectLabelColormap(color_dict=colours)}
+    look = {"opacity": 1.0, "colormap": one}
     return outline(session.result("refine", feature), grain_id), meta | look, "labels"
 
 

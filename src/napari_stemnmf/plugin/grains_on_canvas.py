@@ -287,7 +287,7 @@ class GrainsOnCanvas:
     @staticmethod
     def _redraw(layer: Any, data: Any) -> None:
         """New values, where they can be in the same array: napari then leaves its table, undo and extent alone."""
-        if isinstance(data, Planes) or np.shape(layer.data) != data.shape:
+        if isinstance(data, Planes) or np.shape(layer.data) != data.shape or layer.data.dtype != data.dtype:
             layer.data = data
         elif not np.array_equal(layer.data, data):
             layer.data[...] = data
