@@ -8,7 +8,9 @@ screen, or xvfb-run: ``xvfb-run -a -s "-screen 0 1400x900x24" python docs/make_s
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -201,7 +203,13 @@ def film(folder: Path) -> None:
     """A film of the shared data, in the light theme: its patterns, its grains under review; none where it is absent."""
     if not FILM.exists():
         return
-    tour = Window(FILM, "light")
+    with tempfile.TemporaryDirectory() as there:  # the analysis is saved beside the scan
+        shutil.copy(FILM, there)
+        _film(folder, Path(there) / FILM.name)
+
+
+def _film(folder: Path, path: Path) -> None:
+    tour = Window(path, "light")
     explore = tour.step("explore")
     settle(1, until=lambda: explore.display.image is not None)
     QTest.mouseClick(explore.detectors.dark, LEFT)

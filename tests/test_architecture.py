@@ -160,6 +160,34 @@ def test_the_walls_catch_a_wrong_import(tmp_path: Path) -> None:
     assert [room(targets[0]), targets[1]] == ["plugin", "napari.layers"]
 
 
+def private_uses(path: Path) -> list[str]:
+    """Private names that a module takes from what it did not define itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {"_replace", "_fields", "_asdict"}  # of named tuples, and public
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            whose = ast.unparse(node.value)
+            if whose not in ("self", "cls", "super()") and node.attr not in own:
+                found.append(f"line {node.lineno}: {whose}.{node.attr}")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in DESKTOP:
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            found += [f"line {node.lineno}: {name}" for name in names if name.startswith("_")]
+    return found
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) == "plugin"])
+def test_the_plugin_uses_nothing_private_of_napari_or_qt(module: str) -> None:
+    assert private_uses(MODULES[module]) == []
+
+
+def test_private_uses_are_seen(tmp_path: Path) -> None:
+    path = tmp_path / "dock.py"
+    path.write_text("from napari._qt import x\n\ndef f(viewer):\n    viewer.window._qt_viewer.canvas\n    self._mine\n")
+    assert sorted(private_uses(path)) == ["line 1: _qt", "line 4: viewer.window._qt_viewer"]
+
+
 def test_importing_the_package_imports_nothing_else() -> None:
     added = modules_after("import napari_stemnmf") - modules_after("import importlib, typing, __future__")
     assert added == {"napari_stemnmf"}

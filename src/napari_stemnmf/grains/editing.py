@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -97,9 +96,9 @@ class Shapes:
         rows = zip(base.ids.tolist(), base.masks, base.weights, base.component.tolist(), strict=True)
         return cls(base, {i: Shape(m, w, c) for i, m, w, c in rows}, int(base.ids.max(initial=0)))
 
-    @cached_property
+    @property
     def grains(self) -> Grains:
-        """The grains as they are now."""
+        """The grains as they are now, stacked anew at each asking: a review keeps many states."""
         shapes = list(self.by_id.values())
         empty = (0, *self.base.scan_shape)
         return Grains(

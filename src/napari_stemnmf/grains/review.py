@@ -63,7 +63,7 @@ class Review:
         state = self._states[-1].after(edit)
         if edit.kind not in GEOMETRY and state.words == self._states[-1].words:
             return self
-        return Review(self.base, (*self.edits, edit))._knowing([*self._states, state])
+        return Review(self.base, (*self.edits, edit))._knowing([*self._states, state], self)
 
     def undo(self) -> Review:
         """The review without the last edit.
@@ -76,7 +76,7 @@ class Review:
         if not self.edits:
             raise DataError("There is nothing to undo.")
         *edits, last = self.edits
-        return replace(self, edits=tuple(edits), undone=(*self.undone, last))._knowing(self._states[:-1])
+        return replace(self, edits=tuple(edits), undone=(*self.undone, last))._knowing(self._states[:-1], self)
 
     def redo(self) -> Review:
         """The review with the edit that was undone last.
@@ -91,9 +91,9 @@ class Review:
         *undone, last = self.undone
         state = self._states[-1].after(last)
         again = replace(self, edits=(*self.edits, last), undone=tuple(undone))
-        return again._knowing([*self._states, state])
+        return again._knowing([*self._states, state], self)
 
-    @property
+    @cached_property
     def grains(self) -> Grains:
         """The grains as edited; `base` itself if no edit changed a mask."""
         shapes = self._states[-1].shapes
@@ -125,9 +125,11 @@ class Review:
             states.append(states[-1].after(edit))
         return states
 
-    def _knowing(self, states: list[_State]) -> Review:
-        """The same, which need not replay its edits."""
+    def _knowing(self, states: list[_State], before: Review) -> Review:
+        """The same, which need not replay its edits, nor stack grains anew that the one before it has as well."""
         self.__dict__["_states"] = states
+        if "grains" in before.__dict__ and states[-1].shapes is before._states[-1].shapes:
+            self.__dict__["grains"] = before.grains
         return self
 
 

@@ -14,7 +14,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, load, run_pass
 
-QUICK_SECONDS = 1.0
+QUICK_SECONDS = 0.5
 QUICK_PATTERNS = 64  # at most so many patterns of a chunk go into the quick image of a large scan
 QUICK_WHOLE_BYTES = 32 * 2**20  # a scan up to this size is read whole
 
@@ -96,7 +96,7 @@ def survey(
 
 
 def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarray:
-    """A virtual image that costs about a second at most, whatever the size of the scan.
+    """A virtual image that costs about half a second at most, whatever the size of the scan.
 
     Reads chunk after chunk, coarse grid first, until `seconds` have passed (always at least one); of a large scan
     only some patterns of each. Probe positions that were not read show the nearest that was. So the image of a

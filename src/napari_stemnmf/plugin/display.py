@@ -10,7 +10,7 @@ they share sliders that mean different things, and napari gives up units. So the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +62,7 @@ def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> I
     found, new = layers.result_layers(session, step, feature), False
     for data, meta, kind in found:
         yield
-        new |= put(viewer, data, meta, kind)
+        new |= yield from _putting(viewer, data, meta, kind)
     if new:
         yield
         for layer in viewer.layers:
@@ -79,6 +79,27 @@ def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool
     if layer is None:
         getattr(viewer, f"add_{kind}")(data, **meta)
         return True
+    _update(layer, data, meta, kind)
+    return False
+
+
+def _putting(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> Generator[None, None, bool]:
+    """As `put`, in pieces: a new layer is made, added and seen one after the other."""
+    from napari.layers import Layer
+
+    if find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY]) is not None:
+        return put(viewer, data, meta, kind)
+    layer = Layer.create(data, meta | {"visible": False}, kind)
+    yield
+    viewer.add_layer(layer)
+    yield
+    if layer in viewer.layers:  # nobody has removed it meanwhile
+        layer.visible = meta.get("visible", True)
+    return True
+
+
+def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:
+    """Show new data in a layer that is there."""
     if layer.data is not data:
         layer.data = data
     for name in ("scale", "translate"):  # a crop moves what is on the scan; what is the same need not be drawn anew
@@ -89,7 +110,6 @@ def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool
     else:
         layer.contrast_limits_range = meta["contrast_limits"]
         layer.contrast_limits = meta["contrast_limits"]
-    return False
 
 
 def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> None:

@@ -31,7 +31,7 @@ CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration
 def status(session: Session | None, step: str, feature: str) -> str:
     """What is set, missing or stale before and at a step, in words."""
     if session is None:
-        return "Open a 4D-STEM scan: drop its file on the canvas, or take File > Open Sample > napari-stemnmf."
+        return "Open a 4D-STEM scan: drop its file on the canvas, or take a sample from File > Open Sample."
     lines = [] if step == SCORE else [_about(session)]
     if step in ("calibrate", "featurize"):
         lines.append(_calibration_line(session))
