@@ -14,9 +14,9 @@ from qtpy.QtCore import QPointF, Qt
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.plugin.layers import scan_layers
-from napari_stemnmf.plugin.preview import PICTURES
+from napari_stemnmf.plugin.canvas.layers import scan_layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.shown.preview import PICTURES
 from napari_stemnmf.plugin.widgets.section import Section
 from napari_stemnmf.simulation.distorted import Distorted
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 
 import napari_stemnmf as stem
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.display import find
+from napari_stemnmf.plugin.canvas.display import find
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 

@@ -19,10 +19,10 @@ from qtpy.QtWidgets import QApplication
 import napari_stemnmf as stem
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.box_plot import spread
-from napari_stemnmf.plugin.compared import MEASURES, Compared, Wish, common_frames, compare, outline, picture
-from napari_stemnmf.plugin.layers import all_layers
+from napari_stemnmf.plugin.canvas.layers import all_layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.shown.compared import MEASURES, Compared, Wish, common_frames, compare, outline, picture
+from napari_stemnmf.plugin.views.box_plot import spread
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 

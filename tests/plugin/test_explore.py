@@ -17,10 +17,10 @@ from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
 from napari_stemnmf.passes.virtual_detectors import Annulus, Disk, from_dict
-from napari_stemnmf.plugin import display
-from napari_stemnmf.plugin.layers import scan_layers
+from napari_stemnmf.plugin.canvas import display
+from napari_stemnmf.plugin.canvas.layers import scan_layers
+from napari_stemnmf.plugin.canvas.virtual_view import DETECTOR_KEY, LIVE, legend, mixed, wheel
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.virtual_view import DETECTOR_KEY, LIVE, legend, mixed, wheel
 
 LEFT = Qt.MouseButton.LeftButton
 

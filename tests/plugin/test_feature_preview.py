@@ -12,8 +12,8 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.plugin.coarse import sample_positions
-from napari_stemnmf.plugin.feature_preview import FeaturePicture, FeaturePreview, FeatureWish
+from napari_stemnmf.plugin.shown.coarse import sample_positions
+from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture, FeaturePreview, FeatureWish
 
 
 @pytest.fixture(scope="module")

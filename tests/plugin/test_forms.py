@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from napari_stemnmf import recipe as recipes
-from napari_stemnmf.plugin.forms import Form
+from napari_stemnmf.plugin.widgets.forms import Form
 
 SETTINGS = [
     recipes.CenterSettings,

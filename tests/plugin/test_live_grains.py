@@ -12,8 +12,8 @@ import napari_stemnmf as stem
 from napari_stemnmf.clustering.iterative import SeedNews
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.separation import separate
-from napari_stemnmf.plugin.live_grains import MOST, Wish, look, scale_at
-from napari_stemnmf.plugin.seed_traces import traces_of_model, traces_of_news, words
+from napari_stemnmf.plugin.shown.live_grains import MOST, Wish, look, scale_at
+from napari_stemnmf.plugin.shown.seed_traces import traces_of_model, traces_of_news, words
 
 
 def test_the_preview_is_what_refine_gives(analysis: stem.Analysis) -> None:

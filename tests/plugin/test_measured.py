@@ -10,9 +10,9 @@ from typing import Any
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin import measured
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.status import next_button, status
+from napari_stemnmf.plugin.shown import measured
+from napari_stemnmf.plugin.shown.status import next_button, status
 
 
 def said(analysis: stem.Analysis, feature: str = "aa") -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.plugin import overlays
+from napari_stemnmf.plugin.shown import overlays
 from napari_stemnmf.recipe import PreprocessSettings, Recipe
 
 ROUND = Geometry((64, 80), 30.5, 41.0, 3.0)

@@ -10,7 +10,7 @@ import pytest
 
 from napari_stemnmf import pipeline
 from napari_stemnmf.analysis import Analysis
-from napari_stemnmf.plugin.preview import PICTURES, SCALES, Preview, Wish, limits, scaled
+from napari_stemnmf.plugin.shown.preview import PICTURES, SCALES, Preview, Wish, limits, scaled
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.simulation.distorted import Distorted
 

@@ -20,8 +20,8 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.grains.measurement import measure
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.grain_layers import GONE
-from napari_stemnmf.plugin.layers import all_layers, result_layers
+from napari_stemnmf.plugin.canvas.grain_layers import GONE
+from napari_stemnmf.plugin.canvas.layers import all_layers, result_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.review import ReviewWidget
 from napari_stemnmf.preparation.preprocess import first_look

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin import reviewing
-from napari_stemnmf.plugin.grain_layers import grain_features
-from napari_stemnmf.plugin.planes import Planes
+from napari_stemnmf.plugin.canvas.grain_layers import grain_features
+from napari_stemnmf.plugin.canvas.planes import Planes
+from napari_stemnmf.plugin.shown import reviewing
 
 MASKS = np.zeros((3, 6, 8), bool)
 MASKS[0, :4, :5], MASKS[1, 2:, 2:6], MASKS[2, 5, 7] = True, True, True

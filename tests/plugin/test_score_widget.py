@@ -20,7 +20,7 @@ from napari_stemnmf.figures.kinds import KIND_COLOURS
 from napari_stemnmf.grains.score_table import MEANINGS, confusion
 from napari_stemnmf.grains.scoring import score
 from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.layers import all_layers
+from napari_stemnmf.plugin.canvas.layers import all_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import Recipe
 

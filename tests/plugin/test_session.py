@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import napari_stemnmf as stem
+from napari_stemnmf.plugin import session as session_module
 from napari_stemnmf.plugin.session import Running, Session
-from napari_stemnmf.plugin.status import status
+from napari_stemnmf.plugin.shown.status import status
 
 
 @pytest.fixture
@@ -18,13 +20,12 @@ def session(analysis: stem.Analysis, scan_file: object) -> Session:
     return Session(stem.open(scan_file), analysis)  # type: ignore[arg-type]
 
 
-def test_the_session_needs_no_qt() -> None:
-    code = (
-        "import sys, napari_stemnmf.plugin.status; print([m for m in ('qtpy', 'napari', 'numba') if m in sys.modules])"
-    )
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )
+def test_session_and_what_docks_show_need_no_qt() -> None:
+    shown = Path(session_module.__file__).parent / "shown"
+    modules = [f"napari_stemnmf.plugin.shown.{path.stem}" for path in shown.glob("*.py")]
+    code = f"import sys, {', '.join(modules)}; print([m for m in ('qtpy', 'napari', 'numba') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_without_a_scan_the_status_says_how_to_get_one() -> None:

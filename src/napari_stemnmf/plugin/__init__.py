@@ -1,6 +1,6 @@
 """All that knows napari or Qt.
 
-`hooks` is what the manifest names; `session` keeps the state of one scan and says it in words, without Qt; `layers`
-turns results into layer data and `display` puts them into a viewer; `jobs` runs steps in threads; `forms` makes a form
-from any settings dataclass; `widgets` are the steps' docks.
+`hooks` is what the manifest names, `session` the state of one scan, `preferences` what the user has set. `work` does
+things in threads and keeps them; `canvas` makes results layers and puts them into a viewer; `shown` says what docks
+show, without Qt; `views` are the plots and patterns in docks; `widgets` are the docks.
 """

@@ -15,7 +15,7 @@ from napari_stemnmf.plugin.widgets.step import StepWidget
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.preview import Picture
+    from napari_stemnmf.plugin.shown.preview import Picture
 
 SLIDERS = {"min_snr": 30.0, "min_relative": 0.2}
 """Settings of the disks that are edited with a slider, and how far it reaches."""
@@ -48,11 +48,11 @@ class CalibrateWidget(StepWidget):
     run_text: ClassVar[str] = "Calibrate all"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.latest import Latest
-        from napari_stemnmf.plugin.preview import Preview
+        from napari_stemnmf.plugin.shown.preview import Preview
         from napari_stemnmf.plugin.widgets.mask_panel import MaskPanel
         from napari_stemnmf.plugin.widgets.pattern_panel import PatternPanel
         from napari_stemnmf.plugin.widgets.position_picker import PositionPicker
+        from napari_stemnmf.plugin.work.latest import Latest
 
         self.panel = PatternPanel()
         self.mask = MaskPanel(viewer)
@@ -201,7 +201,7 @@ class CalibrateWidget(StepWidget):
 
     def _ask(self) -> None:
         """Have the chosen picture made, with the settings as they are now."""
-        from napari_stemnmf.plugin.preview import Picture, Wish
+        from napari_stemnmf.plugin.shown.preview import Picture, Wish
 
         self._number += 1
         session = self._session

@@ -10,14 +10,14 @@ from magicgui.widgets import Container, SpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSplitter, QTabWidget
 
-from napari_stemnmf.plugin import display
+from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.step import StepWidget
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.scree_view import Found, ScreeWish
+    from napari_stemnmf.plugin.views.scree_view import Found, ScreeWish
 
 SCREE, SEEDS = 0, 1
 """Tabs."""
@@ -44,9 +44,9 @@ class ClusterWidget(StepWidget):
     run_text: ClassVar[str] = "Cluster"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.latest import Latest
-        from napari_stemnmf.plugin.scree_view import ScreePlot, find
-        from napari_stemnmf.plugin.seed_plots import SeedPlots
+        from napari_stemnmf.plugin.views.scree_view import ScreePlot, find
+        from napari_stemnmf.plugin.views.seed_plots import SeedPlots
+        from napari_stemnmf.plugin.work.latest import Latest
 
         self.scree, self.seeds = ScreePlot(), SeedPlots()
         self._latest = Latest(find)
@@ -103,8 +103,8 @@ class ClusterWidget(StepWidget):
     def _on_seed(self, seed: int) -> None:
         """Another seed becomes the model, in a thread."""
         from napari_stemnmf import pipeline
-        from napari_stemnmf.plugin import jobs
-        from napari_stemnmf.plugin.merged import merged
+        from napari_stemnmf.plugin.work import jobs
+        from napari_stemnmf.plugin.work.merged import merged
 
         session, feature = self._session, str(self.feature.value)
         if session is None or session.analysis is None or session.running is not None:
@@ -135,7 +135,7 @@ class ClusterWidget(StepWidget):
     def _ask_for_scree(self, session: Session | None) -> None:
         """Have the scree computed, if there are features that it is not of, and show what is known."""
         from napari_stemnmf.control import Control
-        from napari_stemnmf.plugin.scree_view import ScreeWish
+        from napari_stemnmf.plugin.views.scree_view import ScreeWish
 
         feature = str(self.feature.value)
         features = session.result("featurize", feature) if session is not None else None
@@ -179,7 +179,7 @@ class ClusterWidget(StepWidget):
 
     def _show_seeds(self, session: Session | None) -> None:
         """The seeds that are running, else those of the model."""
-        from napari_stemnmf.plugin.seed_traces import traces_of_model, traces_of_news
+        from napari_stemnmf.plugin.shown.seed_traces import traces_of_model, traces_of_news
 
         feature = str(self.feature.value)
         news = _news(session, feature)

@@ -18,9 +18,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.box_plot import Box, BoxPlot
-from napari_stemnmf.plugin.compared import MEASURES, Compared, Frame, common_frames, short_names
-from napari_stemnmf.plugin.grains_view import GrainsView, link
+from napari_stemnmf.plugin.shown.compared import MEASURES, Compared, Frame, common_frames, short_names
+from napari_stemnmf.plugin.views.box_plot import Box, BoxPlot
+from napari_stemnmf.plugin.views.grains_view import GrainsView, link
 from napari_stemnmf.plugin.widgets.grain_rows import GrainRows
 
 ABOVE, BELOW = 300, 230

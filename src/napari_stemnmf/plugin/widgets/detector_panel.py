@@ -23,13 +23,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.virtual_view import MODES, legend
+from napari_stemnmf.plugin.canvas.virtual_view import MODES, legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_stemnmf.dataset import Axis
-    from napari_stemnmf.plugin.explored import Explored
+    from napari_stemnmf.plugin.shown.explored import Explored
 
 SWATCH = 12
 """Side of a detector's colour in the list, in pixels of the screen."""
@@ -168,7 +168,7 @@ class DetectorPanel(QWidget):
         """Boxes for the numbers of a kind of detector."""
         if kind == self._kind or self._explored is None or self._explored.current is None:
             return
-        from napari_stemnmf.plugin.detector_shapes import numbers
+        from napari_stemnmf.plugin.shown.detector_shapes import numbers
 
         self._kind = kind
         for old in self._numbers.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):

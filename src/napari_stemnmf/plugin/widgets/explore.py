@@ -15,8 +15,8 @@ from napari_stemnmf.plugin.widgets.step import StepWidget
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.explored import Beam, Explored
-    from napari_stemnmf.plugin.patterns_shown import Shown
+    from napari_stemnmf.plugin.shown.explored import Beam, Explored
+    from napari_stemnmf.plugin.shown.patterns_shown import Shown
 
 
 class ExploreWidget(StepWidget):
@@ -41,9 +41,8 @@ class ExploreWidget(StepWidget):
     step: ClassVar[str] = "explore"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.detector_item import DetectorOverlay
-        from napari_stemnmf.plugin.explored import find_beam
-        from napari_stemnmf.plugin.latest import Latest
+        from napari_stemnmf.plugin.shown.explored import find_beam
+        from napari_stemnmf.plugin.views.detector_item import DetectorOverlay
         from napari_stemnmf.plugin.widgets.detector_panel import DetectorPanel
         from napari_stemnmf.plugin.widgets.live_image import LiveImage
         from napari_stemnmf.plugin.widgets.pattern_display import PatternDisplay
@@ -51,6 +50,7 @@ class ExploreWidget(StepWidget):
         from napari_stemnmf.plugin.widgets.position_picker import PositionPicker
         from napari_stemnmf.plugin.widgets.probe_line import ProbeLine
         from napari_stemnmf.plugin.widgets.region_panel import RegionPanel
+        from napari_stemnmf.plugin.work.latest import Latest
 
         self.display, self.probe, self.detectors = PatternDisplay(), ProbeLine(), DetectorPanel()
         self.overlay = DetectorOverlay(self.display.view)
@@ -73,7 +73,7 @@ class ExploreWidget(StepWidget):
     # ---- how it looks
 
     def _add_forms(self) -> None:
-        from napari_stemnmf.plugin.patterns_shown import SHOWN
+        from napari_stemnmf.plugin.shown.patterns_shown import SHOWN
 
         self.picture = QComboBox()
         for name, title in SHOWN.items():
@@ -179,8 +179,8 @@ class ExploreWidget(StepWidget):
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
         import math
 
-        from napari_stemnmf.plugin.places import axes_of
-        from napari_stemnmf.plugin.readings import of_point
+        from napari_stemnmf.plugin.canvas.places import axes_of
+        from napari_stemnmf.plugin.shown.readings import of_point
 
         shown, found = self._shown, self._explored
         if point is None or self._session is None or found is None:
@@ -203,8 +203,8 @@ class ExploreWidget(StepWidget):
             show_error(str(error))
 
     def _do(self, what: str) -> None:
-        from napari_stemnmf.plugin.detector_shapes import new_detector
-        from napari_stemnmf.plugin.drawn_mask import masked_by
+        from napari_stemnmf.plugin.canvas.drawn_mask import masked_by
+        from napari_stemnmf.plugin.shown.detector_shapes import new_detector
 
         session, found = self._session, self._explored
         scan = found.scan(session) if session is not None and found is not None else None
@@ -219,7 +219,7 @@ class ExploreWidget(StepWidget):
             self._say("Click corners on the pattern; a double click or Enter closes the polygon, Escape gives it up.")
         elif what == "mask":
             from napari_stemnmf.passes.virtual_detectors import Mask
-            from napari_stemnmf.plugin.places import axes_of
+            from napari_stemnmf.plugin.canvas.places import axes_of
 
             layer = self._viewer.layers.selection.active
             if type(layer).__name__ not in ("Shapes", "Labels"):
@@ -237,7 +237,7 @@ class ExploreWidget(StepWidget):
             self._explored.add(Polygon.through(corners))
 
     def _on_typed_number(self, name: str, value: float) -> None:
-        from napari_stemnmf.plugin.detector_shapes import with_number
+        from napari_stemnmf.plugin.shown.detector_shapes import with_number
 
         found = self._explored
         if found is not None and found.current is not None:
@@ -254,7 +254,7 @@ class ExploreWidget(StepWidget):
         found, session = self._explored, self._session
         if found is None or session is None:
             return
-        from napari_stemnmf.plugin.places import axes_of
+        from napari_stemnmf.plugin.canvas.places import axes_of
 
         self.detectors.show_explored(found, axes_of(session))
         index = self.picture.findData(found.picture)
@@ -306,7 +306,7 @@ class ExploreWidget(StepWidget):
         return session.running.line() if session.running is not None else ""
 
     def _follow(self, session: Session | None) -> None:
-        from napari_stemnmf.plugin.explored import explored, known_beam
+        from napari_stemnmf.plugin.shown.explored import explored, known_beam
 
         found = explored(session) if session is not None else None
         if found is not self._explored:

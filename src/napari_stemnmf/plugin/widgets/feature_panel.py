@@ -18,12 +18,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.feature_lines import DRAWN
-from napari_stemnmf.plugin.feature_preview import FeaturePicture
-from napari_stemnmf.plugin.pattern_view import PatternView
-from napari_stemnmf.plugin.preview import SCALES, scaled
-from napari_stemnmf.plugin.profile_view import ProfileView
-from napari_stemnmf.plugin.readings import of_point
+from napari_stemnmf.plugin.shown.feature_lines import DRAWN
+from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture
+from napari_stemnmf.plugin.shown.preview import SCALES, scaled
+from napari_stemnmf.plugin.shown.readings import of_point
+from napari_stemnmf.plugin.views.pattern_view import PatternView
+from napari_stemnmf.plugin.views.profile_view import ProfileView
 
 SHOWN = {"aa": "maximum", "rv": "position", "bd": "calibrated map"}
 """The picture that tells most of each representation."""

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSplitter
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.plugin import layers
-from napari_stemnmf.plugin.forms import align_labels
+from napari_stemnmf.plugin.canvas import layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets.forms import align_labels
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.plugin.widgets.toggle import LayerToggle
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
@@ -20,7 +20,7 @@ from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.feature_preview import FeaturePicture
+    from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture
 
 OWN = "own settings"
 
@@ -46,9 +46,9 @@ class FeaturizeWidget(StepWidget):
     run_text: ClassVar[str] = "Featurize"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.feature_preview import FeaturePreview
-        from napari_stemnmf.plugin.latest import Latest
+        from napari_stemnmf.plugin.shown.feature_preview import FeaturePreview
         from napari_stemnmf.plugin.widgets.feature_panel import FeaturePanel
+        from napari_stemnmf.plugin.work.latest import Latest
 
         self.panel = FeaturePanel()
         self._preview = FeaturePreview()
@@ -170,7 +170,7 @@ class FeaturizeWidget(StepWidget):
 
     def _ask(self) -> None:
         """Have the preview made, with the settings and the position as they are now."""
-        from napari_stemnmf.plugin.feature_preview import FeaturePicture, FeatureWish
+        from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture, FeatureWish
 
         self._number += 1
         session, feature = self._session, str(self.feature.value)

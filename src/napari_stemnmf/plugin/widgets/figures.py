@@ -19,12 +19,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemnmf.plugin.session import FEATURE_NAMES
-from napari_stemnmf.plugin.sources import FILES, Sources
+from napari_stemnmf.plugin.work.sources import FILES, Sources
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.drawing import Drawn, Order
+    from napari_stemnmf.plugin.shown.drawing import Drawn, Order
 
 ORDER = ("rv", "aa", "bd")
 """Representations in the order of the paper's figures."""
@@ -54,10 +54,10 @@ class FiguresWidget(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.figures.catalogue import CATALOGUE
-        from napari_stemnmf.plugin import drawing
-        from napari_stemnmf.plugin.latest import Latest
+        from napari_stemnmf.plugin.shown import drawing
         from napari_stemnmf.plugin.widgets.figure_view import FigureView
         from napari_stemnmf.plugin.widgets.material_table import MaterialTable
+        from napari_stemnmf.plugin.work.latest import Latest
 
         super().__init__()
         self._viewer = viewer
@@ -100,7 +100,7 @@ class FiguresWidget(QWidget):
 
     def save_as(self, stem: Path) -> None:
         """Write what is seen, as PDF and PNG."""
-        from napari_stemnmf.plugin.drawing import SaveOrder
+        from napari_stemnmf.plugin.shown.drawing import SaveOrder
 
         if self.drawn is not None and self.drawn.figure is not None:
             self._writer.ask(SaveOrder(self.drawn.figure, stem))
@@ -165,7 +165,7 @@ class FiguresWidget(QWidget):
     def _order(self) -> tuple[Order | None, str]:
         """What is to be drawn, or what it lacks."""
         from napari_stemnmf.figures.catalogue import CATALOGUE
-        from napari_stemnmf.plugin.drawing import Order
+        from napari_stemnmf.plugin.shown.drawing import Order
 
         name = self.figure.currentData()
         entry, ticked = CATALOGUE[name], self.material.ticked()

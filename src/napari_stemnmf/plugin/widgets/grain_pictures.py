@@ -9,9 +9,9 @@ import pyqtgraph as pg
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.grain_patterns import Pictures
-from napari_stemnmf.plugin.pattern_view import PatternView
-from napari_stemnmf.plugin.preview import SCALES, scaled
+from napari_stemnmf.plugin.shown.grain_patterns import Pictures
+from napari_stemnmf.plugin.shown.preview import SCALES, scaled
+from napari_stemnmf.plugin.views.pattern_view import PatternView
 
 SIZE, LEAST = (128, 96), 84
 """Width and height that a view asks for, and the least of them, in pixels of the screen."""

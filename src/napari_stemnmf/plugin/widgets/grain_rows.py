@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_stemnmf.plugin.compared import Compared, elided
+from napari_stemnmf.plugin.shown.compared import Compared, elided
 
 FIRST = ("grain_id", "area_nm2", "area_px", "feret_max_nm", "feret_max_px", "dissimilarity")
 """Columns that are seen without scrolling."""

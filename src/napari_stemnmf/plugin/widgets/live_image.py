@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin import jobs, places, virtual_view
-from napari_stemnmf.plugin.latest import Latest
+from napari_stemnmf.plugin.canvas import places, virtual_view
 from napari_stemnmf.plugin.preferences import preferences
+from napari_stemnmf.plugin.work import jobs
+from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     from napari_stemnmf.control import Control
-    from napari_stemnmf.plugin.explored import Explored
+    from napari_stemnmf.plugin.canvas.virtual_view import Virtual, VirtualWish
     from napari_stemnmf.plugin.session import Session
-    from napari_stemnmf.plugin.virtual_view import Virtual, VirtualWish
+    from napari_stemnmf.plugin.shown.explored import Explored
 
 REST_MS = 300
 """How long a detector rests before the whole scan is read for its image."""

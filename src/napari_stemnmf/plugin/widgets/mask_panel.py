@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin import display, layers
-from napari_stemnmf.plugin.drawn_mask import masked_by
+from napari_stemnmf.plugin.canvas import display, layers
+from napari_stemnmf.plugin.canvas.drawn_mask import masked_by
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from magicgui.widgets import Container, PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QMainWindow
 
-from napari_stemnmf.plugin import display, layers, measured
+from napari_stemnmf.plugin.canvas import display, layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.shown import measured
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.plugin.widgets.toggle import LayerToggle
 
@@ -39,7 +40,7 @@ class MeasureWidget(StepWidget):
     run_text: ClassVar[str] = "Measure"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.latest import Latest
+        from napari_stemnmf.plugin.work.latest import Latest
 
         self._latest = Latest(measured.to_do)
         self._todo: measured.Todo | None = None

@@ -10,7 +10,7 @@ from magicgui.widgets import Container, FileEdit, LineEdit, PushButton, SpinBox
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.forms import align_labels
+from napari_stemnmf.plugin.widgets.forms import align_labels
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -51,9 +51,9 @@ class OpenScanWidget(Container[Any]):
     def _on_open(self) -> None:
         from napari.utils.notifications import show_error
 
-        from napari_stemnmf.plugin.autosave import watch
-        from napari_stemnmf.plugin.layers import scan_layers
+        from napari_stemnmf.plugin.canvas.layers import scan_layers
         from napari_stemnmf.plugin.session import Session
+        from napari_stemnmf.plugin.work.autosave import watch
         from napari_stemnmf.reading.opening import open as open_scan
 
         shape = (self.rows.value, self.columns.value)

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.preview import SCALES, limits, scaled
+from napari_stemnmf.plugin.shown.preview import SCALES, limits, scaled
 
 EMPTY = "\n"
 """What the readout shows in place of its two lines, so that nothing moves."""
@@ -50,8 +50,8 @@ class PatternDisplay(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        from napari_stemnmf.plugin.pattern_view import COLOURMAPS, PatternView
         from napari_stemnmf.plugin.preferences import preferences
+        from napari_stemnmf.plugin.views.pattern_view import COLOURMAPS, PatternView
 
         self.view = PatternView()
         self.view.setToolTip(
@@ -103,7 +103,7 @@ class PatternDisplay(QWidget):
 
     def copy_values(self) -> None:
         """The counts, to the clipboard as a spreadsheet takes them."""
-        from napari_stemnmf.plugin.patterns_shown import as_text
+        from napari_stemnmf.plugin.shown.patterns_shown import as_text
 
         clipboard = QGuiApplication.clipboard()
         if self._image is not None and clipboard is not None:

@@ -14,9 +14,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.overlays import OVERLAYS
-from napari_stemnmf.plugin.preview import PICTURES, Picture
-from napari_stemnmf.plugin.readings import of_point, of_preview
+from napari_stemnmf.plugin.shown.overlays import OVERLAYS
+from napari_stemnmf.plugin.shown.preview import PICTURES, Picture
+from napari_stemnmf.plugin.shown.readings import of_point, of_preview
 from napari_stemnmf.plugin.widgets.pattern_display import EMPTY, PatternDisplay
 from napari_stemnmf.plugin.widgets.probe_line import ProbeLine
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemnmf.control import Control
-from napari_stemnmf.plugin.latest import Latest
-from napari_stemnmf.plugin.patterns_shown import PatternReader, PatternWish, Shown
+from napari_stemnmf.plugin.shown.patterns_shown import PatternReader, PatternWish, Shown
+from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_stemnmf.plugin.explored import Explored
     from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.plugin.shown.explored import Explored
 
 
 class PatternSource(QObject):

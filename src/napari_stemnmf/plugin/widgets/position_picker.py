@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_stemnmf.plugin import display, layers, places
+from napari_stemnmf.plugin.canvas import display, layers, places
 from napari_stemnmf.plugin.session import Session
 
 ROLE = "position"

@@ -10,8 +10,9 @@ from magicgui.widgets import CheckBox, ComboBox, Container
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_stemnmf.errors import RecipeError, StemNMFError
-from napari_stemnmf.plugin import display, step_marks
+from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import STEPS, Session
+from napari_stemnmf.plugin.shown import step_marks
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 
@@ -108,8 +109,8 @@ class RecipeWidget(StepWidget):
         session = self._session
         if session is None or session.running is not None:
             return
-        from napari_stemnmf.plugin.all_steps import AllSteps, Part, to_do
-        from napari_stemnmf.plugin.confirm import may_replace
+        from napari_stemnmf.plugin.work.all_steps import AllSteps, Part, to_do
+        from napari_stemnmf.plugin.work.confirm import may_replace
 
         features = self.features()
         anew = {f for each in ("featurize", "cluster", "refine") for f in to_do(session, Part(each, features))}
@@ -169,7 +170,7 @@ class RecipeWidget(StepWidget):
         return "\n".join(line for line in (*left_out, session.note, obstacle) if line)
 
     def _can_run(self, session: Session) -> bool:
-        from napari_stemnmf.plugin.all_steps import plan, to_do
+        from napari_stemnmf.plugin.work.all_steps import plan, to_do
 
         parts = plan(self.features())
         return not session.obstacle("featurize", "") and any(to_do(session, part) for part in parts)

@@ -9,14 +9,14 @@ from magicgui.widgets import CheckBox, Container, SpinBox
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
-from napari_stemnmf.plugin import display
+from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets.step import StepWidget
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.live_grains import Live, Wish
+    from napari_stemnmf.plugin.shown.live_grains import Live, Wish
 
 SLIDERS = {"threshold_scale": 3.0, "min_size": 200.0}
 """Settings that are edited with a slider, and how far it reaches."""
@@ -45,9 +45,9 @@ class RefineWidget(StepWidget):
     run_text: ClassVar[str] = "Refine"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.latest import Latest
-        from napari_stemnmf.plugin.live_grains import look
-        from napari_stemnmf.plugin.weights_plot import WeightsPlot
+        from napari_stemnmf.plugin.shown.live_grains import look
+        from napari_stemnmf.plugin.views.weights_plot import WeightsPlot
+        from napari_stemnmf.plugin.work.latest import Latest
 
         self.weights = WeightsPlot()
         self._latest = Latest(look)
@@ -111,7 +111,7 @@ class RefineWidget(StepWidget):
 
     def _on_run(self) -> None:
         """Refine; where that replaces what was edited by hand, ask first."""
-        from napari_stemnmf.plugin.confirm import may_replace
+        from napari_stemnmf.plugin.work.confirm import may_replace
 
         session = self._session
         if session is None:
@@ -169,7 +169,7 @@ class RefineWidget(StepWidget):
 
     def _ask(self, session: Session | None) -> None:
         """Have the grains found that the settings give now, if the dock is seen and there are maps."""
-        from napari_stemnmf.plugin.live_grains import Wish
+        from napari_stemnmf.plugin.shown.live_grains import Wish
 
         feature = str(self.feature.value)
         model = session.result("cluster", feature) if session is not None else None
@@ -209,7 +209,7 @@ class RefineWidget(StepWidget):
             self._put(session, feature, live.labels)
 
     def _put(self, session: Session, feature: str, labels: np.ndarray) -> None:
-        from napari_stemnmf.plugin.places import on_scan
+        from napari_stemnmf.plugin.canvas.places import on_scan
 
         role = f"preview/{feature}"
         layer = display.find(self._viewer, session, role)

@@ -8,8 +8,8 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from napari_stemnmf.plugin import display, places
-from napari_stemnmf.plugin.drawn_mask import inside_of
+from napari_stemnmf.plugin.canvas import display, places
+from napari_stemnmf.plugin.canvas.drawn_mask import inside_of
 from napari_stemnmf.plugin.session import Session
 
 ROLE = "region"

@@ -11,13 +11,12 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin import reviewing
-from napari_stemnmf.plugin.grain_layers import features_of, stale_grains
-from napari_stemnmf.plugin.grain_patterns import Measured, Pictures
-from napari_stemnmf.plugin.grains_on_canvas import KINDS, GrainsOnCanvas
-from napari_stemnmf.plugin.latest import Latest
+from napari_stemnmf.plugin.canvas.grain_layers import features_of, stale_grains
+from napari_stemnmf.plugin.canvas.grains_on_canvas import KINDS, GrainsOnCanvas
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.shown import reviewing
+from napari_stemnmf.plugin.shown.grain_patterns import Measured, Pictures
 from napari_stemnmf.plugin.widgets.grain_list import GrainList
 from napari_stemnmf.plugin.widgets.grain_pictures import GrainPictures
 from napari_stemnmf.plugin.widgets.measure import show_table
@@ -25,6 +24,7 @@ from napari_stemnmf.plugin.widgets.review_buttons import DecideButtons, EditButt
 from napari_stemnmf.plugin.widgets.review_keys import Keys
 from napari_stemnmf.plugin.widgets.review_tools import BRUSHES, Tools, tell
 from napari_stemnmf.plugin.widgets.step import StepWidget
+from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.reviewing import ORDERS
+from napari_stemnmf.plugin.shown.reviewing import ORDERS
 from napari_stemnmf.plugin.widgets.review_keys import in_words
 
 GO = {

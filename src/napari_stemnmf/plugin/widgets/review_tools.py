@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin import reviewing
-from napari_stemnmf.plugin.grains_on_canvas import GrainsOnCanvas
+from napari_stemnmf.plugin.canvas.grains_on_canvas import GrainsOnCanvas
+from napari_stemnmf.plugin.shown import reviewing
 from napari_stemnmf.plugin.widgets.review_buttons import EditButtons
 from napari_stemnmf.plugin.widgets.review_keys import KEYS
 

@@ -14,10 +14,10 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLa
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
-from napari_stemnmf.plugin import display, match_view
-from napari_stemnmf.plugin.scored import Row, Scored, score_all
+from napari_stemnmf.plugin.canvas import display, match_view
 from napari_stemnmf.plugin.session import SCORE, Session, session_of
-from napari_stemnmf.plugin.truths import own_truth
+from napari_stemnmf.plugin.shown.scored import Row, Scored, score_all
+from napari_stemnmf.plugin.shown.truths import own_truth
 from napari_stemnmf.plugin.widgets.score_tables import GrainTable, ScoreTable
 from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.recipe import FEATURES
@@ -112,7 +112,7 @@ class ScoreWidget(StepWidget):
         session = self._session
         if session is None or session.running is not None or session.analysis is None:
             return
-        from napari_stemnmf.plugin import jobs
+        from napari_stemnmf.plugin.work import jobs
 
         wish = self._wish()
         if wish is None:

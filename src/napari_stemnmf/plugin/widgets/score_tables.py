@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_stemnmf.grains.score_table import MEANINGS
-from napari_stemnmf.plugin.scored import Row, Scored
+from napari_stemnmf.plugin.shown.scored import Row, Scored
 
 NONE = "–"
 ROW_HEIGHT = 21

@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin import step_marks
 from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.plugin.shown import step_marks
 from napari_stemnmf.plugin.widgets.saved_line import SavedLine
 from napari_stemnmf.recipe import FEATURES
 

@@ -13,10 +13,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.plugin import display
-from napari_stemnmf.plugin.forms import Form, align_labels
+from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of, settings_of
-from napari_stemnmf.plugin.status import status
+from napari_stemnmf.plugin.shown.status import status
+from napari_stemnmf.plugin.widgets.forms import Form, align_labels
 from napari_stemnmf.plugin.widgets.section import Section
 from napari_stemnmf.recipe import FEATURES
 
@@ -164,7 +164,7 @@ class StepWidget(Container):
 
     def _start(self, step: str) -> None:
         if self._session is not None and self._session.running is None:
-            from napari_stemnmf.plugin import jobs
+            from napari_stemnmf.plugin.work import jobs
 
             jobs.Job(self._viewer, self._session, step, self.features(), display.showing).start()
 

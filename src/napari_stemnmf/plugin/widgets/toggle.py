@@ -7,8 +7,8 @@ from typing import Any
 
 from magicgui.widgets import PushButton
 
-from napari_stemnmf.plugin import display
-from napari_stemnmf.plugin.layers import LayerTuple
+from napari_stemnmf.plugin.canvas import display
+from napari_stemnmf.plugin.canvas.layers import LayerTuple
 from napari_stemnmf.plugin.session import Session
 
 

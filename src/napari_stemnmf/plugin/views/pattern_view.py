@@ -14,8 +14,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QTransform
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.overlays import OVERLAYS
-from napari_stemnmf.plugin.preview import limits
+from napari_stemnmf.plugin.shown.overlays import OVERLAYS
+from napari_stemnmf.plugin.shown.preview import limits
 
 SIZE = (320, 280)
 """Width and height that the view asks for, in pixels of the screen."""

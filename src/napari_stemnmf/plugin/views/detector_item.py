@@ -9,11 +9,11 @@ from qtpy.QtCore import QObject, QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QPainterPath, QPolygonF
 
 from napari_stemnmf.passes.virtual_detectors import Detector
-from napari_stemnmf.plugin.detector_shapes import CENTRE, dragged, handles, outlines
+from napari_stemnmf.plugin.shown.detector_shapes import CENTRE, dragged, handles, outlines
 
 if TYPE_CHECKING:
-    from napari_stemnmf.plugin.explored import Explored
-    from napari_stemnmf.plugin.pattern_view import PatternView
+    from napari_stemnmf.plugin.shown.explored import Explored
+    from napari_stemnmf.plugin.views.pattern_view import PatternView
 
 FILL = 45
 """Opacity of the chosen detector, of 255."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.grain_layers import grain_layers
-from napari_stemnmf.plugin.places import LayerTuple, axes_of, metadata, napari_unit, on_detector, on_scan
-from napari_stemnmf.plugin.preview import limits, scaled
+from napari_stemnmf.plugin.canvas.grain_layers import grain_layers
+from napari_stemnmf.plugin.canvas.places import LayerTuple, axes_of, metadata, napari_unit, on_detector, on_scan
 from napari_stemnmf.plugin.session import ROLE_KEY, Session
+from napari_stemnmf.plugin.shown.preview import limits, scaled
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:

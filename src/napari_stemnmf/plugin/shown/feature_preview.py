@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin import overlays
-from napari_stemnmf.plugin.coarse import coarse_survey, sample_positions
-from napari_stemnmf.plugin.feature_lines import centre, disks_in_use, grid, kept_cells, ring_peaks
-from napari_stemnmf.plugin.preview import Picture, Preview, Wish, geometry_of
+from napari_stemnmf.plugin.shown import overlays
+from napari_stemnmf.plugin.shown.coarse import coarse_survey, sample_positions
+from napari_stemnmf.plugin.shown.feature_lines import centre, disks_in_use, grid, kept_cells, ring_peaks
+from napari_stemnmf.plugin.shown.preview import Picture, Preview, Wish, geometry_of
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis

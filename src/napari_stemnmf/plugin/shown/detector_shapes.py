@@ -20,7 +20,7 @@ from napari_stemnmf.passes.virtual_detectors import (
 )
 
 if TYPE_CHECKING:
-    from napari_stemnmf.plugin.explored import Beam
+    from napari_stemnmf.plugin.shown.explored import Beam
 
 CENTRE = "centre"
 FAR = 1e5

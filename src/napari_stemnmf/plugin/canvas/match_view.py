@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.grains.score_table import TN
-from napari_stemnmf.plugin import display
-from napari_stemnmf.plugin.places import LayerTuple, on_scan
+from napari_stemnmf.plugin.canvas import display
+from napari_stemnmf.plugin.canvas.places import LayerTuple, on_scan
 from napari_stemnmf.plugin.session import Session, session_of
 
 if TYPE_CHECKING:

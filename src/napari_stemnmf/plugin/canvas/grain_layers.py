@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stemnmf.plugin.places import LayerTuple, on_scan
-from napari_stemnmf.plugin.planes import Planes
+from napari_stemnmf.plugin.canvas.places import LayerTuple, on_scan
+from napari_stemnmf.plugin.canvas.planes import Planes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:

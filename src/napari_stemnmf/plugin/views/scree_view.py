@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.plain_plot import MAIN, SECOND, PlainPlot, faint
+from napari_stemnmf.plugin.views.plain_plot import MAIN, SECOND, PlainPlot, faint
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.scree import Scree

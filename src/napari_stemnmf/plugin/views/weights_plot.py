@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
 
-from napari_stemnmf.plugin.live_grains import Histogram, scale_at
-from napari_stemnmf.plugin.plain_plot import MAIN, SECOND, PlainPlot, faint
+from napari_stemnmf.plugin.shown.live_grains import Histogram, scale_at
+from napari_stemnmf.plugin.views.plain_plot import MAIN, SECOND, PlainPlot, faint
 
 TOOLTIP = (
     "How many probe positions have which weight in the component that is shown (logarithmic). "

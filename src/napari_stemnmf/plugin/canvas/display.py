@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin import layers
+from napari_stemnmf.plugin.canvas import layers
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session, session_of
 
 if TYPE_CHECKING:

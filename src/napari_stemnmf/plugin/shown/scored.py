@@ -147,7 +147,11 @@ def _painted(feature: str, grains: Grains, layers: Mapping[str, np.ndarray]) -> 
     labels, stack = layers.get(f"grains/{feature}"), layers.get(f"stack/{feature}")
     if labels is not None and labels.shape == grains.scan_shape and not np.array_equal(labels, grains.labels):
         found.append((PAINTED["grains"], Grains.from_masks(_planes(labels))))
-    if stack is not None and stack.shape == grains.masks.shape and not np.array_equal(np.asarray(stack) != 0, grains.masks):
+    if (
+        stack is not None
+        and stack.shape == grains.masks.shape
+        and not np.array_equal(np.asarray(stack) != 0, grains.masks)
+    ):
         found.append((PAINTED["stack"], Grains.from_masks(np.asarray(stack) != 0, ids=grains.ids)))
     return [Subject(f"{feature.upper()} {what}", feature, painted) for what, painted in found]
 

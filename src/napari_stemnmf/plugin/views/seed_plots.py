@@ -20,9 +20,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, PlainPlot, faint
-from napari_stemnmf.plugin.seed_traces import RUNNING as IS_RUNNING
-from napari_stemnmf.plugin.seed_traces import Trace, words
+from napari_stemnmf.plugin.shown.seed_traces import RUNNING as IS_RUNNING
+from napari_stemnmf.plugin.shown.seed_traces import Trace, words
+from napari_stemnmf.plugin.views.plain_plot import FAINT, MAIN, RUNNING, PlainPlot, faint
 
 COLUMNS = ("seed", "k", "error", "status")
 MOST_FAINT = 40

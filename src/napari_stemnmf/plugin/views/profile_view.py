@@ -13,8 +13,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.feature_lines import DRAWN
-from napari_stemnmf.plugin.feature_preview import FeaturePicture
+from napari_stemnmf.plugin.shown.feature_lines import DRAWN
+from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture
 
 SIZE = (320, 130)
 """Width and height that the view asks for, in pixels of the screen."""

@@ -14,8 +14,8 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QTransform
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.compared import Compared, Frame
-from napari_stemnmf.plugin.preview import limits
+from napari_stemnmf.plugin.shown.compared import Compared, Frame
+from napari_stemnmf.plugin.shown.preview import limits
 
 LEAST = 130
 """Least width and height of a view, in pixels of the screen."""

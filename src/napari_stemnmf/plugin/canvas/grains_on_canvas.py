@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin import display
-from napari_stemnmf.plugin.grain_layers import COLOUR, CONTOUR, OUTLINE, grain_layers, outline, outline_layer
-from napari_stemnmf.plugin.places import on_scan, scan_position
-from napari_stemnmf.plugin.planes import Planes
+from napari_stemnmf.plugin.canvas import display
+from napari_stemnmf.plugin.canvas.grain_layers import COLOUR, CONTOUR, OUTLINE, grain_layers, outline, outline_layer
+from napari_stemnmf.plugin.canvas.places import on_scan, scan_position
+from napari_stemnmf.plugin.canvas.planes import Planes
 from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
 
 if TYPE_CHECKING:
@@ -230,8 +230,8 @@ class GrainsOnCanvas:
         if layer is None or session is None or not len(layer.data):
             return np.empty((0, 2))
         if kind == "split region":
-            from napari_stemnmf.plugin.drawn_mask import inside_of
-            from napari_stemnmf.plugin.places import axes_of
+            from napari_stemnmf.plugin.canvas.drawn_mask import inside_of
+            from napari_stemnmf.plugin.canvas.places import axes_of
 
             return np.argwhere(inside_of(layer, axes_of(session)[:2]))
         points = np.asarray(layer.data if kind == "split seeds" else layer.data[-1])[:, -2:]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_stemnmf.plugin.measured import in_short
 from napari_stemnmf.plugin.session import SCORE, STEPS, Session
+from napari_stemnmf.plugin.shown.measured import in_short
 from napari_stemnmf.recipe import FEATURES
 
 BUTTONS = {

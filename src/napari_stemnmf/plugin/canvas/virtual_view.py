@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.errors import Cancelled, StemNMFError
-from napari_stemnmf.plugin import display, places
+from napari_stemnmf.plugin.canvas import display, places
 from napari_stemnmf.plugin.session import ROLE_KEY, session_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Axis, Dataset
     from napari_stemnmf.passes.live_scan import LiveScan
     from napari_stemnmf.passes.virtual_images import CentresOfMass
-    from napari_stemnmf.plugin.explored import Placed
     from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.plugin.shown.explored import Placed
 
 MODES = {
     "sum": "sum (bright or dark field)",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin import overlays
+from napari_stemnmf.plugin.shown import overlays
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stemnmf.plugin import overlays
+from napari_stemnmf.plugin.shown import overlays
 
 if TYPE_CHECKING:
     from napari_stemnmf.calibration.geometry import Geometry

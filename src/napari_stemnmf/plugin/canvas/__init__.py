@@ -1,0 +1,1 @@
+"""What lies on napari's canvas: layers made of results, put into a viewer, picked, painted and cut."""

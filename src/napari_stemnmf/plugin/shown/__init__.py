@@ -1,0 +1,1 @@
+"""What docks show, as data and words: no Qt, no viewer."""
