@@ -207,11 +207,11 @@ class SavedLine(QWidget):
         session = self._session
         if session is None:
             return
-        self._save_now()
         self._session = None
         session.changed.disconnect(self._refresh, missing_ok=True)
         if session.saver is not None:
-            session.saver.happened.disconnect(self._pass_on, missing_ok=True)
+            session.saver.happened.disconnect(self._pass_on, missing_ok=True)  # this line may be gone already
+            session.saver.save_now()
 
     def _lay_out(self) -> None:
         self.words.setWordWrap(True)

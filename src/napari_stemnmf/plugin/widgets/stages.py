@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -199,13 +199,44 @@ class StagesWidget(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setMinimumWidth(WIDTH)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._pages)
+        scroll.setWidget(_Room(self._pages))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, TITLE, 0, 0)
         column.setSpacing(4)
         column.addLayout(bar)
         column.addWidget(scroll, 1)
         column.addWidget(self.saved)
+
+
+class _Room(QWidget):
+    """Gives a widget all the room there is, and at least what it needs.
+
+    A scroll area asks a layout how high it would like to be, and scrolls although there is room enough.
+    """
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        inside.setParent(self)
+        self._inside = inside
+
+    def minimumSizeHint(self) -> QSize:
+        """What the widget needs."""
+        return self._inside.minimumSizeHint()
+
+    def sizeHint(self) -> QSize:
+        """What it would like."""
+        return self._inside.sizeHint()
+
+    def resizeEvent(self, event: Any) -> None:
+        """The widget has all of it."""
+        super().resizeEvent(event)
+        self._inside.setGeometry(self.rect())
+
+    def event(self, event: QEvent | None) -> bool:
+        """The widget needs more, or less."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().event(event)
 
 
 def _button(entry: Entry) -> QPushButton:
