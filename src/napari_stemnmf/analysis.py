@@ -28,13 +28,13 @@ from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.describe import Features
+from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.grains.separation import Grains
 from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import Recipe
 
-FILE_SUFFIX = ".stemnmf.h5"
 FORMAT = "napari-stemnmf analysis"
 FORMAT_VERSION = 2
 INCOMPLETE = "incomplete"

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FILE_SUFFIX = ".stemnmf.h5"
+"""Ending of an analysis file."""
+
 
 @contextmanager
 def whole_or_nothing(path: str | Path, size: int = 0) -> Iterator[Path]:

@@ -13,12 +13,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from napari_stemnmf import storage
-from napari_stemnmf.analysis import FILE_SUFFIX, Analysis
+from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.export.labels import write_label_stack, write_labels
 from napari_stemnmf.export.tables import write_tables
+from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.review import ACCEPTED
 
 

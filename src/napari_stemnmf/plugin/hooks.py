@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
 from napari_stemnmf.plugin.work.autosave import saver_of
 
 if TYPE_CHECKING:
     from napari_stemnmf.plugin.canvas.layers import LayerTuple
 
-ANALYSIS_SUFFIX = ".stemnmf.h5"
 SHARED_SUFFIXES = (".npy", ".npz", ".tif", ".tiff", ".xml", ".zip")
 """Endings that are claimed only where the file holds a scan."""
 NOTHING_TO_SHOW: list[Any] = [(None,)]
@@ -28,7 +28,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[Any]] | None:
     """
     if not isinstance(path, str):
         return None
-    if path.lower().endswith(ANALYSIS_SUFFIX):
+    if path.lower().endswith(FILE_SUFFIX):
         return read_analysis
     from napari_stemnmf.reading.opening import can_open
 
@@ -81,7 +81,7 @@ def write_analysis(path: str, layer_data: list[LayerTuple]) -> list[str]:
         names = ", ".join(session.name for session in sessions)
         raise AnalysisError(f"These layers belong to several scans ({names}); select those of one scan and save them.")
     if not path.lower().endswith(".h5"):
-        path += ANALYSIS_SUFFIX
+        path += FILE_SUFFIX
     saver = saver_of(sessions[0])
     saver.save_as(Path(path))
     saver.wait()

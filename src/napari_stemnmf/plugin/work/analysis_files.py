@@ -5,9 +5,7 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-import h5py
-
-from napari_stemnmf.analysis import FILE_SUFFIX, is_analysis
+from napari_stemnmf.files import FILE_SUFFIX
 
 
 def scan_file(source: str) -> Path | None:
@@ -42,6 +40,10 @@ def earlier(scan: Path, fingerprint: str) -> Path | None:
 
 def fingerprint_of(path: Path) -> str:
     """Which data an analysis file is of; empty for another file. Reads no results."""
+    import h5py
+
+    from napari_stemnmf.analysis import is_analysis  # not above: places are asked for while a scan is being opened
+
     if not is_analysis(path):
         return ""
     try:
