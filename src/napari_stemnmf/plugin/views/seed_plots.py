@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -27,6 +27,8 @@ from napari_stemnmf.plugin.views.plain_plot import FAINT, MAIN, RUNNING, PlainPl
 COLUMNS = ("seed", "k", "error", "status")
 MOST_FAINT = 40
 """Opacity of the lines of hundreds of seeds."""
+LATER_MS = 40
+"""When the second plot is drawn, after the first."""
 POINT = 7
 
 
@@ -116,6 +118,10 @@ class SeedPlots(QWidget):
         self._chosen: int | None = None
         self._shown: tuple = ()
         self._free = False
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(LATER_MS)
+        self._later.timeout.connect(lambda: self._draw_in(self.by_k))
         plots, choice = QWidget(), QWidget()
         row, line, column = QHBoxLayout(plots), QHBoxLayout(), QVBoxLayout(choice)
         for layout in (row, line, column):
@@ -202,9 +208,12 @@ class SeedPlots(QWidget):
             self.select(kept.seed)
 
     def _draw(self) -> None:
-        marked = self.selected.seed if self.selected is not None else self._chosen
-        for plot in (self.by_cycle, self.by_k):
-            plot.show_traces(self._traces, marked)
+        """One plot now, the other in another turn: beside threads that compute, painting one takes its time."""
+        self._draw_in(self.by_cycle)
+        self._later.start()
+
+    def _draw_in(self, plot: TracePlot) -> None:
+        plot.show_traces(self._traces, self.selected.seed if self.selected is not None else self._chosen)
 
     def _offer(self) -> None:
         trace = self.selected
