@@ -65,7 +65,7 @@ class Gap:
     during: str
     stacks: list[str] = field(default_factory=list)
     in_napari: bool = False
-    """Whether napari was adding or drawing a layer, at most of the looks."""
+    """Whether napari was adding, removing or drawing a layer, at most of the looks."""
 
 
 class Watchdog:
@@ -129,10 +129,20 @@ class Watchdog:
                 self._stacks.append("\n          beside\n".join([_stack(frames[self._main], 10), *others]))
 
 
+NAPARI = {
+    ("layerlist.py", "insert"),
+    ("_evented_list.py", "__delitem__"),
+    ("base.py", "__init__"),
+    ("canvas.py", "on_draw"),
+    ("_layer_delegate.py", "paint"),
+}
+"""Files and functions of napari that add, remove and draw layers."""
+
+
 def _adds_or_draws(frame: Any) -> bool:
-    """Whether napari is putting a layer into its lists, or drawing its canvas."""
+    """Whether napari is making a layer, putting it into its lists or taking it out of them, or drawing its canvas."""
     places = {(Path(each.f_code.co_filename).name, each.f_code.co_name) for each, _ in traceback.walk_stack(frame)}
-    return bool(places & {("layerlist.py", "insert"), ("canvas.py", "on_draw"), ("base.py", "__init__")})
+    return bool(places & NAPARI)
 
 
 def _starved() -> float:
@@ -376,12 +386,14 @@ def _report(watchdog: Watchdog, table: Table, what: str) -> None:
         "  largest gap in the event loop", f"{watchdog.largest:.0f} ms", f"{GAP_MS:.0f} ms", watchdog.largest <= GAP_MS
     )
     own = max((gap.ms for gap in watchdog.gaps if not gap.in_napari), default=0.0)
-    table.row("  largest in which napari adds or draws no layer", f"{own:.0f} ms", f"{GAP_MS:.0f} ms", own <= GAP_MS)
+    table.row(
+        "  largest in which napari adds, removes or draws no layer", f"{own:.0f} ms", f"{GAP_MS:.0f} ms", own <= GAP_MS
+    )
     over = sum(gap.ms > GAP_MS for gap in long)
     table.row(f"  gaps over {SEEN_GAP_MS:.0f} ms, over {GAP_MS:.0f} ms", f"{len(long)}, {over}")
     for gap in long[:12]:
         work = f"{gap.cpu_ms:.0f} ms at work, {gap.starved_ms:.0f} ms more without a core"
-        napari = ", napari adds or draws a layer" if gap.in_napari else ""
+        napari = ", napari adds, removes or draws a layer" if gap.in_napari else ""
         print(f"    {gap.ms:.0f} ms in {gap.during or 'start'} ({work}), {len(gap.stacks)} looks{napari}")
         collected = [stack for stack in gap.stacks if "garbage" in stack]
         print("\n".join([*collected, *gap.stacks[len(gap.stacks) // 2 :][:1]]))

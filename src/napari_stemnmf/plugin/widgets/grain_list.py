@@ -100,6 +100,7 @@ class GrainList(QTableView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setToolTip("a click on a row selects the grain, with Ctrl several; a click on a title sorts")
         self._grains = GrainModel(self)
         self._sorted = QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self._grains)

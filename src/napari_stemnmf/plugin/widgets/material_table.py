@@ -34,6 +34,7 @@ class MaterialTable(QTableWidget):
 
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(0, 2, parent)
+        self.setToolTip("tick what is drawn, and say where its true grains are")
         self._viewer = viewer
         self._sessions: list[tuple[str, Session]] = []
         self._files: dict[Session, list[Path]] = {}

@@ -34,6 +34,8 @@ class OpenScanWidget(Container[Any]):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self._viewer = viewer
         self.path = FileEdit(name="path", label="file", mode=FileDialogMode.EXISTING_FILE)
+        self.path.tooltip = "the file of the scan, or the folder where a format is one"
+        self.path.line_edit.tooltip = self.path.choose_btn.tooltip = self.path.tooltip
         self.dataset = LineEdit(name="dataset", label="dataset")
         self.dataset.native.setPlaceholderText("found by itself")
         self.dataset.tooltip = "name of the dataset, for a file that holds several scans"
@@ -42,6 +44,7 @@ class OpenScanWidget(Container[Any]):
         for box in (self.rows, self.columns):
             box.tooltip = "shape of the scan, for a file that is a mere stack of patterns; 0: as the file says"
         self.open_button = PushButton(name="open_button", text="Open")
+        self.open_button.tooltip = "open the scan: its virtual image, and the 4-D layer"
         super().__init__(name="open_scan", labels=True)
         self.extend([self.path, self.dataset, self.rows, self.columns, self.open_button])
         align_labels(self)

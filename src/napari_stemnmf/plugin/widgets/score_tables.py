@@ -53,6 +53,7 @@ class ScoreTable(Table):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setToolTip("a click on a column lists its grains")
         self.cellClicked.connect(lambda row, column: self.chosen.emit(column))
         header = self.horizontalHeader()
         if header is not None:
@@ -84,6 +85,7 @@ class GrainTable(Table):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setToolTip("a click on a row shows the grain and its match; a click on a title sorts")
         self.setColumnCount(len(COLUMNS))
         lines = self.verticalHeader()
         if lines is not None:

@@ -65,6 +65,9 @@ class StepWidget(Container):
         self.status = Label(name="status")
         self.cost = Label(name="cost")
         self.run = PushButton(name="run", text=self.run_text)
+        self.run.tooltip = (
+            "work in the background, for the scan and feature that are chosen; what is done is not done again"
+        )
         self.cancel = PushButton(name="cancel", text="Cancel")
         self.cancel.tooltip = "stop and keep what was found so far"
         self.progress = ProgressBar(name="progress", min=0, max=1000, value=0)
