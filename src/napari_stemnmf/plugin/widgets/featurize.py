@@ -5,27 +5,25 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from magicgui.widgets import CheckBox, ComboBox, Container
+from magicgui.widgets import Container
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSplitter
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.canvas import layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.widgets.forms import align_labels
-from napari_stemnmf.plugin.widgets.step import StepWidget
 from napari_stemnmf.plugin.widgets.toggle import LayerToggle
-from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
     from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture
 
-OWN = "own settings"
 
-
-class FeaturizeWidget(StepWidget):
+class FeaturizeWidget(ChoosingStep):
     """The features of every pattern; calibrates first, with the settings there are, if that was not done.
 
     Attributes
@@ -75,16 +73,8 @@ class FeaturizeWidget(StepWidget):
             "napari cannot mix nm and 1/nm: without the 4-D layer it shows its scale bar in nm, gives stacks a slider "
             "of their own, and has nothing to warn of; all steps work without it",
         )
-        self.preset = ComboBox(name="preset", label="preset", choices=[*PRESETS, OWN], value="default")
-        self.preset.tooltip = "sets all settings of all steps: paper, the article's; default, what works best"
-        self.preset.changed.connect(self._on_preset)
-        self.chosen = {name: CheckBox(name=name, text=name.upper(), value=True) for name in FEATURES}
-        for box in self.chosen.values():
-            box.changed.connect(self._on_chosen)
-        boxes = Container(name="compute", widgets=list(self.chosen.values()), layout="horizontal", labels=False)
-        boxes.margins = (0, 0, 0, 0)
-        boxes.tooltip = Recipe.__dataclass_fields__["features"].metadata["help"]
-        return [boxes]
+        self._make_choices("compute")
+        return [self.boxes]
 
     def _add_forms(self) -> None:
         self._described = {name: self.add_form(f"{name}.describe") for name in FEATURES}
@@ -118,23 +108,6 @@ class FeaturizeWidget(StepWidget):
         self.splitter.setStretchFactor(0, 4)
         self.splitter.setStretchFactor(1, 1)
         self.native.layout().insertWidget(1, self.splitter, 1)
-
-    def features(self) -> tuple[str, ...]:
-        """Those that are ticked."""
-        return tuple(name for name, box in self.chosen.items() if box.value)
-
-    def _on_preset(self, name: str) -> None:
-        if self._session is not None and not self._refreshing and name in PRESETS:
-            self._session.set_recipe(Recipe.preset(name, self._session.recipe.features))
-
-    def _on_chosen(self) -> None:
-        if self._session is None or self._refreshing:
-            return
-        try:
-            self._session.set_recipe(self._session.recipe.replaced({"features": self.features()}))
-        except RecipeError as error:
-            self.status.value = str(error)
-            self.run.enabled = False
 
     def _on_span(self, low: float | None, high: float | None) -> None:
         path = f"{self.feature.value}.describe"
@@ -224,9 +197,7 @@ class FeaturizeWidget(StepWidget):
             button.show_state(session, f"features/{name}", there)
         if session is None:
             return
-        self.preset.value = session.preset_name() or OWN
-        for name, box in self.chosen.items():
-            box.value = name in session.recipe.features
+        self._show_choices(session)
         for name, form in self._described.items():
             features = session.result("featurize", name)
             for setting, value in _found(features.details).items() if features is not None else ():

@@ -132,6 +132,12 @@ class GrainList(QTableView):
         """A few rows: it takes what room there is, and asks for no more where a dock scrolls."""
         return QSize(320, LEAST)
 
+    def resizeEvent(self, event: Any) -> None:
+        """The selected grain stays in sight where its numbers take room from the table."""
+        super().resizeEvent(event)
+        if self._picked.isSelected(self.currentIndex()):
+            self.scrollTo(self.currentIndex())
+
     @property
     def order(self) -> list[int]:
         """Ids of the grains as the rows show them."""

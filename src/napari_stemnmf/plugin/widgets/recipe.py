@@ -6,21 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import CheckBox, ComboBox, Container
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
-from napari_stemnmf.errors import RecipeError, StemNMFError
+from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import STEPS, Session
 from napari_stemnmf.plugin.shown import step_marks
-from napari_stemnmf.plugin.widgets.step import StepWidget
-from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.plugin.widgets.choosing_step import ChoosingStep
+from napari_stemnmf.recipe import FEATURES, Recipe
 
-OWN = "own settings"
 RECIPES, SCRIPTS = "Recipe (*.toml);;All files (*)", "Python script (*.py)"
 
 
-class RecipeWidget(StepWidget):
+class RecipeWidget(ChoosingStep):
     """Runs whatever is missing or stale, from the survey to the table.
 
     Attributes
@@ -40,18 +38,8 @@ class RecipeWidget(StepWidget):
 
     def _head(self) -> list[Any]:
         self.started_run: Any = None
-        self.preset = ComboBox(name="preset", label="preset", choices=[*PRESETS, OWN], value="default")
-        self.preset.tooltip = "sets all settings of all steps: paper, the article's; default, what works best"
-        self.preset.changed.connect(self._on_preset)
-        self.chosen = {name: CheckBox(name=name, text=name.upper(), value=True) for name in FEATURES}
-        for box in self.chosen.values():
-            box.changed.connect(self._on_chosen)
-        boxes = Container(
-            name="compute", label="features", widgets=list(self.chosen.values()), layout="horizontal", labels=False
-        )
-        boxes.margins = (0, 0, 0, 0)
-        boxes.tooltip = Recipe.__dataclass_fields__["features"].metadata["help"]
-        return [self.preset, boxes]
+        self._make_choices("features")
+        return [self.preset, self.boxes]
 
     def _add_forms(self) -> None:
         self.feature.visible = False
@@ -72,10 +60,6 @@ class RecipeWidget(StepWidget):
         column = self.form_area.native.layout()
         column.addWidget(self.plan)
         column.addWidget(buttons)
-
-    def features(self) -> tuple[str, ...]:
-        """Those that are ticked."""
-        return tuple(name for name, box in self.chosen.items() if box.value)
 
     def take_recipe(self, path: str | Path) -> None:
         """Take all settings from a recipe file.
@@ -118,19 +102,6 @@ class RecipeWidget(StepWidget):
             self.started_run = AllSteps(self._viewer, session, features, _show_alone, self.native)
             self.started_run.ended.connect(self._refresh)
             self.started_run.start()
-
-    def _on_preset(self, name: str) -> None:
-        if self._session is not None and not self._refreshing and name in PRESETS:
-            self._session.set_recipe(Recipe.preset(name, self._session.recipe.features))
-
-    def _on_chosen(self) -> None:
-        if self._session is None or self._refreshing:
-            return
-        try:
-            self._session.set_recipe(self._session.recipe.replaced({"features": self.features()}))
-        except RecipeError as error:
-            self.status.value = str(error)
-            self.run.enabled = False
 
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self.native, "Open a recipe", "", RECIPES)
@@ -182,9 +153,7 @@ class RecipeWidget(StepWidget):
         if session is None:
             self.plan.setText("")
             return
-        self.preset.value = session.preset_name() or OWN
-        for name, box in self.chosen.items():
-            box.value = name in session.recipe.features
+        self._show_choices(session)
         self.plan.setText(_table(session))
 
 
