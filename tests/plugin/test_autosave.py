@@ -59,6 +59,9 @@ def test_a_burst_of_changes_is_saved_once_beside_the_scan_with_settings_and_view
     assert saver.wait(TIMEOUT)
     home = film.with_name("film.stemnmf.h5")
     assert session.path == home
+    deadline = time.monotonic() + TIMEOUT  # that it is saved is told after it is
+    while "Saving" in events[-1] and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert f"Saved to {home.name}, " in events[-1]
     assert sum("Saved" in each for each in events) == 1
 
