@@ -373,7 +373,7 @@ def _run(path: Path, table: Table) -> None:
 
 
 def _tasks() -> list[Any]:
-    from napari_stemnmf.plugin.work import jobs
+    from napari_stemnmf.plugin.background import jobs
 
     return jobs.running()
 

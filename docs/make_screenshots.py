@@ -192,7 +192,8 @@ def tour(folder: Path) -> None:
     tour.key(Qt.Key.Key_S)
     tour.step("recipe")
     tour.picture(folder / "recipe.png")
-    tour.viewer.window.add_plugin_dock_widget("napari-stemnmf", "Export")
+    _, export = tour.viewer.window.add_plugin_dock_widget("napari-stemnmf", "Export")
+    export.folder.line_edit.value = "results"
     tour.dock.parentWidget().close()
     settle(1)
     tour.picture(folder / "export.png")

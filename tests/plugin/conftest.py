@@ -59,7 +59,7 @@ def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any, plugin_settings: 
 
     get_plugin_settings("napari-stemnmf").saving.autosave = False
     yield make_napari_viewer()
-    from napari_stemnmf.plugin.work import jobs
+    from napari_stemnmf.plugin.background import jobs
 
     for job in jobs.running():
         job.abandon()

@@ -16,8 +16,8 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
+from napari_stemnmf.plugin.background import analysis_files, autosave
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.work import analysis_files, autosave
 
 pytestmark = pytest.mark.usefixtures("plugin_settings")
 TIMEOUT = 20.0
@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(film: Path, found: stem.Analysis)
     code = """
 import resource, sys
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.work import autosave
+from napari_stemnmf.plugin.background import autosave
 from napari_stemnmf.plugin.session import Session
 path = sys.argv[1]
 analysis = stem.Analysis.load(path)
@@ -187,7 +187,7 @@ def test_a_program_that_ends_at_once_still_saves(film: Path, found: stem.Analysi
     code = """
 import sys
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.work import autosave
+from napari_stemnmf.plugin.background import autosave
 from napari_stemnmf.plugin.session import Session
 session = autosave.watch(Session(stem.open(sys.argv[1])))
 session.set_analysis(stem.Analysis.load(sys.argv[2]))

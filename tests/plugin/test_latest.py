@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from napari_stemnmf.plugin.work.latest import Latest
+from napari_stemnmf.plugin.background.latest import Latest
 
 
 def test_wishes_that_a_newer_one_overtook_are_skipped(qtbot: Any) -> None:

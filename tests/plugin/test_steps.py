@@ -14,8 +14,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 import napari_stemnmf as stem
+from napari_stemnmf.plugin.background import jobs
 from napari_stemnmf.plugin.session import Session, session_of
-from napari_stemnmf.plugin.work import jobs
 from napari_stemnmf.recipe import FEATURES
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.plugin.background.autosave import saver_of
 from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
-from napari_stemnmf.plugin.work.autosave import saver_of
 
 if TYPE_CHECKING:
     from napari_stemnmf.plugin.canvas.layers import LayerTuple

@@ -43,14 +43,11 @@ def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
     return None
 
 
-def show_result(viewer: ViewerModel, session: Session, step: str, feature: str) -> None:
-    """Show what a step has found: new layers, or new data in those there are."""
-    for _ in showing(viewer, session, step, feature):
-        pass
-
-
 def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> Iterator[None]:
-    """As `show_result`, in pieces: napari takes a tenth of a second for a layer, and the window may act in between."""
+    """Show what a step has found: new layers, or new data in those there are.
+
+    In pieces: napari takes a tenth of a second or more for a layer, and the window may act in between.
+    """
     if step in ("survey", "calibrate", "featurize"):
         _show_survey(viewer, session)
         return

@@ -48,11 +48,11 @@ class CalibrateWidget(StepWidget):
     run_text: ClassVar[str] = "Calibrate all"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.shown.preview import Preview
         from napari_stemnmf.plugin.widgets.mask_panel import MaskPanel
         from napari_stemnmf.plugin.widgets.pattern_panel import PatternPanel
         from napari_stemnmf.plugin.widgets.position_picker import PositionPicker
-        from napari_stemnmf.plugin.work.latest import Latest
 
         self.panel = PatternPanel()
         self.mask = MaskPanel(viewer)

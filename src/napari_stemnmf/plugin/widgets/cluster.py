@@ -44,9 +44,9 @@ class ClusterWidget(StepWidget):
     run_text: ClassVar[str] = "Cluster"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.views.scree_view import ScreePlot, find
         from napari_stemnmf.plugin.views.seed_plots import SeedPlots
-        from napari_stemnmf.plugin.work.latest import Latest
 
         self.scree, self.seeds = ScreePlot(), SeedPlots()
         self._latest = Latest(find)
@@ -103,8 +103,8 @@ class ClusterWidget(StepWidget):
     def _on_seed(self, seed: int) -> None:
         """Another seed becomes the model, in a thread."""
         from napari_stemnmf import pipeline
-        from napari_stemnmf.plugin.work import jobs
-        from napari_stemnmf.plugin.work.merged import merged
+        from napari_stemnmf.plugin.background import jobs
+        from napari_stemnmf.plugin.background.merged import merged
 
         session, feature = self._session, str(self.feature.value)
         if session is None or session.analysis is None or session.running is not None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_stemnmf.plugin.background.sources import FILES, Sources
 from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.work.sources import FILES, Sources
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -46,9 +46,9 @@ class CompareWidget(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.shown.compared import compare
         from napari_stemnmf.plugin.widgets.comparison import Comparison
-        from napari_stemnmf.plugin.work.latest import Latest
 
         super().__init__()
         self._viewer = viewer

@@ -41,6 +41,7 @@ class ExploreWidget(StepWidget):
     step: ClassVar[str] = "explore"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.shown.explored import find_beam
         from napari_stemnmf.plugin.views.detector_item import DetectorOverlay
         from napari_stemnmf.plugin.widgets.detector_panel import DetectorPanel
@@ -50,7 +51,6 @@ class ExploreWidget(StepWidget):
         from napari_stemnmf.plugin.widgets.position_picker import PositionPicker
         from napari_stemnmf.plugin.widgets.probe_line import ProbeLine
         from napari_stemnmf.plugin.widgets.region_panel import RegionPanel
-        from napari_stemnmf.plugin.work.latest import Latest
 
         self.display, self.probe, self.detectors = PatternDisplay(), ProbeLine(), DetectorPanel()
         self.overlay = DetectorOverlay(self.display.view)

@@ -79,7 +79,7 @@ class ExportWidget(StepWidget):
         if session is None or session.running is not None or session.analysis is None:
             return
         from napari_stemnmf.export.bundle import Wishes, export
-        from napari_stemnmf.plugin.work import jobs
+        from napari_stemnmf.plugin.background import jobs
 
         chosen: Any = {name: box.value for name, box in self.ticks.items()}
         wishes = Wishes(tables=TABLES[self.tables.value], **chosen)  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ class ExportWidget(StepWidget):
 
 
 def _suggestion(session: Session) -> Path:
-    from napari_stemnmf.plugin.work.analysis_files import scan_file
+    from napari_stemnmf.plugin.background.analysis_files import scan_file
 
     source = session.dataset.source if session.dataset is not None else ""
     beside = session.path or scan_file(source)

@@ -44,9 +44,9 @@ class FeaturizeWidget(ChoosingStep):
     run_text: ClassVar[str] = "Featurize"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.shown.feature_preview import FeaturePreview
         from napari_stemnmf.plugin.widgets.feature_panel import FeaturePanel
-        from napari_stemnmf.plugin.work.latest import Latest
 
         self.panel = FeaturePanel()
         self._preview = FeaturePreview()

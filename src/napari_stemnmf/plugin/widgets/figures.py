@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_stemnmf.plugin.background.sources import FILES, Sources
 from napari_stemnmf.plugin.session import FEATURE_NAMES
-from napari_stemnmf.plugin.work.sources import FILES, Sources
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -54,10 +54,10 @@ class FiguresWidget(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.figures.catalogue import CATALOGUE
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.shown import drawing
         from napari_stemnmf.plugin.widgets.figure_view import FigureView
         from napari_stemnmf.plugin.widgets.material_table import MaterialTable
-        from napari_stemnmf.plugin.work.latest import Latest
 
         super().__init__()
         self._viewer = viewer

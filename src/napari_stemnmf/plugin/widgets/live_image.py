@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.background import jobs
+from napari_stemnmf.plugin.background.latest import Latest
 from napari_stemnmf.plugin.canvas import places, virtual_view
 from napari_stemnmf.plugin.preferences import preferences
-from napari_stemnmf.plugin.work import jobs
-from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     from napari_stemnmf.control import Control

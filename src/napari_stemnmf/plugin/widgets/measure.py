@@ -40,7 +40,7 @@ class MeasureWidget(StepWidget):
     run_text: ClassVar[str] = "Measure"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.work.latest import Latest
+        from napari_stemnmf.plugin.background.latest import Latest
 
         self._latest = Latest(measured.to_do)
         self._todo: measured.Todo | None = None

@@ -54,9 +54,9 @@ class OpenScanWidget(Container[Any]):
     def _on_open(self) -> None:
         from napari.utils.notifications import show_error
 
+        from napari_stemnmf.plugin.background.autosave import watch
         from napari_stemnmf.plugin.canvas.layers import scan_layers
         from napari_stemnmf.plugin.session import Session
-        from napari_stemnmf.plugin.work.autosave import watch
         from napari_stemnmf.reading.opening import open as open_scan
 
         shape = (self.rows.value, self.columns.value)

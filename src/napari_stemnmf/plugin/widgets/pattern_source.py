@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemnmf.control import Control
+from napari_stemnmf.plugin.background.latest import Latest
 from napari_stemnmf.plugin.shown.patterns_shown import PatternReader, PatternWish, Shown
-from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -93,8 +93,8 @@ class RecipeWidget(ChoosingStep):
         session = self._session
         if session is None or session.running is not None:
             return
-        from napari_stemnmf.plugin.work.all_steps import AllSteps, Part, to_do
-        from napari_stemnmf.plugin.work.confirm import may_replace
+        from napari_stemnmf.plugin.background.all_steps import AllSteps, Part, to_do
+        from napari_stemnmf.plugin.background.confirm import may_replace
 
         features = self.features()
         anew = {f for each in ("featurize", "cluster", "refine") for f in to_do(session, Part(each, features))}
@@ -141,7 +141,7 @@ class RecipeWidget(ChoosingStep):
         return "\n".join(line for line in (*left_out, session.note, obstacle) if line)
 
     def _can_run(self, session: Session) -> bool:
-        from napari_stemnmf.plugin.work.all_steps import plan, to_do
+        from napari_stemnmf.plugin.background.all_steps import plan, to_do
 
         parts = plan(self.features())
         return not session.obstacle("featurize", "") and any(to_do(session, part) for part in parts)

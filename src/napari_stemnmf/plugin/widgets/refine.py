@@ -45,9 +45,9 @@ class RefineWidget(StepWidget):
     run_text: ClassVar[str] = "Refine"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.background.latest import Latest
         from napari_stemnmf.plugin.shown.live_grains import look
         from napari_stemnmf.plugin.views.weights_plot import WeightsPlot
-        from napari_stemnmf.plugin.work.latest import Latest
 
         self.weights = WeightsPlot()
         self._latest = Latest(look)
@@ -111,7 +111,7 @@ class RefineWidget(StepWidget):
 
     def _on_run(self) -> None:
         """Refine; where that replaces what was edited by hand, ask first."""
-        from napari_stemnmf.plugin.work.confirm import may_replace
+        from napari_stemnmf.plugin.background.confirm import may_replace
 
         session = self._session
         if session is None:

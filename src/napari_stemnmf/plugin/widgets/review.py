@@ -11,6 +11,7 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.background.latest import Latest
 from napari_stemnmf.plugin.canvas.grain_layers import features_of, stale_grains
 from napari_stemnmf.plugin.canvas.grains_on_canvas import KINDS, GrainsOnCanvas
 from napari_stemnmf.plugin.preferences import preferences
@@ -24,7 +25,6 @@ from napari_stemnmf.plugin.widgets.review_buttons import DecideButtons, EditButt
 from napari_stemnmf.plugin.widgets.review_keys import Keys
 from napari_stemnmf.plugin.widgets.review_tools import BRUSHES, Tools, tell
 from napari_stemnmf.plugin.widgets.step import StepWidget
-from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     import pandas as pd

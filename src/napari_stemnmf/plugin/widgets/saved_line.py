@@ -19,12 +19,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.background import autosave
+from napari_stemnmf.plugin.background.confirm import may_discard
+from napari_stemnmf.plugin.background.latest import Latest
 from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.canvas.layers import all_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.work import autosave
-from napari_stemnmf.plugin.work.confirm import may_discard
-from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -134,7 +134,7 @@ class SavedLine(QWidget):
             self.save_to(path if path.lower().endswith(".h5") else f"{path}.stemnmf.h5")
 
     def _on_find_scan(self) -> None:
-        from napari_stemnmf.plugin.work.analysis_files import scan_file
+        from napari_stemnmf.plugin.background.analysis_files import scan_file
 
         analysis = self._session.analysis if self._session is not None else None
         scan = scan_file(analysis.input.source) if analysis is not None else None
@@ -231,14 +231,14 @@ class SavedLine(QWidget):
 
 
 def _scan_of(analysis: Analysis) -> str:
-    from napari_stemnmf.plugin.work.analysis_files import scan_file
+    from napari_stemnmf.plugin.background.analysis_files import scan_file
 
     scan = scan_file(analysis.input.source)
     return "The scan" if scan is None else f"The scan {scan.name}"
 
 
 def _suggestion(session: Session) -> Path:
-    from napari_stemnmf.plugin.work.analysis_files import place, scan_file
+    from napari_stemnmf.plugin.background.analysis_files import place, scan_file
 
     if session.path is not None:
         return session.path

@@ -112,7 +112,7 @@ class ScoreWidget(StepWidget):
         session = self._session
         if session is None or session.running is not None or session.analysis is None:
             return
-        from napari_stemnmf.plugin.work import jobs
+        from napari_stemnmf.plugin.background import jobs
 
         wish = self._wish()
         if wish is None:

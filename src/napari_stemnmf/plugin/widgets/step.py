@@ -167,7 +167,7 @@ class StepWidget(Container):
 
     def _start(self, step: str) -> None:
         if self._session is not None and self._session.running is None:
-            from napari_stemnmf.plugin.work import jobs
+            from napari_stemnmf.plugin.background import jobs
 
             jobs.Job(self._viewer, self._session, step, self.features(), display.showing).start()
 

@@ -20,10 +20,10 @@ from qtpy.QtCore import QTimer
 
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, StemNMFError
+from napari_stemnmf.plugin.background.courtesy import Courtesy
+from napari_stemnmf.plugin.background.merged import merged
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import STEPS, Running, Session, sessions_of
-from napari_stemnmf.plugin.work.courtesy import Courtesy
-from napari_stemnmf.plugin.work.merged import merged
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

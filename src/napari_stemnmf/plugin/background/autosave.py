@@ -185,14 +185,14 @@ class Saver:
     # ---- where
 
     def _scan(self) -> Path | None:
-        from napari_stemnmf.plugin.work.analysis_files import scan_file
+        from napari_stemnmf.plugin.background.analysis_files import scan_file
 
         dataset, analysis = self._session.dataset, self._session.analysis
         source = dataset.source if dataset is not None else analysis.input.source if analysis is not None else ""
         return scan_file(source)
 
     def _look_for_earlier(self) -> None:
-        from napari_stemnmf.plugin.work.analysis_files import earlier, scan_file
+        from napari_stemnmf.plugin.background.analysis_files import earlier, scan_file
 
         dataset = self._session.dataset
         scan = scan_file(dataset.source) if dataset is not None else None
@@ -220,7 +220,7 @@ class Saver:
             mine = path is not None and _owners.get(path) is self
             if path is not None and ((mine and _stamp(path) in (None, self._left_as)) or scan is None):
                 return path
-            from napari_stemnmf.plugin.work.analysis_files import free_place
+            from napari_stemnmf.plugin.background.analysis_files import free_place
 
             if scan is None:
                 raise ValueError("A save was asked for, and the scan has no place.")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_stemnmf.plugin.background import jobs
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.work import jobs
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

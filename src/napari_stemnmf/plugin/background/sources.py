@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.background.latest import Latest
 from napari_stemnmf.plugin.session import Session, named, session_of, sessions_of
-from napari_stemnmf.plugin.work.latest import Latest
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
