@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QSplitter
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_stemnmf.export.findings import findings
 from napari_stemnmf.plugin.session import Session
@@ -108,13 +108,7 @@ class CalibrateWidget(StepWidget):
     def _style(self) -> None:
         """Pattern above, settings below, and the user draws the line between them."""
         super()._style()
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(self.panel)
-        self.splitter.addWidget(self._scroll)
-        self.splitter.setCollapsible(0, False)
-        self.splitter.setStretchFactor(0, 3)
-        self.splitter.setStretchFactor(1, 2)
-        self.native.layout().insertWidget(1, self.splitter, 1)
+        self._put_above(self.panel, 3, 2)
 
     # ---- what the user does
 

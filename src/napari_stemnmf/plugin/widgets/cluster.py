@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import Container, SpinBox
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSplitter, QTabWidget
+from qtpy.QtWidgets import QTabWidget
 
 from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import Session
@@ -82,13 +81,7 @@ class ClusterWidget(StepWidget):
             (self.seeds, "Seeds", "components and error of each seed"),
         ):
             self.views.setTabToolTip(self.views.addTab(view, title), tooltip)
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(self.views)
-        self.splitter.addWidget(self._scroll)
-        self.splitter.setCollapsible(0, False)
-        self.splitter.setStretchFactor(0, 5)
-        self.splitter.setStretchFactor(1, 2)
-        self.native.layout().insertWidget(1, self.splitter, 1)
+        self._put_above(self.views, 5, 2)
 
     # ---- what the user does
 

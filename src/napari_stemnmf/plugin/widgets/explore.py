@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
@@ -96,13 +95,7 @@ class ExploreWidget(StepWidget):
         column.addWidget(self.picture)
         column.addWidget(self.display, 1)
         column.addWidget(self.probe)
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(above)
-        self.splitter.addWidget(self._scroll)
-        self.splitter.setCollapsible(0, False)
-        self.splitter.setStretchFactor(0, 1)
-        self.splitter.setStretchFactor(1, 1)
-        self.native.layout().insertWidget(1, self.splitter, 1)
+        self._put_above(above, 1, 1)
         self._sight = Sight(above, self._on_sight)
 
     def _connect(self, viewer: Any) -> None:

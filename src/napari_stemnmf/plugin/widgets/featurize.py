@@ -6,8 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import Container
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSplitter
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.canvas import layers
@@ -101,13 +99,7 @@ class FeaturizeWidget(ChoosingStep):
     def _style(self) -> None:
         """Preview above, settings below, and the user draws the line between them."""
         super()._style()
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(self.panel)
-        self.splitter.addWidget(self._scroll)
-        self.splitter.setCollapsible(0, False)
-        self.splitter.setStretchFactor(0, 4)
-        self.splitter.setStretchFactor(1, 1)
-        self.native.layout().insertWidget(1, self.splitter, 1)
+        self._put_above(self.panel, 4, 1)
 
     def _on_span(self, low: float | None, high: float | None) -> None:
         path = f"{self.feature.value}.describe"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from magicgui.widgets import CheckBox, Container, SpinBox
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.plugin.canvas import display
 from napari_stemnmf.plugin.session import Session
@@ -99,13 +99,7 @@ class RefineWidget(StepWidget):
         column.addWidget(row.native)
         column.addWidget(self.told)
         self._row = row
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(upper)
-        self.splitter.addWidget(self._scroll)
-        self.splitter.setCollapsible(0, False)
-        self.splitter.setStretchFactor(0, 2)
-        self.splitter.setStretchFactor(1, 3)
-        self.native.layout().insertWidget(1, self.splitter, 1)
+        self._put_above(upper, 2, 3)
 
     # ---- what the user does
 

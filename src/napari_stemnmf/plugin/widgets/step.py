@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.canvas import display
@@ -312,6 +312,16 @@ class StepWidget(Container):
 
     def _on_probe(self, row: int, column: int) -> None:
         """Another probe position is looked at."""
+
+    def _put_above(self, view: QWidget, share: int, rest: int) -> None:
+        """Put a view above the settings; the user draws the line between them, which begins at these shares."""
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter.addWidget(view)
+        self.splitter.addWidget(self._scroll)
+        self.splitter.setCollapsible(0, False)
+        self.splitter.setStretchFactor(0, share)
+        self.splitter.setStretchFactor(1, rest)
+        self.native.layout().insertWidget(1, self.splitter, 1)
 
     def _style(self) -> None:
         """Settings scroll between a fixed head and foot; the status wraps."""
