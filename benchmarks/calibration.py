@@ -21,8 +21,8 @@ import numpy as np
 import napari_stemnmf as stem
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.describe import describe
-from napari_stemnmf.preparation.preprocess import prepare
+from napari_stemnmf.features.featurize import describe
+from napari_stemnmf.preprocessing.preprocess import prepare
 from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 BOUNDS = {"centre_px": 0.1, "ratio": 0.002, "angle_deg": 2.0, "aa_r": 0.98}
@@ -32,7 +32,7 @@ DESCAN = ((7.0, -3.0), (-4.0, 7.0))
 
 def measure(scan: Distorted, workers: int | None) -> dict[str, float]:
     """What was found in one scan, against its truth."""
-    recipe = stem.Recipe.preset("default", ["aa"]).replaced({"*.describe.intensity": "linear"})
+    recipe = stem.Recipe.preset("default", ["aa"]).replaced({"*.featurize.intensity": "linear"})
     start = time.process_time()
     analysis = stem.analyse(scan.dataset, recipe, until="calibrate", workers=workers)
     spent = time.process_time() - start
@@ -60,7 +60,7 @@ def _aa_correlation(scan: Distorted, analysis: stem.Analysis, recipe: stem.Recip
     """Pearson's r of the AA of the distorted scan with that of the plain film, masked alike where there is a stop."""
     plain = stem.analyse(scan.plain, recipe, until="calibrate")
     rings = describe(scan.plain, plain.survey, plain.calibration, recipe).features["aa"].details["rings"]
-    same = recipe.replaced({"aa.describe.rings": rings})
+    same = recipe.replaced({"aa.featurize.rings": rings})
     data = prepare(scan.dataset, analysis.survey, recipe.preprocess)
     ours = describe(data, analysis.survey, analysis.calibration, same, peaks=analysis.peaks).features["aa"]
     around = plain.calibration.geometry

@@ -31,7 +31,7 @@ Stage = Callable[[Analysis, Control], Analysis]
 
 
 class Listening(threading.Event):
-    """The wish to cancel, which remembers when it was looked for."""
+    """The request to cancel, which remembers when it was looked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ def stages(dataset: stem.Dataset) -> dict[str, Stage]:
 
 def _score(analysis: Analysis, control: Control) -> Analysis:
     """All features against the grains of the first, which stand for a truth."""
-    from napari_stemnmf.plugin.shown.scored import score_all
+    from napari_stemnmf.plugin.docks.score.model import score_all
 
     truth = next(iter(analysis.grains.values())).masks
     score_all("the first feature", lambda: truth, analysis.grains, {}, control)

@@ -70,19 +70,19 @@ def ours(path: str, repeat: int) -> dict:
     from napari_stemnmf.calibration.calibration import Calibration
     from napari_stemnmf.calibration.geometry import Geometry
     from napari_stemnmf.features.angular_average import AngularAverage
-    from napari_stemnmf.features.describe import AngularAverageAndRadialVariance, describe
+    from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, describe
     from napari_stemnmf.features.polar import samples, sectors
     from napari_stemnmf.features.radial_variance import RadialVariance
-    from napari_stemnmf.passes.engine import BLOCK_BYTES, run_pass
-    from napari_stemnmf.passes.survey import survey
     from napari_stemnmf.recipe import Recipe
+    from napari_stemnmf.streaming.engine import BLOCK_BYTES, run_pass
+    from napari_stemnmf.streaming.survey import survey
 
     data = np.load(path, mmap_mode="r")
     size = data.shape[-1]
     dataset = stem.open(path)
     center = (size - 1) / 2
     geometry = Geometry((size, size), center, center, 0.021 * size)
-    recipe = Recipe().replaced({"aa.describe.rings": rings_of(size)})
+    recipe = Recipe().replaced({"aa.featurize.rings": rings_of(size)})
     found = survey(dataset, workers=1)
     one = Calibration.constant(geometry, dataset.scan_shape)
     origin = wandering(data.shape[1], center)
@@ -94,8 +94,8 @@ def ours(path: str, repeat: int) -> dict:
     def kernel_of(calibration: Calibration) -> AngularAverageAndRadialVariance:
         sectors.cache_clear()
         samples.cache_clear()
-        aa = AngularAverage(geometry, rings_of(size), recipe.aa.describe, calibration.origin)
-        kernel = AngularAverageAndRadialVariance(aa, RadialVariance(geometry, recipe.rv.describe, calibration.origin))
+        aa = AngularAverage(geometry, rings_of(size), recipe.aa.featurize, calibration.origin)
+        kernel = AngularAverageAndRadialVariance(aa, RadialVariance(geometry, recipe.rv.featurize, calibration.origin))
         run_pass(dataset, [kernel], workers=1)
         return kernel
 

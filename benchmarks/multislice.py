@@ -20,8 +20,8 @@ import h5py
 import numpy as np
 
 from napari_stemnmf.control import Control, Progress
-from napari_stemnmf.simulation.multislice import multislice_patterns, multislice_rows
 from napari_stemnmf.simulation.specimen import ScanGrid, Specimen, silver_specimen
+from napari_stemnmf.study.multislice import multislice_patterns, multislice_rows
 
 SHARED = Path(os.environ.get("STEMNMF_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SCAN, DETECTOR, DOSE = (100, 100), 252, 2e5

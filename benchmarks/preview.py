@@ -18,7 +18,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_stemnmf.disks.detection import detect
-from napari_stemnmf.plugin.canvas.layers import scan_layers
+from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.simulation.distorted import distorted
 

@@ -236,7 +236,7 @@ class Table:
 
 def probe(options: argparse.Namespace, table: Table) -> None:
     """Moves of the probe, from the event to the pattern on the screen, and what each reads."""
-    from napari_stemnmf.plugin.views.pattern_view import PatternView
+    from napari_stemnmf.plugin.patterns.pattern_view import PatternView
 
     viewer, session = opened(options.scan)
     viewer.window.add_plugin_dock_widget("napari-stemnmf", "Explore")
@@ -373,7 +373,7 @@ def _run(path: Path, table: Table) -> None:
 
 
 def _tasks() -> list[Any]:
-    from napari_stemnmf.plugin.background import jobs
+    from napari_stemnmf.plugin.jobs import tasks as jobs
 
     return jobs.running()
 

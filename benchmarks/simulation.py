@@ -29,12 +29,12 @@ from scipy.spatial import cKDTree
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import find_disks
 from napari_stemnmf.disks.probe import find_probe
-from napari_stemnmf.passes.survey import survey
 from napari_stemnmf.simulation.film import Film
 from napari_stemnmf.simulation.kinematic import disks
-from napari_stemnmf.simulation.kinematic_film import KinematicFilm, diffracting, kinematic_film
-from napari_stemnmf.simulation.simulate import simulate
 from napari_stemnmf.simulation.specimen import Q_SPAN, ScanGrid, silver_specimen
+from napari_stemnmf.streaming.survey import survey
+from napari_stemnmf.study.kinematic_film import KinematicFilm, diffracting, kinematic_film
+from napari_stemnmf.study.simulate import simulate
 
 FILMS = ("ag1", "ag2", "ag3")
 DETECTOR = 126

@@ -50,10 +50,10 @@ def rings(size: int) -> list[np.ndarray]:
 def ours(path: str, repeat: int) -> dict:
     """CPU ms a pattern of the passes, CPU ms an image of the live copy, and the largest difference to plain NumPy."""
     import napari_stemnmf as stem
-    from napari_stemnmf.passes.engine import run_pass
-    from napari_stemnmf.passes.live_scan import LiveScan
-    from napari_stemnmf.passes.virtual_detectors import Annulus, Disk, Mask
-    from napari_stemnmf.passes.virtual_images import VirtualMoments, VirtualSums, virtual_images
+    from napari_stemnmf.streaming.engine import run_pass
+    from napari_stemnmf.streaming.live_scan import LiveScan
+    from napari_stemnmf.streaming.virtual_detectors import Annulus, Disk, Mask
+    from napari_stemnmf.streaming.virtual_images import VirtualMoments, VirtualSums, virtual_images
 
     dataset = stem.open(path)
     n, size = dataset.n_patterns, dataset.detector_shape[0]
@@ -129,8 +129,8 @@ def as_peer(path: str, repeat: int) -> dict:
 def large() -> tuple[float, float]:
     """Seconds to the first image of a scan of 34 GB, and to the complete copy."""
     import napari_stemnmf as stem
-    from napari_stemnmf.passes.live_scan import LiveScan
-    from napari_stemnmf.passes.virtual_detectors import Disk
+    from napari_stemnmf.streaming.live_scan import LiveScan
+    from napari_stemnmf.streaming.virtual_detectors import Disk
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.npy"

@@ -23,7 +23,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
 from napari_stemnmf.pipeline import analyse
-from napari_stemnmf.plugin.canvas.layers import all_layers, scan_layers
+from napari_stemnmf.plugin.layers.result_layers import all_layers, scan_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.simulation.distorted import distorted

@@ -19,11 +19,11 @@ import napari_stemnmf
 PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
-    ("errors", "control", "dataset", "settings", "recipe", "threads", "files"),  # the ground
+    ("errors", "control", "dataset", "settings", "recipe", "threads", "files", "units"),  # the ground
     (
         "reading",
-        "passes",
-        "preparation",
+        "streaming",
+        "preprocessing",
         "disks",
         "calibration",
         "features",
@@ -34,7 +34,7 @@ FLOORS = (
     ("storage", "analysis", "estimates"),
     ("figures", "export"),
     ("pipeline",),
-    ("reproduction",),
+    ("study",),
     ("plugin", "cli"),  # the faces
 )
 """What lies on which floor. A room may import rooms of lower floors, and those before it on its own."""

@@ -66,7 +66,7 @@ def test_features_of_a_distorted_scan_are_those_of_the_plain_one(scan, analysis)
     recipe = stem.Recipe.preset("paper", ["aa", "bd"])
     plain = stem.analyse(scan.plain, recipe, until="featurize")
     rings = plain.features["aa"].details["rings"]
-    same = recipe.replaced({"aa.describe.rings": rings})
+    same = recipe.replaced({"aa.featurize.rings": rings})
     found = stem.analyse(scan.dataset, same, until="featurize").features["aa"]
     r = np.corrcoef(found.values.ravel(), plain.features["aa"].values.ravel())[0, 1]
     assert r >= 0.98

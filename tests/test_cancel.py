@@ -21,7 +21,7 @@ LOOKS = {"take_survey": 25, "calibrate": 20, "cluster": 100, "refine": 4, "measu
 
 
 class After(threading.Event):
-    """A wish to cancel that comes up when it is looked for the nth time."""
+    """A request to cancel that comes up when it is looked for the nth time."""
 
     def __init__(self, n: int) -> None:
         super().__init__()

@@ -80,9 +80,9 @@ def test_a_review_is_kept_and_written_and_not_replaced_unasked(results, scan, tm
     first, second, *_ = (int(i) for i in reviewed.grains["aa"].ids)
     reviewed = pipeline.edit(reviewed, "aa", Edit("delete", (first,)), Edit("reject", (second,)))
     reviewed.save(tmp_path / "analysis.stemnmf.h5")
-    assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, "--set", "aa.separation.min_size=9"]) == 1
+    assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, "--set", "aa.refinement.min_size=9"]) == 1
     assert "holds a review of AA by hand" in capsys.readouterr().err
-    other = ["--features", "rv", "--set", "rv.separation.min_size=9"]
+    other = ["--features", "rv", "--set", "rv.refinement.min_size=9"]
     assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, *other]) == 0
     assert set(stem.Analysis.load(tmp_path / "analysis.stemnmf.h5").grains) == {"aa", "rv"}
     assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK]) == 0

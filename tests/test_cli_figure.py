@@ -10,7 +10,7 @@ import napari_stemnmf as stem
 from napari_stemnmf import cli
 from napari_stemnmf.figures.catalogue import CATALOGUE
 
-QUICK = {"*.clustering.seeds": 1, "*.clustering.components": 12, "*.separation.min_size": 6}
+QUICK = {"*.clustering.seeds": 1, "*.clustering.components": 12, "*.refinement.min_size": 6}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import napari_stemnmf as stem
 from napari_stemnmf.analysis import RunTime
 from napari_stemnmf.estimates import Estimate, estimate
 
-QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 8, "*.separation.min_size": 6}
+QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 8, "*.refinement.min_size": 6}
 
 
 def scan(rows: int = 64, columns: int = 64, size: int = 128) -> stem.Dataset:
@@ -58,7 +58,7 @@ def test_what_was_found_and_took_its_time_makes_the_estimate_sure() -> None:
     assert again.seconds == pytest.approx(800, rel=0.6)  # four times the seeds of what took 100 s each
     assert estimate(slow, dataset, more, "recipe", workers=2).seconds > again.seconds  # what follows is stale as well
 
-    halo = recipe.replaced({"aa.describe.angle_step": 10.0})
+    halo = recipe.replaced({"aa.featurize.angle_step": 10.0})
     late = replace(done, times={**done.times, "survey": RunTime(50.0, 1.0)})  # a file far away
     assert estimate(late, dataset, halo, "featurize").seconds == pytest.approx(50, rel=0.1)
     assert estimate(late, dataset, halo, "featurize", ("bd",)).seconds == 0.0

@@ -135,7 +135,7 @@ def test_finished_run_is_not_computed_again(sample, recipe, tmp_path):
 
 
 def test_changed_setting_recomputes_only_what_depends_on_it(sample, recipe, analysis):
-    changed = recipe.replaced({"aa.separation.min_size": 12})
+    changed = recipe.replaced({"aa.refinement.min_size": 12})
     result, stages = stages_run(sample.dataset, changed, analysis=analysis)
     assert stages == {"Measure"}
     assert result.models["aa"] is analysis.models["aa"]
@@ -239,7 +239,7 @@ def test_grains_edited_by_hand_make_stale_what_was_measured_and_come_back(analys
     assert pipeline.stale(undone) == {}
     assert undone.reviews["aa"].verdicts().loc[first, "verdict"] == "accepted"
     assert pipeline.redo(undone, "aa").keys == edited.keys
-    anew = pipeline.refine(pipeline.with_recipe(back, back.recipe.replaced({"aa.separation.min_size": 12})))
+    anew = pipeline.refine(pipeline.with_recipe(back, back.recipe.replaced({"aa.refinement.min_size": 12})))
     assert anew.reviews == {}
     with pytest.raises(AnalysisError, match="nothing to undo"):
         pipeline.undo(analysis, "aa")

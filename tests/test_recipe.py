@@ -25,7 +25,7 @@ def test_recipe_survives_the_way_through_toml(preset, features):
 )
 def test_any_valid_setting_survives_the_way_through_toml(seeds, threshold, rings):
     recipe = Recipe().replaced(
-        {"*.clustering.seeds": seeds, "*.clustering.merge_threshold": threshold, "aa.describe.rings": rings}
+        {"*.clustering.seeds": seeds, "*.clustering.merge_threshold": threshold, "aa.featurize.rings": rings}
     )
     assert Recipe.from_toml(recipe.to_toml()) == recipe
     assert Recipe.from_dict(recipe.to_dict()) == recipe
@@ -60,10 +60,10 @@ def test_star_changes_every_representation():
         ("[aa.clustering]\nseeds = true", "seeds"),
         ("[aa.clustering]\nmerge_threshold = 1.5", "merge_threshold"),
         ("[aa.clustering]\nmerge_threshold = nan", "merge_threshold"),
-        ('[aa.separation]\nthreshold = "median"', "threshold"),
-        ("[aa.describe]\nrings = [5.0]", "rings"),
-        ("[aa.describe]\nrings = [9.0, 5.0]", "rings"),
-        ("[aa.describe]\nangle_step = 7.0", "angle_step"),
+        ('[aa.refinement]\nthreshold = "median"', "threshold"),
+        ("[aa.featurize]\nrings = [5.0]", "rings"),
+        ("[aa.featurize]\nrings = [9.0, 5.0]", "rings"),
+        ("[aa.featurize]\nangle_step = 7.0", "angle_step"),
         ("aa = 3", "aa"),
         ('features = ["bragg"]', "features"),
         ("features = []", "features"),

@@ -95,7 +95,7 @@ def test_interrupted_write_leaves_the_former_file_and_no_scraps(tmp_path):
     target.write_text("before")
 
     def fail_half_way():
-        with storage.whole_or_nothing(target) as part:
+        with storage.atomic_write(target) as part:
             part.write_text("half")
             raise RuntimeError
 
@@ -109,7 +109,7 @@ def test_completed_write_replaces_the_file_with_ordinary_rights(tmp_path):
     plain = tmp_path / "plain"
     plain.touch()
     target = tmp_path / "a.txt"
-    with storage.whole_or_nothing(target) as part:
+    with storage.atomic_write(target) as part:
         part.write_text("whole")
     assert target.read_text() == "whole"
     assert target.stat().st_mode == plain.stat().st_mode

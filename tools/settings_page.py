@@ -20,7 +20,7 @@ HEAD = """# Settings
 Everything that decides the result of a run. Settings that are *automatic* are found from the data. Change them in the
 forms in napari, in a recipe file (`stemnmf recipe > mine.toml`), or by name: `stemnmf run --set aa.clustering.seeds=5`,
 in Python `recipe.replaced({"aa.clustering.seeds": 5})`. A leading `*` changes a setting for every feature that has it:
-`*.separation.min_size`.
+`*.refinement.min_size`.
 """
 
 

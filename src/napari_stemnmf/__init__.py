@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.control import Control, Progress
     from napari_stemnmf.dataset import Axis, Dataset
+    from napari_stemnmf.grains.refinement import Grains
     from napari_stemnmf.grains.scoring import Scores, score
-    from napari_stemnmf.grains.separation import Grains
     from napari_stemnmf.pipeline import analyse
     from napari_stemnmf.reading.opening import open
     from napari_stemnmf.recipe import Recipe
     from napari_stemnmf.simulation.sample import sample
-    from napari_stemnmf.simulation.simulate import simulate
+    from napari_stemnmf.study.simulate import simulate
 
 __version__ = "0.4.0"
 
@@ -32,7 +32,7 @@ _HOMES = {
     "Axis": "dataset",
     "Control": "control",
     "Dataset": "dataset",
-    "Grains": "grains.separation",
+    "Grains": "grains.refinement",
     "Progress": "control",
     "Recipe": "recipe",
     "Scores": "grains.scoring",
@@ -40,7 +40,7 @@ _HOMES = {
     "open": "reading.opening",
     "sample": "simulation.sample",
     "score": "grains.scoring",
-    "simulate": "simulation.simulate",
+    "simulate": "study.simulate",
 }
 
 __all__ = [

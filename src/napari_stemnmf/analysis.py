@@ -27,13 +27,14 @@ from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
-from napari_stemnmf.features.describe import Features
+from napari_stemnmf.features.featurize import Features
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
+from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.settings import identity
+from napari_stemnmf.streaming.survey import Survey
 
 FORMAT = "napari-stemnmf analysis"
 FORMAT_VERSION = 2
@@ -220,13 +221,13 @@ class Analysis:
         }
         if chain is not None:
             settings |= {
-                "features": (feature, chain.describe),
+                "features": (feature, chain.featurize),
                 "models": (chain.scaling, chain.clustering),
-                "grains": (chain.separation,),
+                "grains": (chain.refinement,),
             }
         before = _stage_before(stage)
         parts = (name, *settings.get(name, ()), self.keys.get(before, "") if before else "")
-        return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:16]
+        return hashlib.sha256("\n".join(map(identity, parts)).encode()).hexdigest()[:16]
 
     def save(self, path: str | Path) -> None:
         """Write everything to one HDF5 file; the file is either whole or what it was before.
@@ -240,7 +241,7 @@ class Analysis:
         if path.exists() and not is_analysis(path):
             raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         try:
-            with storage.whole_or_nothing(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
+            with storage.atomic_write(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
                 file.attrs.update(
                     {
                         "format": FORMAT,

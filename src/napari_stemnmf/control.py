@@ -34,7 +34,7 @@ class Progress:
 
 
 class Control:
-    """Carries progress out of a stage and the wish to cancel into it; safe to share between threads.
+    """Carries progress out of a stage and the request to cancel into it; safe to share between threads.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ FILE_SUFFIX = ".stemnmf.h5"
 
 
 @contextmanager
-def whole_or_nothing(path: str | Path, size: int = 0) -> Iterator[Path]:
+def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
 
     Parameters

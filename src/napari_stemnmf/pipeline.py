@@ -26,19 +26,20 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks import detection
 from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
-from napari_stemnmf.features.describe import describe
+from napari_stemnmf.features import featurize as representations
+from napari_stemnmf.grains import refinement
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.measurement import not_measured
 from napari_stemnmf.grains.patterns import digests, grain_patterns
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.grains.separation import separate
 from napari_stemnmf.grains.stability import stability as stability_of
-from napari_stemnmf.passes.engine import Executor
-from napari_stemnmf.passes.survey import Survey
-from napari_stemnmf.preparation.beam_stop import detector_mask
-from napari_stemnmf.preparation.preprocess import first_look, prepare
+from napari_stemnmf.preprocessing import preprocess
+from napari_stemnmf.preprocessing.beam_stop import detector_mask
+from napari_stemnmf.preprocessing.preprocess import prepare
 from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.streaming.engine import Executor
+from napari_stemnmf.streaming.survey import Survey
 
 
 def analyse(
@@ -181,7 +182,7 @@ def take_survey(
     recipe = analysis.recipe
     if not analysis.is_current("survey"):
         clock = _Clock()
-        found = first_look(dataset, recipe.preprocess, workers=workers, control=stage, executor=executor)
+        found = preprocess.take_survey(dataset, recipe.preprocess, workers=workers, control=stage, executor=executor)
         analysis = analysis.with_result("survey", found, took=clock.read())
     if not analysis.is_current("probe"):
         seen, detector, clock = _survey(analysis), dataset.detector_shape, _Clock()
@@ -251,7 +252,7 @@ def featurize(
     wanted = _wanted(analysis, "features", features)
     if wanted and analysis.calibration is not None:
         clock = _Clock()
-        described = describe(
+        described = representations.featurize(
             prepared(analysis, dataset),
             _survey(analysis),
             analysis.calibration,
@@ -337,7 +338,7 @@ def refine(
     for name in _wanted(analysis, "grains", features):
         _require(analysis, "models", name, "cluster")
         stage, clock = _stage(control, f"Refine {name.upper()}"), _Clock()
-        grains = separate(analysis.models[name].maps, analysis.recipe.chain(name).separation, control=stage)
+        grains = refinement.refine(analysis.models[name].maps, analysis.recipe.chain(name).refinement, control=stage)
         analysis = analysis.with_result(f"grains/{name}", grains, took=clock.read())
     return analysis
 
@@ -442,7 +443,7 @@ def stability(
         analysis.models[feature],
         analysis.features[feature],
         chain.scaling,
-        chain.separation,
+        chain.refinement,
         workers=workers,
         control=control,
     )

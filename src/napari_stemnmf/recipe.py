@@ -9,12 +9,12 @@ from __future__ import annotations
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.settings import Settings, from_dict, replaced_at, setting, to_dict, toml_lines
+from napari_stemnmf.settings import Settings, from_dict, group, replaced_at, setting, to_dict, toml_lines
 
 FEATURES = ("aa", "rv", "bd")
 """The representations that can be computed: angular average, radial variance, Bragg disks."""
@@ -129,7 +129,7 @@ class DiskSettings(Settings):
 
 @dataclass(frozen=True)
 class OriginSettings(Settings):
-    """The centre of each pattern: the beam may wander over the detector as it scans (descan)."""
+    """The centre of each pattern: the beam may move over the detector as it scans (descan)."""
 
     method: str = setting(
         "auto",
@@ -270,20 +270,27 @@ class ClusteringSettings(Settings):
     tolerance: float = setting(1e-4, "a fit ends when its error falls by less than this share per iteration", low=0.0)
     max_iterations: int = setting(200, "most iterations of one fit", low=1)
     max_cycles: int = setting(50, "most cycles of merging and refitting", low=1)
-    draft: str = setting(
-        "coarse", "first cycles on every other scan row and column, or on the whole scan", choices=("coarse", "off")
+    coarse_fit: str = setting(
+        "on",
+        "fit every other scan row and column in the first cycles, or the whole scan from the start",
+        choices=("on", "off"),
+        former="draft",
+        former_choices={"coarse": "on"},
     )
     refit: str = setting(
-        "apart",
+        "separate",
         "a last fit from a new random start is kept where its error is smaller: "
         "if no two of its maps are alike; even if some are; or make none",
-        choices=("apart", "free", "off"),
+        choices=("separate", "free", "off"),
+        former_choices={"apart": "separate"},
     )
 
 
 @dataclass(frozen=True)
-class SeparationSettings(Settings):
+class RefinementSettings(Settings):
     """From component maps to spatially distinct grains."""
+
+    former_name = "SeparationSettings"
 
     min_coherence: float = setting(
         0.0,
@@ -309,30 +316,30 @@ class SeparationSettings(Settings):
 class AngularAverageChain(Settings):
     """All steps of the AA representation."""
 
-    describe: AngularAverageSettings = field(default_factory=AngularAverageSettings)
-    scaling: ScalingSettings = field(default_factory=ScalingSettings)
-    clustering: ClusteringSettings = field(default_factory=ClusteringSettings)
-    separation: SeparationSettings = field(default_factory=SeparationSettings)
+    featurize: AngularAverageSettings = group(AngularAverageSettings, former="describe")
+    scaling: ScalingSettings = group(ScalingSettings)
+    clustering: ClusteringSettings = group(ClusteringSettings)
+    refinement: RefinementSettings = group(RefinementSettings, former="separation")
 
 
 @dataclass(frozen=True)
 class RadialVarianceChain(Settings):
     """All steps of the RV representation."""
 
-    describe: RadialVarianceSettings = field(default_factory=RadialVarianceSettings)
-    scaling: ScalingSettings = field(default_factory=ScalingSettings)
-    clustering: ClusteringSettings = field(default_factory=ClusteringSettings)
-    separation: SeparationSettings = field(default_factory=SeparationSettings)
+    featurize: RadialVarianceSettings = group(RadialVarianceSettings, former="describe")
+    scaling: ScalingSettings = group(ScalingSettings)
+    clustering: ClusteringSettings = group(ClusteringSettings)
+    refinement: RefinementSettings = group(RefinementSettings, former="separation")
 
 
 @dataclass(frozen=True)
 class BraggDiskChain(Settings):
     """All steps of the BD representation."""
 
-    describe: BraggDiskSettings = field(default_factory=BraggDiskSettings)
-    scaling: ScalingSettings = field(default_factory=ScalingSettings)
-    clustering: ClusteringSettings = field(default_factory=ClusteringSettings)
-    separation: SeparationSettings = field(default_factory=SeparationSettings)
+    featurize: BraggDiskSettings = group(BraggDiskSettings, former="describe")
+    scaling: ScalingSettings = group(ScalingSettings)
+    clustering: ClusteringSettings = group(ClusteringSettings)
+    refinement: RefinementSettings = group(RefinementSettings, former="separation")
 
 
 Chain = AngularAverageChain | RadialVarianceChain | BraggDiskChain
@@ -343,17 +350,17 @@ class Recipe(Settings):
     """Everything that decides the result of a run. Two runs with the same recipe and data give the same numbers."""
 
     features: tuple[str, ...] = setting(FEATURES, "representations to compute", choices=FEATURES)
-    preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
-    beam_stop: BeamStopSettings = field(default_factory=BeamStopSettings)
-    center: CenterSettings = field(default_factory=CenterSettings)
-    probe: ProbeSettings = field(default_factory=ProbeSettings)
-    disks: DiskSettings = field(default_factory=DiskSettings)
-    origin: OriginSettings = field(default_factory=OriginSettings)
-    ellipse: EllipseSettings = field(default_factory=EllipseSettings)
-    pixel_size: PixelSizeSettings = field(default_factory=PixelSizeSettings)
-    aa: AngularAverageChain = field(default_factory=AngularAverageChain)
-    rv: RadialVarianceChain = field(default_factory=RadialVarianceChain)
-    bd: BraggDiskChain = field(default_factory=BraggDiskChain)
+    preprocess: PreprocessSettings = group(PreprocessSettings)
+    beam_stop: BeamStopSettings = group(BeamStopSettings)
+    center: CenterSettings = group(CenterSettings)
+    probe: ProbeSettings = group(ProbeSettings)
+    disks: DiskSettings = group(DiskSettings)
+    origin: OriginSettings = group(OriginSettings)
+    ellipse: EllipseSettings = group(EllipseSettings)
+    pixel_size: PixelSizeSettings = group(PixelSizeSettings)
+    aa: AngularAverageChain = group(AngularAverageChain)
+    rv: RadialVarianceChain = group(RadialVarianceChain)
+    bd: BraggDiskChain = group(BraggDiskChain)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -456,12 +463,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "bd.clustering.merge_threshold": 0.2,
     },
     "default": {
-        "*.describe.intensity": "sqrt",
+        "*.featurize.intensity": "sqrt",
         "*.scaling.method": "global",
         "*.clustering.merge_threshold": 0.5,
-        "*.separation.threshold": "otsu",
-        "*.separation.min_coherence": 0.5,
-        "*.separation.smoothing": 1.0,
+        "*.refinement.threshold": "otsu",
+        "*.refinement.min_coherence": 0.5,
+        "*.refinement.smoothing": 1.0,
     },
 }
 """What each preset changes in the dataclasses' defaults."""

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from napari_stemnmf.errors import RecipeError
 
@@ -26,22 +26,35 @@ def setting(
     choices: tuple[str, ...] | None = None,
     step: float | None = None,
     check: Callable[[Any], str] | None = None,
+    former: str = "",
+    former_choices: Mapping[str, str] | None = None,
 ) -> Any:
     """A dataclass field with what the forms, the recipe file, the command line and the docs need to know.
 
-    `check` says what is wrong with a value beyond its bounds, or nothing.
+    `check` says what is wrong with a value beyond its bounds, or nothing. `former` is the name that the setting had in
+    earlier versions, `former_choices` gives its present choice for each former one: recipes may hold them still.
     """
     meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step, "check": check}
-    return field(default=default, metadata=meta)
+    return field(default=default, metadata={**meta, "former": former, "former_choices": former_choices or {}})
+
+
+def group(kind: type[Any], former: str = "") -> Any:
+    """A dataclass field that holds the settings of a part; `former` is the name that it had in earlier versions."""
+    return field(default_factory=kind, metadata={"former": former})
 
 
 class Settings:
     """Base of all settings: checks every value against its field's type, bounds and choices."""
 
+    former_name: ClassVar[str] = ""
+    """Name of the class in earlier versions, if another: keys of results are made with it."""
+
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for f in fields(self):  # type: ignore[arg-type]
             value = _coerce(getattr(self, f.name), hints[f.name], f.name)
+            if isinstance(value, str):
+                value = f.metadata.get("former_choices", {}).get(value, value)
             _check(value, f)
             object.__setattr__(self, f.name, value)
 
@@ -59,11 +72,35 @@ def walk(settings: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Fie
 def replaced_at(node: Any, path: list[str], value: Any, full: str, root: Any) -> Any:
     """A copy of `root`'s part `node` with the setting at `path` below it changed; `full` is its whole name."""
     names = {f.name: f for f in fields(node)}
+    path = [present_name(node, path[0]), *path[1:]]
     if path[0] not in names or (len(path) > 1) != is_dataclass(getattr(node, path[0])):
         known = ", ".join(name for name, _, _ in walk(root))
         raise RecipeError(f"There is no setting '{full}'. Settings are: {known}.")
     child = getattr(node, path[0])
     return replace(node, **{path[0]: value if len(path) == 1 else replaced_at(child, path[1:], value, full, root)})
+
+
+def present_name(kind: Any, name: str) -> str:
+    """The name of a setting, or of a group of settings, where `name` may be the one of an earlier version."""
+    return next((f.name for f in fields(kind) if f.metadata.get("former") == name), name)
+
+
+def identity(settings: Any) -> str:
+    """Class, names and values of settings as text, which keys of results are made of.
+
+    It is the `repr` that they had in the version that first had them, so that a result stays current when a setting is
+    only renamed.
+    """
+    if not is_dataclass(settings):
+        return repr(settings)
+    parts = []
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if isinstance(value, str):
+            former = {new: old for old, new in f.metadata.get("former_choices", {}).items()}
+            value = former.get(value, value)
+        parts.append(f"{f.metadata.get('former') or f.name}={identity(value)}")
+    return f"{getattr(settings, 'former_name', '') or type(settings).__qualname__}({', '.join(parts)})"
 
 
 def to_dict(node: Any) -> dict[str, Any]:
@@ -79,8 +116,9 @@ def to_dict(node: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """The inverse of `to_dict`; names that are absent keep their defaults."""
-    hints = typing.get_type_hints(kind)
+    """The inverse of `to_dict`; names that are absent keep their defaults, former names are understood."""
+    values = {present_name(kind, name): value for name, value in values.items()}
+    hints = {f.name: typing.get_type_hints(kind)[f.name] for f in fields(kind)}
     unknown = set(values) - set(hints)
     if unknown:
         names = ", ".join(f"'{prefix}{n}'" for n in sorted(unknown))

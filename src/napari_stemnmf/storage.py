@@ -11,7 +11,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, TypeVar
 
 import h5py
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from napari_stemnmf.files import whole_or_nothing as whole_or_nothing
+from napari_stemnmf.files import atomic_write as atomic_write
 
 T = TypeVar("T")
 _CSR = "csr"
@@ -51,7 +51,7 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         group = parent.create_group(name)
         for f in fields(value):
             if f.init:
-                write(group, f.name, getattr(value, f.name))
+                write(group, stored_name(f), getattr(value, f.name))
     elif isinstance(value, Mapping):
         group = parent.create_group(name, track_order=True)
         for key, item in value.items():
@@ -123,10 +123,15 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
     raise TypeError(f"'{node.name}' holds something that is not a {kind}")
 
 
+def stored_name(f: Field[Any]) -> str:
+    """What a field is called in files: its name, or the one of the version that first wrote it."""
+    return str(f.metadata.get("stored", f.name))
+
+
 def _read_dataclass(node: h5py.Group, kind: type[T]) -> T:
     """Fields that were not written take their defaults: they were None, or are newer than the file."""
     hints = typing.get_type_hints(kind)
-    found = {f.name: read(node, f.name, hints[f.name]) for f in fields(kind) if f.init}  # type: ignore[arg-type]
+    found = {f.name: read(node, stored_name(f), hints[f.name]) for f in fields(kind) if f.init}  # type: ignore[arg-type]
     absent = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in found.items() if value is not None or name not in absent})
 

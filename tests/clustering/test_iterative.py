@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemnmf.clustering import iterative
 from napari_stemnmf.clustering.hals import nmf
-from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, draft_rows, random_start
+from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, coarse_rows, random_start
 from napari_stemnmf.clustering.matrices import model_error
 from napari_stemnmf.clustering.merging import correlation
 from napari_stemnmf.control import Control
@@ -22,7 +22,7 @@ def iterate(V: np.ndarray, draft: np.ndarray | None = None, seed: int = 0, start
 
 
 @pytest.mark.parametrize("threshold", [0.15, 0.3, 0.45])
-@pytest.mark.parametrize("refit", ["off", "apart"])
+@pytest.mark.parametrize("refit", ["off", "separate"])
 def test_no_pair_of_the_final_maps_is_alike(matrix: np.ndarray, threshold: float, refit: str) -> None:
     job, record, _ = iterate(matrix, merge_threshold=threshold, refit=refit)
     assert record.status == "done"
@@ -92,19 +92,19 @@ def test_drafts_see_a_part_of_the_scan_and_the_end_sees_all(matrix: np.ndarray) 
 
 
 def test_draft_rows_are_every_other_row_and_column_of_the_scan() -> None:
-    rows = draft_rows((100, 80), 100)
+    rows = coarse_rows((100, 80), 100)
     assert rows is not None
     assert rows[:3].tolist() == [0, 2, 4]
     assert rows[40] == 160
     assert len(rows) == 50 * 40
-    assert draft_rows((100, 80), 300) is None
-    assert draft_rows((20, 20), 5) is None
+    assert coarse_rows((100, 80), 300) is None
+    assert coarse_rows((20, 20), 5) is None
 
 
 def test_a_refit_is_kept_only_where_it_lowers_the_error(matrix: np.ndarray) -> None:
-    errors = {refit: iterate(matrix, refit=refit, seed=2)[1].error for refit in ("off", "apart", "free")}
+    errors = {refit: iterate(matrix, refit=refit, seed=2)[1].error for refit in ("off", "separate", "free")}
     assert errors["free"] <= errors["off"] + 1e-4
-    assert errors["apart"] <= errors["off"] + 1e-4
+    assert errors["separate"] <= errors["off"] + 1e-4
 
 
 def test_running_out_of_cycles_is_recorded_with_the_reason(matrix: np.ndarray) -> None:

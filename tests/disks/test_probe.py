@@ -14,11 +14,11 @@ from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.probe import find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.passes.survey import survey
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.recipe import CenterSettings, ProbeSettings
 from napari_stemnmf.simulation.distorted import distorted
-from napari_stemnmf.simulation.nanowire import nanowire
+from napari_stemnmf.streaming.survey import survey
+from napari_stemnmf.study.nanowire import nanowire
 
 
 @pytest.mark.parametrize("radius", [1.3, 2.67, 5.3, 9.1, 15.0])
@@ -43,7 +43,7 @@ def test_central_disk_is_measured_although_the_beam_wanders(detector: int, dose:
     assert probe.radius == pytest.approx(made.probe_radius, rel=0.03)
     np.testing.assert_allclose([probe.q_y, probe.q_x], made.center.mean((0, 1)), atol=0.25)
     off = np.linalg.norm(made.center - [probe.q_y, probe.q_x], axis=-1)
-    assert probe.wander > off.max()
+    assert probe.descan > off.max()
 
 
 @pytest.mark.parametrize("detector", [126, 252])

@@ -1,4 +1,4 @@
-"""What is wished for is written, and what cannot be is said."""
+"""What is requested for is written, and what cannot be is said."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tifffile
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.bundle import Wishes, export
+from napari_stemnmf.export.bundle import Requests, export
 from napari_stemnmf.grains.editing import Edit
 
 
@@ -27,7 +27,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def analysis(film: Path) -> stem.Analysis:
     """Grains of two representations, one grain of AA accepted."""
     recipe = stem.Recipe.preset("default", ["aa", "rv"])
-    quick = {"*.clustering.seeds": 1, "*.clustering.components": 12, "*.separation.min_size": 6}
+    quick = {"*.clustering.seeds": 1, "*.clustering.components": 12, "*.refinement.min_size": 6}
     found = stem.analyse(stem.open(film), recipe.replaced(quick))
     return pipeline.edit(found, "aa", Edit("accept", (int(found.grains["aa"].ids[1]),)))
 
@@ -38,8 +38,8 @@ def names(paths: list[Path]) -> set[str]:
 
 
 def test_everything_lands_in_one_folder(analysis: stem.Analysis, tmp_path: Path) -> None:
-    wishes = Wishes(stacks=True, script=True, analysis=True)
-    done = export(analysis, tmp_path / "new" / "folder", wishes)
+    requests = Requests(stacks=True, script=True, analysis=True)
+    done = export(analysis, tmp_path / "new" / "folder", requests)
     assert done.left_out == []
     each = {
         f"{name}-{feature}.{end}" for feature in ("aa", "rv") for name, end in (("grains", "csv"), ("labels", "tif"))
@@ -53,7 +53,7 @@ def test_everything_lands_in_one_folder(analysis: stem.Analysis, tmp_path: Path)
 
 
 def test_only_accepted_grains(analysis: stem.Analysis, tmp_path: Path) -> None:
-    done = export(analysis, tmp_path, Wishes(accepted_only=True, recipe=False))
+    done = export(analysis, tmp_path, Requests(accepted_only=True, recipe=False))
     assert names(done.written) == {"grains-aa.csv", "labels-aa.tif"}
     accepted = int(analysis.grains["aa"].ids[1])
     assert pd.read_csv(tmp_path / "grains-aa.csv")["grain_id"].tolist() == [accepted]
@@ -64,7 +64,7 @@ def test_only_accepted_grains(analysis: stem.Analysis, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_figures_that_need_no_truth(analysis: stem.Analysis, tmp_path: Path) -> None:
     one = pipeline.with_recipe(analysis, analysis.recipe.replaced({"features": ["aa"]}))
-    done = export(one, tmp_path, Wishes(tables="", labels=False, recipe=False, figures=True))
+    done = export(one, tmp_path, Requests(tables="", labels=False, recipe=False, figures=True))
     assert done.left_out == []
     assert {"overview-aa.pdf", "sizes.png", "refinement-aa.pdf", "run-times.pdf"} <= names(done.written)
 
@@ -72,10 +72,10 @@ def test_figures_that_need_no_truth(analysis: stem.Analysis, tmp_path: Path) -> 
 def test_what_cannot_be_written_does_not_keep_the_rest(analysis: stem.Analysis, tmp_path: Path) -> None:
     stale = pipeline.edit(analysis, "rv", Edit("merge", tuple(map(int, analysis.grains["rv"].ids[:2]))))
     (tmp_path / "labels-aa.tif").mkdir()
-    done = export(stale, tmp_path, Wishes())
+    done = export(stale, tmp_path, Requests())
     assert names(done.written) == {"labels-rv.tif", "recipe.toml"}
     assert any("run Measure" in sentence for sentence in done.left_out)
     assert any("labels-aa.tif cannot be written" in sentence for sentence in done.left_out)
     (tmp_path / "file").touch()
     with pytest.raises(AnalysisError, match="cannot be made"):
-        export(analysis, tmp_path / "file", Wishes())
+        export(analysis, tmp_path / "file", Requests())

@@ -67,7 +67,7 @@ def test_rows_of_other_grains_are_not_written(measured, reviewed, tmp_path):
             write_results(odd, tmp_path)
     said = pipeline.edit(measured, "aa", Edit("reject", (int(measured.grains["aa"].ids[0]),)))
     assert table_of(said, "aa")["verdict"].iloc[0] == "rejected"
-    other = pipeline.with_recipe(said, said.recipe.replaced({"aa.separation.min_size": 11}))
+    other = pipeline.with_recipe(said, said.recipe.replaced({"aa.refinement.min_size": 11}))
     assert len(table_of(other, "aa")) == len(table_of(said, "aa"))  # stale, and yet the table is that of the grains
     with pytest.raises(AnalysisError, match="No grain was accepted"):
         write_tables(said, tmp_path, accepted_only=True)

@@ -14,8 +14,8 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, find_rings
-from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import AngularAverageSettings
+from napari_stemnmf.streaming.survey import Survey
 
 RINGS = (3.0, 7.5, 12.0, 19.0)
 Reference = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -218,7 +218,7 @@ def test_amorphous_pattern_has_no_rings_and_the_error_says_what_to_set(
 ) -> None:
     pattern = measured(shared / "real" / "single_patterns" / "pyxemdemos_Amorphous_512x512_meanDP.hspy")
     found = survey_of(pattern.reshape(1, 1, 512, 512))
-    with pytest.raises(DataError, match=r"No diffraction ring.*aa\.describe\.rings"):
+    with pytest.raises(DataError, match=r"No diffraction ring.*aa\.featurize\.rings"):
         find_rings(found.maximum, geometry_of(found.mean))
 
 

@@ -11,7 +11,7 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage
 from napari_stemnmf.features.centers import Centers, parts_of_a_pixel
-from napari_stemnmf.features.describe import AngularAverageAndRadialVariance
+from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance
 from napari_stemnmf.features.polar import samples, sectors
 from napari_stemnmf.features.radial_variance import RadialVariance
 from napari_stemnmf.recipe import RadialVarianceSettings

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.editing import Edit, apply
+from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.grains.separation import Grains
 
 SCAN = (12, 14)
 

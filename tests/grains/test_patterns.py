@@ -11,8 +11,8 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.grains.editing import Edit, apply
 from napari_stemnmf.grains.patterns import grain_patterns
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.passes import engine
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.streaming import engine
 
 
 def scan(shape=(6, 5, 9, 8), dtype=np.uint16, seed=0, high=1000) -> np.ndarray:

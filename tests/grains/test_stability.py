@@ -11,11 +11,11 @@ from scipy.sparse import csr_array
 from napari_stemnmf.clustering import ensemble
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
-from napari_stemnmf.grains.separation import Grains, separate
+from napari_stemnmf.grains.refinement import Grains, refine
 from napari_stemnmf.grains.stability import mean_best_iou, seed_grains, stability
-from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings, SeparationSettings
+from napari_stemnmf.recipe import ClusteringSettings, RefinementSettings, ScalingSettings
 
-SCALING, SEPARATION = ScalingSettings(), SeparationSettings(min_size=3)
+SCALING, SEPARATION = ScalingSettings(), RefinementSettings(min_size=3)
 
 
 class Matrix:
@@ -51,7 +51,7 @@ def test_the_best_iou_is_found_in_each_set_and_averaged():
 
 
 def test_grains_that_all_seeds_find_are_stable_and_a_drawn_one_is_not(model, features):
-    found = separate(model.maps, SEPARATION)
+    found = refine(model.maps, SEPARATION)
     drawn = np.zeros((1, 16, 16), bool)
     drawn[0, 0, :] = True
     whole = Grains.from_masks(np.concatenate([found.masks, drawn]))
@@ -67,7 +67,7 @@ def test_grains_that_all_seeds_find_are_stable_and_a_drawn_one_is_not(model, fea
 
 
 def test_the_seeds_are_worked_at_once_and_a_cancel_is_heeded(model, features):
-    fresh, found = replace(model), separate(model.maps, SEPARATION)
+    fresh, found = replace(model), refine(model.maps, SEPARATION)
     stopped, reports = Control(), []
     stopped.cancel()
     with pytest.raises(Cancelled):

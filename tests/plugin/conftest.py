@@ -13,7 +13,7 @@ import napari_stemnmf as stem
 from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 MANIFEST = Path(stem.__file__).parent / "napari.yaml"
-QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 12, "*.separation.min_size": 6}
+QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 12, "*.refinement.min_size": 6}
 """Settings with which a small scan is clustered in a second."""
 
 
@@ -59,7 +59,7 @@ def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any, plugin_settings: 
 
     get_plugin_settings("napari-stemnmf").saving.autosave = False
     yield make_napari_viewer()
-    from napari_stemnmf.plugin.background import jobs
+    from napari_stemnmf.plugin.jobs import tasks as jobs
 
     for job in jobs.running():
         job.abandon()

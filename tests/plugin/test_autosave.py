@@ -16,7 +16,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.background import analysis_files, autosave
+from napari_stemnmf.plugin.saving import analysis_files, autosave
 from napari_stemnmf.plugin.session import Session
 
 pytestmark = pytest.mark.usefixtures("plugin_settings")
@@ -65,7 +65,7 @@ def test_a_burst_of_changes_is_saved_once_beside_the_scan_with_settings_and_view
     assert f"Saved to {home.name}, " in events[-1]
     assert sum("Saved" in each for each in events) == 1
 
-    session.set_recipe(session.recipe.replaced({"aa.separation.min_size": 9}))
+    session.set_recipe(session.recipe.replaced({"aa.refinement.min_size": 9}))
     saver.save_now()
     assert saver.wait(TIMEOUT)
     again = Session(None, stem.Analysis.load(home), path=home)
@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(film: Path, found: stem.Analysis)
     code = """
 import resource, sys
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.background import autosave
+from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.session import Session
 path = sys.argv[1]
 analysis = stem.Analysis.load(path)
@@ -187,7 +187,7 @@ def test_a_program_that_ends_at_once_still_saves(film: Path, found: stem.Analysi
     code = """
 import sys
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.background import autosave
+from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.session import Session
 session = autosave.watch(Session(stem.open(sys.argv[1])))
 session.set_analysis(stem.Analysis.load(sys.argv[2]))

@@ -14,10 +14,10 @@ from qtpy.QtCore import QPointF, Qt
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.plugin.canvas.layers import scan_layers
+from napari_stemnmf.plugin.forms.section import Section
+from napari_stemnmf.plugin.layers.result_layers import scan_layers
+from napari_stemnmf.plugin.patterns.preview import PICTURES
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.shown.preview import PICTURES
-from napari_stemnmf.plugin.widgets.section import Section
 from napari_stemnmf.simulation.distorted import Distorted
 
 

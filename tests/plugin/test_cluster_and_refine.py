@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 
 import napari_stemnmf as stem
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.canvas.display import find
+from napari_stemnmf.plugin.layers.display import find
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 
@@ -87,7 +87,7 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
 
     form.editor("threshold_scale").box.value = 0.6
     form.editor("min_size").box.value = 3
-    qtbot.waitUntil(lambda: not refine._latest.busy and refine._last.wish.settings.min_size == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: not refine._latest.busy and refine._last.request.settings.min_size == 3, timeout=20_000)
     qtbot.waitUntil(lambda: find(viewer, session, "preview/aa") is not None, timeout=20_000)
     preview = find(viewer, session, "preview/aa")
     assert preview.contour > 0
@@ -100,8 +100,8 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
     line.setValue(1.4 * refine._last.histogram.threshold)
     line.sigDragged.emit(line)
     line.sigPositionChangeFinished.emit(line)
-    assert session.recipe.aa.separation.threshold_scale == pytest.approx(0.84, abs=0.01)
-    qtbot.waitUntil(lambda: refine._last.wish.settings == session.recipe.aa.separation, timeout=20_000)
+    assert session.recipe.aa.refinement.threshold_scale == pytest.approx(0.84, abs=0.01)
+    qtbot.waitUntil(lambda: refine._last.request.settings == session.recipe.aa.refinement, timeout=20_000)
     shown = preview.data.copy()
     assert find(viewer, session, "preview/aa") is preview
 

@@ -18,11 +18,19 @@ from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.canvas.layers import all_layers
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.plugin.docks.compare.box_plot import spread
+from napari_stemnmf.plugin.docks.compare.model import (
+    MEASURES,
+    Compared,
+    Request,
+    common_frames,
+    compare,
+    outline,
+    picture,
+)
+from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.shown.compared import MEASURES, Compared, Wish, common_frames, compare, outline, picture
-from napari_stemnmf.plugin.views.box_plot import spread
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 
@@ -339,7 +347,7 @@ def two_overlapping() -> Grains:
 
 
 def columns(analysis: stem.Analysis, *features: str) -> list[Compared]:
-    return [each for each in compare([Wish("a", f, analysis) for f in features]) if each is not None]
+    return [each for each in compare([Request("a", f, analysis) for f in features]) if each is not None]
 
 
 def test_overlap_is_striped_with_all_its_grains() -> None:

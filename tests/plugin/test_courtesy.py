@@ -8,7 +8,7 @@ import threading
 import weakref
 from typing import Any
 
-from napari_stemnmf.plugin.background.courtesy import SWITCH_SECONDS, Courtesy
+from napari_stemnmf.plugin.jobs.gui_priority import SWITCH_SECONDS, Courtesy
 
 
 class Knot:

@@ -16,11 +16,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
-from napari_stemnmf.passes.virtual_detectors import Annulus, Disk, from_dict
-from napari_stemnmf.plugin.canvas import display
-from napari_stemnmf.plugin.canvas.layers import scan_layers
-from napari_stemnmf.plugin.canvas.virtual_view import DETECTOR_KEY, LIVE, legend, mixed, wheel
+from napari_stemnmf.plugin.docks.explore.virtual_view import DETECTOR_KEY, LIVE, legend, mixed, wheel
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.streaming.virtual_detectors import Annulus, Disk, from_dict
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -77,7 +77,7 @@ def opened(viewer: Any, path: Path) -> Session:
 
 @pytest.fixture
 def dock(viewer: Any, session: Session, qtbot: Any) -> Any:
-    from napari_stemnmf.plugin.widgets.explore import ExploreWidget
+    from napari_stemnmf.plugin.docks.explore.widget import ExploreWidget
 
     widget = ExploreWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Explore", area="right")

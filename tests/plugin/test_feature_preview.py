@@ -12,8 +12,8 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.plugin.shown.coarse import sample_positions
-from napari_stemnmf.plugin.shown.feature_preview import FeaturePicture, FeaturePreview, FeatureWish
+from napari_stemnmf.plugin.docks.featurize.coarse import sample_positions
+from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeaturePreview, FeatureRequest
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +21,14 @@ def scan(scan_file: Path) -> stem.Dataset:
     return stem.open(scan_file)
 
 
-def wish(scan: stem.Dataset, analysis: stem.Analysis | None, feature: str, **more: Any) -> FeatureWish:
+def request(scan: stem.Dataset, analysis: stem.Analysis | None, feature: str, **more: Any) -> FeatureRequest:
     recipe = more.pop("recipe", None) or (stem.Recipe() if analysis is None else analysis.recipe)
-    return FeatureWish(scan, analysis, recipe, feature=feature, position=(7, 9), **more)
+    return FeatureRequest(scan, analysis, recipe, feature=feature, position=(7, 9), **more)
 
 
 def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Analysis) -> None:
     preview = FeaturePreview()
-    aa = preview(wish(scan, analysis, "aa", picture="maximum", number=3))
+    aa = preview(request(scan, analysis, "aa", picture="maximum", number=3))
     assert (aa.number, aa.feature) == (3, "aa")
     assert aa.rings == analysis.features["aa"].details["rings"]
     assert f"{analysis.features['aa'].values.shape[1]} columns" in aa.summary
@@ -37,51 +37,51 @@ def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Ana
     cells = aa.lines["cells"][:, :2]
     assert np.isnan(cells[:, 0]).sum() == analysis.features["aa"].values.shape[1]  # an outline for every column
 
-    rv = preview(wish(scan, analysis, "rv", picture="position"))
+    rv = preview(request(scan, analysis, "rv", picture="position"))
     here = next(curve for curve in rv.curves if curve.strong)
     assert np.array_equal(here.value, analysis.features["rv"].values[7 * 24 + 9])
     assert rv.span == (analysis.features["rv"].details["radii"][0], analysis.features["rv"].details["radii"][-1])
 
-    bd = preview(wish(scan, analysis, "bd", picture="calibrated map"))
+    bd = preview(request(scan, analysis, "bd", picture="calibrated map"))
     details = analysis.features["bd"].details
     assert bd.span is not None
     assert bd.span[0] == details["r_min"]
     assert f"{details['grid'][0]} × {details['grid'][1]} bins of {details['bin']:g} px" in bd.summary
     assert len(bd.lines["bins"]) == 3 * (sum(details["grid"]) + 2)
-    strict = analysis.recipe.replaced({"bd.describe.min_snr": 40.0})
-    here = preview(wish(scan, analysis, "bd", picture="position", recipe=strict))
-    loose = preview(wish(scan, analysis, "bd", picture="position"))
+    strict = analysis.recipe.replaced({"bd.featurize.min_snr": 40.0})
+    here = preview(request(scan, analysis, "bd", picture="position", recipe=strict))
+    loose = preview(request(scan, analysis, "bd", picture="position"))
     assert len(here.lines["disks"]) < len(loose.lines["disks"])
     assert len(here.lines["left out"]) > len(loose.lines["left out"])
 
 
 def test_settings_that_cannot_be_are_said_and_the_pattern_stays(scan: stem.Dataset, analysis: stem.Analysis) -> None:
     preview = FeaturePreview()
-    off = analysis.recipe.replaced({"rv.describe.r_min": 30.0, "rv.describe.r_max": 12.0})
-    picture = preview(wish(scan, analysis, "rv", picture="maximum", recipe=off))
+    off = analysis.recipe.replaced({"rv.featurize.r_min": 30.0, "rv.featurize.r_max": 12.0})
+    picture = preview(request(scan, analysis, "rv", picture="maximum", recipe=off))
     assert picture.image is not None
     assert "has no radius between" in picture.note
-    wide = analysis.recipe.replaced({"aa.describe.rings": (5.0, 45.0)})  # beyond the detector of 64 px
-    picture = preview(wish(scan, analysis, "aa", picture="maximum", recipe=wide))
+    wide = analysis.recipe.replaced({"aa.featurize.rings": (5.0, 45.0)})  # beyond the detector of 64 px
+    picture = preview(request(scan, analysis, "aa", picture="maximum", recipe=wide))
     assert "left out" in picture.summary
-    results_only = replace(wish(scan, analysis, "aa", picture="position"), dataset=None)
+    results_only = replace(request(scan, analysis, "aa", picture="position"), dataset=None)
     assert "not open" in preview(results_only).note
     assert preview(replace(results_only, picture="maximum")).rings
 
 
 def test_without_a_survey_a_coarse_sample_may_stand_in(scan: stem.Dataset, analysis: stem.Analysis) -> None:
     preview = FeaturePreview()
-    nothing = preview(wish(scan, None, "aa", picture="maximum"))
+    nothing = preview(request(scan, None, "aa", picture="maximum"))
     assert nothing.image is None
     assert "First look" in nothing.note
     for feature in ("aa", "rv", "bd"):
-        coarse = preview(wish(scan, None, feature, picture="maximum", coarse=True))
+        coarse = preview(request(scan, None, feature, picture="maximum", coarse=True))
         assert coarse.image is not None
         assert "coarse sample" in coarse.note
         assert coarse.summary
     surveyed = pipeline.take_survey(pipeline.start(scan, analysis.recipe), scan)
-    assert "Calibrate all" in preview(wish(scan, surveyed, "bd", picture="calibrated map")).note
-    found = preview(wish(scan, surveyed, "rv", picture="position"))
+    assert "Calibrate all" in preview(request(scan, surveyed, "bd", picture="calibrated map")).note
+    found = preview(request(scan, surveyed, "rv", picture="position"))
     assert found.span is not None
     assert found.note == ""
 
@@ -122,18 +122,18 @@ def test_bounds_are_dragged_and_the_probe_is_followed(
     line = panel.profile.bounds[1]
     line.setPos(rings[1] + 2.1)
     line.sigPositionChangeFinished.emit(line)
-    assert session.recipe.aa.describe.rings == tuple(sorted((rings[0], rings[1] + 2.0, *rings[2:])))
+    assert session.recipe.aa.featurize.rings == tuple(sorted((rings[0], rings[1] + 2.0, *rings[2:])))
     assert "Stale" in dock.status.value
     assert "s, " in dock.cost.value
     moved = shown(lambda picture: picture.rings != rings)
-    assert moved.rings == session.recipe.aa.describe.rings
+    assert moved.rings == session.recipe.aa.featurize.rings
 
     dock.feature.value = "rv"
     before = shown(lambda picture: picture.feature == "rv" and picture.curves)
     assert before.span is not None
     panel.profile.region.setRegion((before.span[0] + 3, before.span[1]))
-    assert session.recipe.rv.describe.r_min == before.span[0] + 3
-    assert session.recipe.rv.describe.r_max is None  # was not dragged
+    assert session.recipe.rv.featurize.r_min == before.span[0] + 3
+    assert session.recipe.rv.featurize.r_max is None  # was not dragged
     session.move_probe(3, 4)
     after = shown(lambda picture: picture.curves and "3, 4" in picture.curves[0].title)
     assert (panel.row.value(), panel.column.value()) == (3, 4)

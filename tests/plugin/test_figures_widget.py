@@ -19,9 +19,9 @@ from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
 from napari_stemnmf.figures import catalogue, style
-from napari_stemnmf.plugin.canvas.layers import all_layers
+from napari_stemnmf.plugin.docks.figures import model as drawing
+from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.shown import drawing
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 

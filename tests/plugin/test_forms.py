@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from napari_stemnmf import recipe as recipes
-from napari_stemnmf.plugin.widgets.forms import Form
+from napari_stemnmf.plugin.forms.form import Form
 
 SETTINGS = [
     recipes.CenterSettings,
@@ -16,7 +16,7 @@ SETTINGS = [
     recipes.RadialVarianceSettings,
     recipes.ScalingSettings,
     recipes.ClusteringSettings,
-    recipes.SeparationSettings,
+    recipes.RefinementSettings,
 ]
 
 
@@ -96,5 +96,5 @@ def test_a_list_of_radii_is_typed_with_commas(form: tuple[Form, list]) -> None:
     editor = made.editor("rings")
     editor.automatic.value = False
     editor.box.value = "12, 20.5, 33"
-    settings = recipes.Recipe().replaced({"aa.describe.rings": changes[-1][1]})
-    assert settings.aa.describe.rings == (12.0, 20.5, 33.0)
+    settings = recipes.Recipe().replaced({"aa.featurize.rings": changes[-1][1]})
+    assert settings.aa.featurize.rings == (12.0, 20.5, 33.0)

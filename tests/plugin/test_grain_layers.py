@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.canvas.grain_layers import GONE, grain_features, outline
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.plugin.layers.grain_layers import GONE, grain_features, outline
 
 MASKS = np.zeros((3, 4, 6), bool)
 MASKS[0, :2], MASKS[1, 1:3], MASKS[2, 3] = True, True, True

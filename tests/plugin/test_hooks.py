@@ -14,7 +14,7 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.plugin import hooks
-from napari_stemnmf.plugin.canvas import layers
+from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import SESSION_KEY, Session
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")

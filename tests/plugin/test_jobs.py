@@ -15,9 +15,9 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.background import jobs
-from napari_stemnmf.plugin.canvas.display import find
-from napari_stemnmf.plugin.canvas.layers import scan_layers
+from napari_stemnmf.plugin.jobs import tasks as jobs
+from napari_stemnmf.plugin.layers.display import find
+from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session, session_of
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")

@@ -1,11 +1,11 @@
-"""The preview's thread: always the newest wish, never the window's."""
+"""The preview's thread: always the newest request, never the window's."""
 
 from __future__ import annotations
 
 import threading
 from typing import Any
 
-from napari_stemnmf.plugin.background.latest import Latest
+from napari_stemnmf.plugin.jobs.preview import Latest
 
 
 def test_wishes_that_a_newer_one_overtook_are_skipped(qtbot: Any) -> None:
@@ -13,18 +13,18 @@ def test_wishes_that_a_newer_one_overtook_are_skipped(qtbot: Any) -> None:
     asked: list[int] = []
     results: list[int] = []
 
-    def work(wish: int) -> int:
-        asked.append(wish)
+    def work(request: int) -> int:
+        asked.append(request)
         begun.set()
         go.wait(5)
-        return wish
+        return request
 
     latest = Latest(work)
     latest.done.connect(results.append)
     latest.ask(1)
     begun.wait(5)
-    for wish in (2, 3, 4):
-        latest.ask(wish)
+    for request in (2, 3, 4):
+        latest.ask(request)
     go.set()
     qtbot.waitUntil(lambda: results == [1, 4], timeout=5_000)
     assert asked == [1, 4]
@@ -33,7 +33,7 @@ def test_wishes_that_a_newer_one_overtook_are_skipped(qtbot: Any) -> None:
 
 def test_results_arrive_in_the_window_s_thread(qtbot: Any) -> None:
     threads: list[Any] = []
-    latest = Latest(lambda wish: threading.current_thread())
+    latest = Latest(lambda request: threading.current_thread())
     latest.done.connect(lambda worker: threads.extend([worker, threading.current_thread()]))
     latest.ask(1)
     qtbot.waitUntil(lambda: len(threads) == 2, timeout=5_000)
@@ -43,7 +43,7 @@ def test_results_arrive_in_the_window_s_thread(qtbot: Any) -> None:
 
 def test_a_failure_does_not_end_the_previews(qtbot: Any) -> None:
     results: list[int] = []
-    latest = Latest(lambda wish: 1 // wish)
+    latest = Latest(lambda request: 1 // request)
     latest.done.connect(results.append)
     latest.ask(0)
     qtbot.waitUntil(lambda: not latest.busy, timeout=5_000)
@@ -54,7 +54,7 @@ def test_a_failure_does_not_end_the_previews(qtbot: Any) -> None:
 def test_nothing_arrives_after_it_was_closed(qtbot: Any) -> None:
     go = threading.Event()
     results: list[bool] = []
-    latest = Latest(lambda wish: go.wait(5))
+    latest = Latest(lambda request: go.wait(5))
     latest.done.connect(results.append)
     latest.ask(1)
     latest.close()

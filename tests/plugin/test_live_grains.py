@@ -11,19 +11,19 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf.clustering.iterative import SeedNews
 from napari_stemnmf.control import Control
-from napari_stemnmf.grains.separation import separate
-from napari_stemnmf.plugin.shown.live_grains import MOST, Wish, look, scale_at
-from napari_stemnmf.plugin.shown.seed_traces import traces_of_model, traces_of_news, words
+from napari_stemnmf.grains.refinement import refine
+from napari_stemnmf.plugin.docks.cluster.model import traces_of_model, traces_of_news, words
+from napari_stemnmf.plugin.docks.refine.model import MOST, Request, look, scale_at
 
 
 def test_the_preview_is_what_refine_gives(analysis: stem.Analysis) -> None:
-    model, settings = analysis.models["aa"], analysis.recipe.aa.separation
+    model, settings = analysis.models["aa"], analysis.recipe.aa.refinement
     for changed in (settings, replace(settings, threshold_scale=0.6, min_size=3), replace(settings, min_coherence=1.0)):
-        live, grains = look(Wish(model, changed, 0)), separate(model.maps, changed)
+        live, grains = look(Request(model, changed, 0)), refine(model.maps, changed)
         assert np.array_equal(live.labels, grains.labels)
         assert live.grains == len(grains)
         assert live.overlap == pytest.approx((grains.overlap > 1).mean())
-        every = separate(model.maps, replace(changed, min_size=1))
+        every = refine(model.maps, replace(changed, min_size=1))
         assert live.small == len(every) - len(grains)
     assert live.noise == model.k
     assert f"{model.k} maps left out as noise" in live.words()
@@ -31,12 +31,12 @@ def test_the_preview_is_what_refine_gives(analysis: stem.Analysis) -> None:
 
 
 def test_the_line_in_the_histogram_moves_the_threshold_to_where_it_is_dropped(analysis: stem.Analysis) -> None:
-    model, settings = analysis.models["aa"], replace(analysis.recipe.aa.separation, threshold_scale=0.8)
-    histogram = look(Wish(model, settings, 0)).histogram
+    model, settings = analysis.models["aa"], replace(analysis.recipe.aa.refinement, threshold_scale=0.8)
+    histogram = look(Request(model, settings, 0)).histogram
     assert histogram.counts.sum() > 0
     wanted = 1.3 * histogram.threshold
     scale = scale_at(histogram, wanted)
-    moved = look(Wish(model, replace(settings, threshold_scale=scale), 0)).histogram
+    moved = look(Request(model, replace(settings, threshold_scale=scale), 0)).histogram
     assert moved.threshold == pytest.approx(wanted, rel=2e-3)
     assert scale_at(histogram, 1e9) == 20.0
 
@@ -46,8 +46,8 @@ def test_noise_is_counted_and_not_drawn(analysis: stem.Analysis) -> None:
     maps = np.random.default_rng(0).random((40, 100, 100), np.float32)
     W = maps.reshape(40, -1).T
     model = replace(analysis.models["aa"], W=W, H=np.ones((40, 3), np.float32), scan_shape=(100, 100))
-    settings = replace(analysis.recipe.aa.separation, min_coherence=0.0, smoothing=0.0, min_size=1, threshold_scale=1.8)
-    live = look(Wish(model, settings, 0))
+    settings = replace(analysis.recipe.aa.refinement, min_coherence=0.0, smoothing=0.0, min_size=1, threshold_scale=1.8)
+    live = look(Request(model, settings, 0))
     assert live.grains > MOST
     assert live.labels is None
     assert "too many to draw" in live.words()
@@ -59,10 +59,10 @@ def test_all_components_of_a_large_scan_are_cut_at_once(analysis: stem.Analysis)
     maps = [np.exp(-((y - 8 * i % 97) ** 2 + (x - 13 * i % 89) ** 2) / 90.0) for i in range(26)]
     W = np.array(maps, np.float32).reshape(26, -1).T + 0.01
     model = replace(analysis.models["aa"], W=W, H=np.ones((26, 3), np.float32), scan_shape=(100, 100))
-    wish = Wish(model, analysis.recipe.aa.separation, 3)
-    look(wish)
+    request = Request(model, analysis.recipe.aa.refinement, 3)
+    look(request)
     begun = time.perf_counter()
-    assert look(wish).grains == 26
+    assert look(request).grains == 26
     assert time.perf_counter() - begun < 0.3
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
+from napari_stemnmf.plugin.docks.measure import model as measured
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.shown import measured
-from napari_stemnmf.plugin.shown.status import next_button, status
+from napari_stemnmf.plugin.status import next_button, status
 
 
 def said(analysis: stem.Analysis, feature: str = "aa") -> str:
-    todo = measured.to_do(measured.Wish(analysis, feature))
+    todo = measured.to_do(measured.Request(analysis, feature))
     return measured.before(analysis.grains.get(feature), analysis.tables.get(feature), todo.changed)
 
 
@@ -55,7 +55,7 @@ def test_the_status_names_the_button(scan_file: Path, analysis: stem.Analysis) -
     text = status(session, "measure", "aa")
     assert "Stale: grains were edited." in text
     assert text.endswith("Press Measure to bring it up to date.")
-    session.set_recipe(analysis.recipe.replaced({"aa.describe.angle_step": 10.0}))
+    session.set_recipe(analysis.recipe.replaced({"aa.featurize.angle_step": 10.0}))
     assert next_button(session, "featurize", "aa") == "Press Featurize to bring it up to date."
 
 

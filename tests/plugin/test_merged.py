@@ -9,7 +9,7 @@ import numpy as np
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.background.merged import merged
+from napari_stemnmf.plugin.jobs.merged import merged
 
 
 def test_what_the_run_found_and_what_the_user_did_are_both_kept(analysis: stem.Analysis) -> None:
@@ -34,7 +34,7 @@ def test_what_the_run_found_and_what_the_user_did_are_both_kept(analysis: stem.A
 def test_grains_that_were_edited_are_not_replaced_by_a_run_that_did_not_know(analysis: stem.Analysis) -> None:
     edited = pipeline.edit(analysis, "aa", Edit("comment", (int(analysis.grains["aa"].ids[0]),), "mine"))
     edited = pipeline.edit(edited, "aa", Edit("delete", (int(analysis.grains["aa"].ids[-1]),)))
-    recipe = analysis.recipe.replaced({"*.separation.min_size": 20})
+    recipe = analysis.recipe.replaced({"*.refinement.min_size": 20})
     found = pipeline.refine(pipeline.with_recipe(analysis, recipe))
     both = merged(analysis, edited, found)
     assert both.grains["aa"] is edited.grains["aa"]

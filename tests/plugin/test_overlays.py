@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.plugin.shown import overlays
+from napari_stemnmf.plugin.patterns import overlays
 from napari_stemnmf.recipe import PreprocessSettings, Recipe
 
 ROUND = Geometry((64, 80), 30.5, 41.0, 3.0)
@@ -57,7 +57,7 @@ def test_hot_pixels_follow_crop_and_binning() -> None:
 def test_what_cannot_be_drawn_is_left_out() -> None:
     drawn = overlays.drawn(ROUND, Recipe(), cell_rings=(), fitted=[np.nan], hot_pixels=np.empty((0, 2)))
     assert set(drawn) == {"centre", "rv"}
-    recipe = Recipe().replaced({"rv.describe.r_min": 200.0})
+    recipe = Recipe().replaced({"rv.featurize.r_min": 200.0})
     drawn = overlays.drawn(ROUND, recipe, cell_rings=(8.0, 14.0), fitted=[12.0], hot_pixels=np.array([[3.0, 4.0]]))
     assert set(drawn) == {"centre", "aa", "ellipse", "hot"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_stemnmf.plugin.shown.readings import of_point, of_preview
+from napari_stemnmf.plugin.patterns.readings import of_point, of_preview
 
 
 def test_a_point_is_read_in_pixels_and_in_nanometres() -> None:

@@ -61,7 +61,7 @@ def test_one_button_runs_what_is_missing_and_asks_before_a_review_is_lost(
 
     session.edit("aa", Edit("accept", (int(session.analysis.grains["aa"].ids[0]),)))
     reviewed = session.analysis.grains["aa"]
-    session.set_recipe(session.recipe.replaced({"aa.separation.min_size": 9}))
+    session.set_recipe(session.recipe.replaced({"aa.refinement.min_size": 9}))
     assert "↻" in widget.plan.text()
     assert layer("AA grains").visible
     asked = answer("Keep")

@@ -19,12 +19,12 @@ from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.grains.measurement import measure
 from napari_stemnmf.grains.patterns import grain_patterns
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.canvas.grain_layers import GONE
-from napari_stemnmf.plugin.canvas.layers import all_layers, result_layers
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.plugin.docks.review.widget import ReviewWidget
+from napari_stemnmf.plugin.layers.grain_layers import GONE
+from napari_stemnmf.plugin.layers.result_layers import all_layers, result_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets.review import ReviewWidget
-from napari_stemnmf.preparation.preprocess import first_look
+from napari_stemnmf.preprocessing.preprocess import take_survey
 from napari_stemnmf.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
@@ -65,7 +65,7 @@ def session() -> Session:
     """A scan whose grains were found and measured."""
     dataset, found = scan(grains()), grains()
     analysis = Analysis(Recipe.preset("default", ("aa",)), Input.of(dataset))
-    analysis = analysis.with_result("survey", first_look(dataset, analysis.recipe.preprocess))
+    analysis = analysis.with_result("survey", take_survey(dataset, analysis.recipe.preprocess))
     for stage in ("probe", "peaks", "calibration"):
         analysis = analysis.with_result(stage, None)
     analysis = analysis.with_result("features/aa", None).with_result("models/aa", None).with_result("grains/aa", found)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.canvas.grain_layers import grain_features
-from napari_stemnmf.plugin.canvas.planes import Planes
-from napari_stemnmf.plugin.shown import reviewing
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.plugin.docks.review import model as reviewing
+from napari_stemnmf.plugin.layers.grain_layers import grain_features
+from napari_stemnmf.plugin.layers.planes import Planes
 
 MASKS = np.zeros((3, 6, 8), bool)
 MASKS[0, :4, :5], MASKS[1, 2:, 2:6], MASKS[2, 5, 7] = True, True, True

@@ -145,7 +145,7 @@ def test_a_program_that_is_killed_leaves_a_whole_file(film: Path, analysis: stem
 import sys
 import napari_stemnmf as stem
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.background import autosave
+from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.session import Session
 autosave.SOON = 0.01
 session = autosave.watch(Session(stem.open(sys.argv[1])))

@@ -7,9 +7,9 @@ import pytest
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.score_table import distributions, pairs
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.plugin.shown.scored import Row, Scored, score_all
+from napari_stemnmf.plugin.docks.score.model import Row, Scored, score_all
 
 TRUTH = np.zeros((2, 6, 8), bool)
 TRUTH[0, :3], TRUTH[1, 2:5] = True, True

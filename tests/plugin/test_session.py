@@ -12,7 +12,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf.plugin import session as session_module
 from napari_stemnmf.plugin.session import Running, Session
-from napari_stemnmf.plugin.shown.status import status
+from napari_stemnmf.plugin.status import status
 
 
 @pytest.fixture

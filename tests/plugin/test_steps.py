@@ -14,7 +14,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.background import jobs
+from napari_stemnmf.plugin.jobs import tasks as jobs
 from napari_stemnmf.plugin.session import Session, session_of
 from napari_stemnmf.recipe import FEATURES
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::Deprecat
 
 def add(viewer: Any, dataset: stem.Dataset) -> Session:
     """Put a dataset into the viewer as the reader does."""
-    from napari_stemnmf.plugin.canvas.layers import scan_layers
+    from napari_stemnmf.plugin.layers.result_layers import scan_layers
 
     session = Session(dataset)
     for data, meta, kind in scan_layers(session):

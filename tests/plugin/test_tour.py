@@ -169,7 +169,7 @@ def test_from_a_file_to_numbers_and_back(
     recipe = tour.step("recipe")
     for name in ("rv", "bd"):
         tour.press(recipe.chosen[name])
-    session.set_recipe(session.recipe.replaced({"*.clustering.seeds": 2, "*.separation.min_size": 6}))
+    session.set_recipe(session.recipe.replaced({"*.clustering.seeds": 2, "*.refinement.min_size": 6}))
     tour.run(recipe)
     tour.wait(lambda: session.state("measure", "aa") == "done")
     assert recipe.features() == ("aa",)

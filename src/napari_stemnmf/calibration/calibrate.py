@@ -12,9 +12,9 @@ import numpy as np
 
 from napari_stemnmf.calibration.bragg_vectors import centred
 from napari_stemnmf.calibration.calibration import Calibration
+from napari_stemnmf.calibration.diffuse_ring import ellipse_of_pattern, radial_mean, ring_of_pattern
 from napari_stemnmf.calibration.ellipse import Ellipse, ellipse_of_disks
 from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.calibration.halo import ellipse_of_pattern, radial_mean, ring_of_pattern
 from napari_stemnmf.calibration.origin import find_origin
 from napari_stemnmf.calibration.pixel_size import pixel_size
 from napari_stemnmf.control import Control
@@ -22,8 +22,8 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import EllipseSettings, Recipe
+from napari_stemnmf.streaming.survey import Survey
 
 
 def calibrate(

@@ -1,4 +1,4 @@
-"""Smooth surfaces over the scan: the beam wanders slowly over the detector, so what was measured is smoothed to one.
+"""Smooth surfaces over the scan: the beam moves slowly over the detector, so what was measured is smoothed to one.
 
 Polynomials in the scan's rows and columns, fitted robustly. The order falls where too little was measured to bear it.
 """

@@ -55,7 +55,7 @@ def settings_help() -> str:
     for name, f, value in walk(Recipe()):
         unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
         lines.append(f"  {name} (default {'auto' if value is None else value}): {f.metadata['help']}{unit}")
-    return "\n".join([*lines, "  a leading * changes all representations: --set '*.separation.min_size=10'"]).replace(
+    return "\n".join([*lines, "  a leading * changes all representations: --set '*.refinement.min_size=10'"]).replace(
         "%", "%%"
     )
 

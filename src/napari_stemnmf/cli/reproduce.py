@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
 
 if TYPE_CHECKING:
-    from napari_stemnmf.reproduction.outcome import Study
+    from napari_stemnmf.study.outcome import Study
 
 
 def add(commands: Any) -> None:
@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from napari_stemnmf.reproduction.study import reproduce
+    from napari_stemnmf.study.study import reproduce
 
     cancel = threading.Event()
     with Reporter() as reporter, interrupt_sets(cancel):

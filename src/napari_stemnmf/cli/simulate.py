@@ -43,7 +43,7 @@ def _scan(text: str) -> tuple[int, int]:
 def _simulate(options: argparse.Namespace) -> int | None:
     import h5py
 
-    from napari_stemnmf.simulation.simulate import simulate
+    from napari_stemnmf.study.simulate import simulate
 
     cancel = threading.Event()
     try:

@@ -1,4 +1,4 @@
-"""What all commands share about the terminal: progress on stderr, and Ctrl-C as a wish to stop."""
+"""What all commands share about the terminal: progress on stderr, and Ctrl-C as a request to stop."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.hals import weights
-from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, SeedRecord, draft_rows
+from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, SeedRecord, coarse_rows
 from napari_stemnmf.clustering.matrices import Matrix, check_matrix, model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import Scree, scree
@@ -120,9 +120,9 @@ def cluster(
         V = check_matrix(scaled.values)
         curve = scree(scaled.values, control=control)
         start = starting_components(settings, curve)
-        coarse = draft_rows((rows, columns), start) if settings.draft == "coarse" else None
-        draft = None if coarse is None else check_matrix(scaled.values[coarse])
-        seeds = _Seeds(V, draft, start, settings, control)
+        coarse = coarse_rows((rows, columns), start) if settings.coarse_fit == "on" else None
+        coarse_fit = None if coarse is None else check_matrix(scaled.values[coarse])
+        seeds = _Seeds(V, coarse_fit, start, settings, control)
         with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
             try:
                 records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
@@ -173,9 +173,9 @@ class _Seeds:
     """The seeds of one call of `cluster`: what they share, and the best model so far."""
 
     def __init__(
-        self, V: Matrix, draft: Matrix | None, start: int, settings: ClusteringSettings, control: Control
+        self, V: Matrix, coarse_fit: Matrix | None, start: int, settings: ClusteringSettings, control: Control
     ) -> None:
-        self.V, self.draft, self.start, self.settings, self.control = V, draft, start, settings, control
+        self.V, self.coarse_fit, self.start, self.settings, self.control = V, coarse_fit, start, settings, control
         self.lock = threading.Lock()
         self.finished = 0
         self.best: tuple[float, int] = (np.inf, -1)
@@ -183,7 +183,7 @@ class _Seeds:
 
     def run(self, seed: int) -> SeedRecord:
         """One seed to its end."""
-        job = IterativeNMF(self.V, self.draft, self.start, self.settings, seed, self.tell, self.control)
+        job = IterativeNMF(self.V, self.coarse_fit, self.start, self.settings, seed, self.tell, self.control)
         record = job.run()
         if record.status != "cancelled":
             with self.lock:

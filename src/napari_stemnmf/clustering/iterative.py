@@ -2,8 +2,8 @@
 
 Leans on hals (the fits) and merging. Source: Bruefach et al. 2022, "Iterative NMF".
 
-The first cycles, in which components fall away by the dozen, are drafts: they run on every other row and column of the
-scan and stop sooner. From half the starting components on, every fit sees the whole scan.
+The first cycles, in which components fall away by the dozen, are coarse fits: they run on every other row and column
+of the scan and stop sooner. From half the starting components on, every fit sees the whole scan.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.recipe import ClusteringSettings
 
-_DRAFT_STRIDE = 2
-_DRAFT_ROWS = 1000, 10  # least rows of a draft: so many, and so many per starting component
-_DRAFT_END = 0.5  # share of the starting components at which drafts end
-_DRAFT_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance
+_COARSE_STRIDE = 2
+_COARSE_ROWS = 1000, 10  # least rows of a coarse fit: so many, and so many per starting component
+_COARSE_END = 0.5  # share of the starting components at which coarse fits end
+_COARSE_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance
 _REFIT_MARGIN = 1.002  # a new start is followed to its minimum only if it comes so near to the model's error at first
 
 
@@ -57,7 +57,7 @@ class Cycle:
         ‖V − WH‖_F / ‖V‖_F over the rows that it was fitted to.
     iterations : int
     rows : int
-        Rows of V that it was fitted to: all, or those of the draft.
+        Rows of V that it was fitted to: all, or those of the coarse fit.
     """
 
     k: int
@@ -109,10 +109,10 @@ def random_start(V: Matrix, k: int, seed: int, draw: int = 0) -> tuple[np.ndarra
     return W, H
 
 
-def draft_rows(scan_shape: tuple[int, int], start: int) -> np.ndarray | None:
+def coarse_rows(scan_shape: tuple[int, int], start: int) -> np.ndarray | None:
     """Rows of V on every other row and column of the scan; None where they are too few for `start` components."""
-    rows = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)[::_DRAFT_STRIDE, ::_DRAFT_STRIDE].ravel()
-    least, per_component = _DRAFT_ROWS
+    rows = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)[::_COARSE_STRIDE, ::_COARSE_STRIDE].ravel()
+    least, per_component = _COARSE_ROWS
     return rows if len(rows) >= max(least, per_component * start) else None
 
 
@@ -123,7 +123,7 @@ class IterativeNMF:
     ----------
     V : (n, m) float32
         Scaled features, as `check_matrix` returns them.
-    draft : (n', m) float32 or None
+    coarse_fit : (n', m) float32 or None
         The rows of V that early cycles see.
     start : int
         Components to start from.
@@ -138,14 +138,14 @@ class IterativeNMF:
     def __init__(
         self,
         V: Matrix,
-        draft: Matrix | None,
+        coarse_fit: Matrix | None,
         start: int,
         settings: ClusteringSettings,
         seed: int,
         tell: Callable[[SeedNews], None],
         control: Control,
     ) -> None:
-        self.V, self.draft, self.start = V, draft, start
+        self.V, self.coarse_fit, self.start = V, coarse_fit, start
         self.settings, self.seed, self.tell, self.control = settings, seed, tell, control
         self.W = np.zeros((len(V), 0), np.float32)
         self.H = np.zeros((0, V.shape[1]), np.float32)
@@ -169,12 +169,12 @@ class IterativeNMF:
         return SeedRecord(self.seed, len(self.H), self.error, tuple(self.cycles), status, self.H, reason)
 
     def _first(self) -> tuple[np.ndarray, np.ndarray]:
-        """The start over the whole scan: random, or what the drafts lead to."""
-        if self.draft is None:
+        """The start over the whole scan: random, or what the coarse fits lead to."""
+        if self.coarse_fit is None:
             return random_start(self.V, self.start, self.seed)
-        start = random_start(self.draft, self.start, self.seed)
-        loose = self.settings.tolerance * _DRAFT_LOOSE
-        _, H, _ = self._cycles(self.draft, *start, loose, enough=int(self.start * _DRAFT_END))
+        start = random_start(self.coarse_fit, self.start, self.seed)
+        loose = self.settings.tolerance * _COARSE_LOOSE
+        _, H, _ = self._cycles(self.coarse_fit, *start, loose, enough=int(self.start * _COARSE_END))
         return weights(self.V, H, control=self.control), H
 
     def _cycles(

@@ -1,6 +1,6 @@
 """What a disk looks like, from the same disk of several patterns laid over each other.
 
-Each pattern's disk is found by itself, so that a beam that wanders over the detector does not smear their mean.
+Each pattern's disk is found by itself, so that a beam that moves over the detector does not smear their mean.
 Leans on scipy.ndimage.
 """
 

@@ -13,7 +13,7 @@ _FAST = {"reassoc", "contract", "nsz"}
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def lay_out(patterns: Any, masked: Any, source: Any, pad: Any, images: Any) -> None:  # pragma: no cover - compiled
-    """Copy patterns into the middle of `images`, odd values as 0; around them their edge goes on."""
+    """Copy patterns into the middle of `images`, invalid values as 0; around them their edge goes on."""
     rows, columns = patterns.shape[1:]
     tall, wide = images.shape[1:]
     for p in range(len(patterns)):

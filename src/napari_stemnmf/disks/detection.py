@@ -18,8 +18,8 @@ from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.disks.template import binned
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.passes.engine import BlockResult, Executor, as_counts, run_pass
 from napari_stemnmf.recipe import DiskSettings
+from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
 
 if TYPE_CHECKING:
     from napari_stemnmf.disks.search import Filters, Search
@@ -170,7 +170,7 @@ def plan(probe: Probe, edge: float) -> Search:
         allowed=mask & (distance >= edge),
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),
-        wander=-1.0 if probe.hidden else float(probe.wander),
+        descan=-1.0 if probe.hidden else float(probe.descan),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from napari_stemnmf.disks.central_disk import Center, find_center
 from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import CenterSettings, ProbeSettings
+from napari_stemnmf.streaming.survey import Survey
 
 SAMPLES = 5
 """Patterns along each axis of the scan that the probe is measured on."""
@@ -44,7 +44,7 @@ class Probe:
         Where the template comes from: ``central``, ``vacuum`` or ``synthetic``.
     detector_shape : tuple of int
         (q_y, q_x) pixels.
-    wander : float
+    descan : float
         How far from the mean centre the central disk of a pattern is looked for, px.
     """
 
@@ -56,7 +56,7 @@ class Probe:
     hidden: bool
     source: str
     detector_shape: tuple[int, int]
-    wander: float = 10.0
+    descan: float = field(default=10.0, metadata={"stored": "wander"})
 
 
 def find_probe(
@@ -70,7 +70,7 @@ def find_probe(
     """The probe of a scan: what a disk looks like, how large it is, and where the patterns' centre lies.
 
     Some patterns from all over the scan are looked at one by one, so that neither radius nor template are smeared by
-    a beam that wanders over the detector (descan).
+    a beam that moves over the detector (descan).
 
     Parameters
     ----------
@@ -109,13 +109,13 @@ def find_probe(
         )
     near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
     sample = align(_read(data, control), mask, near)
-    q_y, q_x, wander = start.q_y, start.q_x, 0.0
+    q_y, q_x, descan = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
-        centers = _without_strays(sample.centers)
+        centers = _without_outliers(sample.centers)
         middle = centers.mean(axis=0)
         q_y = middle[0] if center.q_y is None else center.q_y
         q_x = middle[1] if center.q_x is None else center.q_x
-        wander = float(np.hypot(*(centers - [q_y, q_x]).T).max())
+        descan = float(np.hypot(*(centers - [q_y, q_x]).T).max())
     if source == "vacuum":
         sample = align(_vacuum_patterns(data, settings), mask, near)
     radius = center.probe_radius or sample.radius or start.probe_radius
@@ -124,7 +124,7 @@ def find_probe(
     else:
         kernel = kernel_of(sample.profile, STEP, radius)
     kernel.setflags(write=False)
-    return Probe(kernel, float(radius), float(q_y), float(q_x), mask, hidden, source, shape, wander + 2.0 * radius)
+    return Probe(kernel, float(radius), float(q_y), float(q_x), mask, hidden, source, shape, descan + 2.0 * radius)
 
 
 def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:
@@ -153,7 +153,7 @@ def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = N
     return Center(float(q_y), float(q_x), radius), True
 
 
-def _without_strays(centers: np.ndarray) -> np.ndarray:
+def _without_outliers(centers: np.ndarray) -> np.ndarray:
     """The centres (k, 2) but those far from the others, which are of another disk."""
     distance = np.hypot(*(centers - np.median(centers, axis=0)).T)
     return centers[distance <= STRAY * np.median(distance) + 1.0]

@@ -55,7 +55,7 @@ class Search(NamedTuple):
         (s, 2) row and column, in bins, where the correlation is looked at for its noise.
     allowed : ndarray of bool
         (q_y, q_x) where the centre of a disk may lie.
-    centre_y, centre_x, wander : float
+    centre_y, centre_x, descan : float
         Where the central disk is to be looked for, and how far around; negative if it is not.
     """
 
@@ -78,7 +78,7 @@ class Search(NamedTuple):
     allowed: np.ndarray
     centre_y: float
     centre_x: float
-    wander: float
+    descan: float
 
 
 class Filters(NamedTuple):
@@ -220,7 +220,7 @@ def _central(image: Any, found: Any, plan: Any, out: Any) -> None:  # pragma: no
     best = -1
     for k in range(len(found)):
         distance = (found[k, 0] - plan.centre_y) ** 2 + (found[k, 1] - plan.centre_x) ** 2
-        if plan.wander >= 0.0 and distance <= plan.wander**2 and (best < 0 or found[k, 2] > found[best, 2]):
+        if plan.descan >= 0.0 and distance <= plan.descan**2 and (best < 0 or found[k, 2] > found[best, 2]):
             best = k
     if best >= 0:
         out[0], out[1] = refine(image, plan, found[best, 0], found[best, 1], 16, found[:0])

@@ -35,7 +35,7 @@ NO_DRAFT = {"aa": 3.2, "rv": 2.4, "bd": 1.7}
 DRAFT_ROWS = 1000, 10
 """A draft has at least so many probe positions, and so many for each component."""
 FALLING, FALLING_NO_DRAFT = 0.5, 0.8
-"""Mean of components over starting components, weighted by the work; with drafts and without."""
+"""Mean of components over starting components, weighted by the work; with coarse fits and without."""
 SUGGESTED, SUGGESTED_RV_GLOBAL, DISKS = 20, 9, 15
 """What the scree suggests (less for RV if all columns have one scale), and disks of a pattern, where unknown."""
 RINGS = 4

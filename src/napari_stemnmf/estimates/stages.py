@@ -139,19 +139,19 @@ class Stages:
             return columns, columns if stored is None else stored / found.values.shape[0]
         half = (self.scan.width - 1) / 2
         if feature == "aa":
-            settings = self.recipe.aa.describe
+            settings = self.recipe.aa.featurize
             rings = RINGS if settings.rings is None else len(settings.rings) - 1
             if settings.rings is None and found is not None and "rings" in found.details:
                 rings = len(found.details["rings"]) - 1
             columns = rings * 360.0 / settings.angle_step
             return columns, columns
         if feature == "rv":
-            given = self.recipe.rv.describe
+            given = self.recipe.rv.featurize
             r_min = 2 * self._radius() + 2 if given.r_min is None else given.r_min
             r_max = half if given.r_max is None else given.r_max
             columns = max(1.0, r_max - r_min + 1) if given.columns is None else given.columns
             return columns, columns
-        side = self.recipe.bd.describe.bin or max(0.5, round(1.125 * self._radius()) / 2)
+        side = self.recipe.bd.featurize.bin or max(0.5, round(1.125 * self._radius()) / 2)
         return self.scan.pixels / side**2, 4 * max(1.0, self._disks() / self.scan.n - 1)
 
     # ---- stages
@@ -224,9 +224,9 @@ class Stages:
             passes = float((rows * components).sum(axis=1).mean()) / (n * k)
             falling = float((rows * components**2).sum() / (rows * components).sum()) / k
         else:
-            drafted = settings.draft != "off" and n / 4 >= max(DRAFT_ROWS[0], DRAFT_ROWS[1] * k)
-            before, falling = 0.5, FALLING if drafted else FALLING_NO_DRAFT
-            passes = PASSES[feature] * (1.0 if drafted else NO_DRAFT[feature])
+            coarse = settings.coarse_fit != "off" and n / 4 >= max(DRAFT_ROWS[0], DRAFT_ROWS[1] * k)
+            before, falling = 0.5, FALLING if coarse else FALLING_NO_DRAFT
+            passes = PASSES[feature] * (1.0 if coarse else NO_DRAFT[feature])
         return passes * math.exp(PASSES_SLOPE * (settings.merge_threshold - before)), falling
 
     def _slowness(self) -> float:

@@ -1,4 +1,4 @@
-"""Everything that one may want to take home of an analysis, in one folder: what is wished for, and what could not be.
+"""Everything that one may want to take home of an analysis, in one folder; and what could not be written.
 
 Leans on the writers beside it and on the catalogue of figures, which it imports late.
 """
@@ -24,7 +24,7 @@ from napari_stemnmf.grains.review import ACCEPTED
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Requests:
     """What to export.
 
     Attributes
@@ -52,7 +52,7 @@ class Wishes:
 
 
 class Exported(NamedTuple):
-    """What became of the wishes."""
+    """What became of the requests."""
 
     written: list[Path]
     left_out: list[str]
@@ -62,25 +62,25 @@ class Exported(NamedTuple):
 def export(
     analysis: Analysis,
     directory: str | Path,
-    wishes: Wishes,
+    requests: Requests,
     *,
     dataset: Dataset | None = None,
     options: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Exported:
-    """Write what is wished for into a folder, which is made if need be; each file is whole or absent.
+    """Write what is requested for into a folder, which is made if need be; each file is whole or absent.
 
     Parameters
     ----------
     analysis : Analysis
     directory : str or path
-    wishes : Wishes
+    requests : Requests
     dataset : Dataset, optional
         The scan; some figures show patterns where it is at hand.
     options : mapping, optional
         What the scan was opened with, for the script.
     control : Control, optional
-        Progress after each file; a wish to stop is heeded between files.
+        Progress after each file; a request to stop is heeded between files.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def export(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnalysisError(f"The folder {directory} cannot be made: {error.strerror or error}.") from error
-    tasks = list(_tasks(analysis, directory, wishes, dataset, dict(options or {})))
+    tasks = list(_tasks(analysis, directory, requests, dataset, dict(options or {})))
     done = Exported([], [])
     for i, (name, write) in enumerate(tasks):
         control.check()
@@ -135,22 +135,25 @@ Task = tuple[str, Callable[[], list[Path]]]
 
 
 def _tasks(
-    analysis: Analysis, directory: Path, wishes: Wishes, dataset: Dataset | None, options: dict[str, Any]
+    analysis: Analysis, directory: Path, requests: Requests, dataset: Dataset | None, options: dict[str, Any]
 ) -> Iterator[Task]:
-    shown = accepted(analysis) if wishes.accepted_only else analysis
-    kind = wishes.tables
+    shown = accepted(analysis) if requests.accepted_only else analysis
+    kind = requests.tables
     if kind:
-        yield "tables", lambda: write_tables(analysis, directory, kind, wishes.accepted_only)
-    for wanted, prefix, write in ((wishes.labels, "labels", write_labels), (wishes.stacks, "stack", write_label_stack)):
-        for feature in shown.grains if wanted else ():
+        yield "tables", lambda: write_tables(analysis, directory, kind, requests.accepted_only)
+    for on, prefix, write in (
+        (requests.labels, "labels", write_labels),
+        (requests.stacks, "stack", write_label_stack),
+    ):
+        for feature in shown.grains if on else ():
             yield f"{prefix}-{feature}.tif", _writer(write, shown, feature, directory / f"{prefix}-{feature}.tif")
-    if wishes.figures:
+    if requests.figures:
         yield from _figures(shown, directory, dataset)
-    if wishes.recipe:
+    if requests.recipe:
         yield "recipe.toml", lambda: _text(directory / "recipe.toml", analysis.recipe.to_toml())
-    if wishes.script:
+    if requests.script:
         yield "repeat.py", lambda: _script(analysis, directory / "repeat.py", options)
-    if wishes.analysis:
+    if requests.analysis:
         target = directory / f"{analysis.input.name}{FILE_SUFFIX}"
         yield target.name, lambda: _saved(analysis, target)
 
@@ -195,7 +198,7 @@ def _script(analysis: Analysis, target: Path, options: dict[str, Any]) -> list[P
 
 
 def _text(target: Path, text: str) -> list[Path]:
-    with storage.whole_or_nothing(target) as part:
+    with storage.atomic_write(target) as part:
         part.write_text(text, encoding="utf-8")
     return [target]
 

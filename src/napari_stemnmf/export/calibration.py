@@ -89,7 +89,7 @@ def write_calibration(analysis: Analysis, directory: str | Path, dataset: Datase
     for suffix in (".png", ".pdf"):
         target = Path(directory) / f"{FIGURE}{suffix}"
         try:
-            with storage.whole_or_nothing(target) as part:
+            with storage.atomic_write(target) as part:
                 figure.savefig(part, dpi=150)
         except OSError as error:
             raise AnalysisError(f"{target} cannot be written: {error}.") from error

@@ -54,7 +54,7 @@ def _write(analysis: Analysis, feature: str, path: str | Path, labels: np.ndarra
     kind = np.uint16 if labels.max(initial=0) < 2**16 else np.float32  # the types that ImageJ knows
     step_y, step_x = analysis.axes[:2]
     try:
-        with storage.whole_or_nothing(path) as part:
+        with storage.atomic_write(path) as part:
             tifffile.imwrite(
                 part,
                 labels.astype(kind),

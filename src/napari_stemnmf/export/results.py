@@ -53,7 +53,7 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
 
 def _whole(target: Path, write: Callable[[Path], object]) -> Path:
     try:
-        with storage.whole_or_nothing(target) as part:
+        with storage.atomic_write(target) as part:
             write(part)
     except OSError as error:
         raise AnalysisError(f"{target} cannot be written: {error}.") from error

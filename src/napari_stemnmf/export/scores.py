@@ -37,7 +37,7 @@ def write_scores(scores: ScoresByName, directory: str | Path) -> list[Path]:
         target = directory / f"{name}.csv"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            with storage.whole_or_nothing(target) as part:
+            with storage.atomic_write(target) as part:
                 table(scores).to_csv(part, index=False)
         except OSError as error:
             raise AnalysisError(f"{target} cannot be written: {error}.") from error

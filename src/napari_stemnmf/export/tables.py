@@ -68,7 +68,7 @@ def write_tables(
         target = directory / f"grains-{name}.{FORMATS[format]}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            with storage.whole_or_nothing(target) as part:
+            with storage.atomic_write(target) as part:
                 table.to_csv(part, index=False) if format == "csv" else table.to_parquet(part, index=False)
         except ImportError:
             raise AnalysisError(

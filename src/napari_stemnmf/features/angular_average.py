@@ -17,9 +17,9 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, radial_profile, sectors
 from napari_stemnmf.features.projection import Projection
-from napari_stemnmf.passes.engine import BlockResult
-from napari_stemnmf.passes.survey import Survey
 from napari_stemnmf.recipe import AngularAverageSettings
+from napari_stemnmf.streaming.engine import BlockResult
+from napari_stemnmf.streaming.survey import Survey
 
 PROFILE_STEP = 0.25  # px between the radii of the profile
 PROMINENCE = 0.12  # least depth of a minimum, in natural logarithms of the profile: about 12 %
@@ -75,7 +75,7 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
         raise DataError(
             "No diffraction ring was found: the radial mean of the maximum pattern has "
             f"{len(minima)} local {many} past the central disk, and a ring needs two. "
-            "Set the radii that bound the rings, in pixels, as aa.describe.rings, or leave AA out of the features."
+            "Set the radii that bound the rings, in pixels, as aa.featurize.rings, or leave AA out of the features."
         )
     return tuple(float(radii[i]) for i in minima)
 

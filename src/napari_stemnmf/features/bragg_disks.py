@@ -16,7 +16,7 @@ from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.describe import Features
+from napari_stemnmf.features.featurize import Features
 from napari_stemnmf.recipe import BraggDiskSettings
 
 BIN_OF_RADIUS = 0.5625
@@ -56,8 +56,8 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
     y, x, used = disks_used(peaks, calibration, settings)
     if not used.any():
         raise DataError(
-            f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.describe.r_max, and "
-            "is strong enough; lower disks.min_snr, bd.describe.min_snr or bd.describe.r_min."
+            f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.featurize.r_max, and "
+            "is strong enough; lower disks.min_snr, bd.featurize.min_snr or bd.featurize.r_min."
         )
     grid = (int(np.ceil(geometry.detector_shape[0] / side)), int(np.ceil(geometry.detector_shape[1] / side)))
     top, left = (0.5 * side - 0.5 - c for c in (geometry.q_y, geometry.q_x))  # centre of the first bin from the beam

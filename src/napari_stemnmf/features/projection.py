@@ -1,7 +1,7 @@
 """The compiled work on raw patterns: means over sectors and variances over azimuth, sixteen patterns at a time.
 
 Both features come from one copy of the patterns, laid out pixel by pixel with the sixteen patterns side by side
-(see `lanes`); only the pixels that some table needs are copied, each pattern shifted to its centre on the way (see
+(see `simd`); only the pixels that some table needs are copied, each pattern shifted to its centre on the way (see
 `centers`). Every pattern is calculated by itself, in the same order of operations, so its numbers do not depend on
 its neighbours, on blocks or on threads.
 """
@@ -19,9 +19,9 @@ from numba.extending import overload
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.lanes import LANES, add, load, multiply, multiply_add, splat, store, subtract
 from napari_stemnmf.features.polar import Table
-from napari_stemnmf.passes.engine import as_counts
+from napari_stemnmf.features.simd import LANES, add, load, multiply, multiply_add, splat, store, subtract
+from napari_stemnmf.streaming.engine import as_counts
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -65,7 +65,7 @@ class Plan:
 class Projection:
     """From the patterns of a scan to their features, each about its own centre.
 
-    Patterns whose centres have the same fraction of a pixel share a plan, and go together through the lanes.
+    Patterns whose centres have the same fraction of a pixel share a plan, and go together through the simd.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def _project(
 
 @njit(nogil=True, cache=True)
 def _lay_out(values: Any, starts: Any, used: Any, root: Any, out: Any) -> None:  # pragma: no cover
-    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16), four at a time; other lanes are left as is."""
+    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16), four at a time; other simd are left as is."""
     lane = np.empty(LANES, np.int64)
     for p in range(LANES):
         lane[p] = starts[min(p, starts.size - 1)]

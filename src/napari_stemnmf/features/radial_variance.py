@@ -13,8 +13,8 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, samples
 from napari_stemnmf.features.projection import Projection
-from napari_stemnmf.passes.engine import BlockResult
 from napari_stemnmf.recipe import RadialVarianceSettings
+from napari_stemnmf.streaming.engine import BlockResult
 
 MIN_VALID = 0.5  # share of the azimuths of a radius that must be valid
 
@@ -38,7 +38,7 @@ def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.nda
     if r_min >= r_max:
         raise DataError(
             f"Radial variance has no radius between {r_min:g} px (past the central disk) and {r_max:g} px (the edge of "
-            "the detector); set rv.describe.r_min and rv.describe.r_max."
+            "the detector); set rv.featurize.r_min and rv.featurize.r_max."
         )
     check_reach(r_max, geometry)
     if settings.columns is not None:

@@ -105,8 +105,8 @@ def _rings(analysis: Analysis) -> tuple[float, ...]:
     assert analysis.survey is not None
     if "aa" in analysis.features:
         return tuple(analysis.features["aa"].details["rings"])
-    if analysis.recipe.aa.describe.rings is not None:
-        return analysis.recipe.aa.describe.rings
+    if analysis.recipe.aa.featurize.rings is not None:
+        return analysis.recipe.aa.featurize.rings
     try:
         maximum = centered_maximum(analysis.survey, _calibration(analysis), analysis.peaks)
         return find_rings(maximum, _calibration(analysis).geometry)
@@ -132,7 +132,7 @@ def _unrolled(ax: Axes, analysis: Analysis) -> None:
     assert analysis.survey is not None
     geometry = _calibration(analysis).geometry
     try:
-        radii = choose_radii(geometry, analysis.recipe.rv.describe)
+        radii = choose_radii(geometry, analysis.recipe.rv.featurize)
     except DataError:
         radii = np.empty(0)
     draw_unrolled(ax, analysis.survey.maximum, geometry, radii)

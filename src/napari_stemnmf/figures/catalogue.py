@@ -14,7 +14,7 @@ import numpy as np
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.preparation.preprocess import prepare
+from napari_stemnmf.preprocessing.preprocess import prepare
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -59,7 +59,7 @@ class Raster:
         image = np.asarray(values if isinstance(values, np.ndarray) else values.todense()).reshape(rows, columns)
         left, top = float(found.columns["q_x"][0]) - side / 2, float(found.columns["q_y"][0]) - side / 2
         here = analysis.peaks.of(flat)
-        y, x, used = (v[here] for v in disks_used(analysis.peaks, calibration, analysis.recipe.bd.describe))
+        y, x, used = (v[here] for v in disks_used(analysis.peaks, calibration, analysis.recipe.bd.featurize))
         return cls(image, (left, left + side * columns, top + side * rows, top), side, y[used], x[used])
 
     @property

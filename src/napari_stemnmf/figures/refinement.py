@@ -1,6 +1,6 @@
 """From a component map to grains, step by step: map, threshold, regions, and those that are large enough to keep.
 
-Every step is `grains.separation`'s own, with the settings of the analysis, so that the figure shows what a run does.
+Every step is `grains.refinement`'s own, with the settings of the analysis, so that the figure shows what a run does.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.frames import square_map
 from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
-from napari_stemnmf.grains.separation import Cut, coherence, cut, regions
+from napari_stemnmf.grains.refinement import Cut, coherence, cut, regions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.recipe import SeparationSettings
+    from napari_stemnmf.recipe import RefinementSettings
 
 BINS = 128
 """Of the histogram of a map."""
@@ -58,7 +58,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     """
     if feature not in analysis.models:
         raise AnalysisError(f"The analysis holds no components of {feature.upper()}; run the step 'cluster' first.")
-    maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).separation
+    maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).refinement
     chosen = _telling(maps, settings) if component is None else int(component)
     if not 0 <= chosen < len(maps):
         raise AnalysisError(
@@ -82,7 +82,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     return figure
 
 
-def _telling(maps: np.ndarray, settings: SeparationSettings) -> int:
+def _telling(maps: np.ndarray, settings: RefinementSettings) -> int:
     """The component that shows most: both kinds of regions if any does, then most grains, then most left out."""
 
     def count(values: np.ndarray) -> tuple[bool, int, int]:
@@ -105,7 +105,7 @@ def _map(ax: Axes, analysis: Analysis, values: np.ndarray, part: Cut) -> None:
     ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.9)
 
 
-def _histogram(ax: Axes, part: Cut, settings: SeparationSettings) -> None:
+def _histogram(ax: Axes, part: Cut, settings: RefinementSettings) -> None:
     ax.hist(part.smooth.ravel(), bins=BINS, color=GREY, log=True)
     blurred = f", blurred by {settings.smoothing:g} px" if settings.smoothing else ""
     scaled = f" × {settings.threshold_scale:g}" if settings.threshold_scale != 1 else ""
@@ -132,7 +132,7 @@ def _regions(ax: Axes, analysis: Analysis, every: list[np.ndarray]) -> None:
     square_map(ax, analysis.axes, f"regions, 8-connected: {len(every)}")
 
 
-def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, settings: SeparationSettings) -> None:
+def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, settings: RefinementSettings) -> None:
     areas = np.array([region.sum() for region in every], int)
     order = np.argsort(-areas, kind="stable")
     at = np.arange(1, len(areas) + 1)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.calibration.calibration import Calibration
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.passes.survey import Survey
+    from napari_stemnmf.streaming.survey import Survey
 
 MARGIN = 1.12
 """Of the view about the first ring."""
@@ -200,7 +200,7 @@ def _cells(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibratio
     )  # so that the cells' own colours stand out
     first = found.columns["ring"] == found.columns["ring"].min()
     inner, outer = float(found.columns["r_in"][first][0]), float(found.columns["r_out"][first][0])
-    average = AngularAverage(geometry, rings, analysis.recipe.aa.describe)
+    average = AngularAverage(geometry, rings, analysis.recipe.aa.featurize)
     means = average(maximum[None], np.zeros(1, np.int64)).per_pattern["values"][0]
     by_azimuth = dict(zip(average.columns["azimuth"][average.columns["r_in"] == inner], means, strict=False))
     azimuths = [angle for angle in found.columns["azimuth"][first] if angle in by_azimuth]

@@ -178,7 +178,7 @@ def save(figure: Figure, stem: str | Path, formats: Sequence[str] = ("pdf", "png
         dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with storage.whole_or_nothing(target) as part:
+            with storage.atomic_write(target) as part:
                 figure.savefig(part, format=kind, dpi=dpi, metadata=dated.get(kind))
         except OSError as error:
             raise AnalysisError(f"The figure {target} cannot be written: {error}.") from error

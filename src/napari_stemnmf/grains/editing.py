@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.splitting import by_line, by_region, by_seeds
 
 GEOMETRY = frozenset({"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"})

@@ -19,8 +19,8 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.flat import flat_masks
 from napari_stemnmf.grains.patterns import GrainPatterns, digests
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.reading.units import normalise
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.units import normalise
 
 LENGTHS = ("equivalent_diameter", "feret_max", "major_axis", "minor_axis", "perimeter", "centroid_y", "centroid_x")
 """What is given in px and, on a calibrated scan, in nm."""

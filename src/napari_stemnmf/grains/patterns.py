@@ -19,8 +19,8 @@ from scipy.sparse import csr_array
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.separation import Grains
-from napari_stemnmf.passes.engine import BlockResult, Executor, run_pass
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
 
 
 @dataclass(frozen=True, eq=False)

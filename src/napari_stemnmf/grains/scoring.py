@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.separation import Grains
+from napari_stemnmf.grains.refinement import Grains
 
 MATCH_IOU = 0.5
 """A one-to-one pair counts as found where its IoU is above this."""

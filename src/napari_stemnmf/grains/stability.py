@@ -1,7 +1,7 @@
 """How far the grains of one random start are found again from the others.
 
 Every seed's components give its maps, and those its grains, cut as Refine cuts them; a grain is stable where each seed
-has one of nearly the same positions. Leans on `ensemble` (the seeds) and `separation`.
+has one of nearly the same positions. Leans on `ensemble` (the seeds) and `refinement`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from napari_stemnmf.clustering.matrices import check_matrix
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.flat import flat_masks
-from napari_stemnmf.grains.separation import Grains, separate
-from napari_stemnmf.recipe import ScalingSettings, SeparationSettings
+from napari_stemnmf.grains.refinement import Grains, refine
+from napari_stemnmf.recipe import RefinementSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 
-_known: WeakKeyDictionary[Ensemble, tuple[SeparationSettings, list[csr_array]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Ensemble, tuple[RefinementSettings, list[csr_array]]] = WeakKeyDictionary()
 
 
 def stability(
@@ -31,7 +31,7 @@ def stability(
     model: Ensemble,
     features: FeatureMatrix,
     scaling: ScalingSettings,
-    separation: SeparationSettings,
+    refinement: RefinementSettings,
     *,
     workers: int | None = None,
     control: Control | None = None,
@@ -49,7 +49,7 @@ def stability(
     features : object with ``values`` (n, m) and ``scan_shape``
         What the model was fitted to, before scaling.
     scaling : ScalingSettings
-    separation : SeparationSettings
+    refinement : RefinementSettings
         How Refine cuts maps into grains.
     workers : int, optional
         Seeds that are worked at side by side; does not change the result.
@@ -62,9 +62,9 @@ def stability(
         0 to 1; NaN where there is no other seed.
     """
     known = _known.get(model)
-    if known is None or known[0] != separation:
-        found = seed_grains(model, features, scaling, separation, workers=workers, control=control)
-        known = _known[model] = (separation, found)
+    if known is None or known[0] != refinement:
+        found = seed_grains(model, features, scaling, refinement, workers=workers, control=control)
+        known = _known[model] = (refinement, found)
     return mean_best_iou(flat_masks(grains.masks), known[1])
 
 
@@ -72,7 +72,7 @@ def seed_grains(
     model: Ensemble,
     features: FeatureMatrix,
     scaling: ScalingSettings,
-    separation: SeparationSettings,
+    refinement: RefinementSettings,
     *,
     workers: int | None = None,
     control: Control | None = None,
@@ -87,7 +87,7 @@ def seed_grains(
 
         def grains_of(seed: SeedRecord) -> csr_array:
             maps = np.ascontiguousarray(weights(V, seed.H, control=control).T)
-            return flat_masks(separate(maps.reshape(-1, *model.scan_shape), separation, control=control).masks)
+            return flat_masks(refine(maps.reshape(-1, *model.scan_shape), refinement, control=control).masks)
 
         found = []
         for masks in in_order(grains_of, seeds, workers or default_workers()):

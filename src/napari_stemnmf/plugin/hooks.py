@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
-from napari_stemnmf.plugin.background.autosave import saver_of
+from napari_stemnmf.plugin.saving.autosave import saver_of
 from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
 
 if TYPE_CHECKING:
-    from napari_stemnmf.plugin.canvas.layers import LayerTuple
+    from napari_stemnmf.plugin.layers.result_layers import LayerTuple
 
 SHARED_SUFFIXES = (".npy", ".npz", ".tif", ".tiff", ".xml", ".zip")
 """Endings that are claimed only where the file holds a scan."""
@@ -38,7 +38,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[Any]] | None:
 
 def read_scan(path: str) -> list[Any]:
     """A virtual image and the lazy 4-D scan; an error is shown as one sentence and gives no layers."""
-    from napari_stemnmf.plugin.canvas.layers import scan_layers
+    from napari_stemnmf.plugin.layers.result_layers import scan_layers
     from napari_stemnmf.reading.opening import open as open_scan
 
     try:
@@ -55,7 +55,7 @@ def read_scan(path: str) -> list[Any]:
 def read_analysis(path: str) -> list[Any]:
     """All layers of an analysis, and its scan where that is still where it was."""
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.plugin.canvas.layers import all_layers
+    from napari_stemnmf.plugin.layers.result_layers import all_layers
     from napari_stemnmf.reading.finding import find_scan
 
     try:
@@ -92,7 +92,7 @@ def write_analysis(path: str, layer_data: list[LayerTuple]) -> list[str]:
 
 def silver_grains() -> list[LayerTuple]:
     """The embedded sample: a simulated silver film with overlapping grains."""
-    from napari_stemnmf.plugin.canvas.layers import scan_layers
+    from napari_stemnmf.plugin.layers.result_layers import scan_layers
     from napari_stemnmf.simulation.sample import sample
 
     dataset = sample().dataset

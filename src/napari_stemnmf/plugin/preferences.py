@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.passes.engine import Executor
+    from napari_stemnmf.streaming.engine import Executor
 
 PLUGIN = "napari-stemnmf"
 GROUPS = {
@@ -60,7 +60,7 @@ class Preferences:
 
     def workers(self, dataset: Dataset | None = None) -> int:
         """Threads to compute with: as many as are wanted and as the memory holds blocks of the scan for, at least 1."""
-        from napari_stemnmf.passes.engine import blocks
+        from napari_stemnmf.streaming.engine import blocks
         from napari_stemnmf.threads import default_workers
 
         wanted = self.threads or default_workers()
@@ -81,7 +81,7 @@ class Preferences:
         """
         if not self.scheduler.strip():
             return None
-        from napari_stemnmf.passes.remote import connect
+        from napari_stemnmf.streaming.remote import connect
 
         return connect(self.scheduler.strip())
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
-    from napari_stemnmf.plugin.background.autosave import Saver
-    from napari_stemnmf.plugin.shown.scored import Scored
+    from napari_stemnmf.plugin.docks.score.model import Scored
+    from napari_stemnmf.plugin.saving.autosave import Saver
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"

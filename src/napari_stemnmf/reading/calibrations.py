@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_stemnmf.reading.links import child, inside
 from napari_stemnmf.reading.stored import open_hdf5
-from napari_stemnmf.reading.units import Scaling
+from napari_stemnmf.units import Scaling
 
 _STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in which unit
     "Q_pixel_size_invA": ("q", "1/Å"), "Q_pixel_size_inv_A": ("q", "1/Å"), "Q_pixel_size_invnm": ("q", "1/nm"),

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_stemnmf import units
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError
-from napari_stemnmf.reading import units
 from napari_stemnmf.reading.blocks import Blocks, Frames, ScanOfFrames, wrong_scan_shape
-from napari_stemnmf.reading.units import Scaling
+from napari_stemnmf.units import Scaling
 
 CLEARLY_LARGER = 8  # a scan so many times larger than the next is the one that was meant
 FOUR_AXES = "a 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x)"

@@ -18,7 +18,7 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import Blocks, Frames, RawFrames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate, times
-from napari_stemnmf.reading.units import Scaling
+from napari_stemnmf.units import Scaling
 
 MRC_MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _MOVIE = re.compile(r"^(?P<prefix>\d{8}_\d+)(_.+)?_movie\.mrc$", re.IGNORECASE)

@@ -24,7 +24,7 @@ from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading, wrong_scan_shape
 from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
 from napari_stemnmf.reading.stored import Cube, DaskArray, Stack
-from napari_stemnmf.reading.units import Scaling
+from napari_stemnmf.units import Scaling
 
 PLUGINS = {
     "mib": ("quantumdetector", "a Quantum Detectors MIB file"),

@@ -16,7 +16,7 @@ from napari_stemnmf.reading import calibrations
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
 from napari_stemnmf.reading.stored import Cube, Stack, ZarrArray, open_zarr
-from napari_stemnmf.reading.units import Scaling
+from napari_stemnmf.units import Scaling
 
 MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 """Names of the files that make a folder a Zarr store."""

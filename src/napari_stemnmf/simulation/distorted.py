@@ -18,12 +18,12 @@ from napari_stemnmf.simulation.film import halos, silver_film
 from napari_stemnmf.simulation.scene import (
     Camera,
     Scene,
+    beam_shift,
     film_scene,
     hot_places,
     kept,
     stop_shadow,
     stretching,
-    wander,
 )
 from napari_stemnmf.simulation.specimen import Q_SPAN
 
@@ -156,7 +156,7 @@ def distorted(
     silver = silver_film(scan_shape, film_chance, scan_step=SCAN_STEP, blur=BLUR, true_size=TRUE_SIZE)
     camera = Camera(detector, Q_STEP * REFERENCE / detector, PROBE_RADIUS * detector / REFERENCE)
     middle = (detector - 1) / 2 + place_chance.uniform(-2, 2, 2) * detector / REFERENCE
-    center = middle + wander(scan_shape, matrix, curvature)
+    center = middle + beam_shift(scan_shape, matrix, curvature)
     scene = film_scene(silver, halos, scan_shape, camera, dose, center, stretching(ellipse_ratio, ellipse_angle))
     plain = film_scene(silver, halos, scan_shape, camera, dose, np.broadcast_to(middle, center.shape), np.eye(2))
 

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import whole_or_nothing
+from napari_stemnmf.files import atomic_write
 from napari_stemnmf.simulation import kinematic
 from napari_stemnmf.simulation.film import Q_MAX, halos, silver_film
 from napari_stemnmf.simulation.specimen import ENERGY, SCAN_STEP, TRUE_THICKNESS
@@ -62,7 +62,7 @@ class Sample:
         """
         import h5py
 
-        with whole_or_nothing(path) as part, h5py.File(part, "w") as file:
+        with atomic_write(path) as part, h5py.File(part, "w") as file:
             self._write(file)
 
     def _write(self, file: Any) -> None:

@@ -167,7 +167,7 @@ def film_scene(
     )
 
 
-def wander(scan_shape: tuple[int, int], descan: np.ndarray, curvature: float = 0.0) -> np.ndarray:
+def beam_shift(scan_shape: tuple[int, int], descan: np.ndarray, curvature: float = 0.0) -> np.ndarray:
     """(scan_y, scan_x, 2) shift of each pattern, px; zero on average.
 
     `descan` (2, 2) is the shift over the whole scan: rows q_y, q_x, columns scan_y, scan_x. `curvature` bends it:

@@ -1,0 +1,300 @@
+"""From component maps to spatially distinct grains.
+
+A component says "this kind of pattern, so much of it, here"; two crystals of like orientation share one. Cutting each
+map at a threshold and into connected regions gives the grains (Bruefach, Ophus & Scott 2022, "Spatial and Size
+Refinement"). Grains may overlap: the record is the stack of weighted masks, and a flat label image is only a view of
+it. Leans on scikit-image's thresholds and scipy.ndimage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.recipe import RefinementSettings
+
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Grains:
+    """A stack of weighted masks, one a grain; grains may overlap.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, (g, scan_y, scan_x)
+        Probe positions of each grain.
+    weights : ndarray of float32, (g, scan_y, scan_x)
+        Weight of the grain's component there, 0 outside the mask.
+    component : ndarray of int64, (g,)
+        Row of the component that the grain came from; -1 where it came from none.
+    ids : ndarray of int64, (g,)
+        Persistent numbers from 1, unique: a grain keeps its own when others are removed.
+    thresholds : ndarray of float32, (k,)
+        Threshold of each component map, in the units of its weights; NaN where the map was empty or constant.
+
+    Raises
+    ------
+    DataError
+        If the shapes do not fit, or an id is used twice or is under 1.
+    """
+
+    masks: np.ndarray
+    weights: np.ndarray
+    component: np.ndarray
+    ids: np.ndarray
+    thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def __post_init__(self) -> None:
+        given = {
+            name: np.asarray(getattr(self, name)) for name in ("masks", "weights", "component", "ids", "thresholds")
+        }
+        if given["masks"].ndim != 3:
+            raise DataError(
+                f"Masks of grains have the axes (grain, scan_y, scan_x), not the shape {given['masks'].shape}."
+            )
+        if given["weights"].shape != given["masks"].shape:
+            raise DataError(
+                f"Weights of shape {given['weights'].shape} do not fit masks of shape {given['masks'].shape}."
+            )
+        count = len(given["masks"])
+        for name in ("component", "ids"):
+            if given[name].shape != (count,):
+                raise DataError(f"There are {count} grains, but '{name}' has the shape {given[name].shape}.")
+        ids = given["ids"]
+        if count and (ids.min() < 1 or len(np.unique(ids)) != count):
+            raise DataError("The ids of grains must be unique and at least 1.")
+        kinds = {"masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32}
+        for name, kind in kinds.items():
+            object.__setattr__(self, name, given[name].astype(kind, copy=False))
+
+    @classmethod
+    def from_masks(
+        cls,
+        masks: Any,
+        weights: Any = None,
+        *,
+        component: Any = None,
+        ids: Any = None,
+        thresholds: Any = None,
+    ) -> Grains:
+        """Grains from boolean masks (g, scan_y, scan_x), or from one mask (scan_y, scan_x).
+
+        Weights default to 1 inside and are set to 0 outside each mask; components default to -1, ids to 1, 2, 3...
+
+        Raises
+        ------
+        DataError
+            If the shapes do not fit.
+        """
+        masks = np.asarray(masks) != 0
+        if masks.ndim == 2:
+            masks = masks[None]
+        if weights is None:
+            weights = masks.astype(np.float32)
+        else:
+            weights = np.asarray(weights)
+            weights = weights[None] if weights.ndim == 2 else weights
+            if weights.shape != masks.shape:
+                raise DataError(f"Weights of shape {weights.shape} do not fit masks of shape {masks.shape}.")
+            weights = np.where(masks, weights, 0).astype(np.float32, copy=False)
+        count = len(masks)
+        return cls(
+            masks,
+            weights,
+            np.full(count, -1) if component is None else np.asarray(component),
+            np.arange(1, count + 1) if ids is None else np.asarray(ids),
+            np.empty(0, np.float32) if thresholds is None else np.asarray(thresholds),
+        )
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Rows and columns of probe positions."""
+        return int(self.masks.shape[1]), int(self.masks.shape[2])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The dominant grain of each position, (scan_y, scan_x) int32: its id, 0 for none.
+
+        The dominant grain is the one nearest to its own maximum weight there: a weakly diffracting grain is not hidden
+        by a strong neighbour, and two grains meet where each has fallen to the same share. Ties go to the smaller
+        grain, then to the lower row.
+        """
+        labels = np.zeros(self.scan_shape, np.int32)
+        highest = np.zeros(self.scan_shape, np.float32)
+        areas = self.masks.sum(axis=(1, 2))
+        for row in np.lexsort(
+            (np.arange(len(self)), areas)
+        ):  # smaller first: a later one must be strictly larger to win
+            peak = self.weights[row].max(initial=0.0)
+            share = self.weights[row] / peak if peak > 0 else np.zeros(self.scan_shape, np.float32)
+            wins = self.masks[row] & ((share > highest) | (labels == 0))
+            labels[wins] = self.ids[row]
+            highest[wins] = share[wins]
+        return labels
+
+    @property
+    def stack(self) -> np.ndarray:
+        """One plane a grain, (g, scan_y, scan_x) int32: the grain's id inside its mask."""
+        return self.masks * self.ids.astype(np.int32)[:, None, None]
+
+    @property
+    def overlap(self) -> np.ndarray:
+        """Number of grains at each position, (scan_y, scan_x) uint16."""
+        return self.masks.sum(axis=0, dtype=np.uint16)
+
+
+def refine(maps: np.ndarray, settings: RefinementSettings | None = None, *, control: Control | None = None) -> Grains:
+    """Cut each component map into grains.
+
+    Per map: the threshold is found, values below it are set to 0, 8-connected regions are told apart, and those of
+    under `settings.min_size` positions are left out. A map that is constant or empty gives no grain. Beyond the paper,
+    and off unless asked for: a map without `coherence` is noise and gives no grain, and a map can be blurred before it
+    is cut (the grains keep the weights of the map as it is).
+
+    Parameters
+    ----------
+    maps : ndarray, (k, scan_y, scan_x)
+        Non-negative component maps.
+    settings : RefinementSettings
+        Least coherence, blur, how the threshold is found, a factor on it, and the smallest region.
+    control : Control
+        Checked for a cancel before each map.
+
+    Returns
+    -------
+    Grains
+        In the order of the maps, within a map in the order of their first pixel by rows; ids are 1, 2, 3... in that
+        order.
+
+    Raises
+    ------
+    DataError
+        If the maps are not a stack of three axes, or hold a value that is not finite.
+    """
+    settings = RefinementSettings() if settings is None else settings
+    return grains_of(maps, cuts_of(maps, settings, control=control), settings.min_size)
+
+
+def cuts_of(maps: np.ndarray, settings: RefinementSettings, *, control: Control | None = None) -> list[Cut | None]:
+    """Each map (k, scan_y, scan_x) cut at its threshold, None for one that is noise; raises as `separate`."""
+    control = Control() if control is None else control
+    maps = np.asarray(maps)
+    if maps.ndim != 3:
+        raise DataError(f"Component maps have the axes (component, scan_y, scan_x), not the shape {maps.shape}.")
+    if maps.dtype.kind == "f" and not np.isfinite(maps).all():
+        raise DataError("The component maps hold values that are not finite; fit the components again.")
+    cuts: list[Cut | None] = []
+    for values in maps:
+        control.check()
+        noise = 0 < settings.min_coherence > coherence(values)
+        cuts.append(None if noise else cut(values, settings))
+    return cuts
+
+
+def grains_of(maps: np.ndarray, cuts: Sequence[Cut | None], min_size: int) -> Grains:
+    """The grains of maps (k, scan_y, scan_x) that were cut: the regions of at least `min_size` positions."""
+    masks, weights, component = [], [], []
+    thresholds = np.full(len(maps), np.nan, np.float32)
+    for index, (values, part) in enumerate(zip(maps, cuts, strict=True)):
+        if part is None:
+            continue
+        thresholds[index] = part.threshold
+        for mask in regions(part.above, min_size):
+            masks.append(mask)
+            weights.append(np.where(mask, values, 0).astype(np.float32))
+            component.append(index)
+    shape = (0, *maps.shape[1:])
+    return Grains(
+        np.stack(masks) if masks else np.zeros(shape, bool),
+        np.stack(weights) if weights else np.zeros(shape, np.float32),
+        np.array(component, dtype=np.int64),
+        np.arange(1, len(masks) + 1),
+        thresholds,
+    )
+
+
+class Cut(NamedTuple):
+    """A component map, cut at its threshold."""
+
+    smooth: np.ndarray
+    """(scan_y, scan_x) the map that was cut: blurred, if that was asked for."""
+    threshold: float
+    """In the units of the map; NaN where it is constant."""
+    above: np.ndarray
+    """(scan_y, scan_x) bool: at or above the threshold, and above 0."""
+
+
+def cut(values: np.ndarray, settings: RefinementSettings) -> Cut:
+    """Cut one component map (scan_y, scan_x): its blur and its threshold, as the settings have them."""
+    smooth = ndimage.gaussian_filter(values, settings.smoothing) if settings.smoothing else values
+    threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale
+    return Cut(smooth, threshold, (smooth >= threshold) & (smooth > 0))
+
+
+def coherence(values: np.ndarray) -> float:
+    """How far neighbouring positions of a map agree: near 1 for grains, near 0 for noise; 1 for a constant map.
+
+    The correlation of a map with itself moved by one position, the mean over both directions: Moran's I over the four
+    neighbours (P. A. P. Moran, Biometrika 37 (1950) 17).
+
+    Parameters
+    ----------
+    values : ndarray, (scan_y, scan_x)
+        Finite.
+    """
+    away = values.astype(np.float64) - values.mean(dtype=np.float64)
+    pairs = [away[1:] * away[:-1], away[:, 1:] * away[:, :-1]]
+    spread = np.square(away).mean()
+    moved = [float(p.mean()) for p in pairs if p.size]
+    return float(np.mean(moved) / spread) if moved and spread > 0 else 1.0
+
+
+def find_threshold(values: np.ndarray, method: str = "yen") -> float:
+    """The value that parts a map into grain and no grain; NaN where the map is constant.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any shape, finite.
+    method : {"yen", "otsu", "li", "triangle"}
+        Yen's maximum correlation is the paper's (J.-C. Yen, F.-J. Chang, S. Chang, IEEE Trans. Image Process. 4 (1995)
+        370).
+    """
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    if not high > low:
+        return float("nan")
+    scaled = (values.astype(np.float64) - low) / (high - low)  # so that no scale of the weights upsets a histogram
+    if not np.ptp(scaled) > 0:
+        return float("nan")
+    return low + (high - low) * float(_method(method)(scaled))
+
+
+def regions(mask: np.ndarray, min_size: int = 1) -> list[np.ndarray]:
+    """The 8-connected regions of a mask (y, x) that have at least `min_size` pixels, as masks, by first pixel."""
+    labels, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    return [labels == label for label in range(1, count + 1) if sizes[label] >= min_size]
+
+
+def _method(name: str) -> Callable[[np.ndarray], float]:
+    from skimage import filters  # late: it is slow to import, and a face may need the class alone
+
+    methods = {
+        "yen": filters.threshold_yen,
+        "otsu": filters.threshold_otsu,
+        "li": filters.threshold_li,
+        "triangle": filters.threshold_triangle,
+    }
+    if name not in methods:
+        raise DataError(f"There is no threshold '{name}'; choose from {', '.join(methods)}.")
+    return methods[name]  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""The dock that holds the docks of all steps."""

@@ -1,0 +1,264 @@
+"""All steps in one dock: a bar of buttons above, the chosen step below it. A step is made when it is first shown."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemnmf.plugin import step_marks
+from napari_stemnmf.plugin.saving.saved_line import SavedLine
+from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.recipe import FEATURES
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+
+WIDTH = 412
+"""Least width of a step, with a scroll bar beside it, in pixels of the screen."""
+TITLE = 6
+"""Pixels that napari's title of a dock may lie over what is in it."""
+COLUMNS = 5
+"""Buttons in a row of the bar: nine with their marks do not fit into one at a dock's width."""
+
+
+class Entry(NamedTuple):
+    """A step of the dock: its name, the module and class of its widget, and what it is for."""
+
+    title: str
+    module: str
+    widget: str
+    about: str
+
+
+ENTRIES = (
+    Entry("Explore", "explore", "ExploreWidget", "the pattern under the probe, regions, and virtual detectors"),
+    Entry("Calibrate", "calibrate", "CalibrateWidget", "hot pixels, mask, probe, disks, centres, ellipse, pixel size"),
+    Entry("Featurize", "featurize", "FeaturizeWidget", "from patterns to feature matrices: AA, RV and BD"),
+    Entry("Cluster", "cluster", "ClusterWidget", "non-negative matrix factorization of a feature matrix"),
+    Entry("Refine", "refine", "RefineWidget", "from component maps to grains that may overlap"),
+    Entry("Measure", "measure", "MeasureWidget", "pattern, dissimilarity, size and shape of every grain"),
+    Entry("Review", "review", "ReviewWidget", "grain by grain: look, decide, correct"),
+    Entry("Score", "score", "ScoreWidget", "the grains against a truth"),
+    Entry("Recipe", "recipe", "RecipeWidget", "all steps with one button; the settings, or a script, to take along"),
+)
+"""The steps in order."""
+
+
+class StagesWidget(QWidget):
+    """The steps behind a bar of buttons; scan and feature are chosen for all together.
+
+    Attributes
+    ----------
+    steps : dict
+        The widgets that were made so far, by the lower-case name of their step.
+    buttons : dict of QPushButton
+        The bar, by the same names.
+    current : str
+        The step that is shown.
+    saved : SavedLine
+        Where the analysis is saved.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._session: Session | None = session_of(viewer.layers.selection.active)
+        self._feature = FEATURES[0]
+        self._passing_on = False
+        self.steps: dict[str, Any] = {}
+        self.current = ""
+        self._entries = {entry.title.lower(): entry for entry in ENTRIES}
+        self.buttons = {name: _button(entry) for name, entry in self._entries.items()}
+        self._group = QButtonGroup(self)
+        self._pages = QStackedWidget()
+        self.saved = SavedLine(viewer)
+        self._lay_out()
+        self._group.buttonClicked.connect(self._on_button)
+        self.destroyed.connect(lambda: self._disconnect())
+        self._follow(self._session)
+        self.show_step(next(iter(self._entries)))
+
+    def step(self, name: str) -> Any:
+        """The widget of a step, made if it was not shown before."""
+        if name not in self.steps:
+            entry = self._entries[name]
+            module = import_module(f"napari_stemnmf.plugin.docks.{entry.module}.widget")
+            widget = self.steps[name] = getattr(module, entry.widget)(self._viewer)
+            _set_in_front(widget, False)
+            self._pages.addWidget(_native(widget))
+            self._pass_on(widget)
+            for chooser, slot in (("scan", self._on_scan), ("feature", self._on_feature)):
+                if _chooser(widget, chooser) is not None:
+                    _chooser(widget, chooser).changed.connect(slot)
+            if self._session is None and _chooser(widget, "scan") is not None:
+                self._on_scan(widget.scan.value)
+        return self.steps[name]
+
+    def show_step(self, name: str) -> Any:
+        """Show a step, and return its widget."""
+        widget = self.step(name)
+        if self.current in self.steps and self.current != name:
+            _set_in_front(self.steps[self.current], False)
+        self.current = name
+        self.buttons[name].setChecked(True)
+        self._pages.setCurrentWidget(_native(widget))
+        _set_in_front(widget, True)
+        return widget
+
+    def reset_choices(self, *args: object) -> None:
+        """Called by napari when layers change."""
+        for widget in self.steps.values():
+            if hasattr(widget, "reset_choices"):
+                widget.reset_choices()
+
+    # ---- one scan and one feature for all
+
+    def _on_scan(self, session: Any) -> None:
+        if self._passing_on:
+            return
+        self._follow(session)
+        self._pass_on_to_all()
+
+    def _on_feature(self, feature: str) -> None:
+        if not self._passing_on and feature:
+            self._feature = feature
+            self._pass_on_to_all()
+            self._mark()
+
+    def _pass_on_to_all(self) -> None:
+        for widget in self.steps.values():
+            self._pass_on(widget)
+
+    def _pass_on(self, widget: Any) -> None:
+        """Have a step show the scan and the feature that were chosen in another."""
+        self._passing_on = True
+        try:
+            for name, value in (("scan", self._session), ("feature", self._feature)):
+                chooser = _chooser(widget, name)
+                if chooser is not None and value is not chooser.value and value in chooser.choices:
+                    chooser.value = value
+        finally:
+            self._passing_on = False
+
+    def _follow(self, session: Session | None) -> None:
+        if self._session is not None:
+            self._session.changed.disconnect(self._mark, missing_ok=True)
+        self._session = session
+        if session is not None:
+            session.changed.connect(self._mark)
+        self._mark()
+        self.saved.show_session(session)
+
+    def _disconnect(self) -> None:
+        """The dock was closed: stop listening."""
+        if self._session is not None:
+            self._session.changed.disconnect(self._mark, missing_ok=True)
+            self._session = None
+
+    # ---- the bar
+
+    def _on_button(self, button: Any) -> None:
+        self.show_step(next(name for name, each in self.buttons.items() if each is button))
+
+    def _mark(self) -> None:
+        """Show how far each step is."""
+        for name, button in self.buttons.items():
+            entry, state = self._entries[name], step_marks.state(self._session, name, self._feature)
+            button.setText(f"{entry.title}\N{THIN SPACE}{step_marks.MARKS[state]}".rstrip())
+            of = f" ({self._feature.upper()})" if state and name not in ("calibrate", "score") else ""
+            button.setToolTip(f"{entry.title}: {entry.about}" + (f"\n{step_marks.WORDS[state]}{of}" if state else ""))
+
+    def _lay_out(self) -> None:
+        buttons = list(self.buttons.values())
+        rows = [buttons[i : i + COLUMNS] for i in range(0, len(buttons), COLUMNS)]
+        bar = QVBoxLayout()
+        bar.setSpacing(2)
+        bar.setContentsMargins(2, 0, 2, 0)
+        for row in rows:
+            line = QHBoxLayout()
+            line.setSpacing(2)
+            for button in row:
+                self._group.addButton(button)
+                line.addWidget(button, 1)
+            bar.addLayout(line)
+        scroll = QScrollArea()  # beside a table below the canvas there is not room for all of a step
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setMinimumWidth(WIDTH)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(_Room(self._pages))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, TITLE, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(bar)
+        column.addWidget(scroll, 1)
+        column.addWidget(self.saved)
+
+
+class _Room(QWidget):
+    """Gives a widget all the room there is, and at least what it needs.
+
+    A scroll area asks a layout how high it would like to be, and scrolls although there is room enough.
+    """
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        inside.setParent(self)
+        self._inside = inside
+
+    def minimumSizeHint(self) -> QSize:
+        """What the widget needs."""
+        return self._inside.minimumSizeHint()
+
+    def sizeHint(self) -> QSize:
+        """What it would like."""
+        return self._inside.sizeHint()
+
+    def resizeEvent(self, event: Any) -> None:
+        """The widget has all of it."""
+        super().resizeEvent(event)
+        self._inside.setGeometry(self.rect())
+
+    def event(self, event: QEvent | None) -> bool:
+        """The widget needs more, or less."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().event(event)
+
+
+def _button(entry: Entry) -> QPushButton:
+    button = QPushButton(entry.title)
+    button.setCheckable(True)
+    button.setToolTip(f"{entry.title}: {entry.about}")
+    button.setStyleSheet("QPushButton { padding: 3px 1px; margin: 0px; }")
+    button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+    return button
+
+
+def _native(widget: Any) -> QWidget:
+    """The Qt widget of a magicgui or Qt widget."""
+    return widget if isinstance(widget, QWidget) else widget.native
+
+
+def _set_in_front(widget: Any, on: bool) -> None:
+    """Tell a step that can use it whether it is the one that is shown: those behind it need not draw."""
+    if hasattr(widget, "set_in_front"):
+        widget.set_in_front(on)
+
+
+def _chooser(widget: Any, name: str) -> Any:
+    """The chooser of the scan or of the feature, if the step has one."""
+    return getattr(widget, name, None)

@@ -1,0 +1,1 @@
+"""Calibrate: hot pixels, mask, probe, disks, centres, ellipse and pixel size."""

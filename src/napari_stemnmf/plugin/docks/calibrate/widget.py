@@ -1,0 +1,232 @@
+"""Calibrate: hot pixels, mask, probe, disks, centre of each pattern, ellipse and pixel size, seen on the patterns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from magicgui.widgets import PushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QPushButton
+
+from napari_stemnmf.export.findings import findings
+from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+
+    from napari_stemnmf.plugin.patterns.preview import Picture
+
+SLIDERS = {"min_snr": 30.0, "min_relative": 0.2}
+"""Settings of the disks that are edited with a slider, and how far it reaches."""
+FORMS = {
+    "preprocess": ("Preprocess", "crop, dark reference, hot pixels and binning, before anything else"),
+    "center": ("Centre", "where the direct beam is on average, and how large its disk is"),
+    "probe": ("Probe", "the template that disks are looked for with"),
+    "origin": ("Origin of each pattern", "the beam may descan over the detector as it scans (descan)"),
+    "ellipse": ("Ellipse", "what should be a circle and is an ellipse"),
+    "pixel_size": ("Pixel size", "from a ring of known lattice spacing"),
+}
+"""Settings without more to them: title and tool tip of each."""
+
+
+class CalibrateWidget(StepWidget):
+    """Finds what lies between detector and reciprocal space, and shows it over the patterns.
+
+    Attributes
+    ----------
+    look : PushButton
+        Takes the survey only: mean and maximum pattern, hot pixels, mask and probe.
+    panel : PatternPanel
+        The pattern with its overlays; disks are found anew whenever a setting changes.
+    mask : MaskPanel
+    ring : QPushButton
+        While it is down, a click on the pattern chooses the ring of the pixel size.
+    """
+
+    step: ClassVar[str] = "calibrate"
+    run_text: ClassVar[str] = "Calibrate all"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.docks.calibrate.mask_panel import MaskPanel
+        from napari_stemnmf.plugin.docks.calibrate.pattern_panel import PatternPanel
+        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.patterns.position_picker import PositionPicker
+        from napari_stemnmf.plugin.patterns.preview import Preview
+
+        self.panel = PatternPanel()
+        self.mask = MaskPanel(viewer)
+        self._preview = Preview()
+        self._latest = Latest(self._preview)
+        self._picker = PositionPicker(viewer)
+        self._number = 0
+        self._own_choice = False
+        super().__init__(viewer)
+        self.feature.visible = False
+        self._latest.done.connect(self._on_picture)
+        self.panel.wanted.connect(self._on_wanted)
+        self.panel.clicked.connect(self._on_click)
+        self.panel.pick.toggled.connect(self._on_pick)
+        self.look.clicked.connect(lambda: self._start("survey"))
+        viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+        self._ask()
+
+    def features(self) -> tuple[str, ...]:
+        """None: calibration is one for all."""
+        return ()
+
+    def _buttons(self) -> list[Any]:
+        self.look = PushButton(name="look", text="First look")
+        self.look.tooltip = "one read of the scan: mean and maximum pattern, hot pixels, mask and probe; no disks yet"
+        self.run.tooltip = (
+            "First look, then the disks of every pattern, then centre, descan, ellipse and pixel size; "
+            "only what is missing or stale is computed"
+        )
+        return [self.look]
+
+    def _add_forms(self) -> None:
+        self.found = QLabel()
+        self.found.setWordWrap(True)
+        self.found.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.found_section = self.add_section("Found", self.found, expanded=True, tooltip="numbers and their residuals")
+        self._disks = self._form("disks", SLIDERS)
+        self.add_section(
+            "Disks", self._disks.native, expanded=True, tooltip="changes show on the pattern above at once"
+        )
+        stop = self._form("beam_stop")
+        self.add_section("Beam stop and mask", self.mask, stop.native, tooltip="detector pixels that are left out")
+        self.ring = QPushButton("Pick ring")
+        self.ring.setCheckable(True)
+        self.ring.setToolTip("then click the ring on the pattern, and enter its d spacing [nm] above")
+        self._found_forms = {}
+        for path, (title, tooltip) in FORMS.items():
+            form = self._found_forms[path] = self._form(path)
+            parts = [form.native, self.ring] if path == "pixel_size" else [form.native]
+            self.add_section(title, *parts, tooltip=tooltip)
+
+    def _style(self) -> None:
+        """Pattern above, settings below, and the user draws the line between them."""
+        super()._style()
+        self._put_above(self.panel, 3, 2)
+
+    # ---- what the user does
+
+    def _on_wanted(self) -> None:
+        self._own_choice = True
+        if self._session is not None:
+            self._session.move_probe(*self.panel.position)
+        self._ask()
+
+    def _on_click(self, q_y: float, q_x: float) -> None:
+        radius = self.panel.shown.radius(q_y, q_x)
+        if self._session is None or not self.ring.isChecked() or radius is None:
+            return
+        self.ring.setChecked(False)
+        self._on_setting("pixel_size", "radius", max(0.5, round(radius, 2)))
+
+    def _on_pick(self, on: bool) -> None:
+        self._picker.set_active(self._session if on else None, anywhere=True)
+        if on:
+            self.panel.choose_position(*self.panel.position)
+
+    def _on_probe(self, row: int, column: int) -> None:
+        """The session's probe was moved, here or elsewhere."""
+        self.panel.show_position(row, column)
+        if self.panel.pick.isChecked() and self.panel.chosen != "position":
+            self.panel.choose("position")
+        if self.panel.chosen == "position":
+            self._ask()
+
+    def _on_theme(self, event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self._viewer.theme)
+        self.panel.view.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+
+    # ---- what happens around
+
+    def _on_layers(self, event: Any = None) -> None:
+        super()._on_layers(event)
+        self.mask.show_state(self._session)
+
+    def _show_session(self, session: Session | None) -> None:
+        analysis = session.analysis if session is not None else None
+        dataset = session.dataset if session is not None else None
+        rows = findings(analysis)
+        self.found.setText(_table(rows) if rows else "Nothing yet.")
+        self.mask.show_state(session)
+        surveyed = analysis is not None and analysis.survey is not None
+        if session is not None:
+            self.panel.span(*session.scan_shape)
+            self.panel.show_position(*session.position)
+        if not self._own_choice:
+            self.panel.choose("mean" if surveyed or dataset is None else "position")
+        axes = analysis.axes if analysis is not None and surveyed else dataset.axes if dataset is not None else None
+        if axes is not None:
+            self.panel.calibrate(axes[2].scale, axes[2].unit)
+        self._show_found(analysis)
+        if session is None:
+            self.panel.pick.setChecked(False)
+        self._ask()
+
+    def _refresh(self, *_: Any) -> None:
+        super()._refresh()
+        self.look.enabled = self.run.enabled
+
+    def _show_found(self, analysis: Any) -> None:
+        """What is automatic shows what was found."""
+        probe, calibration = (None, None) if analysis is None else (analysis.probe, analysis.calibration)
+        if probe is not None:
+            for path, name, value in (
+                ("center", "q_y", probe.q_y),
+                ("center", "q_x", probe.q_x),
+                ("center", "probe_radius", probe.radius),
+            ):
+                self._found_forms[path].editor(name).show_found(value)
+            self._disks.editor("spacing").show_found(2 * probe.radius)
+            self._disks.editor("edge").show_found(probe.radius)
+        if calibration is not None:
+            ellipse, where = self._found_forms["ellipse"], calibration.geometry
+            ellipse.editor("ratio").show_found(where.ellipse_ratio)
+            ellipse.editor("angle").show_found(where.ellipse_angle)
+            if calibration.pixel_radius > 0:
+                self._found_forms["pixel_size"].editor("radius").show_found(calibration.pixel_radius)
+
+    def _ask(self) -> None:
+        """Have the chosen picture made, with the settings as they are now."""
+        from napari_stemnmf.plugin.patterns.preview import Picture, Request
+
+        self._number += 1
+        session = self._session
+        if session is None:
+            self._preview.forget()
+            self.panel.show_picture(Picture(note="Open a 4D-STEM scan."))
+            return
+        if self.panel.shown.image is None:
+            self.panel.show_picture(Picture(note="Reading…"))
+        self._latest.ask(
+            Request(
+                session.dataset,
+                session.analysis,
+                session.recipe,
+                self.panel.chosen,
+                self.panel.position,
+                self._number,
+            )
+        )
+
+    def _on_picture(self, picture: Picture) -> None:
+        if self._session is not None and picture.number == self._number:
+            self.panel.show_picture(picture)
+
+    def _disconnect(self, *args: Any) -> None:
+        super()._disconnect(*args)
+        self._viewer.events.theme.disconnect(self._on_theme)
+        self._latest.close()
+        self._picker.set_active(None)
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><td style='padding-right: 8px'><b>{name}</b></td><td>{text}</td></tr>" for name, text in rows)
+    return f"<table>{cells}</table>"

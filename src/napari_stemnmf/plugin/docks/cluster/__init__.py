@@ -1,0 +1,1 @@
+"""Cluster: non-negative matrix factorization of a feature matrix."""

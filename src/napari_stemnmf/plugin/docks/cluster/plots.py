@@ -1,0 +1,248 @@
+"""Components and error of the seeds: two plots, live while they run, and a table to choose another seed from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemnmf.plugin.docks.cluster.model import RUNNING as IS_RUNNING
+from napari_stemnmf.plugin.docks.cluster.model import Trace, words
+from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, PlainPlot, faint
+
+COLUMNS = ("seed", "k", "error", "status")
+MOST_FAINT = 40
+"""Opacity of the lines of hundreds of seeds."""
+LATER_MS = 40
+"""When the second plot is drawn, after the first."""
+POINT = 7
+
+
+class TracePlot(PlainPlot):
+    """A line for each seed; ended ones have a point at their end, which can be clicked."""
+
+    clicked = Signal(int)
+
+    def __init__(self, left: str, bottom: str, tooltip: str, against_k: bool) -> None:
+        super().__init__(left, bottom, tooltip)
+        self._against_k = against_k
+        self._traces: list[Trace] = []
+        self._chosen: int | None = None
+
+    def show_traces(self, traces: list[Trace], chosen: int | None) -> None:
+        """Draw seeds; the chosen one stands out."""
+        self._traces, self._chosen = traces, chosen
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw what was given last."""
+        plot = self.getPlotItem()
+        plot.clear()
+        self._values(bool(self._traces))
+        ended = [trace for trace in self._traces if trace.status != IS_RUNNING and len(self._line(trace)[0])]
+        gap = (np.array([np.nan]), np.array([np.nan]))  # one curve for all that have ended: there may be hundreds
+        parts = [part for trace in ended for part in (self._line(trace), gap)]
+        if parts:
+            x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
+            opacity = FAINT if len(ended) <= 50 else MOST_FAINT
+            plot.plot(x, y, connect="finite", pen=pg.mkPen(faint(self.text, opacity), width=1))
+        for trace in self._traces:
+            running, chosen = trace.status == IS_RUNNING, trace.seed == self._chosen
+            if running or chosen:
+                x, y = self._line(trace)
+                colour = QColor(MAIN if chosen else RUNNING)
+                symbol = {"symbol": "o", "symbolSize": 3, "symbolPen": None, "symbolBrush": colour} if running else {}
+                plot.plot(x, y, pen=pg.mkPen(colour, width=2), **symbol)
+        points = pg.ScatterPlotItem(size=POINT, pen=None, hoverable=True, hoverSize=POINT + 4)
+        if ended:
+            ends = np.array([[part[-1] for part in self._line(trace)] for trace in ended])
+            colours = [pg.mkBrush(MAIN if trace.seed == self._chosen else self.text) for trace in ended]
+            points.setData(ends[:, 0], ends[:, 1], data=[trace.seed for trace in ended], brush=colours)
+        points.sigClicked.connect(lambda _, spots, event: self.clicked.emit(int(spots[0].data())))
+        plot.addItem(points)
+        plot.enableAutoRange()
+
+    def _line(self, trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+        ks, errors = np.array(trace.ks, float), np.array(trace.errors, float)
+        if not self._against_k:
+            return np.arange(1, len(ks) + 1), ks
+        if trace.status != IS_RUNNING and trace.k and np.isfinite(trace.error):
+            return np.append(ks, trace.k), np.append(errors, trace.error)
+        return ks, errors
+
+
+class SeedPlots(QWidget):
+    """Plots and table of the seeds.
+
+    Attributes
+    ----------
+    by_cycle, by_k : TracePlot
+        Components against cycle, and error against components.
+    table : QTableWidget
+    use : QPushButton
+        Makes the selected seed the model.
+    told : QLabel
+    """
+
+    wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_cycle = TracePlot(
+            "k", "cycle", "components of each seed, cycle by cycle of merging and refitting", False
+        )
+        self.by_k = TracePlot("error", "k", "‖V − WH‖ / ‖V‖ of each seed against its components; click an end", True)
+        self.table = _table()
+        self.use = QPushButton("Use this seed")
+        self.use.setToolTip(
+            "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then"
+        )
+        self.told = QLabel()
+        self.told.setWordWrap(True)
+        self.told.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._traces: list[Trace] = []
+        self._chosen: int | None = None
+        self._shown: tuple = ()
+        self._free = False
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(LATER_MS)
+        self._later.timeout.connect(lambda: self._draw_in(self.by_k))
+        plots, choice = QWidget(), QWidget()
+        row, line, column = QHBoxLayout(plots), QHBoxLayout(), QVBoxLayout(choice)
+        for layout in (row, line, column):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(4)
+        row.addWidget(self.by_cycle)
+        row.addWidget(self.by_k)
+        line.addWidget(self.told, 1)
+        line.addWidget(self.use)
+        column.addLayout(line)
+        column.addWidget(self.table, 1)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.addWidget(plots)
+        splitter.addWidget(choice)
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 2)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(splitter)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.table.itemActivated.connect(lambda _: self._on_use())
+        self.use.clicked.connect(self._on_use)
+        for plot in (self.by_cycle, self.by_k):
+            plot.clicked.connect(self.select)
+
+    def show_seeds(self, traces: list[Trace], of: int, chosen: int | None, free: bool) -> None:
+        """Show how seeds go or went.
+
+        Parameters
+        ----------
+        traces : list of Trace
+        of : int
+            Seeds that were asked for.
+        chosen : int or None
+            The seed in use.
+        free : bool
+            Whether another may be chosen now.
+        """
+        self._free = free
+        shown = ([(t.seed, len(t.ks), t.status) for t in traces], of, chosen)
+        if shown != self._shown:
+            self._shown, self._traces, self._chosen = shown, traces, chosen
+            self.told.setText(words(traces, of, chosen) or "No seeds yet; they show here as they run.")
+            self._fill()
+            self._draw()
+        self._offer()
+
+    def set_theme(self, background: str, text: str) -> None:
+        """Take the colours of the window's theme."""
+        for plot in (self.by_cycle, self.by_k):
+            plot.set_theme(background, text)
+
+    def select(self, seed: int) -> None:
+        """Select a seed in the table."""
+        rows = [row for row, trace in enumerate(self._traces) if trace.seed == seed]
+        if rows:
+            self.table.selectRow(rows[0])
+
+    @property
+    def selected(self) -> Trace | None:
+        """The seed that is selected in the table."""
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        row = next(iter(rows), len(self._traces))
+        return self._traces[row] if row < len(self._traces) else None
+
+    def _fill(self) -> None:
+        kept = self.selected
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(self._traces))
+        for row, trace in enumerate(self._traces):
+            error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
+            status = "in use" if trace.seed == self._chosen else trace.status
+            for column, text in enumerate((str(trace.seed), str(trace.k), error, status)):
+                item = self.table.item(row, column)
+                if item is None:
+                    item = QTableWidgetItem()
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+                    self.table.setItem(row, column, item)
+                if item.text() != text:
+                    item.setText(text)
+        self.table.clearSelection()
+        self.table.blockSignals(False)
+        if kept is not None:
+            self.select(kept.seed)
+
+    def _draw(self) -> None:
+        """One plot now, the other in another turn: beside threads that compute, painting one takes its time."""
+        self._draw_in(self.by_cycle)
+        self._later.start()
+
+    def _draw_in(self, plot: TracePlot) -> None:
+        plot.show_traces(self._traces, self.selected.seed if self.selected is not None else self._chosen)
+
+    def _offer(self) -> None:
+        trace = self.selected
+        other = trace is not None and trace.k > 0 and trace.seed != self._chosen and trace.status != IS_RUNNING
+        self.use.setEnabled(self._free and other)
+        self.use.setText(f"Use seed {trace.seed}" if trace is not None and other else "Use this seed")
+
+    def _on_selected(self) -> None:
+        self._draw()
+        self._offer()
+
+    def _on_use(self) -> None:
+        if self.use.isEnabled() and self.selected is not None:
+            self.wanted.emit(self.selected.seed)
+
+
+def _table() -> QTableWidget:
+    table = QTableWidget(0, len(COLUMNS))
+    table.setHorizontalHeaderLabels(COLUMNS)
+    rows, columns = table.verticalHeader(), table.horizontalHeader()
+    if rows is not None and columns is not None:
+        rows.hide()
+        rows.setDefaultSectionSize(20)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setToolTip(
+        "components k and error ‖V − WH‖ / ‖V‖ of each seed; Enter or a double click uses the selected one"
+    )
+    table.setMinimumHeight(44)
+    return table

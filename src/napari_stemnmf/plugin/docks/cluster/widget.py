@@ -1,0 +1,220 @@
+"""Cluster: iterative NMF of a feature matrix, with the scree before it and the seeds as they run and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from magicgui.widgets import Container, SpinBox
+from qtpy.QtWidgets import QTabWidget
+
+from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+
+    from napari_stemnmf.plugin.docks.cluster.scree_plot import Found, ScreeRequest
+
+SCREE, SEEDS = 0, 1
+"""Tabs."""
+SHARE = 10.0
+"""The seeds are drawn again after so many times as long as it took: hundreds of them take a while."""
+
+
+class ClusterWidget(StepWidget):
+    """Component maps from one representation.
+
+    Attributes
+    ----------
+    scree : ScreePlot
+        Before a run: what the features hold, and how many components the seeds start from.
+    seeds : SeedPlots
+        Components and error of each seed while they run; after that, another can be chosen.
+    views : QTabWidget
+        Both.
+    plane : SpinBox
+        The component whose map is shown.
+    """
+
+    step: ClassVar[str] = "cluster"
+    run_text: ClassVar[str] = "Cluster"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.docks.cluster.plots import SeedPlots
+        from napari_stemnmf.plugin.docks.cluster.scree_plot import ScreePlot, find
+        from napari_stemnmf.plugin.jobs.preview import Latest
+
+        self.scree, self.seeds = ScreePlot(), SeedPlots()
+        self._latest = Latest(find)
+        self._asked: ScreeRequest | None = None
+        self._found: Found | None = None
+        self._ran = False
+        self._draw_again = 0.0
+        self._latest.done.connect(self._on_scree)
+        super().__init__(viewer)
+        self.scree.chosen.connect(self._on_start)
+        self.seeds.wanted.connect(self._on_seed)
+        viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+
+    def _foot(self) -> list[Any]:
+        self.plane = SpinBox(name="plane", label="show component", min=0, max=0)
+        self.plane.tooltip = "moves the slider of the component maps"
+        self.plane.changed.connect(self._on_plane)
+        self._view = Container(name="view", widgets=[self.plane])
+        self._view.margins = (0, 0, 0, 0)
+        return [self._view]
+
+    def _add_forms(self) -> None:
+        self._scaling = self.add_form("{feature}.scaling", "Scaling")
+        self._clustering = self.add_form("{feature}.clustering", "Iterative NMF")
+
+    def _style(self) -> None:
+        """Scree and seeds above, settings below, and the user draws the line between them."""
+        super()._style()
+        self.views = QTabWidget()
+        for view, title, tooltip in (
+            (self.scree, "Scree", "how many components the features hold"),
+            (self.seeds, "Seeds", "components and error of each seed"),
+        ):
+            self.views.setTabToolTip(self.views.addTab(view, title), tooltip)
+        self._put_above(self.views, 5, 2)
+
+    # ---- what the user does
+
+    def _on_plane(self, plane: int) -> None:
+        if not self._refreshing and self._session is not None:
+            display.show_plane(self._viewer, self._session, f"maps/{self.feature.value}", plane)
+
+    def _on_start(self, components: int) -> None:
+        """The line in the scree was moved."""
+        self._on_setting("{feature}.clustering", "components", components)
+
+    def _on_seed(self, seed: int) -> None:
+        """Another seed becomes the model, in a thread."""
+        from napari_stemnmf import pipeline
+        from napari_stemnmf.plugin.jobs import tasks as jobs
+        from napari_stemnmf.plugin.jobs.merged import merged
+
+        session, feature = self._session, str(self.feature.value)
+        if session is None or session.analysis is None or session.running is not None:
+            return
+        given = session.analysis
+
+        def take(viewer: Any, session: Session, found: Any) -> Iterator[None]:
+            session.set_analysis(merged(given, session.analysis, found))
+            return display.showing(viewer, session, "cluster", feature)
+
+        jobs.Task(
+            self._viewer,
+            session,
+            f"Seed {seed} of {feature.upper()}",
+            lambda control: pipeline.choose_seed(given, feature, seed, control=control),
+            take,
+        ).start()
+
+    # ---- what happens around
+
+    def _show_session(self, session: Session | None) -> None:
+        model = session.result("cluster", str(self.feature.value)) if session is not None else None
+        self._view.enabled = model is not None
+        self.plane.max = max(0, model.k - 1) if model is not None else 0
+        self._ask_for_scree(session)
+        self._show_seeds(session)
+
+    def _ask_for_scree(self, session: Session | None) -> None:
+        """Have the scree computed, if there are features that it is not of, and show what is known."""
+        from napari_stemnmf.control import Control
+        from napari_stemnmf.plugin.docks.cluster.scree_plot import ScreeRequest
+
+        feature = str(self.feature.value)
+        features = session.result("featurize", feature) if session is not None else None
+        if session is None or features is None:
+            self._forget_scree()
+            self.scree.show_scree(None, note=f"The scree of {feature.upper()} shows here once Featurize has run.")
+            return
+        request = ScreeRequest(features, session.recipe.chain(feature).scaling, Control())
+        if self._asked is None or self._asked.features is not features or self._asked.scaling != request.scaling:
+            self._forget_scree()
+            self._asked = request
+            self._latest.ask(request)
+        self._show_scree(session, feature)
+
+    def _forget_scree(self) -> None:
+        """What was asked for is wanted no more."""
+        if self._asked is not None:
+            self._asked.control.cancel()
+        self._asked = self._found = None
+
+    def _show_scree(self, session: Session, feature: str) -> None:
+        from napari_stemnmf.clustering.ensemble import starting_components
+
+        found = self._found
+        if found is None or found.scree is None:
+            self.scree.show_scree(None, note="The scree is being computed…" if found is None else found.error)
+            return
+        start = starting_components(session.recipe.chain(feature).clustering, found.scree)
+        self.scree.show_scree(found.scree, start)
+        self._clustering.editor("components").show_found(start)
+
+    def _on_scree(self, found: Found) -> None:
+        if self._session is not None and found.request is self._asked:
+            self._found = found
+            self._show_scree(self._session, str(self.feature.value))
+            self._show_cost(self._session)
+
+    def _known(self) -> dict[str, Any]:
+        scree = None if self._found is None else self._found.scree
+        return {} if scree is None else {"suggested": {str(self.feature.value): scree.suggested}}
+
+    def _show_seeds(self, session: Session | None) -> None:
+        """The seeds that are running, else those of the model."""
+        from napari_stemnmf.plugin.docks.cluster.model import traces_of_model, traces_of_news
+
+        feature = str(self.feature.value)
+        news = _news(session, feature)
+        if news and not self._ran:
+            self.views.setCurrentIndex(SEEDS)
+        self._ran = bool(news)
+        of = session.recipe.chain(feature).clustering.seeds if session is not None else 0
+        if news:
+            self.seeds.show_seeds(traces_of_news(news), of, None, free=False)
+            return
+        model = session.result("cluster", feature) if session is not None else None
+        free = session is not None and session.running is None and session.state("cluster", feature) != "stale"
+        self.seeds.show_seeds(traces_of_model(model), of, model.seed if model is not None else None, free)
+
+    def _show_progress(self) -> None:
+        super()._show_progress()
+        running = self._session.running if self._session is not None else None
+        if running is not None and _news(self._session, str(self.feature.value)):
+            self._say(running.line().partition(": ")[2])  # what is clustered is said above
+            begun = time.monotonic()
+            if begun >= self._draw_again:
+                self._show_seeds(self._session)
+                self._draw_again = begun + SHARE * (time.monotonic() - begun)
+
+    def _on_theme(self, event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self._viewer.theme)
+        for view in (self.scree, self.seeds):
+            view.set_theme(theme.canvas.as_hex(), theme.text.as_hex())
+
+    def _disconnect(self, *args: Any) -> None:
+        super()._disconnect(*args)
+        self._viewer.events.theme.disconnect(self._on_theme)
+        self._latest.close()
+        self._forget_scree()
+
+
+def _news(session: Session | None, feature: str) -> list[Any]:
+    """What the seeds of a feature have told so far; empty when none are running."""
+    running = session.running if session is not None else None
+    progress = running.progress if running is not None else None
+    if running is None or progress is None or progress.stage != f"Cluster {feature.upper()}":
+        return []
+    return list(getattr(running, "news", ()))

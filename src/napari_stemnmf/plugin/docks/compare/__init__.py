@@ -1,0 +1,1 @@
+"""Compare: the grains of several analyses beside each other."""

@@ -1,0 +1,279 @@
+"""What Compare shows of one representation of one scan: grains as a picture, outlines, and their sizes. No Qt here.
+
+Positions are (row, column) of the scan, a position's centre on its index; a `Frame` places them on a canvas that
+several scans share, in nm where all of them are calibrated. Leans on the colours of `figures`, imported late: what is
+shown is made in a thread, where matplotlib may take its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from napari_stemnmf.units import normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.dataset import Axis
+    from napari_stemnmf.grains.refinement import Grains
+
+PICTURE = 1024
+"""Pixels of a picture's longer side, about."""
+FINEST = 8
+"""Pixels of the picture for one probe position, at most."""
+SHORT = 22
+"""Letters of all names below the boxes of a plot."""
+STRIPES = 40
+"""Stripes along the longer side of the scan where grains overlap."""
+
+
+class Measure(NamedTuple):
+    """A column of the table of grains: its name there, with "px" and "nm" at its end where it has a unit."""
+
+    title: str
+    calibrated: str
+    pixels: str
+    unit: str
+    pixel_unit: str
+    meaning: str
+
+
+MEASURES = (
+    Measure("area", "area_nm2", "area_px", "nm²", "px", "area of each grain, what others cover included"),
+    Measure(
+        "maximum diameter", "feret_max_nm", "feret_max_px", "nm", "px", "largest distance of two corners (max. Feret)"
+    ),
+    Measure(
+        "dissimilarity", "dissimilarity", "dissimilarity", "", "", "how much a grain's patterns differ from their mean"
+    ),
+)
+
+
+class Request(NamedTuple):
+    """A representation of a scan that is to be compared, under the name it has on the screen."""
+
+    name: str
+    feature: str
+    analysis: Analysis
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One column of the comparison.
+
+    Attributes
+    ----------
+    name, feature : str
+    colour : str
+        Of its box and points.
+    image : (scan_y, scan_x) array or None
+        Virtual image.
+    grains : Grains
+    labels : (scan_y, scan_x) array of int
+        The id of the dominant grain of each position, 0 for none.
+    table : DataFrame or None
+        None where the grains were not measured.
+    axes : tuple of Axis
+        scan_y, scan_x.
+    picture : (rows, columns, 4) array of uint8
+        The grains' colours, striped where they overlap; a whole number of pixels for a position.
+    outlines : list of (n, 2) arrays
+        For each grain the ends (row, column) of the straight parts of its outline, two by two.
+    """
+
+    name: str
+    feature: str
+    colour: str
+    image: np.ndarray | None
+    grains: Grains
+    labels: np.ndarray
+    table: pd.DataFrame | None
+    axes: tuple[Axis, Axis]
+    picture: np.ndarray
+    outlines: list[np.ndarray]
+
+    @property
+    def title(self) -> str:
+        """Scan and representation."""
+        return f"{self.name} {self.feature.upper()}"
+
+    def values(self, measure: Measure, calibrated: bool) -> np.ndarray | None:
+        """One number a grain, in nm or in pixels; None where that was not measured."""
+        name = measure.calibrated if calibrated else measure.pixels
+        if self.table is None or name not in self.table:
+            return None
+        return self.table[name].to_numpy(dtype=np.float64)
+
+    def same_scan(self, other: Compared) -> bool:
+        """Whether positions of one are those of the other, so that grains can be matched."""
+        return self.labels.shape == other.labels.shape and self.axes == other.axes
+
+    def grains_at(self, row: int, column: int) -> list[int]:
+        """The grains (rows of the masks) that cover a position, the dominant one first."""
+        rows, columns = self.labels.shape
+        if not (0 <= row < rows and 0 <= column < columns):
+            return []
+        covering = np.flatnonzero(self.grains.masks[:, row, column])
+        below = self.grains.ids[covering] != self.labels[row, column]
+        return [int(grain) for grain in covering[np.argsort(below, kind="stable")]]
+
+    def counterpart(self, mask: np.ndarray) -> tuple[int, float] | None:
+        """The grain that a mask (scan_y, scan_x) overlaps most, and their intersection over union; None for none."""
+        shared = (self.grains.masks & mask).sum(axis=(1, 2))
+        if not shared.any():
+            return None
+        ratio = shared / (self.grains.masks | mask).sum(axis=(1, 2))
+        best = int(np.argmax(ratio))
+        return best, float(ratio[best])
+
+
+class Frame(NamedTuple):
+    """Where a scan lies on the common canvas: y = y + row · step_y, and x alike."""
+
+    y: float
+    x: float
+    step_y: float
+    step_x: float
+
+    def rectangle(self, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+        """Left, top, width and height of a scan of that shape."""
+        left, top = self.x - self.step_x / 2, self.y - self.step_y / 2
+        return left, top, shape[1] * self.step_x, shape[0] * self.step_y
+
+
+def short_names(compared: Sequence[Compared]) -> list[str]:
+    """What tells them apart, briefly: the representation, the scan, or both."""
+    scans, features = {each.name for each in compared}, {each.feature for each in compared}
+    if len(scans) == 1:
+        return [each.feature.upper() for each in compared]
+    most = SHORT // max(1, len(compared))
+    if len(features) == 1:
+        return [elided(each.name, most) for each in compared]
+    return [f"{elided(each.name, most - 3)} {each.feature.upper()}" for each in compared]
+
+
+def elided(text: str, most: int) -> str:
+    """A text of at most so many letters; its beginning and end stay."""
+    return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
+
+
+def compare(requests: Sequence[Request | None]) -> list[Compared | None]:
+    """Make what was asked for, one column a request; None where that is None or has no grains."""
+    from napari_stemnmf.figures.style import COLOURS, FEATURE_COLOURS
+
+    features = [request.feature for request in requests if request is not None]
+    by_feature = len(set(features)) == len(features)  # then the colours are those of the figures
+    return [
+        None if request is None else _compared(request, FEATURE_COLOURS[request.feature] if by_feature else COLOURS[i])
+        for i, request in enumerate(requests)
+    ]
+
+
+def common_frames(compared: Sequence[Compared]) -> tuple[bool, list[Frame]]:
+    """Places for some scans on one canvas, and whether its unit is nm; positions where a scan is not calibrated.
+
+    A crop stays where it was cut out. Scans that do not meet there are laid corner on corner.
+    """
+    factors = [[_nanometres(axis) for axis in each.axes] for each in compared]
+    calibrated = all(factor is not None for pair in factors for factor in pair)
+    frames = []
+    for each, pair in zip(compared, factors, strict=True):
+        (y, step_y), (x, step_x) = (
+            (axis.offset * factor, axis.scale * factor) if calibrated and factor is not None else (0.0, 1.0)
+            for axis, factor in zip(each.axes, pair, strict=True)
+        )
+        frames.append(Frame(y, x, abs(step_y), abs(step_x)))
+    if not _meet([frame.rectangle(each.labels.shape) for frame, each in zip(frames, compared, strict=True)]):
+        frames = [frame._replace(y=frame.step_y / 2, x=frame.step_x / 2) for frame in frames]
+    return calibrated, frames
+
+
+def picture(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Grains in their colours; where several overlap, stripes of all of them.
+
+    Parameters
+    ----------
+    masks : (g, scan_y, scan_x) array of bool
+    colours : sequence of str
+        One for each grain, ``#rrggbb``.
+
+    Returns
+    -------
+    (scan_y · n, scan_x · n, 4) array of uint8
+        Red, green, blue and opacity; n pixels a position.
+    """
+    longest = max(masks.shape[1:])
+    fine = int(np.clip(PICTURE // longest, 1, FINEST))
+    palette = np.array([[0, 0, 0, 0], *([*bytes.fromhex(colour.lstrip("#")), 255] for colour in colours)], np.uint8)
+    covering = _covering(masks)
+    rows, columns = (np.arange(size * fine) for size in masks.shape[1:])
+    count = np.maximum(1, (covering > 0).sum(axis=0))[rows[:, None] // fine, columns // fine]
+    width = max(1, round(fine * longest / STRIPES / 2))
+    turn = ((rows[:, None] + columns) // width) % count
+    return palette[covering[turn, rows[:, None] // fine, columns // fine]]
+
+
+def outline(mask: np.ndarray) -> np.ndarray:
+    """The straight parts of a mask's outline, along the edges of its positions: (n, 2), two ends (row, column) each."""
+    padded = np.pad(mask, 1).astype(np.int8)
+    across = _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    down = _runs((padded[1:-1, 1:] != padded[1:-1, :-1]).T)[:, ::-1]
+    return np.concatenate([across, down]) - 0.5
+
+
+def _compared(request: Request, colour: str) -> Compared | None:
+    from napari_stemnmf.figures.maps import neighbours_apart
+
+    analysis, feature = request.analysis, request.feature
+    grains = analysis.grains.get(feature)
+    if grains is None:
+        return None
+    table = analysis.tables.get(feature)
+    measured = table is not None and len(table) == len(grains)
+    current = measured and analysis.is_current(f"tables/{feature}", partial=True)
+    image = None if analysis.survey is None else analysis.survey.virtual_image
+    return Compared(
+        request.name,
+        feature,
+        colour,
+        image,
+        grains,
+        grains.labels,
+        table if current else None,
+        (analysis.axes[0], analysis.axes[1]),
+        picture(grains.masks, neighbours_apart(grains.masks)),
+        [outline(mask) for mask in grains.masks],
+    )
+
+
+def _covering(masks: np.ndarray) -> np.ndarray:
+    """(most, scan_y, scan_x): row + 1 of the first, second... grain at each position, 0 where there are no more."""
+    rank = masks.cumsum(axis=0, dtype=np.int16) * masks
+    out = np.zeros((max(1, int(rank.max(initial=0))), *masks.shape[1:]), np.int32)
+    grain, row, column = np.nonzero(masks)
+    out[rank[grain, row, column] - 1, row, column] = grain + 1
+    return out
+
+
+def _runs(edges: np.ndarray) -> np.ndarray:
+    """Ends (line, start), (line, stop) of the runs of True along the last axis, (n, 2)."""
+    steps = np.diff(np.pad(edges.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    ends = np.stack([np.argwhere(steps == 1), np.argwhere(steps == -1)], axis=1)
+    return ends.reshape(-1, 2).astype(np.float64)
+
+
+def _nanometres(axis: Axis) -> float | None:
+    """One unit of the axis in nm; None if it is no calibrated length."""
+    known = None if axis.assumed else normalise(axis.unit)
+    return known[0] if known is not None and known[1] == "nm" else None
+
+
+def _meet(rectangles: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Whether all rectangles (left, top, width, height) share a point."""
+    left, top, width, height = np.array(rectangles or [(0, 0, 1, 1)], float).T
+    return bool(left.max() < (left + width).min() and top.max() < (top + height).min())

@@ -1,0 +1,1 @@
+"""Explore: the pattern under the probe, regions, and virtual detectors."""

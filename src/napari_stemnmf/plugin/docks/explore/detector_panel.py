@@ -1,0 +1,282 @@
+"""The virtual detectors of a scan: add, choose, type in, remove; and what is made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QAction, QColor, QIcon, QImage, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemnmf.plugin.docks.explore.virtual_view import MODES, legend
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_stemnmf.dataset import Axis
+    from napari_stemnmf.plugin.docks.explore.model import Explored
+
+SWATCH = 12
+"""Side of a detector's colour in the list, in pixels of the screen."""
+WHEEL = 40
+"""Diameter of the colour wheel, in pixels of the screen."""
+ROWS = 4
+"""Detectors that the list shows without scrolling, at most."""
+NEW = {
+    "point": "one pixel",
+    "disk": "all pixels up to a radius",
+    "annulus": "pixels between two radii",
+    "sector": "the part of an annulus between two angles",
+    "rectangle": "a box",
+    "polygon": "click corners on the pattern; a double click or Enter closes it, Escape gives up",
+    "mask": "the pixels that the selected Shapes or Labels layer covers",
+}
+"""Kinds of detectors that can be added, and how."""
+
+
+class DetectorPanel(QWidget):
+    """Shows what an `Explored` holds, and signals what the user wants of it.
+
+    Attributes
+    ----------
+    add : QPushButton
+        Menu of the kinds.
+    bright, dark, remove : QPushButton
+    detectors : QListWidget
+    boxes : dict of QDoubleSpinBox
+        The numbers of the chosen detector, by their names.
+    centred, exact : QCheckBox
+    mode : QComboBox
+    keep, rgb : QPushButton
+    about : QLabel
+        What the image on the canvas is.
+    wheel : QLabel
+        The colour wheel, while it is needed.
+    """
+
+    wanted = Signal(str)
+    typed = Signal(str, float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._explored: Explored | None = None
+        self._kind = ""
+        self._quiet = False
+        self.boxes: dict[str, QDoubleSpinBox] = {}
+        self._make_buttons()
+        self.detectors = _List()
+        self.detectors.deleted.connect(self._on_delete)
+        self.detectors.setToolTip("the virtual detectors; click to choose one, Delete removes it")
+        self.detectors.setIconSize(QSize(SWATCH, SWATCH))
+        self._numbers = QWidget()
+        self._grid = QGridLayout(self._numbers)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(3)
+        self.centred = QCheckBox("centred on the beam")
+        self.centred.setToolTip(
+            "keep the detector's centre on the direct beam: Calibrate's, else as a few patterns show it"
+        )
+        self.mode = QComboBox()
+        for name, title in MODES.items():
+            self.mode.addItem(title, name)
+        self.mode.setToolTip("what is made of the counts under the detector, at each probe position")
+        self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.exact = QCheckBox("exact at rest")
+        self.exact.setToolTip("read the whole scan for the image when the detector has rested for a moment")
+        self.about, self.wheel = QLabel(), QLabel()
+        self.about.setWordWrap(True)
+        self.about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._lay_out()
+        self.detectors.currentRowChanged.connect(self._on_row)
+        self.centred.toggled.connect(self._on_centred)
+        self.exact.toggled.connect(lambda on: self._set(exact=on))
+        self.mode.currentIndexChanged.connect(lambda _: self._set(mode=self.mode.currentData()))
+
+    def show_explored(self, found: Explored | None, axes: Sequence[Axis] = ()) -> None:
+        """Show the detectors of a scan, or of none."""
+        self._explored = found
+        self._quiet = True
+        try:
+            self._show(found, axes)
+        finally:
+            self._quiet = False
+
+    def show_wheel(self, top: float, unit: str) -> None:
+        """Show the colour wheel, whose rim stands for a magnitude; none at 0."""
+        self.wheel.setVisible(top > 0)
+        self.wheel.setToolTip(f"hue: direction as on the pattern; full brightness: {top:.3g} {unit} or more")
+
+    def _show(self, found: Explored | None, axes: Sequence[Axis]) -> None:
+        placed = found.detectors if found is not None else ()
+        while self.detectors.count() > len(placed):
+            self.detectors.takeItem(self.detectors.count() - 1)
+        for i, each in enumerate(placed):
+            item = self.detectors.item(i)
+            if item is None:
+                item = QListWidgetItem()
+                self.detectors.addItem(item)
+            words = each.detector.words(axes)
+            if item.text() != words:
+                item.setText(words)
+            if item.data(Qt.ItemDataRole.UserRole) != each.colour:
+                swatch = QPixmap(SWATCH, SWATCH)
+                swatch.fill(QColor(each.colour))
+                icon = QIcon(swatch)
+                icon.addPixmap(swatch, QIcon.Mode.Selected)  # which Qt would tint
+                item.setIcon(icon)
+                item.setData(Qt.ItemDataRole.UserRole, each.colour)
+        self.detectors.setVisible(bool(placed))
+        height = max(self.detectors.sizeHintForRow(0), SWATCH) * min(ROWS, max(1, len(placed)))
+        self.detectors.setFixedHeight(height + 2 * self.detectors.frameWidth() + 2)
+        current = found.current if found is not None else None
+        if found is not None and self.detectors.currentRow() != found.chosen:
+            self.detectors.setCurrentRow(found.chosen)
+        for part in (self._numbers, self.centred, self.exact, self.mode, self._mode_label):
+            part.setVisible(current is not None)
+        self.keep.setEnabled(current is not None)
+        self.remove.setEnabled(current is not None)
+        self.rgb.setEnabled(len(placed) > 1)
+        for widget in (self.add, self.bright, self.dark):
+            widget.setEnabled(found is not None)
+        if found is None or current is None:
+            return
+        self.centred.setChecked(current.centred)
+        self.exact.setChecked(found.exact)
+        self.mode.setCurrentIndex(self.mode.findData(found.mode))
+        self._show_numbers(current.detector.kind)
+        for name, box in self.boxes.items():
+            if not box.hasFocus() or abs(box.value() - getattr(current.detector, name)) > 0.006:
+                box.setValue(getattr(current.detector, name))
+            box.setEnabled(not (current.centred and name in ("q_y", "q_x")))
+
+    def _show_numbers(self, kind: str) -> None:
+        """Boxes for the numbers of a kind of detector."""
+        if kind == self._kind or self._explored is None or self._explored.current is None:
+            return
+        from napari_stemnmf.plugin.docks.explore.detector_shapes import numbers
+
+        self._kind = kind
+        for old in self._numbers.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            self._grid.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self.boxes = {}
+        for i, number in enumerate(numbers(self._explored.current.detector)):
+            box = QDoubleSpinBox()
+            box.setRange(number.low, number.high)
+            box.setDecimals(1)
+            box.setSuffix(f" {number.unit}")
+            box.setSingleStep(5.0 if number.unit == "°" else 1.0)
+            box.setKeyboardTracking(False)
+            box.setCorrectionMode(QAbstractSpinBox.CorrectionMode.CorrectToNearestValue)
+            box.setMinimumWidth(60)
+            box.setToolTip(f"{number.meaning} [{number.unit}]")
+            box.valueChanged.connect(lambda value, name=number.name: self._on_number(name, value))
+            label = QLabel(number.label)
+            label.setBuddy(box)
+            self._grid.addWidget(label, i // 2, 2 * (i % 2))
+            self._grid.addWidget(box, i // 2, 2 * (i % 2) + 1)
+            self.boxes[number.name] = box
+        for column in (1, 3):
+            self._grid.setColumnStretch(column, 1)
+
+    def _on_number(self, name: str, value: float) -> None:
+        if not self._quiet:
+            self.typed.emit(name, value)
+
+    def _on_row(self, row: int) -> None:
+        if not self._quiet and self._explored is not None and row >= 0:
+            self._explored.choose(row)
+
+    def _on_centred(self, on: bool) -> None:
+        if not self._quiet and self._explored is not None and self._explored.current is not None:
+            self._explored.set_centred(self._explored.chosen, on)
+
+    def _on_delete(self) -> None:
+        if self._explored is not None and self._explored.current is not None:
+            self._explored.remove(self._explored.chosen)
+
+    def _set(self, **values: object) -> None:
+        if not self._quiet and self._explored is not None:
+            self._explored.set(**values)
+
+    def _make_buttons(self) -> None:
+        self.add = QPushButton("Add")
+        self.add.setToolTip("add a virtual detector: drag it, or its handles, on the pattern, or type its numbers")
+        menu = QMenu(self.add)
+        menu.setToolTipsVisible(True)
+        for kind, how in NEW.items():
+            action = QAction(kind.capitalize(), menu)
+            action.setToolTip(how)
+            action.triggered.connect(lambda _=False, kind=kind: self.wanted.emit(kind))
+            menu.addAction(action)
+        self.add.setMenu(menu)
+        self.bright, self.dark = QPushButton("BF"), QPushButton("ADF")
+        self.bright.setToolTip("bright field: a disk over the direct beam")
+        self.dark.setToolTip("annular dark field: a ring around the direct beam, out to the edge of the detector")
+        self.remove = QPushButton("Remove")
+        self.remove.setToolTip("take the chosen detector away (Delete, in the list)")
+        self.keep, self.rgb = QPushButton("Keep as layer"), QPushButton("RGB layer")
+        self.keep.setToolTip("a layer of its own, of the whole scan, with the detector's geometry in its metadata")
+        self.rgb.setToolTip(
+            "a layer with every detector in its own colour, each scaled from its low to its high percentile"
+        )
+        for button, what in ((self.bright, "bright"), (self.dark, "dark"), (self.keep, "keep"), (self.rgb, "rgb")):
+            button.clicked.connect(lambda _=False, what=what: self.wanted.emit(what))
+        self.remove.clicked.connect(self._on_delete)
+
+    def _lay_out(self) -> None:
+        wheel = legend(WHEEL)
+        image = QImage(wheel.tobytes(), WHEEL, WHEEL, 3 * WHEEL, QImage.Format.Format_RGB888)
+        self.wheel.setPixmap(QPixmap.fromImage(image.copy()))
+        self.wheel.hide()
+        self._mode_label = QLabel("image")
+        self._mode_label.setBuddy(self.mode)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(_line(self.add, self.bright, self.dark, self.remove))
+        column.addWidget(self.detectors)
+        column.addWidget(self._numbers)
+        column.addLayout(_line(self.centred, self.exact))
+        made = _line(self._mode_label, self.mode, self.wheel)
+        made.setStretch(1, 1)
+        column.addLayout(made)
+        column.addLayout(_line(self.keep, self.rgb))
+        column.addWidget(self.about)
+
+
+class _List(QListWidget):
+    """A list whose chosen row is deleted by key."""
+
+    deleted = Signal()
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Delete and Backspace delete."""
+        if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+            self.deleted.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+def _line(*widgets: QWidget) -> QHBoxLayout:
+    line = QHBoxLayout()
+    line.setSpacing(4)
+    for widget in widgets:
+        line.addWidget(widget)
+    return line

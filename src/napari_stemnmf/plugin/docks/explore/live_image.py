@@ -1,0 +1,213 @@
+"""The image under the virtual detectors: at once from the live copy, better as that fills, exact when they rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.explore import virtual_view
+from napari_stemnmf.plugin.jobs import tasks as jobs
+from napari_stemnmf.plugin.jobs.preview import Latest
+from napari_stemnmf.plugin.layers import places
+from napari_stemnmf.plugin.preferences import preferences
+
+if TYPE_CHECKING:
+    from napari_stemnmf.control import Control
+    from napari_stemnmf.plugin.docks.explore.model import Explored
+    from napari_stemnmf.plugin.docks.explore.virtual_view import Virtual, VirtualRequest
+    from napari_stemnmf.plugin.session import Session
+
+REST_MS = 300
+"""How long a detector rests before the whole scan is read for its image."""
+FILL_MS = 250
+"""How often the image is made anew while the live copy is being filled."""
+
+
+class LiveImage(QObject):
+    """Keeps the layer of one scan's virtual image up to date, in threads: the latest request wins.
+
+    `told` says what the image is, `shown` that there is another.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    parent : QObject
+    """
+
+    told = Signal(str)
+    shown = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session: Session | None = None
+        self._explored: Explored | None = None
+        self._quick, self._whole = Latest(virtual_view.make), Latest(virtual_view.make)
+        self._rest, self._fill = QTimer(self), QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._fill.setInterval(FILL_MS)
+        self._number, self._filled = 0, 0.0
+        self._asked: Any = None
+        self._control: Control | None = None
+        self._virtual: Virtual | None = None
+        for latest in (self._quick, self._whole):
+            latest.done.connect(self._on_done)
+        self._rest.timeout.connect(self._ask_exact)
+        self._fill.timeout.connect(self._on_fill)
+
+    @property
+    def virtual(self) -> Virtual | None:
+        """What is shown now."""
+        return self._virtual
+
+    @property
+    def busy(self) -> bool:
+        """Whether a better image is still to come."""
+        waits = self._rest.isActive() or self._fill.isActive()
+        return waits or self._quick.busy or self._whole.busy
+
+    def follow(self, session: Session | None, found: Explored | None) -> None:
+        """Show the image of a scan as its detectors are now, or of none; the same request is not asked twice."""
+        if found is not self._explored:
+            self.stop()
+            self._session, self._explored = session, found
+        if found is None or session is None:
+            return
+        calibration = session.analysis.calibration if session.analysis is not None else None
+        wanted = (
+            calibration,
+            found.detectors if found.mode == "rgb" else found.current,
+            found.mode,
+            found.exact,
+            found.scan(session),
+        )
+        if self._asked is None or not all(a is b or a == b for a, b in zip(wanted, self._asked, strict=True)):
+            self._asked = wanted
+            self._ask()
+
+    def stop(self) -> None:
+        """Read no more; what is shown stays."""
+        self._rest.stop()
+        self._fill.stop()
+        self._number += 1
+        if self._control is not None:
+            self._control.cancel()
+        if self._explored is not None:
+            self._explored.stop()
+        self._asked = self._virtual = self._control = None
+        self._session = self._explored = None
+
+    def close(self) -> None:
+        """The dock was closed."""
+        self.stop()
+        self._quick.close()
+        self._whole.close()
+
+    def keep(self, mode: str) -> None:
+        """Keep the image as a layer of its own; what is not exact yet is read first, with progress.
+
+        Raises
+        ------
+        StemNMFError
+            If the scan has to be read and something else is running.
+        """
+        session, shown = self._session, self._virtual
+        if session is None:
+            return
+        if shown is not None and self._is_exact() and shown.request.mode == mode:
+            virtual_view.keep(self._viewer, session, shown)
+            return
+        request = self._request(live=False, mode=mode)
+        if request is None:
+            return
+        if session.running is not None:
+            raise StemNMFError(f"{session.running.title} is running; keep the image when that has ended.")
+        work = virtual_view.make_exact(request)
+        jobs.Task(self._viewer, session, "Virtual image", work, virtual_view.keep).start()
+
+    def _ask(self) -> None:
+        """Have the image made from the live copy, and exactly once the detector rests."""
+        if self._control is not None:
+            self._control.cancel()
+            self._control = None
+        self._rest.stop()
+        self._number += 1
+        request = self._request(live=True)
+        if request is None or request.live is None:
+            self._virtual = None
+            self._fill.stop()
+            self.told.emit("")
+            return
+        request.live.start()
+        self._filled = request.live.fraction
+        self._quick.ask(request)
+        if not request.live.complete:
+            self._fill.start()
+        if self._explored is not None and self._explored.exact:
+            self._rest.start()
+
+    def _request(self, *, live: bool, mode: str = "") -> VirtualRequest | None:
+        from napari_stemnmf.control import Control
+
+        session, found = self._session, self._explored
+        scan = found.scan(session) if session is not None and found is not None else None
+        if session is None or found is None or found.current is None or scan is None:
+            return None
+        mode = mode or found.mode
+        placed = found.detectors if mode == "rgb" else (found.current,)
+        calibration = session.analysis.calibration if session.analysis is not None else None
+        origin = calibration.origin if calibration is not None and calibration.scan_shape == scan.scan_shape else None
+        copy = found.live(scan) if live else None
+        workers = preferences().workers(scan)
+        control = None if live else Control(stage="The virtual image")
+        return virtual_view.VirtualRequest(
+            scan, placed, mode, places.axes_of(session), origin, self._number, copy, control, workers
+        )
+
+    def _ask_exact(self) -> None:
+        request = self._request(live=False)
+        if self._fill.isActive():  # one read at a time: the copy first, which all detectors live on
+            self._rest.start()
+        elif request is not None and not self._is_exact():
+            self._control = request.control
+            self._whole.ask(request)
+            self._tell()
+
+    def _on_fill(self) -> None:
+        """The live copy has grown."""
+        request = self._request(live=True)
+        if request is None or request.live is None or request.live.error:
+            self._fill.stop()
+            if request is not None and request.live is not None:
+                self.told.emit(request.live.error)
+            return
+        if request.live.fraction > self._filled and not self._is_exact():
+            self._filled = request.live.fraction
+            self._quick.ask(request)
+        if request.live.complete:
+            self._fill.stop()
+
+    def _on_done(self, found: Virtual) -> None:
+        session = self._session
+        if session is None or found.request.number != self._number or self._is_exact():
+            return
+        if found.image is None:
+            if found.note:
+                self.told.emit(found.note)
+            return
+        self._virtual = found
+        virtual_view.show_live(self._viewer, session, found)
+        self.shown.emit(found)
+        self._tell()
+
+    def _is_exact(self) -> bool:
+        """Whether what is shown needs no better image."""
+        shown = self._virtual
+        return shown is not None and shown.exact and shown.request.number == self._number
+
+    def _tell(self) -> None:
+        if self._virtual is not None:
+            self.told.emit(virtual_view.words(self._virtual, reading=self._control is not None))

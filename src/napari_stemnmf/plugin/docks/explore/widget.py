@@ -1,0 +1,345 @@
+"""Explore: the pattern under the probe, patterns of regions, and images under virtual detectors that follow live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.explore.sight import Sight
+from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+
+    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored
+    from napari_stemnmf.plugin.patterns.patterns_shown import Shown
+
+
+class ExploreWidget(StepWidget):
+    """Looks at a scan: its patterns, and its images under virtual detectors.
+
+    Attributes
+    ----------
+    picture : QComboBox
+        Which pattern is shown, one of `patterns_shown.SHOWN`.
+    display : PatternDisplay
+    probe : ProbeLine
+    region : RegionPanel
+    detectors : DetectorPanel
+    overlay : DetectorOverlay
+        The detectors over the pattern.
+    source : PatternSource
+        Reads the patterns.
+    live : LiveImage
+        The image under them.
+    """
+
+    step: ClassVar[str] = "explore"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.docks.explore.detector_panel import DetectorPanel
+        from napari_stemnmf.plugin.docks.explore.live_image import LiveImage
+        from napari_stemnmf.plugin.docks.explore.model import find_beam
+        from napari_stemnmf.plugin.docks.explore.pattern_source import PatternSource
+        from napari_stemnmf.plugin.docks.explore.plots import DetectorOverlay
+        from napari_stemnmf.plugin.docks.explore.region_panel import RegionPanel
+        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.patterns.pattern_display import PatternDisplay
+        from napari_stemnmf.plugin.patterns.position_picker import PositionPicker
+        from napari_stemnmf.plugin.patterns.probe_line import ProbeLine
+
+        self.display, self.probe, self.detectors = PatternDisplay(), ProbeLine(), DetectorPanel()
+        self.overlay = DetectorOverlay(self.display.view)
+        self._explored: Explored | None = None
+        self._beam = Latest(lambda scan: (scan, find_beam(scan)))
+        self._picker = PositionPicker(viewer)
+        self.region = RegionPanel(viewer)
+        self._shown: Shown | None = None
+        self._made = False
+        super().__init__(viewer)
+        for part in (self.feature, self.run, self.cancel, self.cost, self.progress):
+            part.visible = False
+        self.live = LiveImage(viewer, self.native)
+        self.source = PatternSource(self.native)
+        self._made = True
+        self._connect(viewer)
+        self._on_theme()
+        self._refresh()
+
+    # ---- how it looks
+
+    def _add_forms(self) -> None:
+        from napari_stemnmf.plugin.patterns.patterns_shown import SHOWN
+
+        self.picture = QComboBox()
+        for name, title in SHOWN.items():
+            self.picture.addItem(title, name)
+        self.picture.setToolTip(
+            "what to show: one pattern, or the mean or maximum over a region or over the whole scan"
+        )
+        self.add_section(
+            "Virtual detectors", self.detectors, expanded=True, tooltip="images under parts of the detector"
+        )
+        self.add_section("Region of the scan", self.region, expanded=True, tooltip="mean or maximum pattern of an area")
+
+    def _style(self) -> None:
+        """Pattern above, settings below, and the user draws the line between them."""
+        super()._style()
+        above = QWidget()
+        column = QVBoxLayout(above)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addWidget(self.picture)
+        column.addWidget(self.display, 1)
+        column.addWidget(self.probe)
+        self._put_above(above, 1, 1)
+        self._sight = Sight(above, self._on_sight)
+
+    def _connect(self, viewer: Any) -> None:
+        self.source.shown.connect(self._on_pattern)
+        self.live.shown.connect(lambda found: self.detectors.show_wheel(found.top, found.unit))
+        self.live.told.connect(self._say)
+        self._beam.done.connect(self._on_beam)
+        self.picture.currentIndexChanged.connect(self._on_picture)
+        self.probe.moved.connect(self._on_typed_position)
+        self.probe.pick.toggled.connect(self._on_pick)
+        self.region.begun.connect(self._on_draw_region)
+        self.region.changed.connect(self._on_region)
+        self.detectors.wanted.connect(self._on_wanted)
+        self.detectors.typed.connect(self._on_typed_number)
+        view = self.display.view
+        view.hovered.connect(self._on_hover)
+        view.stepped.connect(self._on_stepped)
+        view.drawn.connect(self._on_drawn)
+        self.display.saved.connect(lambda path: self._say(f"Saved {path}."))
+        viewer.events.theme.connect(self._on_theme)
+
+    # ---- the probe and the region
+
+    def _on_typed_position(self, row: int, column: int) -> None:
+        if self._session is not None:
+            self._session.move_probe(row, column)
+
+    def _on_stepped(self, rows: int, columns: int) -> None:
+        if self._session is not None:
+            row, column = self._session.position
+            self._session.move_probe(row + rows, column + columns)
+
+    def _on_pick(self, on: bool) -> None:
+        if on:
+            self.region.rest()
+        self._picker.set_active(self._session if self._in_sight else None, anywhere=on)
+
+    def _on_probe(self, row: int, column: int) -> None:
+        """The session's probe was moved, here or elsewhere."""
+        self.probe.show_position(row, column)
+        if self._explored is not None:
+            self._explored.set(picture="position")
+        self._ask_pattern()
+
+    def _on_picture(self, _: int) -> None:
+        if self._explored is not None:
+            self._explored.set(picture=self.picture.currentData())
+            if self.picture.currentData() == "position":
+                self.region.rest()
+            self._ask_pattern()
+
+    def _on_draw_region(self) -> None:
+        if self._explored is not None and not self._explored.picture.startswith("region"):
+            self._explored.set(picture="region mean")
+        self._ask_pattern()
+
+    def _on_region(self) -> None:
+        if self._explored is not None and self._explored.picture.startswith("region"):
+            self._ask_pattern()
+
+    def _ask_pattern(self) -> None:
+        session, found = self._session, self._explored
+        if session is None or found is None:
+            self.source.say("Open a 4D-STEM scan.")
+        elif self._in_sight:
+            region = self.region.inside() if found.picture.startswith("region") else None
+            self.source.ask(session, found, region)
+
+    def _on_pattern(self, shown: Shown) -> None:
+        self._shown = shown
+        self.display.show_pattern(shown.image, shown.note)
+        self._on_hover(None)
+
+    def _on_hover(self, point: tuple[float, float, float] | None) -> None:
+        import math
+
+        from napari_stemnmf.plugin.layers.places import axes_of
+        from napari_stemnmf.plugin.patterns.readings import of_point
+
+        shown, found = self._shown, self._explored
+        if point is None or self._session is None or found is None:
+            self.display.readout.setText((shown.what if shown is not None else "") + "\n")
+            return
+        q_y, q_x, value = point
+        radius = math.hypot(q_y - found.beam.q_y, q_x - found.beam.q_x) if found.beam is not None else None
+        axis = axes_of(self._session)[-1]
+        self.display.readout.setText(of_point(q_y, q_x, value, radius, axis.scale, axis.unit))
+
+    # ---- the detectors
+
+    def _on_wanted(self, what: str) -> None:
+        """A button of the panel was pressed."""
+        try:
+            self._do(what)
+        except StemNMFError as error:
+            from napari.utils.notifications import show_error
+
+            show_error(str(error))
+
+    def _do(self, what: str) -> None:
+        from napari_stemnmf.plugin.docks.explore.detector_shapes import new_detector
+        from napari_stemnmf.plugin.layers.drawn_mask import masked_by
+
+        session, found = self._session, self._explored
+        scan = found.scan(session) if session is not None and found is not None else None
+        if session is None or found is None or scan is None:
+            return
+        if what == "keep":
+            self.live.keep(found.mode)
+        elif what == "rgb":
+            self.live.keep("rgb")
+        elif what == "polygon":
+            self.display.view.draw()
+            self._say("Click corners on the pattern; a double click or Enter closes the polygon, Escape gives it up.")
+        elif what == "mask":
+            from napari_stemnmf.plugin.layers.places import axes_of
+            from napari_stemnmf.streaming.virtual_detectors import Mask
+
+            layer = self._viewer.layers.selection.active
+            if type(layer).__name__ not in ("Shapes", "Labels"):
+                raise StemNMFError("Select the Shapes or Labels layer that was drawn on a pattern, then add the mask.")
+            found.add(Mask.of(~masked_by(layer, axes_of(session)[2:], self._viewer.dims.point)))
+        else:
+            detector, centred = new_detector(what, scan.detector_shape, found.beam)
+            found.add(detector, centred=centred)
+
+    def _on_drawn(self, corners: list[tuple[float, float]]) -> None:
+        from napari_stemnmf.streaming.virtual_detectors import Polygon
+
+        self._say("")
+        if self._explored is not None and len(corners) >= 3:
+            self._explored.add(Polygon.through(corners))
+
+    def _on_typed_number(self, name: str, value: float) -> None:
+        from napari_stemnmf.plugin.docks.explore.detector_shapes import with_number
+
+        found = self._explored
+        if found is not None and found.current is not None:
+            found.change(found.chosen, with_number(found.current.detector, name, value))
+
+    def _on_beam(self, answer: tuple[Any, Beam | None]) -> None:
+        scan, beam = answer
+        found, session = self._explored, self._session
+        if found is not None and session is not None and found.scan(session) is scan:
+            found.set_beam(beam)
+
+    def _on_explored(self) -> None:
+        """What is explored has changed, here or in another dock of the same scan."""
+        found, session = self._explored, self._session
+        if found is None or session is None:
+            return
+        from napari_stemnmf.plugin.layers.places import axes_of
+
+        self.detectors.show_explored(found, axes_of(session))
+        index = self.picture.findData(found.picture)
+        if self.picture.currentIndex() != index:
+            self.picture.setCurrentIndex(index)
+        self.overlay.show_explored(found)
+        if self._in_sight:
+            self.live.follow(session, found)
+
+    def _say(self, text: str) -> None:
+        self.detectors.about.setText(text)
+        self.detectors.about.setVisible(bool(text))
+
+    # ---- what happens around
+
+    @property
+    def _in_sight(self) -> bool:
+        return bool(self._sight.seen)
+
+    def _on_sight(self, seen: bool) -> None:
+        """Out of sight (another step, a closed dock) nothing is read, and the canvas is left alone."""
+        if not seen:
+            self.probe.pick.setChecked(False)
+            self._stop()
+        self._picker.set_active(self._session if seen else None)
+        if seen:
+            self._ask_pattern()
+            self._on_explored()
+
+    def _stop(self) -> None:
+        self.live.stop()
+        self.source.stop()
+
+    def _refresh(self, *_: Any) -> None:
+        """Show the session as it is now."""
+        if not self._made:
+            return
+        session = self._session
+        self._follow(session)
+        self.form_area.enabled = session is not None
+        self.status.value = self._told(session, "")
+        self.status.visible = bool(self.status.value)
+
+    def _told(self, session: Session | None, feature: str) -> str:
+        if session is None:
+            return "Open a 4D-STEM scan."
+        if session.dataset is None:
+            return f"{session.name}: the scan itself is not open; open its file to see its patterns."
+        return session.running.line() if session.running is not None else ""
+
+    def _follow(self, session: Session | None) -> None:
+        from napari_stemnmf.plugin.docks.explore.model import explored, known_beam
+
+        found = explored(session) if session is not None else None
+        if found is not self._explored:
+            self._stop()
+            if self._explored is not None:
+                self._explored.changed.disconnect(self._on_explored)
+            self._explored = found
+            if found is not None:
+                found.changed.connect(self._on_explored)
+            self.region.follow(session)
+            self._picker.set_active(session if self._in_sight else None, anywhere=self.probe.pick.isChecked())
+        if session is not None and found is not None:
+            self.probe.span(*session.scan_shape)
+            self.probe.show_position(*session.position)
+            beam, scan = known_beam(session), found.scan(session)
+            if beam is not None:
+                found.set_beam(beam)
+            elif found.beam is None and scan is not None:
+                self._beam.ask(scan)
+        else:
+            self.detectors.show_explored(None)
+            self.overlay.show_explored(None)
+        self._ask_pattern()
+        self._on_explored()
+
+    def _on_theme(self, event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self._viewer.theme)
+        self.display.view.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+
+    def _disconnect(self, *args: Any) -> None:
+        self._stop()
+        self.live.close()
+        if self._explored is not None:
+            self._explored.changed.disconnect(self._on_explored)
+            self._explored = None
+        self._picker.set_active(None)
+        self.region.follow(None)
+        self._viewer.events.theme.disconnect(self._on_theme)
+        self.source.close()
+        self._beam.close()
+        super()._disconnect(*args)

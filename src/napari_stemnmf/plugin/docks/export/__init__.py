@@ -1,0 +1,1 @@
+"""Export: tables, label images, figures and a script, into one folder."""

@@ -1,0 +1,136 @@
+"""Export: tables, label images, figures, recipe, script and the analysis file into one folder, in a thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import CheckBox, ComboBox, FileEdit
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    from napari_stemnmf.export.bundle import Exported
+
+NO_TABLES = "none"
+TABLES = {"CSV": "csv", "Parquet": "parquet", NO_TABLES: ""}
+TICKS = {
+    "labels": (
+        "label images",
+        "TIFF: at each position the grain that dominates, by its id; ImageJ reads its scale",
+        True,
+    ),
+    "stacks": ("label stacks", "TIFF: one plane a grain, so that nothing is lost where grains overlap", True),
+    "figures": ("figures", "every figure that needs no truth, as PDF and PNG; takes some seconds each", False),
+    "recipe": ("recipe", "all settings, recipe.toml", True),
+    "script": ("Python script", "repeat.py: repeats all that was done, edits included", True),
+    "analysis": ("analysis file", "everything in one file that this plugin opens again (.stemnmf.h5)", False),
+    "accepted_only": (
+        "accepted grains only",
+        "leave out grains that no review has accepted; not in the analysis file",
+        False,
+    ),
+}
+"""What can be ticked: words, tool tip, and whether it is at first."""
+
+
+class ExportWidget(StepWidget):
+    """Writes what is ticked.
+
+    Attributes
+    ----------
+    folder : FileEdit
+    tables : ComboBox
+    ticks : dict of CheckBox
+        By the names of `export.bundle.Requests`.
+    """
+
+    step: ClassVar[str] = "export"
+    run_text: ClassVar[str] = "Export"
+
+    def _head(self) -> list[Any]:
+        self._offered: tuple[Session | None, str] = (None, "")
+        self.folder = FileEdit(name="folder", label="folder", mode=FileDialogMode.EXISTING_DIRECTORY)
+        self.folder.tooltip = "where the files go; the folder is made if need be"
+        self.tables = ComboBox(name="tables", label="tables", choices=list(TABLES), value="CSV")
+        self.tables.tooltip = "a row for each grain, units in the headers, with what the review says"
+        return [self.folder, self.tables]
+
+    def _add_forms(self) -> None:
+        self.feature.visible = False
+        self.run.tooltip = "write what is ticked; files of the same names are replaced"
+        self.ticks = {}
+        for name, (words, tooltip, ticked) in TICKS.items():
+            box = self.ticks[name] = CheckBox(name=name, text=words, value=ticked)
+            box.tooltip = tooltip
+            self.form_area.append(box)
+
+    def features(self) -> tuple[str, ...]:
+        """None: all there are."""
+        return ()
+
+    # ---- what the user does
+
+    def _start(self, step: str) -> None:
+        session, folder = self._session, self._folder()
+        if session is None or session.running is not None or session.analysis is None:
+            return
+        from napari_stemnmf.export.bundle import Requests, export
+        from napari_stemnmf.plugin.jobs import tasks as jobs
+
+        chosen: Any = {name: box.value for name, box in self.ticks.items()}
+        requests = Requests(tables=TABLES[self.tables.value], **chosen)  # type: ignore[arg-type]
+        analysis, dataset, options = session.analysis, session.dataset, dict(session.options)
+
+        def work(control: Control) -> Exported:
+            return export(analysis, folder, requests, dataset=dataset, options=options, control=control)
+
+        jobs.Task(self._viewer, session, "Export", work, _take).start()
+
+    def _folder(self) -> Path:
+        return Path(str(self.folder.line_edit.value).strip()).expanduser()
+
+    # ---- what happens around
+
+    def _told(self, session: Session | None, feature: str) -> str:
+        if session is None:
+            return super()._told(session, feature)
+        if session.analysis is None or not session.analysis.grains:
+            return "There are no grains yet; run the steps first. The recipe can be exported from Run recipe."
+        count = ", ".join(f"{name.upper()} {len(found)}" for name, found in session.analysis.grains.items())
+        return "\n".join(line for line in (f"Grains: {count}.", session.note) if line)
+
+    def _can_run(self, session: Session) -> bool:
+        return session.running is None and session.analysis is not None and bool(session.analysis.grains)
+
+    def _show_session(self, session: Session | None) -> None:
+        """Offer a folder beside the scan, unless the user has named one."""
+        written = str(self.folder.line_edit.value).strip()
+        if session is not self._offered[0] and written in ("", ".", self._offered[1]):
+            offer = "" if session is None else str(_suggestion(session))
+            self.folder.line_edit.value = offer
+            self._offered = (session, offer)
+
+
+def _suggestion(session: Session) -> Path:
+    from napari_stemnmf.plugin.saving.analysis_files import scan_file
+
+    source = session.dataset.source if session.dataset is not None else ""
+    beside = session.path or scan_file(source)
+    name = session.name.replace("/", "_")
+    return (Path.home() if beside is None else beside.parent) / f"{name}-results"
+
+
+def _take(viewer: Any, session: Session, exported: Exported) -> None:
+    from napari.utils.notifications import show_error, show_info
+
+    if exported.written:
+        session.note = f"Wrote {len(exported.written)} files to {exported.written[0].parent}."
+        show_info(f"{session.note[:-1]}: {', '.join(path.name for path in exported.written)}.")
+    for sentence in exported.left_out:
+        show_error(sentence)
+    if exported.left_out:
+        session.note = " ".join([*([session.note] if exported.written else []), *exported.left_out])

@@ -1,0 +1,1 @@
+"""Featurize: from patterns to feature matrices."""

@@ -1,0 +1,1 @@
+"""Figures: drawn, looked at, saved."""

@@ -1,0 +1,1 @@
+"""Measure: pattern, dissimilarity, size and shape of every grain."""

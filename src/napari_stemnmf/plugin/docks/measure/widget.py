@@ -1,0 +1,130 @@
+"""Measure: size, shape, pattern and dissimilarity of every grain; what is to do before, what was found after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from magicgui.widgets import Container, PushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QMainWindow
+
+from napari_stemnmf.plugin.docks.measure import model as measured
+from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.forms.toggle import LayerToggle
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers import result_layers as layers
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+
+TABLE = ("napari", "Features table widget")
+"""Plugin and name of napari's own table of features."""
+
+
+class MeasureWidget(StepWidget):
+    """Fills the features of the grains' layer, which napari's features table shows.
+
+    Attributes
+    ----------
+    about : QLabel
+        How many grains Run would measure: all, or those that edits have changed.
+    found : QLabel
+        What the table says: how many, how large, how unlike.
+    table : PushButton
+        Opens the table of the chosen scan's grains.
+    patterns : LayerToggle
+        Shows the mean patterns of the grains.
+    """
+
+    step: ClassVar[str] = "measure"
+    run_text: ClassVar[str] = "Measure"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_stemnmf.plugin.jobs.preview import Latest
+
+        self._latest = Latest(measured.to_do)
+        self._todo: measured.Todo | None = None
+        super().__init__(viewer)
+        self._latest.done.connect(self._on_todo)
+        self._refresh()
+
+    def _add_forms(self) -> None:
+        self.about, self.found, columns = QLabel(), QLabel(), QLabel(_table(list(measured.COLUMNS.items())))
+        for label in (self.about, self.found, columns):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.add_section("To measure", self.about, expanded=True, tooltip="only what is new or was edited is read")
+        self.add_section("Measured", self.found, expanded=True, tooltip="what the table says of all grains together")
+        self.add_section("Columns of the table", columns, tooltip="what is measured of every grain; nothing to set")
+
+    def _foot(self) -> list[Any]:
+        self.table = PushButton(name="table", text="Show table")
+        self.table.tooltip = "napari's features table, with a row for every grain"
+        self.table.clicked.connect(self._on_table)
+        self.patterns = LayerToggle(
+            self._viewer,
+            "patterns",
+            "grain patterns",
+            lambda session: layers.grain_patterns(session, str(self.feature.value)),
+            "the mean pattern of each grain, one plane a grain, on the detector's axes",
+        )
+        return [Container(name="views", widgets=[self.table, self.patterns], layout="horizontal", labels=False)]
+
+    def _on_table(self) -> None:
+        if self._session is not None:
+            show_table(self._viewer, self._session, str(self.feature.value))
+
+    def _show_session(self, session: Session | None) -> None:
+        feature = str(self.feature.value)
+        grains, table = (None if session is None else session.result(step, feature) for step in ("refine", "measure"))
+        self._look(session, feature, grains)
+        todo = self._current(session, feature)
+        self.about.setText(measured.before(grains, table, None if todo is None else todo.changed))
+        self.found.setText("Nothing yet." if table is None else _table(measured.findings(table)))
+        self.patterns.show_state(session, f"grain patterns/{feature}", table is not None)
+        self.table.enabled = grains is not None
+
+    def _look(self, session: Session | None, feature: str, grains: Any) -> None:
+        """Have the grains that are not measured looked for, unless that is known."""
+        if session is None or session.analysis is None or grains is None or self._current(session, feature) is not None:
+            return
+        self._latest.ask(measured.Request(session.analysis, feature))
+
+    def _current(self, session: Session | None, feature: str) -> measured.Todo | None:
+        """What is known of the analysis as it is now."""
+        todo, analysis = self._todo, None if session is None else session.analysis
+        known = todo is not None and todo.request.analysis is analysis and todo.request.feature == feature
+        return todo if known else None
+
+    def _on_todo(self, todo: measured.Todo) -> None:
+        self._todo = todo
+        if self._current(self._session, str(self.feature.value)) is not None:
+            self._refresh()
+
+    def _known(self) -> dict[str, Any]:
+        feature = str(self.feature.value)
+        todo = self._current(self._session, feature)
+        return {} if todo is None or todo.changed is None else {"measured_anew": {feature: todo.changed}}
+
+    def _disconnect(self, *args: Any) -> None:
+        super()._disconnect(*args)
+        self._latest.close()
+
+
+def show_table(viewer: napari.viewer.Viewer, session: Session, feature: str) -> None:
+    """Select the grains' layer and open napari's features table below the canvas."""
+    layer = display.find(viewer, session, f"grains/{feature}")
+    if layer is None:
+        return
+    viewer.layers.selection.active = layer
+    dock, _ = viewer.window.add_plugin_dock_widget(*TABLE)
+    window = dock.parent()
+    if isinstance(window, QMainWindow) and window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    dock.show()
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><td style='padding-right: 8px'><b>{name}</b></td><td>{text}</td></tr>" for name, text in rows)
+    return f"<table>{cells}</table>"

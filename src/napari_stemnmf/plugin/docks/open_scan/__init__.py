@@ -1,0 +1,1 @@
+"""Open scan: with its dataset or scan shape named."""

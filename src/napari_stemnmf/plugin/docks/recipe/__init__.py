@@ -1,0 +1,1 @@
+"""Run recipe: all steps with one button."""

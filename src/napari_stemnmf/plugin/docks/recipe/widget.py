@@ -1,0 +1,216 @@
+"""Run recipe: all steps with one button, after a preset or a file; and the recipe or a script of it to take along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
+
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin import step_marks
+from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.session import STEPS, Session
+from napari_stemnmf.recipe import FEATURES, Recipe
+
+RECIPES, SCRIPTS = "Recipe (*.toml);;All files (*)", "Python script (*.py)"
+
+
+class RecipeWidget(ChoosingStep):
+    """Runs whatever is missing or stale, from the survey to the table.
+
+    Attributes
+    ----------
+    preset : ComboBox
+    chosen : dict of CheckBox
+        Which representations to compute, by name.
+    plan : QLabel
+        How far each step of each representation is.
+    open_recipe, save_recipe, copy_script, save_script : QPushButton
+    started_run : AllSteps or None
+        The run that was started last.
+    """
+
+    step: ClassVar[str] = "recipe"
+    run_text: ClassVar[str] = "Run all"
+
+    def _head(self) -> list[Any]:
+        self.started_run: Any = None
+        self._make_choices("features")
+        return [self.preset, self.boxes]
+
+    def _add_forms(self) -> None:
+        self.feature.visible = False
+        self.run.tooltip = "run every step that is missing or stale, for the features that are ticked"
+        self.plan = QLabel()
+        self.plan.setToolTip("✓ done, ↻ stale, ◐ incomplete, · not done yet")
+        self.open_recipe = _button("Open recipe…", "take all settings from a recipe file (.toml)", self._on_open)
+        self.save_recipe = _button("Save recipe…", "write all settings to a file (.toml)", self._on_save)
+        self.copy_script = _button(
+            "Copy as Python script", "what was done, as a script that repeats it, to the clipboard", self._on_copy
+        )
+        self.save_script = _button("Save script…", "what was done, as a script that repeats it (.py)", self._on_script)
+        buttons = QWidget()
+        grid = QGridLayout(buttons)
+        grid.setContentsMargins(0, 8, 0, 0)
+        for i, button in enumerate((self.open_recipe, self.save_recipe, self.copy_script, self.save_script)):
+            grid.addWidget(button, *divmod(i, 2))
+        column = self.form_area.native.layout()
+        column.addWidget(self.plan)
+        column.addWidget(buttons)
+
+    def take_recipe(self, path: str | Path) -> None:
+        """Take all settings from a recipe file.
+
+        Raises
+        ------
+        RecipeError
+            If it is none.
+        """
+        if self._session is not None:
+            self._session.set_recipe(Recipe.load(path))
+
+    def script(self) -> str:
+        """A Python script that repeats what was done to the chosen scan; empty before there is anything.
+
+        Raises
+        ------
+        StemNMFError
+            If it cannot be told.
+        """
+        session = self._session
+        if session is None or session.analysis is None:
+            return ""
+        from napari_stemnmf.export.script import script
+
+        return script(session.analysis, options=session.options)
+
+    # ---- what the user does
+
+    def _start(self, step: str) -> None:
+        session = self._session
+        if session is None or session.running is not None:
+            return
+        from napari_stemnmf.plugin.jobs.all_steps import AllSteps, Part, to_do
+        from napari_stemnmf.plugin.saving.confirm import may_replace
+
+        features = self.features()
+        anew = {f for each in ("featurize", "cluster", "refine") for f in to_do(session, Part(each, features))}
+        if may_replace(session, sorted(anew), self.native):
+            self.started_run = AllSteps(self._viewer, session, features, _show_alone, self.native)
+            self.started_run.ended.connect(self._refresh)
+            self.started_run.start()
+
+    def _on_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self.native, "Open a recipe", "", RECIPES)
+        if path:
+            _say_errors(lambda: self.take_recipe(path))
+
+    def _on_save(self) -> None:
+        session = self._session
+        path = _asked_for(self.native, "Save the recipe", "recipe.toml", RECIPES) if session is not None else ""
+        if path and session is not None:
+            text = session.recipe.to_toml()
+            _say_errors(lambda: _write_text(path, text), f"Wrote {Path(path).name}.")
+
+    def _on_copy(self) -> None:
+        def copy() -> None:
+            clipboard = QApplication.clipboard()
+            if clipboard is not None:
+                clipboard.setText(self.script())
+
+        _say_errors(copy, "The script is on the clipboard.")
+
+    def _on_script(self) -> None:
+        path = _asked_for(self.native, "Save the script", "repeat.py", SCRIPTS)
+        if path:
+            _say_errors(lambda: _write_text(path, self.script()), f"Wrote {Path(path).name}.")
+
+    # ---- what happens around
+
+    def _told(self, session: Session | None, feature: str) -> str:
+        if session is None:
+            return super()._told(session, feature)
+        if not self.features():
+            return "Tick at least one feature."
+        obstacle = "" if session.running is not None else session.obstacle("featurize", "")
+        failed = {} if session.analysis is None else session.analysis.failed
+        left_out = [f"{name.upper()} was left out: {why}" for name, why in failed.items() if name in self.features()]
+        return "\n".join(line for line in (*left_out, session.note, obstacle) if line)
+
+    def _can_run(self, session: Session) -> bool:
+        from napari_stemnmf.plugin.jobs.all_steps import plan, to_do
+
+        parts = plan(self.features())
+        return not session.obstacle("featurize", "") and any(to_do(session, part) for part in parts)
+
+    def _show_session(self, session: Session | None) -> None:
+        there = session is not None and session.analysis is not None
+        for button in (self.copy_script, self.save_script):
+            button.setEnabled(there)
+        if session is None:
+            self.plan.setText("")
+            return
+        self._show_choices(session)
+        self.plan.setText(_table(session))
+
+
+def _show_alone(viewer: Any, session: Session, step: str, feature: str) -> Iterator[None]:
+    """Show a result; grains of the other features are hidden, as they would lie over one another."""
+    yield from display.showing(viewer, session, step, feature)
+    if step == "refine":
+        for other in FEATURES:
+            layer = display.find(viewer, session, f"grains/{other}")
+            if layer is not None:
+                layer.visible = other == feature
+
+
+def _table(session: Session) -> str:
+    """Steps by features, with the mark of each."""
+    features = session.recipe.features
+    rows = ["<tr><td></td>" + "".join(f"<td align='center'><b>{name.upper()}</b></td>" for name in features) + "</tr>"]
+    for step in STEPS:
+        marks = [step_marks.MARKS[step_marks.state(session, step, name)] for name in features]
+        if step == "calibrate":
+            cells = f"<td align='center' colspan='{len(features)}'>{marks[0]}</td>"
+        else:
+            cells = "".join(f"<td align='center'>{mark}</td>" for mark in marks)
+        rows.append(f"<tr><td style='padding-right: 16px'>{step.capitalize()}</td>{cells}</tr>")
+    return f"<table cellpadding='3'>{''.join(rows)}</table>"
+
+
+def _button(text: str, tooltip: str, slot: Any) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    button.clicked.connect(slot)
+    return button
+
+
+def _asked_for(parent: QWidget, title: str, name: str, kinds: str) -> str:
+    path, _ = QFileDialog.getSaveFileName(parent, title, name, kinds)
+    return path if not path or Path(path).suffix else path + Path(name).suffix
+
+
+def _write_text(path: str, text: str) -> None:
+    from napari_stemnmf.files import atomic_write
+
+    try:
+        with atomic_write(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StemNMFError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _say_errors(act: Any, done: str = "") -> None:
+    """Do something; say in one sentence that it is done, or why not."""
+    from napari.utils.notifications import show_error, show_info
+
+    try:
+        act()
+    except StemNMFError as error:
+        show_error(str(error))
+    else:
+        if done:
+            show_info(done)

@@ -1,0 +1,1 @@
+"""Refine: from component maps to grains that may overlap."""

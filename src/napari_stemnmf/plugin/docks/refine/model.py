@@ -1,0 +1,146 @@
+"""What Refine would find with the settings as they are now, for all components at once. No Qt.
+
+It is `refine`, part by part, so that what is shown is what Run gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from napari_stemnmf.errors import StemNMFError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_stemnmf.clustering.ensemble import Ensemble
+    from napari_stemnmf.grains.refinement import Cut
+    from napari_stemnmf.recipe import RefinementSettings
+
+BINS = 80
+"""Of the histogram."""
+MOST = 1000
+"""Grains that are drawn, at most: each has a mask of the whole scan."""
+
+
+class Request(NamedTuple):
+    """What is to be looked at."""
+
+    model: Ensemble
+    settings: RefinementSettings
+    component: int
+    """Whose histogram is wanted."""
+
+
+class Histogram(NamedTuple):
+    """Weights of one component map, above 0."""
+
+    edges: np.ndarray
+    """(b + 1,) in the units of the weights."""
+    counts: np.ndarray
+    """(b,) probe positions."""
+    threshold: float
+    """Where it is cut; NaN where the map is constant."""
+    scale: float
+    """The factor on the threshold that was found, which is in `threshold`."""
+    noise: bool
+    """Whether the map is left out, for lack of coherence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """Grains under some settings.
+
+    Attributes
+    ----------
+    request : Request
+    labels : (scan_y, scan_x) int32 or None
+        As `Grains.labels`; None where there are too many grains to be drawn.
+    grains, small, noise : int
+        Grains, regions that are too small, and maps that are left out.
+    overlap : float
+        Share of the scan on which grains overlap; NaN where they are too many.
+    histogram : Histogram or None
+    error : str
+        Why there is nothing, in a sentence.
+    """
+
+    request: Request
+    labels: np.ndarray | None = None
+    grains: int = 0
+    small: int = 0
+    noise: int = 0
+    overlap: float = float("nan")
+    histogram: Histogram | None = None
+    error: str = ""
+
+    def words(self) -> str:
+        """Numbers in words: "21 grains, 8 % of the scan overlapping, 3 regions too small"."""
+        if self.error:
+            return self.error
+        parts = [_count(self.grains, "grain")]
+        if np.isfinite(self.overlap):
+            parts.append(f"{self.overlap:.0%} of the scan overlapping")
+        parts.append(f"{_count(self.small, 'region')} too small")
+        if self.noise:
+            parts.append(f"{_count(self.noise, 'map')} left out as noise")
+        return ", ".join(parts) + ("." if self.labels is not None else f": too many to draw (over {MOST}).")
+
+
+def look(request: Request) -> Live:
+    """What Refine would find; an error of ours becomes a sentence."""
+    from napari_stemnmf.grains.refinement import cut, cuts_of, grains_of
+
+    maps, settings = request.model.maps, request.settings
+    try:
+        cuts = cuts_of(maps, settings)
+        grains, small = _counted(cuts, settings.min_size)
+        histogram = None
+        if 0 <= request.component < len(maps):
+            part = cuts[request.component]
+            histogram = _histogram(part or cut(maps[request.component], settings), settings, noise=part is None)
+        noise = sum(part is None for part in cuts)
+        if grains > MOST:
+            return Live(request, None, grains, small, noise, histogram=histogram)
+        found = grains_of(maps, cuts, settings.min_size)
+        overlap = float((found.overlap > 1).mean())
+        return Live(request, found.labels, len(found), small, noise, overlap, histogram)
+    except StemNMFError as error:
+        return Live(request, error=str(error))
+
+
+def scale_at(histogram: Histogram, weight: float) -> float | None:
+    """The factor on the found threshold that puts the cut at a weight, within what the setting allows."""
+    found = histogram.threshold / histogram.scale
+    if not found > 0:
+        return None
+    return float(min(20.0, max(0.05, round(weight / found, 3))))
+
+
+def _counted(cuts: Sequence[Cut | None], min_size: int) -> tuple[int, int]:
+    """Regions that are large enough, and those that are not."""
+    from scipy import ndimage
+
+    from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS
+
+    large = small = 0
+    for part in cuts:
+        if part is not None:
+            labels, _ = ndimage.label(part.above, structure=EIGHT_NEIGHBOURS)
+            sizes = np.bincount(labels.ravel())[1:]
+            large += int((sizes >= min_size).sum())
+            small += int((sizes < min_size).sum())
+    return large, small
+
+
+def _histogram(part: Cut, settings: RefinementSettings, noise: bool) -> Histogram:
+    values = part.smooth[part.smooth > 0]
+    top = float(values.max(initial=0.0)) or 1.0
+    counts, edges = np.histogram(values, bins=BINS, range=(0.0, top))
+    return Histogram(edges, counts, float(part.threshold), settings.threshold_scale, noise)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Review: look at one grain after the other, decide, correct."""

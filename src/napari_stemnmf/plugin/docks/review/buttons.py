@@ -1,0 +1,186 @@
+"""The buttons of the Review dock: what to decide, how to edit, and what is asked for while something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
+
+from napari_stemnmf.plugin.docks.review.keys import in_words
+from napari_stemnmf.plugin.docks.review.model import ORDERS
+
+GO = {
+    "previous": ("◀", "the grain in the row above"),
+    "next": ("▶", "the grain in the row below"),
+    "next doubtful": ("Next doubtful", "the next grain, in the order of doubt, that is not decided yet; Shift: back"),
+}
+DECIDE = {
+    "accept": ("✓ Accept", "the selected grains are right"),
+    "reject": ("✗ Reject", "the selected grains are none"),
+    "undecide": ("? Undecided", "take the decision on the selected grains back"),
+}
+SPLIT = {
+    "split line": ("by a line", "draw a line across the grain with the mouse held down"),
+    "split region": ("by a region", "draw around a part of the grain with the mouse held down"),
+    "split seeds": ("by seeds", "click one point in each part; a watershed finds the borders"),
+}
+EDIT = {
+    "merge": ("Merge", "make one grain of the selected ones; it keeps the id of the one that was selected first"),
+    "delete": ("Delete", "the selected grains are no more; undo brings them back"),
+    "new": ("New", "paint a new grain on the canvas"),
+    "paint": ("Paint", "add to the selected grain with the brush; other grains stay as they are"),
+    "erase": ("Erase", "take from the selected grain with the brush; other grains stay as they are"),
+    "undo": ("Undo", "take the last decision or edit back"),
+    "redo": ("Redo", "make it again"),
+}
+PROMPTS = {
+    "split line": "Draw a line across grain {grain}.",
+    "split region": "Draw around a part of grain {grain}.",
+    "split seeds": "Click a point in each part of grain {grain}.",
+    "paint": "Paint on the canvas to add to grain {grain}.",
+    "erase": "Paint on the canvas to take from grain {grain}.",
+    "new": "Paint a new grain on the canvas.",
+}
+"""What is asked for while a tool is in use."""
+TIGHT = "padding: 3px 4px;"
+
+
+class GoButtons(QWidget):
+    """Next, previous, next doubtful, what doubt is, and the scale of the pictures below."""
+
+    def __init__(self, act: Callable[[str], None], scale: QWidget) -> None:
+        super().__init__()
+        self.buttons = {name: _button(name, *about, act) for name, about in GO.items()}
+        self.order = QComboBox()
+        self.order.addItems(list(ORDERS))
+        told = "\n".join(f"{name}: {about}" for name, about in ORDERS.items())
+        self.order.setToolTip(f"what makes a grain doubtful, 0 to 1\n{told}")
+        label = QLabel("by")
+        label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        label.setBuddy(self.order)
+        _row(
+            self,
+            [self.buttons["previous"], self.buttons["next"], self.buttons["next doubtful"], label, self.order, scale],
+        )
+
+
+class DecideButtons(QWidget):
+    """Verdict, class and comment of the selected grains."""
+
+    def __init__(self, act: Callable[[str], None]) -> None:
+        super().__init__()
+        self.buttons = {name: _button(name, *about, act) for name, about in DECIDE.items()}
+        self.kind, self.comment = QComboBox(), QLineEdit()
+        self.written = QLineEdit()
+        self.written.setPlaceholderText("class")
+        self.kind.setEditable(True)
+        self.kind.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.kind.setToolTip("what the selected grains are: choose a class, or write a new one and press Enter")
+        self.kind.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.kind.setLineEdit(self.written)
+        self.comment.setToolTip(f"on the selected grains; press Enter to keep it (key {in_words('comment')} goes here)")
+        self.comment.setPlaceholderText("comment")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        for column, button in enumerate(self.buttons.values()):
+            grid.addWidget(button, 0, 2 * column, 1, 2)
+        grid.addWidget(self.kind, 1, 0, 1, 2)
+        grid.addWidget(self.comment, 1, 2, 1, 4)
+
+    def show_words(self, kinds: Iterable[str], kind: str, comment: str) -> None:
+        """Show the class and comment of a grain, and the classes that there are to choose from."""
+        if not self.written.hasFocus():
+            self.kind.blockSignals(True)
+            self.kind.clear()
+            self.kind.addItems(["", *kinds])
+            self.kind.setCurrentText(kind)
+            self.kind.blockSignals(False)
+        if not self.comment.hasFocus():
+            self.comment.setText(comment)
+
+
+class EditButtons(QStackedWidget):
+    """What changes grains; while something is drawn, what is asked for instead.
+
+    Attributes
+    ----------
+    buttons : dict of QPushButton
+    split : QPushButton
+        With a menu of the ways to split.
+    ways : dict of QAction
+        Those ways.
+    prompt : QLabel
+    done, cancel : QPushButton
+        Shown while something is drawn.
+    """
+
+    def __init__(self, act: Callable[[str], None]) -> None:
+        super().__init__()
+        self.buttons = {name: _button(name, *about, act) for name, about in EDIT.items()}
+        self.split = QPushButton("Split")
+        self.split.setToolTip(f"part the selected grain by what you draw (key {in_words('split line')}: by a line)")
+        self.split.setStyleSheet(f"QPushButton {{ {TIGHT} }}")
+        menu = QMenu(self.split)
+        menu.setToolTipsVisible(True)
+        self.ways = {name: QAction(text, menu) for name, (text, _) in SPLIT.items()}
+        for name, action in self.ways.items():
+            action.setToolTip(SPLIT[name][1])
+            action.triggered.connect(lambda _=False, name=name: act(name))
+            menu.addAction(action)
+        self.split.setMenu(menu)
+        page = QWidget()
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        rows = (("merge", "split", "delete", "new"), ("paint", "erase", "undo", "redo"))
+        for i, row in enumerate(rows):
+            for j, name in enumerate(row):
+                grid.addWidget(self.buttons.get(name, self.split), i, j)
+                grid.setColumnStretch(j, 1)
+        self.prompt = QLabel()
+        self.prompt.setWordWrap(True)
+        self.done = _button("done", "Split", "part the grain along what was drawn (key S)", act)
+        self.cancel = _button("cancel", "Cancel", "leave the grain as it is", act)
+        asked = QWidget()
+        _row(asked, [self.prompt, self.done, self.cancel])
+        self.addWidget(page)
+        self.addWidget(asked)
+
+    def show_tool(self, tool: str, grain: int) -> None:
+        """Ask for what a tool takes; "" shows the buttons."""
+        self.setCurrentIndex(1 if tool else 0)
+        if tool:
+            self.prompt.setText(PROMPTS[tool].format(grain=grain))
+            splitting = tool.startswith("split")
+            self.done.setVisible(splitting)
+            self.cancel.setText("Cancel" if splitting else "Done")
+
+
+def _button(name: str, text: str, about: str, act: Callable[[str], None]) -> QPushButton:
+    button = QPushButton(text)
+    key = in_words(name)
+    button.setToolTip(f"{about} (key {key})" if key else about)
+    button.setStyleSheet(f"QPushButton {{ {TIGHT} }}")
+    button.clicked.connect(lambda: act(name))
+    return button
+
+
+def _row(parent: QWidget, widgets: list[QWidget]) -> None:
+    row = QHBoxLayout(parent)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    for widget in widgets:
+        row.addWidget(widget, 1 if isinstance(widget, QLabel | QComboBox) else 0)

@@ -1,0 +1,308 @@
+"""The grains of one scan and feature on napari's canvas: picked by a click, outlined, painted, cut. No Qt.
+
+The outline of the selected grain is a Labels layer of its own, so that painting on it leaves the grains alone that it
+overlaps. What is drawn to split a grain lies on a layer that goes when the split is done. Leans on `display` and
+`grain_layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE, grain_layers, outline, outline_layer
+from napari_stemnmf.plugin.layers.places import on_scan, scan_position
+from napari_stemnmf.plugin.layers.planes import Planes
+from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_stemnmf.grains.refinement import Grains
+
+KINDS = ("grains", "stack", OUTLINE)
+"""Roles of the layers whose labels are grains."""
+DRAWN = "split"
+"""Role of the layer that a split is drawn on."""
+MOST_MOVED = 3
+"""Pixels of the screen that the mouse may move in a click."""
+PEN = 1.5
+"""Width of what is drawn, in probe positions."""
+BRUSH = 4
+"""Diameter of the brush at first, in probe positions."""
+
+
+class GrainsOnCanvas:
+    """Shows the selected grain and reports what the user does on the canvas.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    picked : callable
+        Called with row and column of a position that was clicked, and whether Ctrl was held.
+    labelled : callable
+        Called with the id that another way of napari has selected, its features table or its picker.
+    painted : callable
+        Called with the mask (scan_y, scan_x) that a stroke on the outline has left.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        picked: Callable[[int, int, bool], None],
+        labelled: Callable[[int], None],
+        painted: Callable[[np.ndarray], None],
+    ) -> None:
+        self._viewer = viewer
+        self._picked, self._labelled, self._painted = picked, labelled, painted
+        self._session: Session | None = None
+        self._feature = ""
+        self._quiet = False
+        self._listening = False
+        self._linked: list[Layer] = []
+        self._grains: Grains | None = None  # what the layers show
+
+    def follow(self, session: Session | None, feature: str) -> None:
+        """Stand for the grains of a scan and feature."""
+        if session is not self._session or feature != self._feature:
+            self.stop_drawing()
+            self.hide()
+            self._session, self._feature, self._grains = session, feature, None
+        self._link()
+
+    def listen(self, on: bool) -> None:
+        """Begin or stop to take clicks and strokes."""
+        callbacks = self._viewer.mouse_drag_callbacks
+        if on and self._on_press not in callbacks:
+            callbacks.append(self._on_press)
+        elif not on and self._on_press in callbacks:
+            callbacks.remove(self._on_press)
+        self._listening = on
+        self._link()
+
+    def layer(self, kind: str) -> Layer | None:
+        """The layer of a kind, if it is in the viewer."""
+        if self._session is None:
+            return None
+        return display.find(self._viewer, self._session, kind if kind == DRAWN else f"{kind}/{self._feature}")
+
+    # ---- what is shown
+
+    def show(self, grain_id: int, others: Sequence[int] = ()) -> None:
+        """Outline a grain (0 for none), select its label, and move the canvas there if it cannot be seen.
+
+        Those `others` that are selected with it are outlined too, under it.
+        """
+        session = self._session
+        if session is None or session.result("refine", self._feature) is None:
+            return
+        grains: Grains = session.result("refine", self._feature)
+        layer = self.layer(OUTLINE)
+        if layer is None and not grain_id:
+            return
+        self._quiet = True
+        try:
+            if layer is None:
+                layer = self._add_outline(grain_id)
+            else:
+                self._redraw(layer, outline(grains, grain_id, others))
+                _show(layer)
+            for kind in KINDS:
+                found = self.layer(kind)
+                if found is not None and grain_id:
+                    found.selected_label = grain_id
+            stack = self.layer("stack")
+            rows = np.flatnonzero(grains.ids == grain_id)
+            if stack is not None and stack.visible and len(rows):
+                display.show_plane(self._viewer, session, f"stack/{self._feature}", int(rows[0]))
+        finally:
+            self._quiet = False
+        if len(rows) and layer is not None:
+            self._bring_into_view(layer, grains.masks[rows[0]])
+
+    def hide(self) -> None:
+        """Put the outline out of sight."""
+        layer = self.layer(OUTLINE)
+        if layer is not None:
+            layer.mode = "pan_zoom"
+            layer.visible = False
+
+    def update(self, features: pd.DataFrame) -> None:
+        """Show the grains as they are after an edit, with their features."""
+        session = self._session
+        grains = session.result("refine", self._feature) if session is not None else None
+        if session is None or grains is None:
+            return
+        self._quiet = True
+        try:
+            if grains is not self._grains:
+                for data, meta, _ in grain_layers(session, self._feature, features):
+                    layer = display.find(self._viewer, session, meta["metadata"][ROLE_KEY])
+                    if layer is not None:
+                        self._redraw(layer, data)
+                self._grains = grains
+            for labels in map(self.layer, ("grains", "stack")):
+                if labels is not None and not features.equals(labels.features):
+                    labels.features = features
+        finally:
+            self._quiet = False
+
+    def activate(self) -> None:
+        """Select the layer of the grains: napari's features table then is theirs, and so are its keys."""
+        layer, active = self.layer("grains"), self._viewer.layers.selection.active
+        if layer is not None and active not in [self.layer(kind) for kind in KINDS]:
+            self._viewer.layers.selection.active = layer
+
+    def bring_forward(self) -> None:
+        """Show the labels of these grains in place of those of the scan's other features."""
+        own = self.layer("grains")
+        for layer in self._viewer.layers:
+            role = str(layer.metadata.get(ROLE_KEY, ""))
+            if own is not None and session_of(layer) is self._session and role.startswith("grains/"):
+                layer.visible = layer is own
+
+    # ---- painting
+
+    def paint(self, mode: str, label: int) -> None:
+        """Put the outline into napari's mode "paint" or "erase", for the label that it holds; "pan_zoom" ends it."""
+        layer = self.layer(OUTLINE)
+        if layer is None and mode != "pan_zoom":
+            layer = self._add_outline(0)
+        if layer is None:
+            return
+        painting = mode != "pan_zoom"
+        if painting:
+            _show(layer)
+            self._viewer.layers.selection.active = layer
+            self._quiet = True
+            layer.selected_label = label
+            self._quiet = False
+            layer.n_edit_dimensions = 2
+            layer.preserve_labels = False
+            if layer.mode == "pan_zoom":
+                layer.brush_size = BRUSH
+        layer.mode = mode
+        layer.contour = 0 if painting else CONTOUR  # what the brush covers is seen, not its edge only
+        layer.opacity = 0.6 if painting else 1.0
+
+    def _add_outline(self, grain_id: int) -> Layer:
+        session = self._session
+        if session is None:
+            raise ValueError("Without a scan there is no grain to outline.")
+        active = self._viewer.layers.selection.active
+        data, meta, _ = outline_layer(session, self._feature, grain_id)
+        layer = self._viewer.add_labels(data, **meta)
+        layer.contour = CONTOUR
+        if active is not None:
+            self._viewer.layers.selection.active = active
+        self._link()
+        return layer
+
+    # ---- drawing
+
+    def draw(self, kind: str) -> Layer | None:
+        """A layer to draw on: "split line" and "split region" freehand, "split seeds" by clicks."""
+        session = self._session
+        if session is None:
+            return None
+        self.stop_drawing()
+        self.paint("pan_zoom", 0)
+        meta = on_scan(session, kind, DRAWN)
+        if kind == "split seeds":
+            look = {"size": 2 * PEN, "face_color": COLOUR, "border_color": "black"}
+            layer = self._viewer.add_points(None, ndim=2, **meta, **look)
+            layer.mode = "add"
+        else:
+            look = {"edge_color": COLOUR, "edge_width": PEN / 2, "face_color": "#ffe60040"}
+            layer = self._viewer.add_shapes(None, ndim=2, **meta, **look)
+            layer.mode = "add_path" if kind == "split line" else "add_polygon_lasso"
+        self._viewer.layers.selection.active = layer
+        return layer
+
+    def drawn(self, kind: str) -> np.ndarray:
+        """(n, 2) what was drawn: vertices of the last line, positions inside regions, or seeds."""
+        layer, session = self.layer(DRAWN), self._session
+        if layer is None or session is None or not len(layer.data):
+            return np.empty((0, 2))
+        if kind == "split region":
+            from napari_stemnmf.plugin.layers.drawn_mask import inside_of
+            from napari_stemnmf.plugin.layers.places import axes_of
+
+            return np.argwhere(inside_of(layer, axes_of(session)[:2]))
+        points = np.asarray(layer.data if kind == "split seeds" else layer.data[-1])[:, -2:]
+        return np.rint(points) if kind == "split seeds" else points
+
+    def stop_drawing(self) -> None:
+        """Take the layer that was drawn on away, and select the grains again."""
+        layer = self.layer(DRAWN)
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+            grains = self.layer("grains")
+            if grains is not None:
+                self._viewer.layers.selection.active = grains
+
+    # ---- what happens
+
+    def _link(self) -> None:
+        """Listen to the layers that are there now, and to no others."""
+        wanted = [self.layer(kind) for kind in KINDS] if self._listening else []
+        for layer in self._linked:
+            if layer not in wanted:
+                layer.events.selected_label.disconnect(self._on_label)
+                layer.events.paint.disconnect(self._on_paint)
+        for layer in wanted:
+            if layer is not None and layer not in self._linked:
+                layer.events.selected_label.connect(self._on_label)
+                layer.events.paint.connect(self._on_paint)
+        self._linked = [layer for layer in wanted if layer is not None]
+
+    def _on_label(self, event: Any) -> None:
+        if not self._quiet and event.source is not self.layer(OUTLINE):
+            self._labelled(int(event.source.selected_label))
+
+    def _on_paint(self, event: Any) -> None:
+        layer = self.layer(OUTLINE)
+        if not self._quiet and layer is not None and event.source is layer:
+            self._painted(np.asarray(layer.data) != 0)
+
+    def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:
+        start = np.array(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        active = viewer.layers.selection.active
+        drawing = active is not None and str(active.mode) != "pan_zoom"
+        moved = np.abs(np.array(event.pos) - start).max() > MOST_MOVED
+        if self._session is None or drawing or moved or event.button != 1 or viewer.dims.ndisplay != 2:
+            return
+        found = scan_position(self._session, event.position[-2:])
+        if found is not None:
+            self._picked(*found, "Control" in event.modifiers)
+
+    @staticmethod
+    def _redraw(layer: Any, data: Any) -> None:
+        """New values, where they can be in the same array: napari then leaves its table, undo and extent alone."""
+        if isinstance(data, Planes) or np.shape(layer.data) != data.shape or layer.data.dtype != data.dtype:
+            layer.data = data
+        elif not np.array_equal(layer.data, data):
+            layer.data[...] = data
+            layer.refresh(extent=False)
+
+    def _bring_into_view(self, layer: Layer, mask: np.ndarray) -> None:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        low, high = (rows[0], columns[0]), (rows[-1], columns[-1])
+        camera = self._viewer.scene.camera
+        middle = np.mean([layer.data_to_world(corner) for corner in (low, high)], axis=0)[-2:]
+        away = np.abs(middle - np.array(camera.center)[-2:])
+        if (away > np.array(self._viewer.canvas.size) / camera.zoom / 2).any():
+            display.move_to(self._viewer, layer, low, high)
+
+
+def _show(layer: Layer) -> None:
+    if not layer.visible:  # napari draws anew each time that it is told
+        layer.visible = True

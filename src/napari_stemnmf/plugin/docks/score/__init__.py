@@ -1,0 +1,1 @@
+"""Score: the grains against a truth."""

@@ -1,0 +1,164 @@
+"""What napari scores against a truth, and what came of it: pure data and functions, no viewer, no Qt.
+
+The record is the analysis: its grains are scored with their overlaps and weights. A Labels layer of grains that was
+painted is scored beside them, as it is in the layer, and under a name of its own; its best matches are by area, as
+paint has no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.score_table import confusion
+
+if TYPE_CHECKING:
+    from napari_stemnmf.grains.scoring import Scores
+
+PAINTED = {"grains": "painted labels", "stack": "painted stack"}
+"""What is added to the name of a feature for the layers, by the kind of their role, if they were painted."""
+MOST_LABELS = 2**31
+"""Positions times labels of a painted label image, at most."""
+
+
+class Subject(NamedTuple):
+    """Grains that are scored."""
+
+    name: str
+    """ "AA", or "AA painted labels"."""
+    feature: str
+    grains: Grains
+
+
+class Row(NamedTuple):
+    """A found grain and its best match, or a true grain that is none; rows of the masks, -1 for none."""
+
+    found: int
+    true: int
+    TPR: float
+    FPR: float
+    iou: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores against one truth.
+
+    Attributes
+    ----------
+    where : str
+        Name of the layer, or of the file, that the truth came from.
+    truth : ndarray of bool, (t, scan_y, scan_x)
+    subjects : tuple of Subject
+    scores : tuple of Scores
+        One a subject.
+    """
+
+    where: str
+    truth: np.ndarray
+    subjects: tuple[Subject, ...]
+    scores: tuple[Scores, ...]
+
+    def by_name(self, film: str) -> dict[tuple[str, str], Scores]:
+        """The scores as the tables of `score_table` take them."""
+        return {(film, s.name): score for s, score in zip(self.subjects, self.scores, strict=True)}
+
+    def index(self, name: str) -> int:
+        """Place of the subject of that name; -1 if there is none."""
+        names = [subject.name for subject in self.subjects]
+        return names.index(name) if name in names else -1
+
+    def rows(self, index: int) -> list[Row]:
+        """The found grains of a subject with their best matches, then the true grains that are none's."""
+        scores = self.scores[index]
+        columns = (scores.found, scores.best_match, scores.distributions["TPR_G"], scores.distributions["FPR_G"])
+        found = [
+            Row(int(f), int(t), float(TPR), float(FPR), float(iou))
+            for f, t, TPR, FPR, iou in zip(*columns, scores.best_iou, strict=True)
+        ]
+        nan = float("nan")
+        return found + [Row(-1, int(t), nan, nan, nan) for t in scores.missed]
+
+    def picture(self, index: int, row: Row) -> np.ndarray:
+        """What each position is to the two grains of a row, (scan_y, scan_x) int8: see `score_table.confusion`."""
+        nothing = np.zeros(self.truth.shape[1:], bool)
+        found = self.subjects[index].grains.masks[row.found] if row.found >= 0 else nothing
+        return confusion(found, self.truth[row.true] if row.true >= 0 else nothing)
+
+    def is_of(self, grains: Mapping[str, Grains]) -> bool:
+        """Whether the recorded grains are still those that were scored."""
+        recorded = {s.feature: s.grains for s in self.subjects if s.name == s.feature.upper()}
+        return recorded.keys() == grains.keys() and all(grains[name] is recorded[name] for name in recorded)
+
+
+def score_all(
+    where: str,
+    truth: Callable[[], np.ndarray],
+    recorded: Mapping[str, Grains],
+    layers: Mapping[str, np.ndarray],
+    control: Control | None = None,
+) -> Scored:
+    """Score all grains that there are.
+
+    Parameters
+    ----------
+    where : str
+        Name of the truth.
+    truth : callable
+        Gives the true masks (t, scan_y, scan_x); may read a file.
+    recorded : mapping of feature to Grains
+        The record.
+    layers : mapping of role to ndarray
+        What the layers "grains/aa" and "stack/aa" hold, (scan_y, scan_x) and (g, scan_y, scan_x) labels.
+    control : Control, optional
+
+    Returns
+    -------
+    Scored
+        The record of each feature, each followed by its painted layers, if they differ from it.
+
+    Raises
+    ------
+    StemNMFError
+        If there are no masks in the truth, or they are of another scan.
+    """
+    from napari_stemnmf.grains.scoring import score
+
+    control = Control() if control is None else control
+    masks = truth()
+    subjects, scores = [], []
+    for feature, grains in recorded.items():
+        for subject in (Subject(feature.upper(), feature, grains), *_painted(feature, grains, layers)):
+            control.check()
+            subjects.append(subject)
+            scores.append(score(subject.grains, masks))
+    return Scored(where, masks, tuple(subjects), tuple(scores))
+
+
+def _painted(feature: str, grains: Grains, layers: Mapping[str, np.ndarray]) -> list[Subject]:
+    """The layers of a feature that are no longer what they were made from."""
+    found = []
+    labels, stack = layers.get(f"grains/{feature}"), layers.get(f"stack/{feature}")
+    if labels is not None and labels.shape == grains.scan_shape and not np.array_equal(labels, grains.labels):
+        found.append((PAINTED["grains"], Grains.from_masks(_planes(labels))))
+    if (
+        stack is not None
+        and stack.shape == grains.masks.shape
+        and not np.array_equal(np.asarray(stack) != 0, grains.masks)
+    ):
+        found.append((PAINTED["stack"], Grains.from_masks(np.asarray(stack) != 0, ids=grains.ids)))
+    return [Subject(f"{feature.upper()} {what}", feature, painted) for what, painted in found]
+
+
+def _planes(labels: np.ndarray) -> np.ndarray:
+    """(n, scan_y, scan_x) masks; row i is label i + 1, so that the numbers stay those of the layer."""
+    highest = max(0, int(labels.max(initial=0)))
+    if highest * labels.size > MOST_LABELS:
+        raise DataError(f"A painted layer has the label {highest}; paint with small numbers to have it scored.")
+    return labels[None] == np.arange(1, highest + 1)[:, None, None]

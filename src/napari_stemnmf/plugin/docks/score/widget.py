@@ -1,0 +1,261 @@
+"""Score: the grains of every feature against a truth, as numbers, and grain by grain on the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from magicgui.types import FileDialogMode
+from magicgui.widgets import ComboBox, FileEdit, PushButton
+from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
+from napari_stemnmf.plugin.docks.score import match_layer as match_view
+from napari_stemnmf.plugin.docks.score.model import Row, Scored, score_all
+from napari_stemnmf.plugin.docks.score.tables import GrainTable, ScoreTable
+from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.session import SCORE, Session, session_of
+from napari_stemnmf.plugin.truths import own_truth
+from napari_stemnmf.recipe import FEATURES
+
+if TYPE_CHECKING:
+    from napari.layers import Layer  # importing napari at run time would bring numba to a scan of the manifest
+
+TABLE_WIDTH = 290
+"""Least width of the tables, pixels: five columns and a scroll bar."""
+FILE = "a file"
+"""The choice of truth that is no layer."""
+MASK_FILES = "Masks (*.h5 *.hdf5 *.hspy *.zarr *.npy *.npz *.tif *.tiff);;All files (*)"
+
+
+class ScoreWidget(StepWidget):
+    """Compares the grains of all features with a truth.
+
+    Attributes
+    ----------
+    truth : ComboBox
+        A layer with true grains, or a file.
+    file : FileEdit
+        That file, or FILE::NAME.
+    scores : ScoreTable
+        All numbers, a column for each feature.
+    grains : GrainTable
+        Every grain of the chosen column with its best match.
+    tables : QTabWidget
+        Holds the two.
+    save : PushButton
+        Writes the tables as CSV files.
+    """
+
+    step: ClassVar[str] = SCORE
+    run_text: ClassVar[str] = "Score"
+
+    def _head(self) -> list[Any]:
+        self._shown = ""  # name of the subject whose grains are listed
+        self._seen: tuple[Scored | None, str] | None = None
+        self._offered = ""  # the truth in the scan's own file
+        self._offered_for: tuple[Session | None, bool] = (None, False)
+        self.truth = ComboBox(name="truth", label="truth", choices=self._truths)
+        self.truth.tooltip = (
+            "the true grains: a label image, a stack with one plane a grain (they may overlap), or a file of either"
+        )
+        self.file = FileEdit(name="file", label="file", mode=FileDialogMode.EXISTING_FILE, filter=MASK_FILES)
+        self.file.tooltip = "a file that holds masks; where it holds several, FILE::NAME names one"
+        self.truth.changed.connect(self._on_truth)
+        return [self.truth, self.file]
+
+    def _buttons(self) -> list[Any]:
+        self.save = PushButton(name="save", text="Save tables…")
+        self.save.tooltip = "scores.csv, distributions.csv (every grain) and pairs.csv (one to one), into a folder"
+        self.save.clicked.connect(self._on_save)
+        return [self.save]
+
+    def _add_forms(self) -> None:
+        self.scores, self.grains, self.tables = ScoreTable(), GrainTable(), QTabWidget()
+        legend = QLabel(
+            "&nbsp; ".join(f"<span style='color:{KIND_COLOURS[k]}'>■</span> {KIND_NAMES[k]}" for k in KIND_NAMES)
+        )
+        legend.setWordWrap(True)
+        legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        legend.setToolTip("what a click on a row shows on the canvas; blue is the true grain")
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.grains, 1)
+        column.addWidget(legend)
+        self.tables.addTab(self.scores, "Scores")
+        self.tables.addTab(page, "Grains")
+        self.tables.setTabToolTip(0, "every number of every feature; a click on a column lists its grains")
+        self.tables.setTabToolTip(1, "a click on a row shows the grain: blue the true grain, orange what is false")
+        self.tables.setMinimumWidth(TABLE_WIDTH)
+        self.tables.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.form_area.native.layout().addWidget(self.tables)
+        self.scores.chosen.connect(self._on_subject)
+        self.grains.chosen.connect(self._on_grain)
+
+    def _style(self) -> None:
+        super()._style()
+        inner = self._scroll.widget()
+        column = inner.layout() if inner is not None else None
+        if isinstance(column, QVBoxLayout):
+            column.setStretch(0, 1)  # the tables take the room that is left empty below forms
+            column.setStretch(1, 0)
+        self._scroll.setMinimumWidth(TABLE_WIDTH)
+
+    # ---- what the user does
+
+    def _start(self, step: str) -> None:
+        session = self._session
+        if session is None or session.running is not None or session.analysis is None:
+            return
+        from napari_stemnmf.plugin.jobs import tasks as jobs
+
+        request = self._request()
+        if request is None:
+            return
+        where, truth = request
+        grains, painted = session.analysis.grains, self._layers(session)
+
+        def work(control: Control) -> Scored:
+            return score_all(where, truth, grains, painted, control)
+
+        jobs.Task(self._viewer, session, "Score", work, _take).start()
+
+    def _request(self) -> tuple[str, Callable[[], np.ndarray]] | None:
+        """Name of the truth, and what gives its masks in the thread; None, and a notification, if none is chosen."""
+        from napari_stemnmf.reading.masks import as_masks, load_masks
+
+        layer = self.truth.value
+        if layer is not None and layer != FILE:
+            data, name = layer.data, f"The layer {layer.name}"
+            return layer.name, lambda: as_masks(np.asarray(data), name)
+        path = self._path()
+        if not path:
+            _say("Choose a file with the true grains, or a layer.")
+            return None
+        return Path(path).name, lambda: load_masks(path)
+
+    def _path(self) -> str:
+        """What was written in the field of the file."""
+        return str(self.file.line_edit.value).strip()
+
+    def _layers(self, session: Session) -> dict[str, np.ndarray]:
+        """What the layers of grains hold now, by role; copies of images, which the user may go on to paint."""
+        found = {}
+        for role in (f"{kind}/{feature}" for feature in FEATURES for kind in ("grains", "stack")):
+            layer = display.find(self._viewer, session, role)
+            if layer is not None:
+                found[role] = layer.data.copy() if layer.ndim == 2 else layer.data
+        return found
+
+    def _on_subject(self, index: int) -> None:
+        """List the grains of the column that was clicked."""
+        scored = self._session.scored if self._session is not None else None
+        if scored is not None and 0 <= index < len(scored.subjects):
+            subject = scored.subjects[index]
+            self.feature.value = subject.feature
+            self._list_grains(scored, subject.name)
+            self.tables.setCurrentIndex(1)
+
+    def _on_grain(self, row: Row) -> None:
+        """Show the grain of the row that was clicked."""
+        session = self._session
+        scored = session.scored if session is not None else None
+        index = -1 if scored is None else scored.index(self._shown)
+        if session is not None and scored is not None and index >= 0:
+            match_view.show_match(self._viewer, session, scored.picture(index, row))
+            if row.found >= 0:
+                display.show_plane(self._viewer, session, f"stack/{scored.subjects[index].feature}", row.found)
+
+    def _on_save(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self.native, "Folder for the tables of scores")
+        if folder:
+            self.save_to(folder)
+
+    def save_to(self, folder: str | Path) -> None:
+        """Write the tables of the chosen scan into a folder."""
+        from napari_stemnmf.export.scores import write_scores
+
+        session = self._session
+        if session is None or session.scored is None:
+            return
+        try:
+            write_scores(session.scored.by_name(session.name), folder)
+        except StemNMFError as error:
+            _say(str(error))
+
+    def _on_truth(self, *_: Any) -> None:
+        self.file.visible = self.truth.value in (None, FILE)
+
+    # ---- what happens around
+
+    def _truths(self, _: Any = None) -> list[tuple[str, Any]]:
+        """Layers that may hold true grains, none of them ours, and the file."""
+        return [*((layer.name, layer) for layer in self._viewer.layers if _can_be_truth(layer)), (FILE, FILE)]
+
+    def _on_layers(self, event: Any = None) -> None:
+        chosen, layers = self.truth.value, [value for _, value in self._truths() if value != FILE]
+        self.truth.reset_choices()
+        if chosen in (None, FILE) and layers and self._path() in ("", self._offered):
+            self.truth.value = layers[0]
+        self._on_truth()
+        super()._on_layers(event)
+        self._on_changed()
+
+    def reset_choices(self, *args: Any) -> None:
+        """Called by napari when layers change."""
+        self.truth.reset_choices()
+        super().reset_choices(*args)
+
+    def _offer(self, session: Session | None) -> None:
+        """Name the truth in the scan's own file, as simulated scans have it, unless the user named a file."""
+        asked = (session, session is not None and session.analysis is not None)
+        if asked == self._offered_for or self._path() not in ("", self._offered):
+            return
+        own = own_truth(session.analysis) if session is not None and session.analysis is not None else []
+        self._offered, self._offered_for = str(own[0]) if own else "", asked
+        self.file.line_edit.value = self._offered
+
+    def _show_session(self, session: Session | None) -> None:
+        self._offer(session)
+        scored = session.scored if session is not None else None
+        shown = (scored, str(self.feature.value))
+        if shown != self._seen:
+            self._seen = shown
+            self.scores.show_scores(scored)
+            self._list_grains(scored, str(self.feature.value).upper())
+        self.save.enabled = scored is not None
+
+    def _list_grains(self, scored: Scored | None, name: str) -> None:
+        """List the grains of a subject."""
+        self._shown = name
+        index = -1 if scored is None else scored.index(name)
+        if scored is not None and index >= 0:
+            self.grains.show_rows(scored.rows(index), scored.subjects[index].grains.ids)
+        else:
+            self.grains.show_rows([])
+        self.tables.setTabText(1, f"Grains of {name}" if index >= 0 else "Grains")
+
+
+def _take(viewer: Any, session: Session, scored: Scored) -> None:
+    """New scores: what the canvas shows of the former ones goes."""
+    session.set_scored(scored)
+    match_view.clear_match(viewer, session)
+
+
+def _can_be_truth(layer: Layer) -> bool:
+    """A Labels or Image layer, none of our own, of a label image or of a stack."""
+    if type(layer).__name__ not in ("Labels", "Image") or session_of(layer) is not None:
+        return False
+    return layer.ndim in (2, 3) and not layer.multiscale and not getattr(layer, "rgb", False)
+
+
+def _say(message: str) -> None:
+    from napari.utils.notifications import show_error
+
+    show_error(message)

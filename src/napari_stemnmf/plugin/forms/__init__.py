@@ -1,0 +1,1 @@
+"""What the docks of the steps share: the base of a step, and forms made from settings."""

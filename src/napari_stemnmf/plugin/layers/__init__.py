@@ -1,0 +1,1 @@
+"""Layers on napari's canvas: made of results, put into a viewer, found again."""

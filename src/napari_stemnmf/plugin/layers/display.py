@@ -1,0 +1,182 @@
+"""Puts layers into a viewer, or new results into the layers that are there.
+
+A layer is found again by its session and role, so that colours and order that the user chose stay. A new result is
+shown on top, and what led to it is hidden.
+
+napari aligns the last axes of all layers. The 4-D layer ends in the detector's axes, all others in the scan's: together
+they share sliders that mean different things, and napari gives up units. So the first result on the scan puts a hidden
+4-D layer away; `toggle` brings it back, unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.plugin.layers import result_layers as layers
+from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session, session_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+EARLIER = {"refine": ("maps",), "measure": ("maps",)}
+"""Kinds of layers that are hidden when a step's first result comes."""
+ON_DETECTOR = ("patterns", "grain patterns", "mean pattern")
+"""Kinds of layers whose canvas is the detector, not the scan."""
+MARGIN = 0.95
+"""Share of the canvas that a layer fills."""
+SMALLEST_SHARE, COMFORTABLE_SHARE = 0.1, 0.4
+"""Share of the canvas below which a grain is tiny, and the one that it is given then."""
+PLANE_AXIS = -3
+"""Axis of the viewer along which stacks lie."""
+PUT_AWAY = "The hidden 4-D layer was put away: the scale bar shows nm, and stacks have their own slider."
+
+
+def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
+    """The layer of a scan with that role, if it is in the viewer."""
+    for layer in viewer.layers:
+        if session_of(layer) is session and layer.metadata.get(ROLE_KEY) == role:
+            return layer
+    return None
+
+
+def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> Iterator[None]:
+    """Show what a step has found: new layers, or new data in those there are.
+
+    In pieces: napari takes a tenth of a second or more for a layer, and the window may act in between.
+    """
+    if step in ("survey", "calibrate", "featurize"):
+        _show_survey(viewer, session)
+        return
+    patterns = find(viewer, session, "patterns")
+    if patterns is not None and not patterns.visible:
+        put_away(viewer, session, patterns)
+        session.note = " ".join(part for part in (session.note, PUT_AWAY) if part)
+        yield
+    found, new = layers.result_layers(session, step, feature), False
+    for data, meta, kind in found:
+        yield
+        new |= yield from _putting(viewer, data, meta, kind)
+    if new:
+        yield
+        for layer in viewer.layers:
+            role = layer.metadata.get(ROLE_KEY, "").split("/")[0]
+            if session_of(layer) is session and role in EARLIER.get(step, ()):
+                layer.visible = False
+    if step == "cluster":
+        show_plane(viewer, session, f"maps/{feature}", 0)
+
+
+def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool:
+    """Add a layer, or update the one of the same session and role. Returns whether it is new."""
+    layer = find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY])
+    if layer is None:
+        getattr(viewer, f"add_{kind}")(data, **meta)
+        return True
+    _update(layer, data, meta, kind)
+    return False
+
+
+def _putting(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> Generator[None, None, bool]:
+    """As `put`, in pieces: a new layer is made, added and seen one after the other."""
+    from napari.layers import Layer
+
+    if find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY]) is not None:
+        return put(viewer, data, meta, kind)
+    layer = Layer.create(data, meta | {"visible": False}, kind)
+    yield
+    viewer.add_layer(layer)
+    yield
+    if layer in viewer.layers:  # nobody has removed it meanwhile
+        layer.visible = meta.get("visible", True)
+    return True
+
+
+def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:
+    """Show new data in a layer that is there."""
+    if layer.data is not data:
+        layer.data = data
+    for name in ("scale", "translate"):  # a crop moves what is on the scan; what is the same need not be drawn anew
+        if not np.array_equal(getattr(layer, name), meta[name]):
+            setattr(layer, name, meta[name])
+    if kind == "labels":
+        layer.features = meta["features"]
+    else:
+        layer.contrast_limits_range = meta["contrast_limits"]
+        layer.contrast_limits = meta["contrast_limits"]
+
+
+def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> None:
+    """Move the slider of a stack to a plane (component, grain, feature column)."""
+    if plane >= 0 and find(viewer, session, role) is not None:
+        viewer.dims.set_point(viewer.dims.ndim + PLANE_AXIS, float(plane))
+
+
+def put_away(viewer: ViewerModel, session: Session, layer: Layer) -> None:
+    """Take a layer out of the viewer; the session keeps it."""
+    session.put_away[layer.metadata[ROLE_KEY]] = layer
+    viewer.layers.remove(layer)
+
+
+def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], Sequence[layers.LayerTuple]]) -> None:
+    """Take the layer of that role out of the viewer, or show it: the one that was put away, else a new one.
+
+    A layer on the detector has the canvas for itself: the others are hidden until it is taken out again.
+    """
+    layer = find(viewer, session, role)
+    on_detector = role.split("/")[0] in ON_DETECTOR
+    if layer is not None:
+        put_away(viewer, session, layer)
+        if on_detector and session.hidden:
+            for other in viewer.layers:
+                other.visible = other.visible or other in session.hidden
+            session.hidden = []
+            viewer.fit_to_view()
+        return
+    others = [other for other in viewer.layers if other.visible]
+    kept = session.put_away.pop(role, None)
+    if kept is not None:
+        viewer.add_layer(kept)
+    if kept is None or role != "patterns":
+        for data, meta, kind in make():
+            put(viewer, data, meta, kind)
+    shown = find(viewer, session, role)
+    if shown is None:
+        return
+    shown.visible = True
+    if on_detector:
+        session.hidden = [*session.hidden, *others]
+        for other in others:
+            other.visible = False
+        fit(viewer, shown)
+
+
+def fit(viewer: ViewerModel, layer: Layer) -> None:
+    """Fill the canvas with one layer, whatever else the viewer holds."""
+    low, high = np.asarray(layer.extent.world)[:, -2:]
+    size = np.maximum(high - low, 1e-12)
+    viewer.scene.camera.center = (0.0, *((low + high) / 2))
+    viewer.scene.camera.zoom = float(MARGIN * np.min(np.array(viewer.canvas.size) / size))
+
+
+def move_to(viewer: ViewerModel, layer: Layer, low: Sequence[float], high: Sequence[float]) -> None:
+    """Show what lies between two corners (y, x) of a layer's data, in the middle of the canvas or, at the layer's edge,
+    as near to it as the canvas stays filled; zoom where it would be tiny or cut off."""
+    canvas, camera = np.array(viewer.canvas.size), viewer.scene.camera
+    corners = np.array([layer.data_to_world(corner) for corner in (low, high)])[:, -2:]
+    share = float(np.max(np.maximum(np.ptp(corners, axis=0), 1e-12) * camera.zoom / canvas))
+    if not SMALLEST_SHARE <= share <= MARGIN:
+        camera.zoom *= COMFORTABLE_SHARE / share
+    first, last = np.asarray(layer.extent.world)[:, -2:] + np.array([[0.5], [-0.5]]) * canvas / camera.zoom
+    middle = np.where(first < last, np.clip(corners.mean(axis=0), first, last), (first + last) / 2)
+    camera.center = (0.0, *middle)
+
+
+def _show_survey(viewer: ViewerModel, session: Session) -> None:
+    """The virtual image of the whole scan takes the place of the quick one."""
+    analysis = session.analysis
+    if analysis is not None and analysis.survey is not None:
+        put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))

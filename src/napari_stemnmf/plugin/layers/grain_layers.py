@@ -1,0 +1,162 @@
+"""From grains to napari layers: labels, stack, overlap, the outline of one grain, and their features. No viewer, no Qt.
+
+A label is the grain's id, which it keeps over all edits, and with it its colour. Ids of grains that were merged away or
+deleted leave gaps in the labels; the features have a row for them all the same, so that a row's number is the label:
+napari's features table takes it so when it selects a label, and when a label selects its row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_stemnmf.plugin.layers.places import LayerTuple, on_scan
+from napari_stemnmf.plugin.layers.planes import Planes
+from napari_stemnmf.plugin.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.grains.refinement import Grains
+
+GONE = "gone"
+"""The verdict in the row of an id whose grain was merged into another or deleted."""
+OUTLINE = "outline"
+COLOUR = "#ffe600"
+"""Of the outline, which is seen on grains of any colour."""
+CONTOUR = 2
+"""Width of the outline, in probe positions."""
+
+
+def grain_layers(session: Session, feature: str, features: pd.DataFrame | None = None) -> list[LayerTuple]:
+    """Overlap, one plane a grain, and the dominant grain of each position; the last on top."""
+    grains: Grains = session.result("refine", feature)
+    features = features_of(session, feature) if features is None else features
+    name, overlap = feature.upper(), grains.overlap
+    stack = on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain")
+    flat = on_scan(session, f"{name} grains", f"grains/{feature}")
+    count = on_scan(session, f"{name} overlap", f"overlap/{feature}") | {
+        "contrast_limits": (0, max(2, int(overlap.max(initial=0)))),
+        "colormap": "magma",
+        "visible": False,
+    }
+    return [
+        (overlap, count, "image"),
+        (planes(grains), stack | {"features": features, "visible": False}, "labels"),
+        (grains.labels, flat | {"features": features, "opacity": 0.6}, "labels"),
+    ]
+
+
+def planes(grains: Grains) -> Planes | np.ndarray:
+    """(g, scan_y, scan_x) int32: the id of each grain inside its mask; one empty plane where there is no grain."""
+    return Planes(grains) if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
+
+
+def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
+    """The whole of one grain, what others cover included, drawn as its outline."""
+    from napari.utils.colormaps import CyclicLabelColormap
+
+    one = CyclicLabelColormap(colors=["transparent", COLOUR])  # a direct one takes napari a second to compile
+    meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
+    look = {"opacity": 1.0, "colormap": one}
+    return outline(session.result("refine", feature), grain_id), meta | look, "labels"
+
+
+def outline(grains: Grains, grain_id: int, others: Sequence[int] = ()) -> np.ndarray:
+    """(scan_y, scan_x) int32: the id inside the grain's mask, those of others beneath it; 0 where there is none."""
+    drawn = np.zeros(grains.scan_shape, np.int32)
+    for each in (*others, grain_id):
+        for mask in grains.masks[grains.ids == each]:
+            drawn[mask] = each
+    return drawn
+
+
+def features_of(session: Session, feature: str, stale: np.ndarray | None = None) -> pd.DataFrame:
+    """Features of the layers of a feature's grains, as far as they are known now; `stale` as `stale_grains` has it."""
+    analysis, review = session.analysis, session.review(feature)
+    grains = session.result("refine", feature)
+    if analysis is None:
+        return grain_features(grains)
+    stale = stale_grains(analysis, feature) if stale is None else stale
+    edited = review is not None and bool(review.digest)
+    table = analysis.tables.get(feature) if edited or not stale.all() else None  # else it is of other grains
+    return grain_features(grains, table, None if review is None else review.verdicts(), stale)
+
+
+def stale_grains(analysis: Analysis, feature: str) -> np.ndarray:
+    """(g,) whether what was measured of each grain is of another mask, or is not there yet."""
+    grains = analysis.grains[feature]
+    if analysis.is_current(f"tables/{feature}", partial=True):
+        return np.zeros(len(grains), bool)
+    if feature not in analysis.tables:
+        return np.ones(len(grains), bool)
+    from napari_stemnmf.pipeline import changed  # late: it takes long to import
+
+    return changed(analysis, feature)
+
+
+def grain_features(
+    grains: Grains,
+    table: pd.DataFrame | None = None,
+    verdicts: pd.DataFrame | None = None,
+    stale: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Features of the Labels layers: the row of a label is its number; row 0 is the background.
+
+    Parameters
+    ----------
+    grains : Grains
+    table : DataFrame, optional
+        What was measured, with the column ``grain_id``.
+    verdicts : DataFrame, optional
+        As `Review.verdicts` gives them.
+    stale : (g,) ndarray of bool, optional
+        Grains whose numbers in the table are not theirs any more.
+
+    Returns
+    -------
+    DataFrame
+        ``index`` (the label); ``grain_id`` (0 where there is none); ``verdict``, ``class`` and ``comment``; ``stale``
+        where there is a table; then its columns, NaN where they are stale, or the component and area where nothing was
+        measured yet. A label whose grain is no more has the verdict `GONE`.
+    """
+    import pandas as pd
+
+    ids = grains.ids
+    highest = int(max(ids.max(initial=0), 0 if verdicts is None else verdicts.index.max() if len(verdicts) else 0))
+    index = np.arange(highest + 1)
+    there = np.isin(index, ids)
+    out = pd.DataFrame({"index": index, "grain_id": np.where(there, index, 0)})
+    for name in ("verdict", "class", "comment"):
+        said = pd.Series("", index=ids, dtype=object) if verdicts is None else verdicts[name]
+        out[name] = said.reindex(index, fill_value="").to_numpy()
+    out.loc[(index > 0) & ~there, "verdict"] = GONE
+    if table is None:
+        areas = grains.masks.sum(axis=(1, 2))
+        table = pd.DataFrame({"grain_id": ids, "component": grains.component, "area [px]": areas})
+    elif stale is not None:
+        out["stale"] = np.isin(index, ids[stale])
+        table = table[~table["grain_id"].isin(ids[stale])]
+    measured = table.set_index("grain_id")
+    measured = measured[measured.index.isin(ids)]
+    columns = {
+        str(name): _for_all(measured[name], index, unknown=len(measured) < len(ids))
+        for name in measured.columns
+        if name not in ("index", "label", "grain", *out.columns)
+    }
+    columns["component"] = pd.Series(grains.component, index=ids).reindex(index, fill_value=-1).to_numpy()
+    return pd.concat([out, pd.DataFrame(columns)], axis=1)
+
+
+def _for_all(column: pd.Series, index: np.ndarray, unknown: bool) -> np.ndarray:
+    """A column with a value for every label: neutral, of the same kind where one exists, where there is none.
+
+    Whole numbers become NaN there if they are `unknown` for a grain.
+    """
+    number = np.nan if unknown else 0
+    absent = {"b": False, "i": number, "u": number, "f": np.nan}.get(column.dtype.kind, "")
+    return column.reindex(index, fill_value=absent).to_numpy()

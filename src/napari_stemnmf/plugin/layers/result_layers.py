@@ -1,0 +1,197 @@
+"""From results to napari layer data: pure functions, no viewer, no Qt.
+
+Everything that lies on the scan is (…, scan_y, scan_x) with the scan's step and unit. Leans on `places`, and on
+`grain_layers` for the grains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.plugin.layers.grain_layers import grain_layers
+from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, metadata, napari_unit, on_detector, on_scan
+from napari_stemnmf.plugin.patterns.preview import limits, scaled
+from napari_stemnmf.plugin.session import ROLE_KEY, Session
+from napari_stemnmf.recipe import FEATURES
+
+if TYPE_CHECKING:
+    from napari_stemnmf.dataset import Dataset
+
+DATASET_KEY = "stemnmf_dataset"
+SHOWN_COLUMNS = 200
+"""Columns of a sparse feature matrix that are shown, at most."""
+SAMPLED_PATTERNS = 4
+"""Patterns that the contrast of the 4-D layer is taken from."""
+
+
+def scan_layers(session: Session, image: np.ndarray | None = None) -> list[LayerTuple]:
+    """The virtual image and, hidden, the 4-D scan.
+
+    The scan's own canvas is the scan: the 4-D layer, whose canvas is the detector, is hidden until asked for.
+
+    Parameters
+    ----------
+    session : Session
+        With a dataset.
+    image : (scan_y, scan_x) array, optional
+        Virtual image; a quick one is taken if not given.
+    """
+    dataset = session.dataset
+    if dataset is None:
+        raise ValueError("A session without a dataset has no scan to show.")
+    if image is None:
+        from napari_stemnmf.streaming.survey import quick_image
+
+        image = quick_image(dataset)
+    return [virtual_image(session, image), patterns(session)]
+
+
+def patterns(session: Session) -> LayerTuple:
+    """The lazy 4-D scan, hidden."""
+    dataset = session.dataset
+    if dataset is None:
+        raise ValueError("A session without a dataset has no patterns to show.")
+    meta = {
+        "name": f"{dataset.name} patterns",
+        "scale": [a.scale for a in dataset.axes],
+        "translate": [a.offset for a in dataset.axes],
+        "units": [napari_unit(a.unit) for a in dataset.axes],
+        "axis_labels": [a.name for a in dataset.axes],
+        "contrast_limits": pattern_limits(dataset),
+        "colormap": "inferno",
+        "visible": False,
+        "metadata": metadata(session, "patterns") | {DATASET_KEY: dataset, **dataset.metadata},
+    }
+    return dataset.data, meta, "image"
+
+
+def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
+    """Mean counts of each pattern, on the scan."""
+    meta = on_scan(session, "virtual image", "virtual_image")
+    low, high = np.percentile(image, [0.1, 99.9])
+    return image, meta | {"contrast_limits": _limits(low, high), "colormap": "gray"}, "image"
+
+
+def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]:
+    """The layers that show what a step has found for a feature; empty if it has found nothing."""
+    if session.result(step, feature) is None:
+        return []
+    if step == "cluster":
+        return [_component_maps(session, feature)]
+    return grain_layers(session, feature) if step in ("refine", "measure") else []
+
+
+def all_layers(session: Session) -> list[LayerTuple]:
+    """Every layer of an analysis on the scan: virtual image below, grains on top; the first grains are shown."""
+    analysis = session.analysis
+    found: list[LayerTuple] = []
+    if analysis is not None and analysis.survey is not None:
+        found.append(virtual_image(session, analysis.survey.virtual_image))
+    elif session.dataset is not None:
+        found += scan_layers(session)
+    shown = False
+    for step in ("cluster", "refine"):
+        for feature in FEATURES:
+            for data, meta, kind in result_layers(session, step, feature):
+                show = not shown and meta["metadata"][ROLE_KEY].startswith("grains/")
+                shown |= show
+                found.append((data, meta | {"visible": show}, kind))
+    return found
+
+
+def feature_maps(session: Session, feature: str) -> list[LayerTuple]:
+    """Each column of a feature matrix as an image of the scan; empty if it was not computed.
+
+    Of a sparse matrix, the columns that vary most: all of them would not fit into memory.
+    """
+    features = session.result("featurize", feature)
+    if features is None:
+        return []
+    maps = np.moveaxis(_dense(features.values).reshape(*features.scan_shape, -1), -1, 0)
+    meta = on_scan(session, f"{feature.upper()} features", f"features/{feature}", "column")
+    return [(maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image")]
+
+
+def grain_patterns(session: Session, feature: str) -> list[LayerTuple]:
+    """The mean pattern of each grain, on the detector; empty if nothing was measured."""
+    found = session.analysis.patterns.get(feature) if session.analysis is not None else None
+    if found is None or not len(found.patterns):
+        return []
+    q_y, q_x = axes_of(session)[2:]
+    meta = {
+        "name": f"{session.name} {feature.upper()} grain patterns",
+        "scale": [1.0, q_y.scale, q_x.scale],
+        "translate": [0.0, q_y.offset, q_x.offset],
+        "units": ["pixel", napari_unit(q_y.unit), napari_unit(q_x.unit)],
+        "axis_labels": ["grain", q_y.name, q_x.name],
+        "contrast_limits": _limits(0.0, float(np.nanpercentile(found.patterns, 99.5))),
+        "colormap": "inferno",
+        "metadata": metadata(session, f"grain patterns/{feature}"),
+    }
+    return [(found.patterns, meta, "image")]
+
+
+def mean_pattern(session: Session) -> list[LayerTuple]:
+    """The mean pattern on the detector, to draw a mask on; empty before a survey."""
+    survey = session.analysis.survey if session.analysis is not None else None
+    if survey is None:
+        return []
+    meta = on_detector(session, "mean pattern", "mean pattern")
+    image = scaled(survey.mean, "log")  # the eye sees weak disks beside the direct beam
+    return [(image, meta | {"contrast_limits": limits(image), "colormap": "inferno"}, "image")]
+
+
+def mask_shapes(session: Session) -> LayerTuple:
+    """An empty Shapes layer on the detector."""
+    meta = on_detector(session, "mask shapes", "mask shapes")
+    return None, meta | {"ndim": 2, "face_color": "#ff3b3b60", "edge_color": "#ff3b3b", "edge_width": 0.5}, "shapes"
+
+
+def position_cross(session: Session, position: tuple[int, int]) -> LayerTuple:
+    """A cross on the scan at a probe position, large enough to be seen on a scan of any size."""
+    meta = on_scan(session, "position", "position")
+    size = max(1.5, 0.04 * max(axis.size for axis in axes_of(session)[:2]))
+    look = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
+    return [position], meta | look, "points"
+
+
+def pattern_limits(dataset: Dataset) -> tuple[float, float]:
+    """Contrast limits for single patterns, from a few of them spread over the scan: that few chunks are read."""
+    rows, columns = dataset.scan_shape
+    flat = np.unique(np.linspace(0, rows * columns - 1, SAMPLED_PATTERNS).astype(int))
+    highest = []
+    for index in flat:
+        pattern = dataset.pattern(*divmod(int(index), columns))
+        finite = pattern[np.isfinite(pattern)]
+        highest.append(float(np.percentile(finite, 99.5)) if finite.size else 0.0)
+    return _limits(0.0, max(highest))
+
+
+def _component_maps(session: Session, feature: str) -> LayerTuple:
+    maps = session.result("cluster", feature).maps
+    meta = on_scan(session, f"{feature.upper()} component maps", f"maps/{feature}", "component")
+    return maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image"
+
+
+def _dense(values: Any) -> np.ndarray:
+    """(n, m) the columns of a feature matrix to look at; of a sparse one, the most variable, in their order."""
+    if isinstance(values, np.ndarray):
+        return values
+    mean = np.asarray(values.mean(axis=0)).ravel()
+    variance = np.asarray(values.multiply(values).mean(axis=0)).ravel() - mean**2
+    chosen = np.sort(np.argsort(variance)[::-1][:SHOWN_COLUMNS])
+    return np.asarray(values.tocsc()[:, chosen].toarray())
+
+
+def _stack_limits(stack: np.ndarray) -> tuple[float, float]:
+    sample = stack[:, :: max(1, stack.shape[1] // 64), :: max(1, stack.shape[2] // 64)]
+    finite = sample[np.isfinite(sample)]
+    return _limits(0.0, float(np.percentile(finite, 99.8)) if finite.size else 1.0)
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+    """Contrast limits that napari accepts: finite and ascending."""
+    low, high = float(np.nan_to_num(low)), float(np.nan_to_num(high))
+    return (low, high) if high > low else (low, low + 1.0)

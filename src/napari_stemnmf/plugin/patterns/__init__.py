@@ -1,0 +1,1 @@
+"""Diffraction patterns in docks: views, what is drawn over them, and the probe position they are of."""

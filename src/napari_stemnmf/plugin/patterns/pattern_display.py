@@ -1,0 +1,170 @@
+"""A pattern to look at closely: scale, colours, contrast, what the mouse is on, and copies. Shared by the docks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemnmf.plugin.patterns.preview import SCALES, limits, scaled
+
+EMPTY = "\n"
+"""What the readout shows in place of its two lines, so that nothing moves."""
+NARROW = 66
+"""Least width of a control, in pixels of the screen."""
+LOW, HIGH = 0.5, 99.8
+"""Percentiles of the contrast at first."""
+
+
+class PatternDisplay(QWidget):
+    """Shows one pattern.
+
+    Attributes
+    ----------
+    view : PatternView
+    scale, colours : QComboBox
+    low, high : QDoubleSpinBox
+        Percentiles of the scaled counts that are shown darkest and brightest.
+    readout : QLabel
+        Two lines below the pattern.
+    copy : QPushButton
+        Menu: copy the picture, copy the values, save the array.
+    """
+
+    saved = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        from napari_stemnmf.plugin.patterns.pattern_view import COLOURMAPS, PatternView
+        from napari_stemnmf.plugin.preferences import preferences
+
+        self.view = PatternView()
+        self.view.setToolTip(
+            "wheel: zoom; drag: move; double click: the whole detector; arrow keys: the probe; the line below tells "
+            "counts and radius"
+        )
+        self._image: np.ndarray | None = None
+        self._drawn: tuple[Any, ...] = ()
+        wanted = preferences()
+        self.scale, self.colours = QComboBox(), QComboBox()
+        self.scale.addItems(SCALES)
+        self.scale.setToolTip("how counts are turned into brightness")
+        self.colours.addItems(COLOURMAPS)
+        self.colours.setToolTip("colour map, all of them perceptually uniform")
+        for box, value in ((self.scale, wanted.scaling), (self.colours, wanted.colormap)):
+            box.setCurrentIndex(max(0, box.findText(value)))
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            box.setMinimumWidth(NARROW)
+        self.low, self.high = _percentile(LOW), _percentile(HIGH)
+        self.low.setToolTip("percentile of the brightness that is shown darkest [%]")
+        self.high.setToolTip("percentile of the brightness that is shown brightest [%]")
+        self.readout = QLabel(EMPTY)
+        self.readout.setWordWrap(True)
+        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._lay_out()
+        for box in (self.scale, self.colours):
+            box.currentIndexChanged.connect(self._draw)
+        for spin in (self.low, self.high):
+            spin.valueChanged.connect(self._draw)
+        self._draw()
+
+    @property
+    def image(self) -> np.ndarray | None:
+        """The counts that are shown, (q_y, q_x)."""
+        return self._image
+
+    def show_pattern(self, image: np.ndarray | None, note: str = "") -> None:
+        """Show a pattern, or say why there is none."""
+        self._image = image
+        self.copy.setEnabled(image is not None)
+        self.view.show_message(note if image is None else "")
+        self._draw()
+
+    def copy_picture(self) -> None:
+        """What is seen, with what is drawn over it, to the clipboard."""
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setPixmap(self.view.grab())
+
+    def copy_values(self) -> None:
+        """The counts, to the clipboard as a spreadsheet takes them."""
+        from napari_stemnmf.plugin.patterns.patterns_shown import as_text
+
+        clipboard = QGuiApplication.clipboard()
+        if self._image is not None and clipboard is not None:
+            clipboard.setText(as_text(self._image))
+
+    def save_array(self, path: str | Path = "") -> None:
+        """The counts to a NumPy file; asks for its name if none is given."""
+        from napari_stemnmf.files import atomic_write
+
+        if self._image is None:
+            return
+        chosen = str(path) or QFileDialog.getSaveFileName(self, "Save the pattern", "pattern.npy", "NumPy (*.npy)")[0]
+        if chosen:
+            target = Path(chosen).with_suffix(".npy")
+            with atomic_write(target) as half:
+                np.save(half, self._image)
+            self.saved.emit(target)
+
+    def _draw(self, *_: Any) -> None:
+        look = (self._image, self.scale.currentText(), self.low.value(), self.high.value())
+        self.view.show_colourmap(self.colours.currentText())
+        if self._drawn and look[0] is self._drawn[0] and look[1:] == self._drawn[1:]:
+            return  # only what lies over it is new
+        self._drawn = look
+        if self._image is None:
+            self.view.show_image(None, None)
+            return
+        image = scaled(self._image, self.scale.currentText())
+        low, high = sorted((self.low.value(), self.high.value()))
+        self.view.show_image(image, self._image, limits(image, low, high))
+
+    def _lay_out(self) -> None:
+        self.copy = QPushButton("Copy")
+        self.copy.setToolTip("take the pattern with you: as a picture, as numbers, as a NumPy file")
+        menu = QMenu(self.copy)
+        menu.addAction("Copy picture", self.copy_picture)
+        menu.addAction("Copy values", self.copy_values)
+        menu.addAction("Save array…", lambda: self.save_array())
+        self.copy.setMenu(menu)
+        look = QHBoxLayout()
+        look.setSpacing(3)
+        look.addWidget(self.scale, 1)
+        look.addWidget(self.colours, 2)
+        look.addWidget(self.low)
+        look.addWidget(self.high)
+        look.addWidget(self.copy)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(look)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.readout)
+
+
+def _percentile(value: float) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(0.0, 100.0)
+    box.setDecimals(1)
+    box.setSingleStep(0.5)
+    box.setSuffix(" %")
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    box.setStyleSheet("QDoubleSpinBox { min-width: 44px; max-width: 44px; padding: 1px 4px; margin: 0px; }")
+    box.setValue(value)
+    return box

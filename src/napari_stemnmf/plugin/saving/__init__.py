@@ -1,0 +1,1 @@
+"""Saving an analysis by itself, and what asks before something is lost."""

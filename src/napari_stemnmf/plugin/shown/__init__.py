@@ -1,1 +1,0 @@
-"""What docks show, as data and words: no Qt, no viewer."""

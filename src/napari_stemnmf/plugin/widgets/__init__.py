@@ -1,1 +1,0 @@
-"""The docks of the steps: one class a step, `step` holds what they share."""

@@ -1,0 +1,175 @@
+"""Pixels that count too much in every pattern: found once for a scan, repaired in each pattern.
+
+A hot pixel stands out of its neighbourhood in the mean pattern, unless a Bragg disk lies beside it there. Disks come
+and go from pattern to pattern and hot pixels do not, so it is looked for in the *calm* pattern as well: at each pixel
+the mean over the darker half of a sample of patterns. Leans on compiled loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+from napari_stemnmf.recipe import PreprocessSettings
+
+STRUCTURE = 1.5
+"""A pixel that stands out by less than this times the contrast around it may belong to a small sharp spot."""
+STRUCTURE_GROUP = 4.0
+"""The same for two or three pixels side by side."""
+GROUP = 3
+"""Most hot pixels that may touch each other."""
+LEVELS = 32
+"""Noise is measured in so many classes of brightness, of at least CLASS pixels each."""
+CLASS = 200
+STEP_PATTERNS = 16
+"""The size of one count is taken from so many patterns of the sample."""
+
+
+def find_hot_pixels(
+    mean: np.ndarray, settings: PreprocessSettings, *, patterns: np.ndarray | None = None, count: int = 1
+) -> np.ndarray:
+    """The hot pixels of a detector.
+
+    With ``settings.hot_pixels == "counts"``: where the mean pattern exceeds the second-highest value of its 21-pixel
+    neighbourhood (5 x 5 less the corners) by the threshold, as in Bruefach, Ophus & Scott (2022). With ``"sigma"``: by
+    so many times the noise at that brightness and by more than a small sharp spot would, in the mean pattern or in the
+    calm one; two or three hot pixels side by side are measured against the highest pixel that is not among them.
+
+    Parameters
+    ----------
+    mean : ndarray
+        (q_y, q_x) mean pattern, in counts.
+    settings : PreprocessSettings
+        `hot_pixels` and `hot_threshold`.
+    patterns : ndarray, optional
+        (p, q_y, q_x) a sample of the patterns, from all over the scan. Hot pixels beside bright disks need it.
+    count : int
+        Number of patterns in the mean.
+
+    Returns
+    -------
+    ndarray of int32
+        (h, 2) rows and columns, in the order of the detector.
+    """
+    from napari_stemnmf.preprocessing.neighbourhoods import surroundings
+
+    mean = _numbers(mean)
+    if settings.hot_pixels == "off" or mean.size == 0:
+        return np.empty((0, 2), np.int32)
+    threshold = float(settings.hot_threshold)
+    if settings.hot_pixels == "counts":
+        hot = mean > surroundings(mean)[0] + threshold
+    else:
+        step = _count_step(mean[np.newaxis]) if patterns is None else _count_step(patterns[:STEP_PATTERNS]) / count
+        hot = _stands_out(mean, mean, step, threshold)
+        if patterns is not None and len(patterns) > 1:
+            half = (len(patterns) + 1) // 2
+            hot |= _stands_out(_calm(patterns, half), mean, step * count / half, threshold)
+    return np.argwhere(hot).astype(np.int32)
+
+
+def repair(block: np.ndarray, hot: np.ndarray) -> np.ndarray:
+    """Patterns with the hot pixels replaced by the median of their good neighbours.
+
+    Good neighbours are those of the 3 x 3 pixels on the detector that are not hot themselves; where there are none, of
+    the 5 x 5, and so on.
+
+    Parameters
+    ----------
+    block : ndarray
+        (..., q_y, q_x).
+    hot : ndarray of int
+        (h, 2) rows and columns.
+
+    Returns
+    -------
+    ndarray
+        A new array of the same type; `block` itself where there is nothing to repair.
+    """
+    from napari_stemnmf.preprocessing.neighbourhoods import fill
+
+    if not len(hot):
+        return block
+    shape = block.shape[-2:]
+    out = np.array(block, order="C")
+    first, good = good_neighbours(hot, (shape[0], shape[1]))
+    flat = np.asarray(hot, np.int64) @ [shape[1], 1]
+    fill(out.reshape(-1, shape[0] * shape[1]), flat, first, good, out.dtype.kind in "iub")
+    return out
+
+
+def good_neighbours(hot: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Those of hot pixel i (flat, int64) are ``good[first[i]:first[i + 1]]``: (first, good)."""
+    bad = np.zeros(shape, bool)
+    bad[hot[:, 0], hot[:, 1]] = True
+    found = []
+    for y, x in np.asarray(hot, np.int64):
+        for reach in range(1, max(2, *shape)):
+            rows = np.arange(max(0, y - reach), min(shape[0], y + reach + 1))[:, None]
+            columns = np.arange(max(0, x - reach), min(shape[1], x + reach + 1))
+            near = (rows * shape[1] + columns)[~bad[rows, columns]]
+            if near.size:
+                break
+        found.append(near)
+    first = np.concatenate([[0], np.cumsum([len(near) for near in found])]).astype(np.int64)
+    return first, np.concatenate(found).astype(np.int64)
+
+
+def _numbers(pattern: np.ndarray) -> np.ndarray:
+    """As float64, with 0 for what is no number."""
+    return np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _calm(patterns: np.ndarray, half: int) -> np.ndarray:
+    """At each pixel, the mean of its `half` lowest values."""
+    lowest = np.partition(patterns, half - 1, axis=0)[:half]
+    return np.asarray(_numbers(lowest).mean(axis=0) if lowest.dtype.kind == "f" else lowest.mean(axis=0))
+
+
+def _count_step(patterns: np.ndarray) -> float:
+    """The least difference between two values: one count where electrons are counted, next to nothing elsewhere."""
+    values = np.unique(patterns)
+    values = values[np.isfinite(values)]
+    return float(np.diff(values.astype(np.float64)).min(initial=np.inf)) if len(values) > 1 else 0.0
+
+
+def _stands_out(pattern: np.ndarray, mean: np.ndarray, step: float, threshold: float) -> np.ndarray:
+    """Where a pattern exceeds its surroundings by far more than noise and structure let expect.
+
+    `mean` is how many counts there are on average, and `step` one count of one pattern in the values of `pattern`.
+    """
+    from napari_stemnmf.preprocessing.neighbourhoods import surroundings
+
+    highest, third, middle, low = surroundings(pattern)
+    noise = _noise(pattern, middle)
+    calm_mean = surroundings(mean)[2]
+
+    def above(reference: np.ndarray, structure: float) -> np.ndarray:
+        counted = np.sqrt(step * np.maximum(np.maximum(reference, calm_mean), step))
+        spread = np.maximum(noise(reference), counted)
+        return pattern > reference + threshold * spread + structure * (reference - low)
+
+    single = above(highest, STRUCTURE)
+    groups, _ = ndimage.label(single | above(third, STRUCTURE_GROUP), np.ones((3, 3)))
+    small = np.bincount(groups.ravel()) <= GROUP
+    small[0] = False
+    return np.asarray(single | small[groups])
+
+
+def _noise(pattern: np.ndarray, middle: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The robust standard deviation of pixels about the median around them, as a function of their brightness."""
+    order = np.argsort(middle, axis=None)
+    distance = np.abs(pattern - middle).ravel()[order]
+    classes = np.array_split(np.arange(order.size), max(1, min(LEVELS, order.size // CLASS)))
+    level = np.array([np.median(middle.ravel()[order[part]]) for part in classes])
+    spread = np.maximum.accumulate([1.4826 * np.median(distance[part]) for part in classes])
+    level, kept = np.unique(level, return_index=True)
+    spread = spread[kept]
+
+    def at(values: np.ndarray) -> np.ndarray:
+        beyond = np.sqrt(np.maximum(values, level[-1]) / level[-1]) if level[-1] > 0 else 1.0
+        return np.asarray(np.interp(values, level, spread) * beyond)
+
+    return at

@@ -1,0 +1,316 @@
+"""One read of a scan feeds every kernel that wants its patterns.
+
+A kernel says what it gives for each pattern, what it sums and what it takes the maximum of. The engine loads the
+scan block by block in worker threads, hands each block to all kernels, and puts their answers together in the
+order of the blocks, so that the numbers do not depend on the number of threads. Leans on dask and threadpoolctl.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
+from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.threads import default_workers, one_blas_thread
+
+SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
+POLL_SECONDS = 0.05  # how often a waiting pass looks whether it should stop
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class BlockResult:
+    """What a kernel found in one block of p patterns.
+
+    Attributes
+    ----------
+    per_pattern : dict of ndarray
+        (p, ...) each; put together to (n, ...) over the scan.
+    total : dict of ndarray
+        Summed over the blocks in float64.
+    maximum : dict of ndarray
+        Combined by the element-wise maximum.
+    ragged : dict of ndarray
+        (sum of `counts`, ...) each: as many rows for each pattern as `counts` says, one pattern after the other.
+    counts : ndarray of int or None
+        (p,) rows of each pattern in `ragged`.
+    """
+
+    per_pattern: Arrays = field(default_factory=dict)
+    total: Arrays = field(default_factory=dict)
+    maximum: Arrays = field(default_factory=dict)
+    ragged: Arrays = field(default_factory=dict)
+    counts: np.ndarray | None = None
+
+
+@dataclass
+class PassResult:
+    """What a kernel found in the whole scan.
+
+    `per_pattern` (n, ...), `total` (float64), `maximum`; and `ragged` in the order of the scan, where those of pattern
+    i are the rows ``offsets[i]`` to ``offsets[i + 1]``.
+    """
+
+    per_pattern: Arrays = field(default_factory=dict)
+    total: Arrays = field(default_factory=dict)
+    maximum: Arrays = field(default_factory=dict)
+    ragged: Arrays = field(default_factory=dict)
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    _pieces: list[tuple[np.ndarray, np.ndarray, Arrays]] = field(default_factory=list, repr=False)
+
+    def join(self, n: int) -> None:
+        """Put the ragged rows of all blocks into the order of the scan."""
+        if not self._pieces:
+            return
+        counts = np.zeros(n, np.int64)
+        for positions, sizes, _ in self._pieces:
+            counts[positions] = sizes
+        self.offsets = np.concatenate([[0], np.cumsum(counts)])
+        for name in self._pieces[0][2]:
+            first = self._pieces[0][2][name]
+            out = np.empty((int(self.offsets[-1]), *first.shape[1:]), first.dtype)
+            for positions, sizes, values in self._pieces:
+                within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+                out[np.repeat(self.offsets[positions], sizes) + within] = values[name]
+            self.ragged[name] = out
+        self._pieces.clear()
+
+
+class Kernel(Protocol):
+    """What is computed from each block in the one read; called from several threads at once."""
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        """Look at one block, without changing it.
+
+        Parameters
+        ----------
+        block : ndarray
+            (p, q_y, q_x) raw counts, C order, native byte order.
+        positions : ndarray of int
+            (p,) flat indices of the patterns in the scan.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """What the engine needs of `concurrent.futures` or of ``distributed.Client.get_executor()``."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future:
+        """Start ``fn(*args)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of probe positions that is read in one go: rows `y0:y1`, columns `x0:x1`."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    def __str__(self) -> str:
+        return f"probe positions of rows {self.y0} to {self.y1 - 1}, columns {self.x0} to {self.x1 - 1}"
+
+    @property
+    def size(self) -> int:
+        """Number of probe positions."""
+        return (self.y1 - self.y0) * (self.x1 - self.x0)
+
+    def positions(self, columns: int) -> np.ndarray:
+        """(p,) flat indices in a scan of so many columns."""
+        return (np.arange(self.y0, self.y1)[:, None] * columns + np.arange(self.x0, self.x1)).ravel()
+
+
+def blocks(dataset: Dataset) -> list[Block]:
+    """The rectangles that a pass reads, in scan order; they depend on the data alone.
+
+    A block is one chunk of the data; small chunks are read together up to about `BLOCK_BYTES`, along the scan rows
+    first, and a chunk above `SPLIT_BYTES` in parts.
+    """
+    pattern_bytes = max(1, int(np.prod(dataset.detector_shape)) * dataset.dtype.itemsize)
+    row_chunks, column_chunks = dataset.data.chunks[:2]
+    aim, most = max(1, BLOCK_BYTES // pattern_bytes), max(1, SPLIT_BYTES // pattern_bytes)
+    tallest = max(row_chunks, default=1)
+    columns = _cuts(column_chunks, max(1, aim // tallest), max(1, most // tallest))
+    widest = max((b - a for a, b in columns), default=1)
+    rows = _cuts(row_chunks, max(1, aim // widest), max(1, most // widest))
+    return [Block(y0, y1, x0, x1) for y0, y1 in rows for x0, x1 in columns]
+
+
+def run_pass(
+    dataset: Dataset,
+    kernels: Sequence[Kernel],
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+    executor: Executor | None = None,
+    only: np.ndarray | None = None,
+) -> list[PassResult]:
+    """Read the scan once and give every block to all kernels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The scan.
+    kernels : sequence of Kernel
+        What to compute.
+    workers : int, optional
+        Threads that read and compute; the cores at hand if not given. At most `workers` + 2 blocks are in flight.
+    control : Control, optional
+        Progress is reported in patterns, after each block; a request to stop is heeded between blocks.
+    executor : Executor, optional
+        Runs the blocks in place of threads of this process; what it gets can be pickled if the kernels can.
+    only : ndarray of bool, (n,), optional
+        Positions that the kernels need: a block without any is not read. Kernels still get whole blocks.
+
+    Returns
+    -------
+    list of PassResult
+        One per kernel, the same whatever the number of workers.
+
+    Raises
+    ------
+    Cancelled
+        If the user asked to stop.
+    ReadError
+        If a block cannot be read; the message names its probe positions.
+    DataError
+        If the data holds no patterns or no numbers.
+    """
+    control = Control() if control is None else control
+    if dataset.n_patterns == 0 or 0 in dataset.detector_shape:
+        raise DataError(f"{dataset.name} of shape {dataset.shape} holds no pattern.")
+    if dataset.dtype.kind not in "buif":
+        raise DataError(f"{dataset.name} holds values of type {dataset.dtype}; counts must be whole or real numbers.")
+    workers = default_workers() if workers is None else max(1, int(workers))
+    columns = dataset.scan_shape[1]
+    todo = (block for block in blocks(dataset) if only is None or only[block.positions(columns)].any())
+    results = [PassResult() for _ in kernels]
+    n = dataset.n_patterns
+    done = 0
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="stemnmf-pass") if executor is None else None
+    submit: Callable[..., Future] = pool.submit if pool is not None else executor.submit  # type: ignore[union-attr]
+    stop = control if pool is not None else None  # a control cannot travel to another process
+    flying: deque[tuple[np.ndarray, Future]] = deque()
+    try:
+        with one_blas_thread():
+            control.report(0, n)
+            while True:
+                while len(flying) < workers + 2 and (block := next(todo, None)) is not None:
+                    control.check()
+                    part = dataset.data[block.y0 : block.y1, block.x0 : block.x1]
+                    positions = block.positions(columns)
+                    work = (part, positions, tuple(kernels), f"The {block} of {dataset.name}", stop)
+                    flying.append((positions, submit(_process, *work)))
+                if not flying:
+                    if done < n:
+                        control.report(n, n)
+                    for result in results:
+                        result.join(n)
+                    return results
+                positions, future = flying[0]
+                answers = _await(future, control)
+                flying.popleft()
+                for result, answer in zip(results, answers, strict=True):
+                    _merge(result, answer, positions, n)
+                done += len(positions)
+                control.report(done, n)
+    finally:
+        for _, future in flying:
+            future.cancel()
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _process(
+    part: Any, positions: np.ndarray, kernels: tuple[Kernel, ...], what: str, control: Control | None
+) -> list[BlockResult]:
+    """Load one block and give it to all kernels; runs in a worker."""
+    if control is not None:
+        control.check()
+    try:
+        block = load(part)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a format's library raises
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise ReadError(f"{what} cannot be read: {reason}.") from error
+    if block.shape != part.shape:
+        raise ReadError(f"{what} should be of shape {part.shape} but came as {block.shape}; is the file complete?")
+    if control is not None:
+        control.check()
+    block = as_counts(block).reshape(len(positions), *part.shape[2:])
+    with one_blas_thread():
+        return [kernel(block, positions) for kernel in kernels]
+
+
+def load(part: Any) -> np.ndarray:
+    """The values of a Dask array, computed in this thread; not to be changed, as they may be the source's own."""
+    import dask
+    from dask.core import flatten
+
+    keys = list(flatten(part.__dask_keys__()))
+    if len(keys) > 1:
+        return np.asarray(part.compute(scheduler="synchronous"))
+    graph = part.__dask_optimize__(part.__dask_graph__(), keys)  # `compute` would copy the only chunk
+    return np.asarray(dask.get(graph, keys[0]))
+
+
+def as_counts(values: np.ndarray) -> np.ndarray:
+    """`values` in C order and in a native type that the kernels are compiled for; no copy where none is needed."""
+    dtype = values.dtype.newbyteorder("=")
+    if dtype.kind == "b":
+        dtype = np.dtype(np.uint8)
+    elif dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+def _await(future: Future, control: Control) -> list[BlockResult]:
+    """The result of `future`, unless the user asks to stop first."""
+    while not future.done():
+        control.check()
+        wait([future], timeout=POLL_SECONDS)
+    control.check()
+    return future.result()
+
+
+def _merge(result: PassResult, answer: BlockResult, positions: np.ndarray, n: int) -> None:
+    for name, values in answer.per_pattern.items():
+        if name not in result.per_pattern:
+            result.per_pattern[name] = np.zeros((n, *values.shape[1:]), values.dtype)
+        result.per_pattern[name][positions] = values
+    for name, values in answer.total.items():
+        if name not in result.total:
+            result.total[name] = np.zeros(np.shape(values), np.float64)
+        result.total[name] += values
+    for name, values in answer.maximum.items():
+        known = result.maximum.get(name)
+        result.maximum[name] = np.array(values) if known is None else np.maximum(known, values)
+    if answer.counts is not None:
+        result._pieces.append((positions, np.asarray(answer.counts, np.int64), answer.ragged))
+
+
+def _cuts(sizes: Sequence[int], aim: int, most: int) -> list[tuple[int, int]]:
+    """Join neighbouring chunks of these sizes up to `aim`, cut those above `most`: (start, stop) of each part."""
+    cuts: list[tuple[int, int]] = []
+    start = 0
+    for size in sizes:
+        stop = start + size
+        if cuts and stop - cuts[-1][0] <= aim:
+            cuts[-1] = (cuts[-1][0], stop)
+        elif size > most:
+            cuts += [(a, min(a + most, stop)) for a in range(start, stop, most)]
+        elif size:
+            cuts.append((start, stop))
+        start = stop
+    return cuts

@@ -1,0 +1,261 @@
+"""Where our numbers differ from the paper's, and why: sentences that hang on what was measured.
+
+Each function looks at the study and says something only where the numbers bear it out. Leans on the numbers, the
+verdicts and the printed numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_stemnmf.study.claims import HOLDING, Judged, Of, Verdict
+from napari_stemnmf.study.measures import QUANTITIES, Numbers
+from napari_stemnmf.study.outcome import Film, Study
+from napari_stemnmf.study.paper import FILMS, MERGE_THRESHOLDS, NANOWIRE, printed
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A difference, and what is behind it."""
+
+    title: str
+    text: str
+
+
+def explanations(study: Study) -> list[Explanation]:
+    """Everything that is to be said of this study, in order."""
+    return [found for say in _ALL for found in say(study)]
+
+
+def remarks(study: Study) -> list[tuple[Judged, str]]:
+    """Of each claim that does not hold: what contradicts it, and what other merge thresholds of AA do to it."""
+    found = []
+    for index, one in enumerate(study.judged):
+        if one.verdict in (Verdict.FAILS, Verdict.FAILS_WITHIN):
+            others = {t: variant.judged[index] for t, variant in study.variants.items()}
+            told = [
+                f"{other.verdict.value} with AA merged at {t}" for t, other in others.items() if other.ours != one.ours
+            ]
+            again = f" It {' and '.join(told)}." if told else ""
+            found.append((one, f"{'; '.join(_contradictions(one, study.numbers))}.{again}"))
+    return found
+
+
+def _contradictions(judged: Judged, numbers: Numbers) -> Iterator[str]:
+    """The parts of a claim that are not as it says, and by how much."""
+    for part in judged.claim.parts:
+        margin = part.margin(numbers)
+        if margin is None or margin[0] > 0:
+            continue
+        sides = [part.left, part.right]
+        shown = [_shown_of(side, numbers) if isinstance(side, Of) else _bound(part.left, side) for side in sides]
+        film = f"{part.left.film.capitalize()}: " if len(judged.claim.films) > 1 else ""
+        other = (
+            f" ({part.right.film.capitalize()})"
+            if isinstance(part.right, Of) and part.right.film != part.left.film
+            else ""
+        )
+        distance = f", {-margin[0] / margin[1]:.1f} standard errors" if margin[1] > 0 else ""
+        yield f"{film}{shown[0]} against {shown[1]}{other}{distance}"
+
+
+def _shown_of(name: Of, numbers: Numbers) -> str:
+    number, quantity = numbers[name.key], QUANTITIES[name.quantity]
+    return f"{name.feature.upper() or quantity.label} {quantity.show(number.value, number.error)}"
+
+
+def _bound(name: Of, value: float) -> str:
+    return f"the bound of {QUANTITIES[name.quantity].show(value)}"
+
+
+def _size(study: Study) -> Iterator[Explanation]:
+    if study.plan.quick:
+        yield Explanation(
+            "This is the quick study",
+            "Films are small and random starts few, so that all of it can be seen to work within minutes. The paper's "
+            "films hold more and larger grains: do not compare numbers, and take no verdict from here.",
+        )
+
+
+def _films(study: Study) -> Iterator[Explanation]:
+    """Other films than the paper's."""
+    silver = [study.films[name] for name in FILMS if name in study.films]
+    counts = [study.numbers[film.name, "", "n_true"].value for film in silver if film.truth is not None]
+    theirs = [p.value for name in FILMS if (p := printed(name, "", "n_true")) is not None]
+    if not counts:
+        return
+    same = counts == theirs
+    text = (
+        f"The grains are other random ones than the paper's, in the same kind of film: {_listed(counts)} true grains, "
+        f"{'as many as' if same else 'where'} the paper has{'' if same else f' {_listed(theirs)}'}. "
+    )
+    doses = sorted({film.dose for film in silver if film.dose is not None})
+    if doses:
+        shown = ", ".join(f"{dose:,.0f}" for dose in doses)
+        text += f"Electrons are counted ({shown} a pattern), of which the paper says nothing. "
+    yield Explanation("Other grains, and noise", text.strip())
+
+
+def _engine(study: Study) -> Iterator[Explanation]:
+    simulated = [name for name in FILMS if name not in study.plan.given]
+    if simulated and study.plan.engine == "kinematic":
+        yield Explanation(
+            "Kinematic, not multislice",
+            "The paper simulates multiple scattering; here every grain scatters once, and the patterns of overlapping "
+            "grains add up: what multiple scattering moves from disk to disk stays where it is. The engine multislice "
+            "does as the paper does.",
+        )
+    given = [name.capitalize() for name in FILMS if name in study.plan.given]
+    if given:
+        names = ", ".join(f"{film.name.capitalize()}: {film.path.name}" for film in _given(study))
+        yield Explanation("Films that were given", f"Not simulated here but taken as they are: {names}.")
+
+
+def _given(study: Study) -> list[Film]:
+    return [film for name, film in study.films.items() if name in study.plan.given]
+
+
+def _threshold(study: Study) -> Iterator[Explanation]:
+    """What the merge threshold of AA does."""
+    if not study.variants:
+        return
+    used = study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
+    low, high = MERGE_THRESHOLDS["aa"]
+    where = "within" if low <= used <= high else "outside"
+    text = (
+        f"Components of AA that correlate by a threshold or more are merged. The preset's is {used}, {where} the "
+        f"paper's range of {low} to {high}; what others give stands in the table of scores and in the last columns of "
+        "the verdicts. "
+    )
+    turned = []
+    for index, one in enumerate(study.judged):
+        others = [variant.judged[index].verdict for variant in study.variants.values()]
+        if any((verdict in HOLDING) != (one.verdict in HOLDING) for verdict in others):
+            turned.append(f"“{one.claim.text}”")
+    text += f"Verdicts that turn on it: {', '.join(turned)}." if turned else "No verdict turns on it."
+    yield Explanation("The merge threshold of AA", text)
+
+
+def _blind(study: Study) -> Iterator[Explanation]:
+    """What TPR_G does not see."""
+    told = []
+    for name in FILMS:
+        film = study.films.get(name)
+        if film is None or len(film.scores) < 2:
+            continue
+        top, ahead = _best(study, film, "TPR_G"), _best(study, film, "mean_iou")
+        shown = {q: _shown(study.numbers, name, top, q) for q in ("TPR_G", "n_true_hit", "mean_iou")}
+        true, ahead_iou = _shown(study.numbers, name, "", "n_true"), _shown(study.numbers, name, ahead, "mean_iou")
+        told.append(
+            f"On {name.capitalize()} {top.upper()} has the largest mean TPR_G, {shown['TPR_G']}, with "
+            f"{shown['n_true_hit']} of {true} true grains met and a mean IoU of {shown['mean_iou']} one to one"
+            + ("." if ahead == top else f"; there {ahead.upper()} is ahead, with {ahead_iou}.")
+        )
+    if told:
+        told.insert(0, "A region grown over several grains has a TPR_G of 100 %, and a grain that was missed has none.")
+        yield Explanation("TPR_G does not see what was missed", " ".join(told))
+
+
+def _best(study: Study, film: Film, quantity: str) -> str:
+    """The feature with the largest number."""
+    values = {f: _value(study.numbers, film.name, f, quantity) for f in film.scores}
+    return max(values, key=lambda f: np.nan_to_num(values[f], nan=-1.0))
+
+
+def _dissimilarity(study: Study) -> Iterator[Explanation]:
+    ratios = []
+    for film in (*FILMS, NANOWIRE):
+        for feature in ("rv", "aa", "bd"):
+            theirs, ours = (
+                printed(film, feature, "dissimilarity"),
+                _value(study.numbers, film, feature, "dissimilarity"),
+            )
+            if theirs is not None and np.isfinite(ours):
+                ratios.append(theirs.value / ours)
+    if ratios:
+        yield Explanation(
+            "Dissimilarity has another scale",
+            "As printed, the differences from the mean carry a sign and cancel; we sum their absolute values. The sum "
+            "also runs over the detector's pixels, and grows with their number and with the noise. The paper's values "
+            f"are {min(ratios):.1f} to {max(ratios):.1f} times ours; only the order within a film compares.",
+        )
+
+
+def _wire(study: Study) -> Iterator[Explanation]:
+    if NANOWIRE not in study.films:
+        yield Explanation("No nanowire", "The nanowire was left out of this study; its claims are not judged.")
+    elif NANOWIRE not in study.plan.given:
+        yield Explanation(
+            "The nanowire is a stand-in",
+            "The paper measured a wire; its data are not public. Ours is simulated after what the paper tells of it "
+            "(a double helix of small grains on carbon, behind a beam stop, with descan, ellipse, hot pixels and "
+            "counted electrons). Sizes, numbers and dissimilarities of its grains are those of our wire; only orders "
+            "compare.",
+        )
+    if NANOWIRE in study.films:
+        models = study.films[NANOWIRE].analysis.models
+        suggested = ", ".join(f"{f.upper()} {models[f].scree.suggested}" for f in ("aa", "bd") if f in models)
+        aa, bd = study.plan.recipe(NANOWIRE).aa.clustering, study.plan.recipe(NANOWIRE).bd.clustering
+        yield Explanation(
+            "The nanowire has settings of its own",
+            f"The scree suggests few components ({suggested}), as carbon and thickness vary more than grains do, and "
+            f"on a narrow wire the maps of neighbours correlate. Clustering starts from {aa.components} components, "
+            f"and merges AA at {aa.merge_threshold} and BD at {bd.merge_threshold}, the upper ends of the paper's "
+            "ranges. This was chosen on such a wire after its grains had been counted and compared with the truth: "
+            "take no more from the order of the numbers of grains than that the paper's order can be had within its "
+            "own settings.",
+        )
+
+
+def _printed_numbers(study: Study) -> Iterator[Explanation]:
+    """Printed numbers that do not fit each other."""
+    tpr = {f: [p.value for film in FILMS if (p := printed(film, f, "TPR_G")) is not None] for f in ("aa", "bd")}
+    means = {f: (printed("films", f, "TPR_G"), float(np.mean(values))) for f, values in tpr.items()}
+    parts = [f"{f.upper()} {p.value:.1%} printed, {mean:.1%} from the films" for f, (p, mean) in means.items() if p]
+    yield Explanation(
+        "The paper's average of TPR_G",
+        f"The printed averages over the three films are not all the means of the three printed numbers "
+        f"({'; '.join(parts)}). Ours is the mean over all grains found in the three films.",
+    )
+    precision, miss = printed("ag1", "aa", "precision_A"), printed("ag1", "rv", "FNR_A")
+    bound = printed("ag1", "bd", "precision_A")
+    if precision and miss and bound:
+        most = (1 - miss.value) * (1 / bound.value - 1) / (1 / precision.value - 1)
+        ours = 1 - _value(study.numbers, "ag1", "aa", "FNR_A")
+        seen = f" (ours finds {ours:.0%})" if np.isfinite(ours) else ""
+        yield Explanation(
+            "AA, RV and the empty area of Ag1",
+            f"RV finds {1 - miss.value:.0%} of the grain area and is more precise than {bound.value:.1%}; AA has a "
+            f"precision of {precision.value:.1%}. By these numbers AA can only take in less of the empty area than RV "
+            f"if it finds less than {most:.0%} of the grain area{seen}: that claim does not fit the printed numbers.",
+        )
+    area, diameter = printed(NANOWIRE, "rv", "area_nm2"), printed(NANOWIRE, "rv", "feret_max_nm")
+    if area and diameter:
+        round_ = 2 * np.sqrt(area.value / np.pi)
+        yield Explanation(
+            "Area and diameter of RV in the nanowire",
+            f"A region of the printed mean area of {area.value} nm² is at least {round_:.1f} nm across, more than the "
+            f"printed mean of {diameter.value} nm: both can only be true if few regions hold most of the area. We make "
+            "no claim of these two.",
+        )
+
+
+def _value(numbers: Numbers, film: str, feature: str, quantity: str) -> float:
+    number = numbers.get((film, feature, quantity))
+    return float("nan") if number is None else number.value
+
+
+def _shown(numbers: Numbers, film: str, feature: str, quantity: str) -> str:
+    return QUANTITIES[quantity].show(_value(numbers, film, feature, quantity))
+
+
+def _listed(counts: list[float]) -> str:
+    return ", ".join(f"{count:.0f}" for count in counts)
+
+
+_ALL: tuple[Callable[[Study], Iterator[Explanation]], ...] = (
+    _size, _films, _engine, _threshold, _blind, _dissimilarity, _wire, _printed_numbers,
+)  # fmt: skip

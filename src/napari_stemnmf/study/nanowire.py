@@ -1,0 +1,246 @@
+"""The stand-in for the paper's experiment: a twisted nanowire on amorphous carbon, scanned with a real camera's faults.
+
+The wire (`wire`) is taken for silver: its palladium is silver's neighbour in scattering, its gold is the fine core's.
+Its crystals diffract kinematically and patterns of crystals one above the other add up (`film`). They are seen by a
+camera with descan, an ellipse, hot pixels and a beam stop (`scene`), 300 kV, 2 mrad and 5 Å a step as Bruefach, Ophus &
+Scott (2022) say; what they do not say (dose, camera length, the faults' size) is chosen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.simulation import crystals, film, kinematic
+from napari_stemnmf.simulation.scene import (
+    Camera,
+    Scene,
+    beam_shift,
+    film_scene,
+    hot_places,
+    kept,
+    stop_shadow,
+    stretching,
+)
+from napari_stemnmf.simulation.specimen import ScanGrid
+from napari_stemnmf.study.wire import Wire, twisted_wire
+from napari_stemnmf.threads import default_workers, in_order
+
+SEMIANGLE = 2e-3
+"""Semi-convergence angle, rad."""
+SCAN_STEP = 5.0
+"""Å"""
+Q_SPAN = 4.32
+"""What the detector spans from edge to edge, 1/Å: on 432 px a disk has a radius of 10 px."""
+BLUR = 1.5
+"""Standard deviation of probe and source together, in scan positions."""
+DOSE = 1e6
+"""Electrons a pattern: some 3 pA for the 0.05 s of the paper. On the first ring of the support a pixel counts two."""
+REFERENCE = 432
+"""Detector of which the following are given, px."""
+DESCAN = ((9.0, -2.0), (-5.0, 4.0))
+"""Shift of the pattern over the whole scan, px at REFERENCE: rows q_y, q_x, columns scan_y, scan_x."""
+ELLIPSE_RATIO = 1.02
+ELLIPSE_ANGLE = 35.0
+"""Direction of the long axis, degrees from q_x towards q_y."""
+TRANSMISSION = 1e-4
+"""Of the beam stop: the direct beam hardly glows through."""
+HOT_PIXELS = 48
+"""At REFERENCE."""
+HOT_COUNTS = (3.0, 300.0)
+"""What the weakest and the strongest hot pixel count too much in each pattern."""
+TRUE_THICKNESS = film.TRUE_THICKNESS
+TRUE_SIZE = 10
+"""Crystals thicker than that on fewer probe positions are no true grains: the paper leaves such regions out."""
+RINGS = ((0.48, 0.08, 1.5), (0.85, 0.10, 1.2))
+"""Where the structure factor of amorphous carbon has peaks, their standard deviation, 1/Å, and their height."""
+HOLE = (0.3, 0.75)
+"""It falls towards q = 0, within so many 1/Å, by this share: neighbouring atoms keep a distance."""
+LEAST = 1e-7
+"""Disks with a smaller share of the beam are not drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nanowire:
+    """A scan of the wire that is drawn when it is asked for; an engine as `scan_file` wants it.
+
+    Attributes
+    ----------
+    wire : Wire
+        Its crystals, on the scan.
+    true : ndarray of int
+        Which of them are true grains.
+    scene : Scene
+        Shares of the incident electrons, without stop and hot pixels.
+    transmission : ndarray, (q_y, q_x)
+        Of the beam stop.
+    hot_pixels : ndarray of int32, (h, 2)
+        Rows and columns.
+    hot_counts : ndarray, (h,)
+        What they count too much in each pattern.
+    dose : float
+        Electrons a pattern.
+    """
+
+    wire: Wire
+    true: np.ndarray
+    scene: Scene
+    transmission: np.ndarray
+    hot_pixels: np.ndarray
+    hot_counts: np.ndarray
+    dose: float
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(scan_y, scan_x, q_y, q_x)"""
+        return (*self.scene.scan_shape, *self.transmission.shape)
+
+    def rows(self, control: Control | None = None, workers: int | None = None) -> Iterator[np.ndarray]:
+        """One scan row after another, (scan_x, q_y, q_x) float32: expected shares of the dose in each pixel.
+
+        The counts of the hot pixels are in it, as shares of `dose`. What is drawn does not depend on `workers`.
+
+        Raises
+        ------
+        Cancelled
+            If the user asked to stop.
+        """
+        control = Control() if control is None else control
+        for index, patterns in enumerate(in_order(self.row, range(self.shape[0]), workers or default_workers())):
+            control.check()
+            yield patterns
+            control.report(index + 1, self.shape[0])
+
+    def row(self, row: int) -> np.ndarray:
+        """One scan row of `rows`."""
+        expected = self.scene.row(row)
+        expected *= self.transmission
+        expected[:, self.hot_pixels[:, 0], self.hot_pixels[:, 1]] += self.hot_counts / self.dose
+        return expected.astype(np.float32)
+
+    def truth(self) -> dict[str, tuple[np.ndarray, str]]:
+        """What is to be found, by name: the values and what they are."""
+        thickness = self.wire.thickness[self.true]
+        core = self.wire.core[self.true]
+        small = np.delete(self.wire.thickness, self.true, axis=0).sum(axis=0)
+        centers = self.scene.center.reshape(*self.scene.scan_shape, 2)
+        scale = self.scene.camera.detector / REFERENCE
+        return {
+            "labels": (
+                thickness > TRUE_THICKNESS,
+                f"thickness > {TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap",
+            ),
+            "thickness": (thickness, "of each grain along the beam, A"),
+            "orientations": (
+                self.wire.orientations[self.true],
+                "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam",
+            ),
+            "centers": (self.wire.centers[self.true], "(x, y, z) of each grain on the scan, A"),
+            "core": (core, "whether a grain is a piece of a strand's core, not a crystal of its shell"),
+            "strands": (self.wire.strands[self.true], "0 or 1: the strand that a grain belongs to"),
+            "small_thickness": (
+                small,
+                f"(scan_y, scan_x) of all crystals on fewer than {TRUE_SIZE} positions, along the beam, A",
+            ),
+            "distortions/center": (centers, "(scan_y, scan_x, 2): (q_y, q_x) of the direct beam, px"),
+            "distortions/descan": (
+                np.array(DESCAN) * scale,
+                "shift over the whole scan, px: rows q_y, q_x, columns scan_y, scan_x",
+            ),
+            "distortions/ellipse_ratio": (np.array(ELLIPSE_RATIO), "a / b"),
+            "distortions/ellipse_angle": (np.array(ELLIPSE_ANGLE), "direction of a, degrees from q_x towards q_y"),
+            "distortions/hot_pixels": (self.hot_pixels, "(row, column)"),
+            "distortions/hot_counts": (self.hot_counts, "what each hot pixel counts too much in every pattern"),
+            "distortions/mask": (kept(self.transmission), "(q_y, q_x), True = keep: all but the beam stop"),
+        }
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """What a calibrated file says of the scan."""
+        center = self.scene.center.mean(axis=0)
+        return {
+            "Q_pixel_size_invA": self.scene.camera.q_step,
+            "R_pixel_size_A": SCAN_STEP,
+            "center_px": (float(center[0]), float(center[1])),
+            "probe_radius_px": self.scene.camera.radius,
+            "energy_eV": film.ENERGY,
+            "semiangle_rad": SEMIANGLE,
+            "source_blur_sigma_px": BLUR,
+            "engine": "kinematic",
+        }
+
+
+def nanowire(
+    seed: int = 0, scan_shape: tuple[int, int] = (220, 50), detector: int = REFERENCE, dose: float = DOSE
+) -> Nanowire:
+    """A scan of a twisted nanowire; the same arguments give the same one.
+
+    Parameters
+    ----------
+    seed : int
+        Of the wire and the camera's faults; the wire does not depend on the detector or the dose.
+    scan_shape : tuple of int
+        Rows, along the wire, and columns; 5 Å a step.
+    detector : int
+        Rows and columns of the detector, which spans 4.32 1/Å whatever their number.
+    dose : float
+        Electrons a pattern.
+
+    Raises
+    ------
+    DataError
+        If the scan or the detector is too small for the wire and its disks, or the dose is not positive.
+    """
+    scan_shape = (int(scan_shape[0]), int(scan_shape[1]))
+    if min(scan_shape) < 20 or detector < 96:
+        raise DataError(
+            f"A nanowire needs at least 20 x 20 positions and 96 x 96 pixels, "
+            f"not {scan_shape[0]} x {scan_shape[1]} and {detector} x {detector}."
+        )
+    if not 0 < dose <= 1e8:
+        raise DataError(f"The dose of a nanowire must lie between 0 and 1e8 electrons a pattern, not {dose:g}.")
+    wire_chance, place_chance, hot_chance, stop_chance = (
+        np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)
+    )
+    margin = int(np.ceil(4 * BLUR))
+    wire = twisted_wire(ScanGrid(scan_shape, SCAN_STEP), wire_chance, margin)
+    q_step, scale = Q_SPAN / detector, detector / REFERENCE
+    camera = Camera(detector, q_step, SEMIANGLE / kinematic.wavelength(film.ENERGY) / q_step)
+    middle = (detector - 1) / 2 + place_chance.uniform(-6, 6, 2) * scale
+    center = middle + beam_shift(scan_shape, np.array(DESCAN) * scale)
+    stretch = stretching(ELLIPSE_RATIO, ELLIPSE_ANGLE)
+    scene = film_scene(_film(wire, margin), halos, scan_shape, camera, 1.0, center, stretch, LEAST)
+    hot = hot_places(camera, scene.center, max(4, round(HOT_PIXELS * scale**2)), hot_chance)
+    weakest, strongest = HOT_COUNTS
+    counts = weakest * (strongest / weakest) ** hot_chance.uniform(size=len(hot))
+    inner = wire.inner(margin)
+    seen = (inner.thickness > TRUE_THICKNESS).sum(axis=(1, 2))
+    true = np.flatnonzero(seen >= TRUE_SIZE)
+    stop = stop_shadow(camera, scene.center, stop_chance, TRANSMISSION)
+    return Nanowire(inner, true, scene, stop, hot, counts, float(dose))
+
+
+def halos(q: np.ndarray, q_step: float) -> tuple[np.ndarray, np.ndarray]:
+    """As `film.halos`, but with the rings of amorphous carbon."""
+    support, thermal = film.halos(q, q_step)
+    return support * structure_factor(q), thermal
+
+
+def structure_factor(q: np.ndarray) -> np.ndarray:
+    """S(q) of amorphous carbon at q in 1/Å: how much more it scatters than as many atoms anywhere."""
+    reach, depth = HOLE
+    rings = sum(height * np.exp(-0.5 * ((q - at) / width) ** 2) for at, width, height in RINGS)
+    return np.asarray(1 - depth * np.exp(-0.5 * (q / reach) ** 2) + rings)
+
+
+def _film(wire: Wire, margin: int) -> film.Film:
+    """The wire's crystals as what diffracts them wants them."""
+    reflections = crystals.reflections(crystals.fcc("Ag"), Q_SPAN / 2 * np.sqrt(2) + 0.2)
+    beams = [kinematic.diffracted_beams(reflections, rotation, film.ENERGY) for rotation in wire.orientations]
+    depth = [np.asarray(thickness, np.float64) for thickness in wire.thickness]
+    return film.Film(depth, list(wire.orientations), beams, margin, BLUR)

@@ -1,0 +1,270 @@
+"""The study as one page: what was done, what the paper claims and what became of it, the numbers, the figures, and why.
+
+No script, nothing from elsewhere; pictures and tables are linked relative to the page. Of the paper it shows numbers
+only. Leans on `markup` for HTML.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from napari_stemnmf import files
+from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.study import tables
+from napari_stemnmf.study.claims import HOLDING, Verdict
+from napari_stemnmf.study.drawings import FOLDER, Drawing
+from napari_stemnmf.study.explanations import explanations, remarks
+from napari_stemnmf.study.manifest import NAME as MANIFEST
+from napari_stemnmf.study.manifest import Manifest
+from napari_stemnmf.study.markup import Html, bullets, document, join, link, picture, section, table, tag
+from napari_stemnmf.study.measures import QUANTITIES, Numbers
+from napari_stemnmf.study.outcome import Film, Study
+from napari_stemnmf.study.paper import ALL_FILMS, DOI, FILMS, MERGE_THRESHOLDS, NANOWIRE, REFERENCE, printed
+
+NAME = "index.html"
+TITLE = "Grains in 4D-STEM by three representations: the study repeated"
+_FILM_ROWS = (
+    "n_true", "n_found", "n_true_hit", "precision_A", "FNR_A", "TPR_G", "TNR_G", "mean_iou", "f1_iou50",
+    "recall_depth_1", "recall_depth_2", "recall_depth_3", "dissimilarity", "components", "columns",
+)  # fmt: skip
+_WIRE_ROWS = (
+    "n_true", "n_found", "area_nm2", "feret_max_nm", "feret_spread_nm", "elongation", "dissimilarity", "shared",
+    "TPR_G", "mean_iou", "f1_iou50", "components", "columns",
+)  # fmt: skip
+_FEATURES = ("rv", "aa", "bd")
+
+
+def write(study: Study, drawn: list[Drawing], manifest: Manifest) -> Path:
+    """Write the page; the file is whole or absent.
+
+    Raises
+    ------
+    AnalysisError
+        If it cannot be written.
+    """
+    target = study.folder / NAME
+    try:
+        with files.atomic_write(target) as part:
+            part.write_text(page(study, drawn, manifest), encoding="utf-8")
+    except OSError as error:
+        raise AnalysisError(f"{target} cannot be written: {error}.") from error
+    return target
+
+
+def page(study: Study, drawn: list[Drawing], manifest: Manifest) -> str:
+    """The page as text."""
+    of_wire = [drawing for drawing in drawn if drawing.films == (NANOWIRE,)]
+    sections = [section("Verdicts", *_verdicts(study))]
+    if any(study.films[name].scores for name in FILMS if name in study.films):
+        sections.append(section("Scores of the films", *_scores(study)))
+    sections.append(section("Figures", *(_figure(drawing) for drawing in drawn if drawing not in of_wire)))
+    if NANOWIRE in study.films:
+        sections.append(section("Nanowire", *_wire(study), *map(_figure, of_wire)))
+    sections.append(section("Where and why it differs", *_differences(study)))
+    sections.append(section("What was done", *_done(study, manifest)))
+    sections.append(section("To repeat it", *_repeat(study)))
+    return document(TITLE, _head(study, manifest), *sections)
+
+
+def _head(study: Study, manifest: Manifest) -> Html:
+    counts = Counter(judged.verdict for judged in study.judged)
+    told = "; ".join(f"{verdict.value}: {counts[verdict]}" for verdict in Verdict if counts[verdict])
+    warning = (
+        "Quick study: small films and few random starts. It shows that everything works; its numbers and verdicts say "
+        "nothing of the paper's films."
+    )
+    parts = [
+        tag("h1", TITLE),
+        tag("p", "After ", link(REFERENCE, DOI), f". Made {_when(manifest)} by napari-stemnmf.", class_="soft"),
+    ]
+    if study.plan.quick:
+        parts.append(tag("p", warning, class_="warn"))
+    return join([*parts, tag("p", f"{len(study.judged)} claims. {told.capitalize()}.")])
+
+
+def _preset(study: Study) -> float:
+    """The merge threshold of AA."""
+    return study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
+
+
+def _verdicts(study: Study) -> Iterable[Html]:
+    low, high = MERGE_THRESHOLDS["aa"]
+    yield tag(
+        "p",
+        "Each claim is an inequality between means over grains, between rates, or between counts. A difference that is "
+        "not larger than its standard error is within the spread. The last columns judge the same with components of "
+        f"AA merged at other correlations than the preset's {_preset(study)}; the paper took {low} to {high}.",
+    )
+    others = [variant.judged for variant in study.variants.values()]
+    rows = [
+        (one.claim.text, _in_lines(one.theirs), _in_lines(one.ours), *(_verdict(j.verdict) for j in (one, *again)))
+        for one, *again in zip(study.judged, *others, strict=True)
+    ]
+    header = ("claim", "paper", "ours", "verdict", *(f"AA merged at {threshold}" for threshold in study.variants))
+    yield table(header, rows, class_="verdicts")
+    failed = remarks(study)
+    if failed:
+        yield tag("h3", "What does not hold")
+        yield bullets(join([tag("strong", one.claim.text), ". ", text]) for one, text in failed)
+
+
+def _in_lines(text: str) -> Html:
+    """The numbers of a claim, a film each line, none of them broken."""
+    films = text.split("; ")
+    items = [join((tag("span", item, class_="whole") for item in film.split(", ")), ", ") for film in films]
+    return join(items, Html("; <br>"))
+
+
+def _verdict(verdict: Verdict) -> Html:
+    kind = "" if verdict is Verdict.OPEN else " good" if verdict in HOLDING else " bad"
+    return tag("span", verdict.value, class_=f"verdict{kind}")
+
+
+def _scores(study: Study) -> Iterable[Html]:
+    films = tuple(name for name in FILMS if name in study.films and study.films[name].scores)
+    yield tag(
+        "p", "Ours with its standard error, where there is one; the paper's number in brackets, where it has one."
+    )
+    yield _compared(study, films, _FILM_ROWS)
+    pooled = [
+        (feature.upper(), _ours_and_theirs(study, ALL_FILMS, feature, "TPR_G"))
+        for feature in _FEATURES
+        if (ALL_FILMS, feature, "TPR_G") in study.numbers
+    ]
+    yield table(("all films together", "mean TPR_G over their grains"), pooled, class_="numbers")
+    if study.variants:
+        yield tag("h3", "AA at other merge thresholds")
+        yield _by_threshold(study, films)
+
+
+def _by_threshold(study: Study, films: tuple[str, ...]) -> Html:
+    """AA at each merge threshold, BD and what the paper prints of AA beside it."""
+    others = [(t, variant.numbers) for t, variant in study.variants.items()]
+    cases = sorted([(_preset(study), study.numbers), *others], key=lambda case: case[0])
+    header = (
+        "",
+        *(f"AA merged at {t}{' (preset)' if t == _preset(study) else ''}" for t, _ in cases),
+        "BD",
+        "paper, AA",
+    )
+    rows = []
+    for quantity in ("n_found", "precision_A", "TPR_G", "mean_iou", "f1_iou50", "dissimilarity"):
+        for film in films:
+            ours = [_shown(numbers, film, "aa", quantity) for _, numbers in cases]
+            theirs = printed(film, "aa", quantity)
+            paper = QUANTITIES[quantity].show(theirs.value) if theirs else "–"
+            name = f"{QUANTITIES[quantity].label}, {film.capitalize()}"
+            rows.append((name, *ours, _shown(study.numbers, film, "bd", quantity), paper))
+    return table(header, rows, class_="numbers")
+
+
+def _wire(study: Study) -> Iterable[Html]:
+    yield tag("p", "Ours with its standard error; in brackets what the paper measured on its own, real wire.")
+    yield _compared(study, (NANOWIRE,), _WIRE_ROWS)
+
+
+def _compared(study: Study, films: tuple[str, ...], quantities: Iterable[str]) -> Html:
+    """A row for each quantity and feature, a column for each film."""
+    rows = []
+    for quantity in quantities:
+        for feature in ("", *_FEATURES):
+            cells = [_ours_and_theirs(study, film, feature, quantity) for film in films]
+            if any((film, feature, quantity) in study.numbers for film in films):
+                rows.append((f"{QUANTITIES[quantity].label}{f', {feature.upper()}' if feature else ''}", *cells))
+    return table(("", *(film.capitalize() for film in films)), rows, class_="numbers")
+
+
+def _ours_and_theirs(study: Study, film: str, feature: str, quantity: str) -> str:
+    ours, theirs = _shown(study.numbers, film, feature, quantity), printed(film, feature, quantity)
+    return f"{ours} ({QUANTITIES[quantity].show(theirs.value)})" if theirs is not None else ours
+
+
+def _shown(numbers: Numbers, film: str, feature: str, quantity: str) -> str:
+    number = numbers.get((film, feature, quantity))
+    return "–" if number is None else QUANTITIES[quantity].show(number.value, number.error)
+
+
+def _figure(drawing: Drawing) -> Html:
+    stem = f"{FOLDER}/{drawing.name}"
+    like = f" After {drawing.like}." if drawing.like else ""
+    caption = tag(
+        "figcaption", tag("strong", f"{drawing.title}. "), f"{drawing.caption}{like} ", link("PDF", f"{stem}.pdf")
+    )
+    image = picture(f"{stem}.png", f"{drawing.title}: {drawing.caption}")
+    return tag("figure", image, caption, id=f"figure-{drawing.name}")
+
+
+def _differences(study: Study) -> Iterable[Html]:
+    for explained in explanations(study):
+        yield tag("h3", explained.title)
+        yield tag("p", explained.text)
+
+
+def _done(study: Study, manifest: Manifest) -> Iterable[Html]:
+    plan = study.plan
+    used = {feature: plan.recipe(FILMS[0]).chain(feature).clustering.merge_threshold for feature in _FEATURES}
+    thresholds = ", ".join(
+        f"{f.upper()} {value} (paper: {MERGE_THRESHOLDS[f][0]} to {MERGE_THRESHOLDS[f][1]})"
+        for f, value in used.items()
+    )
+    yield bullets(
+        [
+            f"Preset paper; {plan.seeds} random starts of each clustering, the one of the smallest error kept; regions "
+            "of fewer than 25 probe positions left out (nanowire: 10).",
+            f"Components are merged from a correlation of: {thresholds}.",
+            "In silver films that were simulated here no beam stop is looked for.",
+        ]
+    )
+    header = ("film", "from", "positions", "detector (px)", "step", "true grains", "fingerprint")
+    yield table(header, [_film_row(study, film) for film in study.films.values()], class_="numbers")
+    steps = {name: step for name, step in manifest.steps.items() if name != "page"}
+    total = sum(step["seconds"] for step in steps.values())
+    rows = [(name, f"{step['seconds']:.1f}", step["finished"]) for name, step in steps.items()]
+    summary = tag("summary", f"{len(steps)} steps, {total / 60:.1f} minutes")
+    yield tag("details", summary, table(("step", "time (s)", "finished"), rows, class_="numbers"))
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.record.get("versions", {}).items())
+    yield tag("p", f"{versions}. All of this is in ", link(MANIFEST, MANIFEST), ".", class_="soft")
+
+
+def _film_row(study: Study, film: Film) -> tuple[str, ...]:
+    found = film.analysis.input
+    rows, columns, q_y, q_x = found.shape
+    source = film.path.name if film.name in study.plan.given else f"simulated, {study.plan.engine_of(film.name)}"
+    step = found.axes[0]
+    return (
+        film.name.capitalize(), source, f"{rows} × {columns}", f"{q_y} × {q_x}", f"{step.scale:g} {step.unit}",
+        "–" if film.truth is None else str(len(film.truth)), found.fingerprint,
+    )  # fmt: skip
+
+
+def _repeat(study: Study) -> Iterable[Html]:
+    plan = study.plan
+    options = ["--quick"] if plan.quick else []
+    options += ["--films FOLDER"] if plan.given else []
+    options += [f"--engine {plan.engine}"] if plan.engine != "kinematic" else []
+    options += [f"--seeds {plan.seeds}"] + ([] if NANOWIRE in plan.films else ["--no-nanowire"])
+    yield tag("pre", f"stemnmf reproduce --out DIR {' '.join(options)}")
+    yield tag("p", "It goes on where it was stopped. Each film's folder holds its analysis, to open in napari:")
+    yield bullets(
+        join(
+            [
+                f"{film.name.capitalize()}: ",
+                link("analysis", film.analysis_file), ", ",
+                link("settings", f"{film.name}/{tables.RECIPE}"),
+            ]
+        )
+        for film in study.films.values()
+    )  # fmt: skip
+    yield tag("p", "Tables:")
+    names = [name for name in tables.TITLES if (study.folder / tables.FOLDER / f"{name}.csv").exists()]
+    yield bullets(
+        join([link(f"{name}.csv", f"{tables.FOLDER}/{name}.csv"), f": {tables.TITLES[name]}"]) for name in names
+    )
+
+
+def _when(manifest: Manifest) -> str:
+    finished = manifest.record.get("finished")
+    return datetime.fromisoformat(finished).strftime("%Y-%m-%d %H:%M UTC") if finished else "today"

@@ -1,0 +1,147 @@
+"""What a study does: its films, their sizes, and the recipe of each. The one place of these choices.
+
+Leans on the recipe's presets and the printed settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_stemnmf.analysis import is_analysis
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.study.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
+
+ENGINES = ("kinematic", "multislice")
+QUICK_SEEDS = 3
+PRESET = "paper"
+AA_THRESHOLDS = (0.3, 0.4, 0.5)
+"""AA is clustered at each: both ends of the paper's own range, and below it, where the preset has been."""
+WIRE = {
+    "aa.clustering.components": 100,
+    "bd.clustering.components": 100,
+    "aa.clustering.merge_threshold": 0.5,
+    "bd.clustering.merge_threshold": 0.25,
+}
+"""What the nanowire takes other than the preset: the upper ends of the paper's merge thresholds, as the maps of grains
+on a narrow wire correlate; and a start that does not hang on the scree, in which carbon and thickness hide them."""
+SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How a film is simulated."""
+
+    scan: tuple[int, int]
+    detector: int
+
+
+FULL = {**dict.fromkeys(FILMS, Size((100, 100), 252)), NANOWIRE: Size((220, 50), 432)}
+QUICK = {**dict.fromkeys(FILMS, Size((48, 48), 126)), NANOWIRE: Size((60, 24), 144)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of a study.
+
+    Attributes
+    ----------
+    quick : bool
+        Small films and few seeds: to see that all works, not to compare numbers.
+    engine : str
+        Of the films that are simulated; the nanowire is kinematic always.
+    seeds : int
+        Random starts of each clustering.
+    given : dict of str to Path
+        Films that are there already.
+    films : tuple of str
+        All films of the study, in order.
+    """
+
+    quick: bool
+    engine: str
+    seeds: int
+    given: dict[str, Path]
+    films: tuple[str, ...]
+
+    def size(self, film: str) -> Size:
+        """How a film is simulated if it is not given."""
+        return (QUICK if self.quick else FULL)[film]
+
+    def engine_of(self, film: str) -> str:
+        """The engine that a film is simulated by if it is not given."""
+        return "kinematic" if film == NANOWIRE else self.engine
+
+    def recipe(self, film: str) -> Recipe:
+        """Preset ``paper`` with the number of seeds and the paper's least region, and `WIRE` for the nanowire."""
+        changes: dict[str, Any] = {"*.clustering.seeds": self.seeds, "*.refinement.min_size": MIN_SIZE[film]}
+        if film == NANOWIRE:
+            changes |= WIRE
+        return Recipe.preset(PRESET).replaced(changes)
+
+    def thresholds(self, film: str) -> tuple[float, ...]:
+        """Merge thresholds of AA to try beside the preset's; none for the nanowire, which the paper does not score."""
+        own = self.recipe(film).aa.clustering.merge_threshold
+        return () if film == NANOWIRE else tuple(t for t in AA_THRESHOLDS if t != own)
+
+    def variant(self, film: str, threshold: float) -> Recipe:
+        """The recipe of AA alone at another merge threshold."""
+        return self.recipe(film).replaced({"features": ("aa",), "aa.clustering.merge_threshold": threshold})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the record."""
+        return {
+            "quick": self.quick,
+            "engine": self.engine,
+            "seeds": self.seeds,
+            "preset": PRESET,
+            "films": list(self.films),
+            "given": {name: str(path) for name, path in self.given.items()},
+            "simulated": {name: asdict(self.size(name)) for name in self.films if name not in self.given},
+        }
+
+
+def make_plan(
+    *, quick: bool = False, films: str | Path | None = None, engine: str = "kinematic", seeds: int | None = None,
+    nanowire: bool = True,
+) -> Plan:  # fmt: skip
+    """The plan of a study; see `study.reproduce` for the arguments.
+
+    Raises
+    ------
+    DataError
+        If the engine is unknown, seeds are not positive, or the folder of films holds none of them.
+    """
+    if engine not in ENGINES:
+        raise DataError(f"There is no engine '{engine}'; choose from {', '.join(ENGINES)}.")
+    if seeds is not None and seeds < 1:
+        raise DataError(f"A clustering needs at least one seed, not {seeds}.")
+    wanted = (*FILMS, NANOWIRE) if nanowire else FILMS
+    given = {} if films is None else {n: p for n, p in find_films(films).items() if n in wanted}
+    return Plan(quick, engine, seeds or (QUICK_SEEDS if quick else SEEDS), given, wanted)
+
+
+def find_films(folder: str | Path) -> dict[str, Path]:
+    """The films in a folder by name: HDF5 files whose names begin with ag1, ag2, ag3 or nanowire.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, it holds none of them, or two of the same name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder} with films.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name: str | None = next((n for n in (*FILMS, NANOWIRE) if path.name.lower().startswith(n)), None)
+        if name is None or path.suffix.lower() not in SUFFIXES or is_analysis(path) or not path.is_file():
+            continue
+        if name in found:
+            raise DataError(f"Two files in {folder} may be {name}: {found[name].name} and {path.name}; keep one there.")
+        found[name] = path.resolve()
+    if not found:
+        raise DataError(f"{folder} holds no film; names begin with {', '.join((*FILMS, NANOWIRE))} and end with .h5.")
+    return found

@@ -1,0 +1,155 @@
+"""The beam stop: found where there is one and nowhere else; masks that are given go through crop and bin."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.preprocessing.beam_stop import detector_mask, find_beam_stop
+from napari_stemnmf.preprocessing.preprocess import take_survey
+from napari_stemnmf.reading.opening import open as open_scan
+from napari_stemnmf.recipe import BeamStopSettings, PreprocessSettings
+from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.streaming.survey import Survey
+from napari_stemnmf.study.simulate import simulate
+
+AUTO, OFF = BeamStopSettings(), BeamStopSettings(find="off", margin=0.0)
+PLAIN = PreprocessSettings()
+
+
+def looked_at(mean) -> Survey:
+    mean = np.asarray(mean, np.float32)
+    return Survey(mean, mean, np.zeros((1, 1)))
+
+
+def halo(shape=(120, 120), middle=(60, 60)) -> np.ndarray:
+    """A diffuse mean pattern with a ring of disks and the direct beam."""
+    y, x = np.indices(shape)
+    pattern = 2 + 50 * np.exp(-np.hypot(y - middle[0], x - middle[1]) / 18)
+    for angle in np.arange(0, 2 * np.pi, np.pi / 4):
+        pattern[np.hypot(y - middle[0] - 30 * np.sin(angle), x - middle[1] - 30 * np.cos(angle)) < 4] += 60
+    pattern[np.hypot(y - middle[0], x - middle[1]) < 4] += 5000
+    return np.random.default_rng(0).poisson(pattern * 50) / 50
+
+
+@pytest.mark.parametrize(
+    ("detector", "dose", "seed"),
+    [(126, 1e4, 0), (126, 1e5, 1), (126, 1e6, 2), (252, 1e4, 3), (252, 1e6, 0), (432, 1e4, 0), (432, 1e6, 1)],
+)
+def test_the_shadow_is_masked_and_little_else(detector, dose, seed):
+    scan = distorted((12, 12), detector, dose=dose, beam_stop=True, seed=seed)
+    keep = detector_mask(take_survey(scan.dataset, PLAIN), AUTO, PLAIN, (detector, detector))
+    assert (~keep[~scan.mask]).mean() > 0.98
+    beyond = ndimage.distance_transform_edt(scan.mask) > AUTO.margin
+    assert (~keep & beyond).sum() < 0.02 * scan.mask.sum()
+
+
+@pytest.mark.parametrize(("detector", "dose"), [(126, 1e4), (126, 1e6), (252, 1e5), (432, 1e4), (432, 1e6)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_scan_without_a_stop_has_no_mask(detector, dose, seed):
+    scan = distorted((6, 6), detector, dose=dose, seed=seed)
+    assert detector_mask(take_survey(scan.dataset, PLAIN), AUTO, PLAIN, (detector, detector)) is None
+
+
+def test_dark_corners_about_a_round_aperture_are_no_stop():
+    pattern = halo()
+    y, x = np.indices(pattern.shape)
+    outside = np.hypot(y - 60, x - 60) > 55
+    pattern[outside] = 0.01
+    assert find_beam_stop(pattern) is None
+    bar = (np.abs(x - 60) < 9) & (y < 70)
+    pattern[bar] *= 0.005
+    keep = find_beam_stop(pattern)
+    assert (~keep[bar & ~outside]).mean() > 0.8  # where it meets the dark rim, a stop has no outline
+    assert not (~keep & ~bar & ~outside).sum() > 0.02 * keep.size
+
+
+def test_a_shadow_that_hides_no_middle_is_no_beam_stop():
+    pattern = halo()
+    pattern[:50, 90:] *= 0.005
+    assert find_beam_stop(pattern) is None
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0, 65535.0, np.nan])
+def test_patterns_with_nothing_in_them_have_no_stop(fill):
+    assert find_beam_stop(np.full((64, 64), fill)) is None
+    assert find_beam_stop(np.full((4, 4), fill)) is None
+
+
+def test_the_dark_between_disks_without_any_background_is_no_stop(tmp_path):
+    path = simulate("ag2", tmp_path / "film.h5", scan=48, detector=126)
+    mean = np.asarray(open_scan(path).data.mean(axis=(0, 1), dtype="f4"))
+    assert find_beam_stop(mean) is None
+
+
+def test_noise_is_no_stop():
+    generator = np.random.default_rng(0)
+    for rate in (0.01, 0.3, 20):
+        assert find_beam_stop(generator.poisson(rate, (128, 128)) / 4) is None
+
+
+def test_looking_for_a_stop_changes_nothing():
+    pattern = halo()
+    before = pattern.copy()
+    find_beam_stop(pattern)
+    np.testing.assert_array_equal(pattern, before)
+
+
+def test_a_given_mask_goes_through_crop_and_bin_and_its_margin_is_grown():
+    mask = np.ones((40, 50), bool)
+    mask[20, 30] = False
+    preprocess = PreprocessSettings(q_y=(4, 37), q_x=(2, 50), bin=2)
+    keep = detector_mask(looked_at(np.ones((16, 24))), OFF, preprocess, (40, 50), mask)
+    assert np.argwhere(~keep).tolist() == [[8, 14]]
+    grown = detector_mask(looked_at(np.ones((16, 24))), BeamStopSettings(margin=2.0), preprocess, (40, 50), mask)
+    y, x = np.indices((16, 24))
+    np.testing.assert_array_equal(grown, np.hypot(y - 8, x - 14) > 2)
+
+
+def test_masks_from_file_and_hand_and_the_stop_that_was_found_all_hold(tmp_path):
+    scan = distorted((8, 8), beam_stop=True, dose=1e6)
+    seen = take_survey(scan.dataset, PLAIN)
+    drawn, stored = np.ones((126, 126), bool), np.ones((126, 126), np.uint8)
+    drawn[100:110, 5:10], stored[3, 110:120] = False, 0
+    np.save(tmp_path / "mask.npy", stored)
+    settings = BeamStopSettings(mask=str(tmp_path / "mask.npy"))
+    keep = detector_mask(seen, settings, PLAIN, (126, 126), drawn)
+    assert not keep[~drawn].any()
+    assert not keep[stored == 0].any()
+    assert (~keep[~scan.mask]).mean() > 0.98
+    assert detector_mask(seen, OFF, PLAIN, (126, 126), np.ones((126, 126), bool)) is None
+
+
+def test_masks_that_do_not_fit_or_keep_nothing_are_refused(tmp_path):
+    seen = looked_at(np.ones((40, 50)))
+    with pytest.raises(DataError, match="mask is of 50 x 40 pixels, but the detector has 40 x 50"):
+        detector_mask(seen, OFF, PLAIN, (40, 50), np.ones((50, 40), bool))
+    with pytest.raises(DataError, match="keeps no pixel"):
+        detector_mask(seen, OFF, PLAIN, (40, 50), np.zeros((40, 50), bool))
+    np.save(tmp_path / "mask.npy", np.ones((9, 9), bool))
+    with pytest.raises(DataError, match="holds 9 x 9"):
+        detector_mask(seen, BeamStopSettings(mask=str(tmp_path / "mask.npy")), PLAIN, (40, 50))
+    with pytest.raises(ReadError, match="no file"):
+        detector_mask(seen, BeamStopSettings(mask=str(tmp_path / "none.png")), PLAIN, (40, 50))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "films/ag1_small.h5",
+        "films/ag3_small.h5",
+        "readers/written_by_rsciio/semireal_12x16x56x56.hspy",
+        "readers/emd/Si100_4D.emd",
+        "readers/emd/py4DSTEM_size2x3x4x5.h5",
+        "real/pixstem_fpd_file_2x2x256x256.hdf5",
+        "real/steel_NBED_subset_2x2x256x256.hspy",
+        "semireal/aamirmalik_orient4d_scan_32.npz",
+    ],
+)
+def test_no_shared_scan_has_a_stop(shared, name):
+    if not (shared / name).exists():
+        pytest.skip(f"{name} is not there")
+    dataset = open_scan(shared / name)
+    rows, columns = (min(n, 20) for n in dataset.scan_shape)
+    part = PreprocessSettings(scan_y=(0, rows), scan_x=(0, columns))
+    assert detector_mask(take_survey(dataset, part), AUTO, part, dataset.detector_shape) is None
