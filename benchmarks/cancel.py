@@ -86,17 +86,17 @@ def cancelled(stage: Stage, analysis: Analysis, after: float) -> tuple[float, An
 
 def stages(dataset: stem.Dataset) -> dict[str, Stage]:
     """What is measured, in the order of the pipeline; clustering feature by feature."""
-    steps = ("take_survey", "find_disks", "calibrate", "featurize")
+    steps = ("survey", "disks", "calibrate", "featurize")
     found: dict[str, Stage] = {
-        name: lambda analysis, control, name=name: getattr(pipeline, name)(analysis, dataset, control=control)
+        name: lambda analysis, control, name=name: pipeline.run(analysis, dataset, name, control=control)
         for name in steps
     }
     for feature in stem.recipe.FEATURES:
-        found[f"cluster {feature}"] = lambda analysis, control, feature=feature: pipeline.cluster(
-            analysis, features=(feature,), control=control
+        found[f"cluster {feature}"] = lambda analysis, control, feature=feature: pipeline.run(
+            analysis, None, "cluster", features=(feature,), control=control
         )
-    found["refine"] = lambda analysis, control: pipeline.refine(analysis, control=control)
-    found["measure"] = lambda analysis, control: pipeline.measure(analysis, dataset, control=control)
+    found["refine"] = lambda analysis, control: pipeline.run(analysis, None, "refine", control=control)
+    found["measure"] = lambda analysis, control: pipeline.run(analysis, dataset, "measure", control=control)
     found["score"] = lambda analysis, control: _score(analysis, control)
     return found
 

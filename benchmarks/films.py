@@ -38,10 +38,12 @@ def score_films(shared: Path, recipe: stem.Recipe) -> dict[tuple[str, str], dict
     for film in FILMS:
         path = shared / "films" / f"{film}_small.h5"
         dataset, truth = stem.open(path), load_masks(f"{path}::labels")
-        analysis = pipeline.featurize(pipeline.start(dataset, recipe), dataset)
+        analysis = pipeline.run(pipeline.start(dataset, recipe), dataset, "featurize")
         for name in recipe.features:
             start = time.process_time()
-            analysis = pipeline.refine(pipeline.cluster(analysis, features=[name]), features=[name])
+            analysis = pipeline.run(
+                pipeline.run(analysis, None, "cluster", features=[name]), None, "refine", features=[name]
+            )
             cpu = time.process_time() - start
             model = analysis.models[name]
             scores = found[film, name] = {**stem.score(analysis.grains[name], truth).as_dict(), "cpu": cpu}
@@ -91,8 +93,8 @@ def silver_patterns(shared: Path, recipe: stem.Recipe) -> tuple[int, np.ndarray]
     folder = shared / "semireal"
     dataset = stem.open(folder / "SPED_Ag_semireal_64x208x56x56.hspy")
     truth = load_masks(folder / "SPED_Ag_semireal_labels_64x208.npy")
-    analysis = pipeline.featurize(pipeline.start(dataset, recipe), dataset, features=["aa"])
-    analysis = pipeline.refine(pipeline.cluster(analysis, features=["aa"]), features=["aa"])
+    analysis = pipeline.run(pipeline.start(dataset, recipe), dataset, "featurize", features=["aa"])
+    analysis = pipeline.run(pipeline.run(analysis, None, "cluster", features=["aa"]), None, "refine", features=["aa"])
     grains, k = analysis.grains["aa"], analysis.models["aa"].k
     components = np.stack([grains.masks[grains.component == c].any(axis=0) for c in range(k)])
     shared_area = np.einsum("tyx,cyx->tc", truth.astype(float), components.astype(float))

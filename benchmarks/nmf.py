@@ -112,7 +112,7 @@ def from_film(path: str, feature: str = "aa") -> Matrix:
 
     dataset = stem.open(path)
     recipe = stem.Recipe.preset("paper", features=[feature])
-    features = pipeline.featurize(pipeline.start(dataset, recipe), dataset).features[feature]
+    features = pipeline.run(pipeline.start(dataset, recipe), dataset, "featurize").features[feature]
     return Matrix(features.values, dataset.scan_shape)
 
 

@@ -14,9 +14,10 @@ from napari_stemnmf.analysis import INCOMPLETE, Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.stages import until_names
 
-STEPS = ("take_survey", "find_disks", "calibrate", "featurize", "cluster", "refine", "measure")
-LOOKS = {"take_survey": 25, "calibrate": 20, "cluster": 100, "refine": 4, "measure": 10}
+STEPS = until_names()
+LOOKS = {"survey": 25, "calibrate": 20, "cluster": 100, "refine": 4, "measure": 10}
 """Times that a stage looks for a cancel, at least: so often that none of the looks is far from the next."""
 
 
@@ -47,7 +48,7 @@ def stages(dataset: stem.Dataset) -> dict[str, tuple[Callable[[Analysis, Control
     for name in STEPS:
 
         def stage(analysis: Analysis, control: Control, name: str = name) -> Analysis:
-            return getattr(pipeline, name)(analysis, dataset, workers=1, control=control)
+            return pipeline.run(analysis, dataset, name, workers=1, control=control)
 
         after = stage(analysis, Control())
         found[name] = (stage, analysis, after)
@@ -75,7 +76,7 @@ def test_a_stage_hears_a_cancel_wherever_it_is(stages: dict, name: str) -> None:
 
 
 def test_a_cancel_while_the_probe_is_sought_keeps_the_survey(stages: dict) -> None:
-    stage, before, _ = stages["take_survey"]
+    stage, before, _ = stages["survey"]
     listening = After(10**9)
     stage(before, Control(cancel=listening))
     with pytest.raises(Cancelled) as stop:

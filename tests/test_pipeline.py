@@ -216,7 +216,7 @@ def test_other_seed_can_be_chosen_and_makes_the_grains_stale(analysis):
     chosen = pipeline.choose_seed(analysis, "aa", seed)
     assert chosen.models["aa"].seed == seed
     assert set(pipeline.stale(chosen)) == {"grains/aa", "tables/aa"}
-    again = pipeline.refine(chosen)
+    again = pipeline.run(chosen, None, "refine")
     assert "grains/aa" not in pipeline.stale(again)
 
 
@@ -230,7 +230,7 @@ def test_grains_edited_by_hand_make_stale_what_was_measured_and_come_back(analys
     assert len(edited.grains["aa"]) == len(analysis.grains["aa"]) - 1
     edited.save(tmp_path / "a.stemnmf.h5")
     back = stem.Analysis.load(tmp_path / "a.stemnmf.h5")
-    assert pipeline.refine(back) is back  # the edits are not computed away
+    assert pipeline.run(back, None, "refine") is back  # the edits are not computed away
     np.testing.assert_array_equal(back.grains["aa"].masks, edited.grains["aa"].masks)
     narrow = pipeline.with_recipe(back, back.recipe.replaced({"features": "rv"}))
     assert (set(narrow.grains), set(narrow.reviews)) == ({"aa", "rv"}, {"aa"})  # what was done by hand stays
@@ -239,7 +239,9 @@ def test_grains_edited_by_hand_make_stale_what_was_measured_and_come_back(analys
     assert pipeline.stale(undone) == {}
     assert undone.reviews["aa"].verdicts().loc[first, "verdict"] == "accepted"
     assert pipeline.redo(undone, "aa").keys == edited.keys
-    anew = pipeline.refine(pipeline.with_recipe(back, back.recipe.replaced({"aa.refinement.min_size": 12})))
+    anew = pipeline.run(
+        pipeline.with_recipe(back, back.recipe.replaced({"aa.refinement.min_size": 12})), None, "refine"
+    )
     assert anew.reviews == {}
     with pytest.raises(AnalysisError, match="nothing to undo"):
         pipeline.undo(analysis, "aa")
@@ -255,8 +257,8 @@ def test_measuring_after_an_edit_gives_what_measuring_all_gives(analysis, sample
     assert stale[edited.grains["aa"].ids == first].all()
     assert not stale.all()
     edited.save(tmp_path / "a.stemnmf.h5")
-    quick = pipeline.measure(stem.Analysis.load(tmp_path / "a.stemnmf.h5"), sample.dataset)
-    whole = pipeline.measure(replace(edited, patterns={}), sample.dataset)
+    quick = pipeline.run(stem.Analysis.load(tmp_path / "a.stemnmf.h5"), sample.dataset, "measure")
+    whole = pipeline.run(replace(edited, patterns={}), sample.dataset, "measure")
     assert quick.tables["aa"].equals(whole.tables["aa"])
     np.testing.assert_array_equal(quick.patterns["aa"].single, whole.patterns["aa"].single)
     assert not pipeline.changed(quick, "aa").any()
@@ -269,6 +271,6 @@ def test_measuring_after_an_edit_gives_what_measuring_all_gives(analysis, sample
 def test_step_without_what_it_needs_says_which_step_comes_first(sample, recipe):
     empty = pipeline.start(sample.dataset, recipe)
     with pytest.raises(AnalysisError, match="featurize"):
-        pipeline.cluster(empty)
+        pipeline.run(empty, None, "cluster")
     with pytest.raises(AnalysisError, match="refine"):
-        pipeline.measure(empty, sample.dataset)
+        pipeline.run(empty, sample.dataset, "measure")

@@ -1,8 +1,8 @@
 """What a run has found so far, and the one file that keeps it.
 
-An `Analysis` is immutable: each stage of `pipeline` returns a new one with its results added. Beside each result it
-keeps a key that names what the result was computed from, so that a run can go on where it stopped and a changed
-setting makes stale only what depends on it. The layout of the file is described in ``docs/analysis-file.md``.
+An `Analysis` is immutable: `pipeline` makes a new one with the results of each stage added. Beside each result it keeps
+a key that names what the result was computed from (`stages` says what that is), so that a run can go on where it
+stopped and a changed setting makes stale only what depends on it. The file is described in ``docs/analysis-file.md``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf import __version__, storage
+from napari_stemnmf import __version__, stages, storage
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.dataset import Axis, Dataset
@@ -41,8 +41,6 @@ FORMAT_VERSION = 2
 INCOMPLETE = "incomplete"
 FAILED = "failed"
 EDITED = "edited"
-_OF_THE_SCAN = ("survey", "probe", "peaks", "calibration")  # stages that all features share
-RESULTS_VERSION = 2  # raise it when a stage's numbers change, so that older files are recomputed
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,10 @@ class Analysis:
         By feature name ("aa", "rv", "bd"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
     reviews : dict
         By feature name: the `Review` of its grains, once something was done; `grains` are then those of the review.
+    others : dict
+        By name, results of stages that have no field of their own: arrays, plain values, dicts of them.
     keys : dict
-        By stage, e.g. "models/aa": what that result was computed from.
+        By result, e.g. "models/aa": what it was computed from.
     times : dict
         By stage, the `RunTime` of its last run. Stages of several features that share a read of the data (features,
         tables) have the time of the whole read each.
@@ -128,6 +128,7 @@ class Analysis:
     patterns: dict[str, GrainPatterns] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     reviews: dict[str, Review] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     times: dict[str, RunTime] = field(default_factory=dict)
     view: dict[str, Any] = field(default_factory=dict)
@@ -151,24 +152,46 @@ class Analysis:
         """What is odd about the data, counted, a sentence each."""
         return tuple(_warnings(self))
 
-    def with_result(self, stage: str, result: Any, mark: str = "", took: RunTime | None = None) -> Analysis:
-        """A copy with one stage's result; `stage` is a field, or a field and a feature as in "models/aa".
+    def result(self, path: str) -> Any:
+        """What a stage has found, "peaks" or "models/aa"; None where there is nothing."""
+        name, _, feature = path.partition("/")
+        value = getattr(self, name) if name in _FIELDS else self.others.get(name)
+        return (value or {}).get(feature) if feature else value
 
-        Its key tells what it was computed from: the recipe's settings and the result of the stage before, as they are
-        here. A `mark` says that the result is not simply what those give ("seed 7": chosen by hand; "incomplete").
-        Without a time that it took, that of the run before stays.
+    def with_result(self, path: str, result: Any, mark: str = "", took: RunTime | None = None) -> Analysis:
+        """A copy with one more result; `path` is its name, and the representation where there is one for each.
+
+        Its key tells what it was computed from: the recipe's settings and the result that it needs, as they are here. A
+        `mark` says that the result is not simply what those give ("seed 7": chosen by hand; "incomplete"). Without a
+        time that it took, that of the run before stays.
         """
-        name, _, feature = stage.partition("/")
-        value = {**getattr(self, name), feature: result} if feature else result
-        key = f"{self._key_of(stage, self.recipe)} {mark}".rstrip()
-        changes: dict[str, Any] = {name: value, "keys": {**self.keys, stage: key}}
+        name, _, feature = path.partition("/")
+        key = f"{self._key_of(path, self.recipe)} {mark}".rstrip()
+        changes: dict[str, Any] = {"keys": {**self.keys, path: key}}
+        before = getattr(self, name) if name in _FIELDS else self.others.get(name)
+        value = {**(before or {}), feature: result} if feature else result
+        changes |= {name: value} if name in _FIELDS else {"others": {**self.others, name: value}}
         if took is not None:
-            changes["times"] = {**self.times, stage: took}
+            changes["times"] = {**self.times, path: took}
         if name == "features":
             changes["failed"] = {f: why for f, why in self.failed.items() if f != feature}
         if name == "grains":
             changes["reviews"] = {f: review for f, review in self.reviews.items() if f != feature}
         return replace(self, **changes)
+
+    def without(self, features: Collection[str], *more: str) -> Analysis:
+        """A copy without the results of some representations; `more` names further fields that hold one for each."""
+        each = stages.results_of_each()
+        kept: dict[str, Any] = {
+            name: {f: result for f, result in getattr(self, name).items() if f not in features}
+            for name in (*each, "reviews", *more)
+            if name in _FIELDS
+        }
+        kept["others"] = {
+            name: {f: result for f, result in value.items() if f not in features} if name in each else value
+            for name, value in self.others.items()
+        }
+        return replace(self, **kept)
 
     def with_review(self, feature: str, review: Review) -> Analysis:
         """A copy with the review of a feature's grains, and the grains as the review has them.
@@ -188,45 +211,28 @@ class Analysis:
 
     def with_failure(self, feature: str, why: str) -> Analysis:
         """A copy that notes why the data, as it is calibrated, does not allow a representation; its results go."""
-        stage = f"features/{feature}"
-        kept: dict[str, Any] = {
-            name: {f: result for f, result in getattr(self, name).items() if f != feature}
-            for name in ("features", "models", "grains", "patterns", "tables", "reviews")
-        }
-        keys = {**self.keys, stage: f"{self._key_of(stage, self.recipe)} {FAILED}"}
-        return replace(self, failed={**self.failed, feature: why}, keys=keys, **kept)
+        path = f"features/{feature}"
+        keys = {**self.keys, path: f"{self._key_of(path, self.recipe)} {FAILED}"}
+        return replace(self.without([feature]), failed={**self.failed, feature: why}, keys=keys)
 
-    def is_current(self, stage: str, recipe: Recipe | None = None, *, partial: bool = False) -> bool:
-        """Whether a stage's result is there and is what `recipe` (default: the analysis' own) gives.
+    def is_current(self, path: str, recipe: Recipe | None = None, *, partial: bool = False) -> bool:
+        """Whether a result is there and is what `recipe` (default: the analysis' own) gives.
 
         With `partial`, results that go back to a clustering that was cancelled count as well.
         """
         recipe = self.recipe if recipe is None else recipe
-        if stage not in self.keys:
+        if path not in self.keys:
             return False
-        before = _stage_before(stage)
-        key, _, mark = self.keys[stage].partition(" ")
-        up_to_date = before is None or self.is_current(before, recipe, partial=partial)
-        return up_to_date and (partial or mark != INCOMPLETE) and key == self._key_of(stage, recipe)
+        before = stages.needed(path)
+        key, _, mark = self.keys[path].partition(" ")
+        up_to_date = not before or self.is_current(before, recipe, partial=partial)
+        return up_to_date and (partial or mark != INCOMPLETE) and key == self._key_of(path, recipe)
 
-    def _key_of(self, stage: str, recipe: Recipe) -> str:
-        """A short hash of a stage's settings and the key of the result it is computed from."""
-        name, _, feature = stage.partition("/")
-        chain = recipe.chain(feature) if feature else None
-        settings: dict[str, tuple[Any, ...]] = {
-            "survey": (self.input.fingerprint, RESULTS_VERSION, recipe.preprocess),
-            "probe": (recipe.beam_stop, recipe.center, recipe.probe, _digest(self.mask)),
-            "peaks": (recipe.disks,),
-            "calibration": (recipe.center, recipe.origin, recipe.ellipse, recipe.pixel_size),
-        }
-        if chain is not None:
-            settings |= {
-                "features": (feature, chain.featurize),
-                "models": (chain.scaling, chain.clustering),
-                "grains": (chain.refinement,),
-            }
-        before = _stage_before(stage)
-        parts = (name, *settings.get(name, ()), self.keys.get(before, "") if before else "")
+    def _key_of(self, path: str, recipe: Recipe) -> str:
+        """A short hash of the settings that decide a result and of the key of the result that it is computed from."""
+        name, _, feature = path.partition("/")
+        settings = stages.stage_of(path).settings(self, recipe, feature)
+        parts = (name, *settings, self.keys.get(stages.needed(path), ""))
         return hashlib.sha256("\n".join(map(identity, parts)).encode()).hexdigest()[:16]
 
     def save(self, path: str | Path) -> None:
@@ -251,7 +257,7 @@ class Analysis:
                     }
                 )
                 for f in fields(self):
-                    if f.name != "recipe":
+                    if f.name != "recipe" and (f.name != "others" or self.others):
                         storage.write(file, f.name, getattr(self, f.name))
         except OSError as error:
             raise AnalysisError(f"The analysis cannot be written to {path}: {error}.") from error
@@ -288,6 +294,9 @@ class Analysis:
             raise AnalysisError(f"The analysis {path} is damaged and cannot be read: {error}.") from error
 
 
+_FIELDS = tuple(f.name for f in fields(Analysis))
+
+
 def is_analysis(path: str | Path) -> bool:
     """Whether a file calls itself an analysis of ours; reads its attributes only."""
     try:
@@ -295,19 +304,6 @@ def is_analysis(path: str | Path) -> bool:
             return file.attrs.get("format") == FORMAT
     except OSError:
         return False
-
-
-def _stage_before(stage: str) -> str | None:
-    """The stage whose result another is computed from."""
-    name, slash, feature = stage.partition("/")
-    before = {"survey": None, "probe": "survey", "peaks": "probe", "calibration": "peaks", "features": "calibration"}
-    before |= {"models": "features", "grains": "models", "patterns": "grains", "tables": "grains"}
-    upper = before[name]
-    return upper if upper is None or name in _OF_THE_SCAN or upper in _OF_THE_SCAN else f"{upper}{slash}{feature}"
-
-
-def _digest(mask: np.ndarray | None) -> str:
-    return "" if mask is None else hashlib.sha256(np.packbits(mask).tobytes() + repr(mask.shape).encode()).hexdigest()
 
 
 def _warnings(analysis: Analysis) -> Iterator[str]:

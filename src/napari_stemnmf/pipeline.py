@@ -1,45 +1,41 @@
-"""The stages in order: survey -> disks -> calibrate -> featurize -> cluster -> refine -> measure.
+"""A run: the stages of the table (`stages`) one after the other, and what is chosen and corrected by hand between them.
 
-The only place that knows the order. Each step takes an `Analysis` and returns a new one with its results, computing
-only what is missing or stale; `analyse` runs them all. The command line, the Python API and the napari widgets all
-come here.
+One loop, `advance`, runs them, each only where its result is missing or stale. `analyse` is the whole way in Python;
+the command line, exported scripts and napari use the same loop.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input, RunTime
-from napari_stemnmf.calibration import calibrate as calibration
 from napari_stemnmf.clustering import ensemble
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks import detection
-from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
-from napari_stemnmf.features import featurize as representations
-from napari_stemnmf.grains import refinement
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.grains.measurement import measure as measure_grains
 from napari_stemnmf.grains.measurement import not_measured
-from napari_stemnmf.grains.patterns import digests, grain_patterns
+from napari_stemnmf.grains.patterns import digests
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.grains.stability import stability as stability_of
-from napari_stemnmf.preprocessing import preprocess
-from napari_stemnmf.preprocessing.beam_stop import detector_mask
-from napari_stemnmf.preprocessing.preprocess import prepare
-from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.recipe import FEATURES, Recipe
+from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
+from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.engine import Executor
-from napari_stemnmf.streaming.survey import Survey
+
+__all__ = [
+    "Done", "advance", "analyse", "changed", "choose_seed", "edit", "order", "prepared", "redo", "run", "stale",
+    "start", "todo", "undo", "with_mask", "with_recipe",
+]  # fmt: skip
 
 
 def analyse(
@@ -93,8 +89,7 @@ def analyse(
     DataError, AnalysisError
         If the data does not allow a stage to run, or the file cannot be used.
     """
-    if until is not None and until not in _STEPS:
-        raise AnalysisError(f"There is no step '{until}'; choose from {', '.join(_STEPS)}.")
+    planned = stages.up_to(until)
     recipe = Recipe.preset("default") if recipe is None else recipe
     control = Control(progress, cancel)
     earlier = analysis
@@ -106,21 +101,19 @@ def analyse(
     if mask is not None:
         analysis = with_mask(analysis, mask)
     try:
-        for name, step in _STEPS.items():
-            before = analysis
-            reading = {"executor": executor} if name in READING else {}
-            analysis = step(analysis, dataset, workers=workers, control=control, **reading)
-            if path is not None and (analysis is not before or not Path(path).exists()):
+        for done in advance(analysis, dataset, planned, workers=workers, control=control, executor=executor):
+            analysis = done.analysis
+            if path is not None:
                 analysis.save(path)
             control.check()
-            if name == until:
-                break
+        control.check()
     except Cancelled as stop:
-        if stop.analysis is not None:
-            analysis = stop.analysis
+        analysis = stop.analysis or analysis
         if path is not None:
             analysis.save(path)
         raise Cancelled(str(stop), analysis) from None
+    if path is not None and not Path(path).exists():
+        analysis.save(path)
     return analysis
 
 
@@ -138,13 +131,11 @@ def start(dataset: Dataset, recipe: Recipe, earlier: Analysis | None = None) -> 
 
 def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
     """The analysis under another recipe; results of features that it leaves out are dropped, unless edited by hand."""
+    if recipe == analysis.recipe:
+        return analysis
     names = {*recipe.features, *(name for name, review in analysis.reviews.items() if review.edits)}
-    kept: dict[str, Any] = {
-        name: {f: result for f, result in getattr(analysis, name).items() if f in names}
-        for name in ("features", "failed", "models", "grains", "patterns", "tables", "reviews")
-    }
-    keys = {stage: key for stage, key in analysis.keys.items() if "/" not in stage or stage.split("/")[1] in names}
-    return analysis if recipe == analysis.recipe else replace(analysis, recipe=recipe, keys=keys, **kept)
+    keys = {path: key for path, key in analysis.keys.items() if "/" not in path or path.split("/")[1] in names}
+    return replace(analysis.without(set(FEATURES) - names, "failed"), recipe=recipe, keys=keys)
 
 
 def with_mask(analysis: Analysis, mask: np.ndarray | None) -> Analysis:
@@ -164,145 +155,138 @@ def with_mask(analysis: Analysis, mask: np.ndarray | None) -> Analysis:
     return replace(analysis, mask=mask)
 
 
-def prepared(analysis: Analysis, dataset: Dataset) -> Dataset:
-    """The scan as all steps after the survey see it, lazily: cropped, dark subtracted, hot pixels repaired, binned."""
-    return prepare(dataset, _survey(analysis), analysis.recipe.preprocess)
+@dataclass(frozen=True)
+class Done:
+    """What a run has come to after one of its parts.
 
-
-def take_survey(
-    analysis: Analysis,
-    dataset: Dataset,
-    *,
-    workers: int | None = None,
-    control: Control | None = None,
-    executor: Executor | None = None,
-) -> Analysis:
-    """Hot pixels, mean and maximum pattern and virtual image (one read); then the mask and the probe."""
-    stage = _stage(control, "Survey")
-    recipe = analysis.recipe
-    if not analysis.is_current("survey"):
-        clock = _Clock()
-        found = preprocess.take_survey(dataset, recipe.preprocess, workers=workers, control=stage, executor=executor)
-        analysis = analysis.with_result("survey", found, took=clock.read())
-    if not analysis.is_current("probe"):
-        seen, detector, clock = _survey(analysis), dataset.detector_shape, _Clock()
-        with _keeping(analysis):
-            mask = detector_mask(seen, recipe.beam_stop, recipe.preprocess, detector, analysis.mask, stage)
-            probe = find_probe(prepared(analysis, dataset), seen, mask, recipe.center, recipe.probe, stage)
-        analysis = analysis.with_result("probe", probe, took=clock.read())
-    return analysis
-
-
-def find_disks(
-    analysis: Analysis,
-    dataset: Dataset,
-    *,
-    workers: int | None = None,
-    control: Control | None = None,
-    executor: Executor | None = None,
-) -> Analysis:
-    """The Bragg disks and the centre of every pattern (one read). Takes the survey first if it is missing."""
-    analysis = take_survey(analysis, dataset, workers=workers, control=control, executor=executor)
-    if not analysis.is_current("peaks"):
-        stage, settings, clock = _stage(control, "Disks"), analysis.recipe.disks, _Clock()
-        data = prepared(analysis, dataset)
-        peaks = detection.find_disks(
-            data, _probe(analysis), settings, workers=workers, control=stage, executor=executor
-        )
-        analysis = analysis.with_result("peaks", peaks, took=clock.read())
-    return analysis
-
-
-def calibrate(
-    analysis: Analysis,
-    dataset: Dataset,
-    *,
-    workers: int | None = None,
-    control: Control | None = None,
-    executor: Executor | None = None,
-) -> Analysis:
-    """Centres of all patterns, ellipse and pixel size. Finds the disks first if they are missing."""
-    analysis = find_disks(analysis, dataset, workers=workers, control=control, executor=executor)
-    if not analysis.is_current("calibration"):
-        seen, clock, stage = _survey(analysis), _Clock(), _stage(control, "Calibration")
-        found = calibration.calibrate(analysis.peaks, _probe(analysis), seen, seen.axes, analysis.recipe, stage)
-        analysis = analysis.with_result("calibration", found, took=clock.read())
-    return analysis
-
-
-def featurize(
-    analysis: Analysis,
-    dataset: Dataset,
-    *,
-    features: Iterable[str] | None = None,
-    workers: int | None = None,
-    control: Control | None = None,
-    executor: Executor | None = None,
-) -> Analysis:
-    """The feature matrices, all in one read of the data. Calibrates first if need be.
-
-    A representation that the data does not allow is left out, and noted in `Analysis.failed`, if another is left.
-
-    Raises
-    ------
-    DataError
-        If the data allows none of them.
+    Attributes
+    ----------
+    stage : Stage
+    features : tuple of str
+        The representations that it was run for; empty where it is of the whole scan.
+    analysis : Analysis
+        Everything found so far.
     """
-    analysis = calibrate(analysis, dataset, workers=workers, control=control, executor=executor)
-    wanted = _wanted(analysis, "features", features)
-    if wanted and analysis.calibration is not None:
-        clock = _Clock()
-        described = representations.featurize(
-            prepared(analysis, dataset),
-            _survey(analysis),
-            analysis.calibration,
-            analysis.recipe,
-            names=wanted,
-            peaks=analysis.peaks,
-            workers=workers,
-            executor=executor,
-            control=_stage(control, "Features"),
-        )
-        took = clock.read()
-        for name, found in described.features.items():
-            analysis = analysis.with_result(f"features/{name}", found, took=took)
-        for name, why in described.failed.items():
-            analysis = analysis.with_failure(name, why)
-    return analysis
+
+    stage: Stage
+    features: tuple[str, ...]
+    analysis: Analysis
 
 
-def cluster(
+def advance(
     analysis: Analysis,
-    dataset: Dataset | None = None,
+    dataset: Dataset | None,
+    planned: Sequence[Stage],
     *,
     features: Iterable[str] | None = None,
     workers: int | None = None,
     control: Control | None = None,
-) -> Analysis:
-    """Iterative NMF of each feature matrix.
+    executor: Executor | None = None,
+) -> Generator[Done, Analysis | None, None]:
+    """Run stages one after the other, of each only what is missing or stale, and yield after each what there is.
+
+    Stages that run for one representation at a time take the first to its grains before the next begins. An analysis
+    that is sent in takes the place of the one that was yielded: the run goes on from it.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What was found before.
+    dataset : Dataset or None
+        The scan; None where no stage needs it.
+    planned : sequence of Stage
+        As `stages.up_to` or `stages.run_with` give them.
+    features : iterable of str, optional
+        Representations to run for; those of the recipe if not given.
+    workers, control, executor
+        As for `analyse`; `control` is a `Control`.
 
     Raises
     ------
     Cancelled
-        If cancelled; its ``analysis`` holds the best of the seeds that were finished, marked as incomplete.
+        If the user asked to stop; its ``analysis`` holds what was finished.
+    DataError, AnalysisError
+        If the data does not allow a stage to run, or what it needs is missing.
     """
-    for name in _wanted(analysis, "models", features):
-        _require(analysis, "features", name, "featurize")
-        chain = analysis.recipe.chain(name)
-        stage, clock = _stage(control, f"Cluster {name.upper()}"), _Clock()
-        with _keeping(analysis):
-            model = ensemble.cluster(
-                analysis.features[name], chain.scaling, chain.clustering, workers=workers, control=stage
-            )
-        incomplete = any(record.status == "cancelled" for record in model.seeds)
-        mark = INCOMPLETE if incomplete else ""
-        analysis = analysis.with_result(f"models/{name}", model, mark, took=clock.read())
-        if stage.cancelled:
-            done = sum(record.status != "cancelled" for record in model.seeds)
-            raise Cancelled(
-                f"Clustering {name.upper()} was cancelled with {done} of {len(model.seeds)} seeds done.", analysis
-            )
+    names = tuple(analysis.recipe.features if features is None else features)
+    for stage, batch in order(planned, names):
+        wanted = todo(analysis, stage, batch)
+        if not wanted:
+            continue
+        for path in map(stages.needed, stage.paths(wanted)):
+            if path and analysis.result(path) is None:
+                raise AnalysisError(_missing(path))
+        part = (control or Control()).for_stage(stage.heading(wanted))
+        given = executor if stage.reads else None
+        task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
+        clock = _Clock()
+        try:
+            found = stage.run(task)
+        except Cancelled as stop:
+            raise Cancelled(str(stop), analysis) from None
+        analysis, stopped = _with_found(analysis, stage, found, clock.read())
+        if stopped:
+            raise Cancelled(stopped, analysis)
+        sent = yield Done(stage, task.features, analysis)
+        analysis = analysis if sent is None else sent
+
+
+def run(
+    analysis: Analysis, dataset: Dataset | None, name: str, *, features: Iterable[str] | None = None, **how: Any
+) -> Analysis:
+    """One stage, and what it needs of the whole scan: the analysis with what was missing or stale of them.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    dataset : Dataset or None
+    name : str
+        ``survey``, ``disks``, ``calibrate``, ``featurize``, ``cluster``, ``refine`` or ``measure``.
+    features, workers, control, executor
+        As for `advance`, which says what is raised.
+    """
+    for done in advance(analysis, dataset, stages.run_with(name), features=features, **how):
+        analysis = done.analysis
     return analysis
+
+
+def order(planned: Sequence[Stage], features: Sequence[str]) -> list[tuple[Stage, tuple[str, ...]]]:
+    """What is run, in turn: each stage with its representations, or one representation through several stages."""
+    parts: list[tuple[Stage, tuple[str, ...]]] = []
+    for alone, group in groupby(planned, lambda stage: stage.each and not stage.together):
+        of_group = list(group)
+        if alone:
+            parts += [(stage, (feature,)) for feature in features for stage in of_group]
+        else:
+            parts += [(stage, tuple(features)) for stage in of_group]
+    return parts
+
+
+def todo(analysis: Analysis, stage: Stage, features: Sequence[str], recipe: Recipe | None = None) -> tuple[str, ...]:
+    """For which representations a stage has something to do under a recipe; ("",) for one of the whole scan."""
+    names: Sequence[str] = [""]
+    if stage.each:
+        tried = {name for name in analysis.failed if analysis.is_current(f"features/{name}", recipe)}
+        names = [name for name in features if name not in tried]
+    return tuple(name for name in names if not analysis.is_current(stage.path(name), recipe))
+
+
+def _with_found(analysis: Analysis, stage: Stage, found: Any, took: RunTime) -> tuple[Analysis, str]:
+    """The analysis with what a stage has found, and why it was stopped, if it was."""
+    stopped = ""
+    for feature, result in found.items() if stage.each else [("", found)]:
+        if isinstance(result, Failed):
+            analysis = analysis.with_failure(feature, result.why)
+            continue
+        mark = ""
+        if isinstance(result, Incomplete):
+            result, mark, stopped = result.result, INCOMPLETE if result.marked else "", result.message
+        values = result if stage.also else (result,)
+        for name, value in zip(stage.results, values, strict=True):
+            path = f"{name}/{feature}" if feature else name
+            main = name == stage.result
+            analysis = analysis.with_result(path, value, mark, took if main else None)
+    return analysis, stopped
 
 
 def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control | None = None) -> Analysis:
@@ -315,32 +299,15 @@ def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control
     AnalysisError
         If the feature has no model yet.
     """
-    _require(analysis, "models", feature, "cluster")
-    _require(analysis, "features", feature, "featurize")
-    control = _stage(control, f"Seed {seed} of {feature.upper()}")
+    _require(analysis, f"models/{feature}")
+    _require(analysis, f"features/{feature}")
+    control = (control or Control()).for_stage(f"Seed {seed} of {feature.upper()}")
     scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling, control=control)
     model = ensemble.choose(analysis.models[feature], seed, scaled.values, control=control)
     stage = f"models/{feature}"
     key, _, mark = analysis.keys[stage].partition(" ")
     keys = {**analysis.keys, stage: f"{key} {mark if mark == INCOMPLETE else f'seed {seed}'}"}
     return replace(analysis, models={**analysis.models, feature: model}, keys=keys)
-
-
-def refine(
-    analysis: Analysis,
-    dataset: Dataset | None = None,
-    *,
-    features: Iterable[str] | None = None,
-    workers: int | None = None,
-    control: Control | None = None,
-) -> Analysis:
-    """Spatially distinct grains from the component maps."""
-    for name in _wanted(analysis, "grains", features):
-        _require(analysis, "models", name, "cluster")
-        stage, clock = _stage(control, f"Refine {name.upper()}"), _Clock()
-        grains = refinement.refine(analysis.models[name].maps, analysis.recipe.chain(name).refinement, control=stage)
-        analysis = analysis.with_result(f"grains/{name}", grains, took=clock.read())
-    return analysis
 
 
 def edit(analysis: Analysis, feature: str, *edits: Edit) -> Analysis:
@@ -353,7 +320,7 @@ def edit(analysis: Analysis, feature: str, *edits: Edit) -> Analysis:
     DataError
         If an edit names a grain that is not there, would change no mask or would leave a grain without positions.
     """
-    _require(analysis, "grains", feature, "refine")
+    _require(analysis, f"grains/{feature}")
     review = analysis.reviews.get(feature) or Review(analysis.grains[feature])
     for each in edits:
         review = review.with_edit(each)
@@ -382,76 +349,9 @@ def redo(analysis: Analysis, feature: str) -> Analysis:
     return analysis.with_review(feature, _review(analysis, feature).redo())
 
 
-def measure(
-    analysis: Analysis,
-    dataset: Dataset,
-    *,
-    features: Iterable[str] | None = None,
-    workers: int | None = None,
-    control: Control | None = None,
-    executor: Executor | None = None,
-) -> Analysis:
-    """Pattern, dissimilarity, size, shape and stability of every grain; all features in the same reads of the data.
-
-    Patterns are made only of grains that there are none of yet: after an edit, little is read.
-    """
-    wanted = _wanted(analysis, "tables", features)
-    for name in wanted:
-        _require(analysis, "grains", name, "refine")
-    if wanted:
-        stage, clock = _stage(control, "Measure"), _Clock()
-        found = {name: analysis.grains[name] for name in wanted}
-        source, parts = analysis.keys["survey"], len(wanted) + 1
-        patterns = grain_patterns(
-            prepared(analysis, dataset),
-            found,
-            known=analysis.patterns,
-            source=source,
-            workers=workers,
-            executor=executor,
-            control=stage.part(0, parts),
-        )
-        tables = {}
-        for i, name in enumerate(wanted, 1):
-            stable = stability(analysis, name, workers=workers, control=stage.part(i, parts))
-            tables[name] = measure_grains(found[name], analysis.axes, patterns[name], stable, control=stage)
-        took = clock.read()
-        for name in wanted:
-            analysis = analysis.with_result(f"patterns/{name}", patterns[name])
-            analysis = analysis.with_result(f"tables/{name}", tables[name], took=took)
-    return analysis
-
-
-def stability(
-    analysis: Analysis, feature: str, *, workers: int | None = None, control: Control | None = None
-) -> np.ndarray:
-    """How far each grain of a feature is found again from the other seeds: (g,), 0 to 1; NaN where there is none.
-
-    The first time for a model it takes as long as to refine every seed; then the seeds' grains are at hand.
-
-    Raises
-    ------
-    AnalysisError
-        If the feature has no grains yet.
-    """
-    _require(analysis, "grains", feature, "refine")
-    if feature not in analysis.models or feature not in analysis.features:
-        return np.full(len(analysis.grains[feature]), np.nan)
-    chain = analysis.recipe.chain(feature)
-    return stability_of(
-        analysis.grains[feature],
-        analysis.models[feature],
-        analysis.features[feature],
-        chain.scaling,
-        chain.refinement,
-        workers=workers,
-        control=control,
-    )
-
-
 def changed(analysis: Analysis, feature: str) -> np.ndarray:
     """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale."""
-    _require(analysis, "grains", feature, "refine")
+    _require(analysis, f"grains/{feature}")
     grains, table, known = analysis.grains[feature], analysis.tables.get(feature), analysis.patterns.get(feature)
     if table is None or known is None or not analysis.is_current(f"grains/{feature}", partial=True):
         return np.ones(len(grains), bool)
@@ -465,39 +365,16 @@ def changed(analysis: Analysis, feature: str) -> np.ndarray:
     return not_measured(grains, table, known, analysis.keys.get("survey", ""))
 
 
-READING = ("survey", "disks", "calibrate", "featurize", "measure")
-"""Steps that read the scan, and may do so on other machines."""
-_STEPS: dict[str, Callable[..., Analysis]] = {
-    "survey": take_survey,
-    "disks": find_disks,
-    "calibrate": calibrate,
-    "featurize": featurize,
-    "cluster": cluster,
-    "refine": refine,
-    "measure": measure,
-}
-
-
 def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
-    """Which results are "missing" or "stale" under `recipe`, by stage as in "models/aa"; empty when all is done."""
+    """Which results are "missing" or "stale" under `recipe`, by name as in "models/aa"; empty when all is done."""
     recipe = analysis.recipe if recipe is None else recipe
-    stages = ["survey", "probe", "peaks", "calibration"]
     names = [name for name in recipe.features if name not in analysis.failed]
-    stages += [f"{stage}/{name}" for stage in ("features", "models", "grains", "tables") for name in names]
     return {
-        stage: "stale" if stage in analysis.keys else "missing"
-        for stage in stages
-        if not analysis.is_current(stage, recipe)
+        path: "stale" if path in analysis.keys else "missing"
+        for stage in stages.STAGES
+        for path in stage.paths(names)
+        if not analysis.is_current(path, recipe)
     }
-
-
-@contextmanager
-def _keeping(analysis: Analysis) -> Iterator[None]:
-    """A cancel within keeps what there is."""
-    try:
-        yield
-    except Cancelled as stop:
-        raise Cancelled(str(stop), analysis) from None
 
 
 class _Clock:
@@ -510,35 +387,19 @@ class _Clock:
         return RunTime(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
 
-def _stage(control: Control | None, name: str) -> Control:
-    return (control or Control()).for_stage(name)
-
-
-def _survey(analysis: Analysis) -> Survey:
-    if analysis.survey is None:
-        raise AnalysisError("There is no survey yet; run the step 'take_survey' first.")
-    return analysis.survey
-
-
-def _probe(analysis: Analysis) -> Probe:
-    if analysis.probe is None:
-        raise AnalysisError("There is no probe yet; run the step 'take_survey' first.")
-    return analysis.probe
-
-
 def _review(analysis: Analysis, feature: str) -> Review:
     if feature not in analysis.reviews:
         raise AnalysisError(f"The grains of {feature.upper()} have not been edited; there is nothing to undo or redo.")
     return analysis.reviews[feature]
 
 
-def _wanted(analysis: Analysis, stage: str, features: Iterable[str] | None) -> list[str]:
-    """Features of the recipe (or of those asked for) whose result at `stage` is not up to date."""
-    names = analysis.recipe.features if features is None else tuple(features)
-    names = tuple(name for name in names if name not in analysis.failed or not analysis.is_current(f"features/{name}"))
-    return [name for name in names if not analysis.is_current(f"{stage}/{name}")]
+def _missing(path: str) -> str:
+    """That a result is missing, and what to do."""
+    stage, _, feature = stages.stage_of(path), *path.split("/")[1:], ""
+    of = f" of {feature.upper()}" if feature else ""
+    return f"There are no {path.partition('/')[0]}{of} yet; run the step '{stage.name}' first."
 
 
-def _require(analysis: Analysis, stage: str, feature: str, step: str) -> None:
-    if feature not in getattr(analysis, stage):
-        raise AnalysisError(f"There are no {stage} of {feature.upper()} yet; run the step '{step}' first.")
+def _require(analysis: Analysis, path: str) -> None:
+    if analysis.result(path) is None:
+        raise AnalysisError(_missing(path))

@@ -211,7 +211,7 @@ def test_measured_silver_gives_five_components(shared: Path) -> None:
 
     dataset = stem.open(shared / "semireal" / "SPED_Ag_semireal_64x208x56x56.hspy")
     recipe = stem.Recipe.preset("paper", features=["aa"])
-    features = pipeline.featurize(pipeline.start(dataset, recipe), dataset).features["aa"]
+    features = pipeline.run(pipeline.start(dataset, recipe), dataset, "featurize").features["aa"]
     ensemble = cluster(features, None, ClusteringSettings(seeds=2))
     assert 4 <= ensemble.scree.suggested <= 7
     assert ensemble.k >= 5

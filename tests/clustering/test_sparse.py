@@ -152,10 +152,10 @@ def test_known_grains_are_found(dense: np.ndarray, sparse_table: Table) -> None:
     assert ensemble.error == pytest.approx(model_error(scale(dense, GLOBAL).values, ensemble.W, ensemble.H), abs=1e-5)
 
 
-@pytest.mark.parametrize("draft", ["coarse", "off"])
-def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_workers(draft: str) -> None:
+@pytest.mark.parametrize("coarse_fit", ["on", "off"])
+def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_workers(coarse_fit: str) -> None:
     table = Table(csr_array(spots(scan=64, grains=9)), (64, 64))
-    settings = ClusteringSettings(components=20, seeds=3, draft=draft, max_iterations=40)
+    settings = ClusteringSettings(components=20, seeds=3, coarse_fit=coarse_fit, max_iterations=40)
     one, three = (cluster(table, None, settings, workers=workers) for workers in (1, 3))
     np.testing.assert_array_equal(one.W, three.W)
     np.testing.assert_array_equal(one.H, three.H)

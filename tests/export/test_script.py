@@ -46,7 +46,7 @@ def analysis(sample, tmp_path_factory):
         Edit("delete", (first,)),
         Edit("comment", (second,), 'it\'s "cut"\nin two'),
     ]
-    return pipeline.measure(pipeline.edit(analysis, "aa", *edits), dataset)
+    return pipeline.run(pipeline.edit(analysis, "aa", *edits), dataset, "measure")
 
 
 def test_the_script_gives_the_same_grains(analysis, tmp_path):
@@ -74,7 +74,7 @@ def test_the_script_is_of_what_was_done(analysis, sample, tmp_path):
     start = pipeline.start(sample.dataset, RECIPE)
     with pytest.raises(AnalysisError, match="run a step first"):
         script(start)
-    surveyed = pipeline.take_survey(start, sample.dataset)
+    surveyed = pipeline.run(start, sample.dataset, "survey")
     assert "stem.sample(scan_shape=(24, 24), detector_shape=(48, 48), seed=2, dose=20000.0).dataset" in script(surveyed)
     nameless = replace(surveyed, input=replace(surveyed.input, name="array"))
     with pytest.raises(AnalysisError, match="not opened from a file"):

@@ -42,7 +42,7 @@ def reviewed(measured, dataset):
         Edit("accept", (first, second)),
         Edit("class", (second,), "fcc, twin"),
     ]
-    return pipeline.measure(pipeline.edit(measured, "aa", *edits), dataset)
+    return pipeline.run(pipeline.edit(measured, "aa", *edits), dataset, "measure")
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])

@@ -31,8 +31,8 @@ def add(viewer: Any, dataset: stem.Dataset, analysis: stem.Analysis | None = Non
 
 @pytest.fixture(scope="module")
 def calibrated(distorted_scan: Distorted) -> stem.Analysis:
-    return pipeline.calibrate(
-        pipeline.start(distorted_scan.dataset, stem.Recipe.preset("default")), distorted_scan.dataset
+    return pipeline.run(
+        pipeline.start(distorted_scan.dataset, stem.Recipe.preset("default")), distorted_scan.dataset, "calibrate"
     )
 
 

@@ -79,7 +79,7 @@ def test_without_a_survey_a_coarse_sample_may_stand_in(scan: stem.Dataset, analy
         assert coarse.image is not None
         assert "coarse sample" in coarse.note
         assert coarse.summary
-    surveyed = pipeline.take_survey(pipeline.start(scan, analysis.recipe), scan)
+    surveyed = pipeline.run(pipeline.start(scan, analysis.recipe), scan, "survey")
     assert "Calibrate all" in preview(request(scan, surveyed, "bd", picture="calibrated map")).note
     found = preview(request(scan, surveyed, "rv", picture="position"))
     assert found.span is not None

@@ -35,7 +35,7 @@ def test_grains_that_were_edited_are_not_replaced_by_a_run_that_did_not_know(ana
     edited = pipeline.edit(analysis, "aa", Edit("comment", (int(analysis.grains["aa"].ids[0]),), "mine"))
     edited = pipeline.edit(edited, "aa", Edit("delete", (int(analysis.grains["aa"].ids[-1]),)))
     recipe = analysis.recipe.replaced({"*.refinement.min_size": 20})
-    found = pipeline.refine(pipeline.with_recipe(analysis, recipe))
+    found = pipeline.run(pipeline.with_recipe(analysis, recipe), None, "refine")
     both = merged(analysis, edited, found)
     assert both.grains["aa"] is edited.grains["aa"]
     assert both.reviews == edited.reviews

@@ -17,14 +17,14 @@ from napari_stemnmf.simulation.distorted import Distorted
 
 @pytest.fixture(scope="module")
 def surveyed(distorted_scan: Distorted) -> Analysis:
-    return pipeline.take_survey(
-        pipeline.start(distorted_scan.dataset, Recipe.preset("default")), distorted_scan.dataset
+    return pipeline.run(
+        pipeline.start(distorted_scan.dataset, Recipe.preset("default")), distorted_scan.dataset, "survey"
     )
 
 
 @pytest.fixture(scope="module")
 def calibrated(distorted_scan: Distorted, surveyed: Analysis) -> Analysis:
-    return pipeline.calibrate(surveyed, distorted_scan.dataset)
+    return pipeline.run(surveyed, distorted_scan.dataset, "calibrate")
 
 
 def request(scan: Distorted, analysis: Analysis | None, changes: dict[str, Any] | None = None, **more: Any) -> Request:
@@ -135,7 +135,7 @@ def test_bragg_vectors_are_mapped_raw_and_calibrated(distorted_scan: Distorted, 
 
 
 def test_the_cells_are_those_that_featurize_takes(distorted_scan: Distorted, calibrated: Analysis) -> None:
-    features = pipeline.featurize(calibrated, distorted_scan.dataset, features=["aa"]).features
+    features = pipeline.run(calibrated, distorted_scan.dataset, "featurize", features=["aa"]).features
     for picture in ("mean", "position", "calibrated map"):
         shown = Preview()(request(distorted_scan, calibrated, picture=picture))
         points = shown.lines["aa"][~np.isnan(shown.lines["aa"][:, 0])]

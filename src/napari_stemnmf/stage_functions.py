@@ -1,0 +1,195 @@
+"""What each stage does: a `Task` in, what it finds out. The order of the stages, and all else of them, is in `stages`.
+
+Each function hands what was found before to the room that does the work, which is imported only when the stage runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import AnalysisError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_stemnmf.calibration.calibration import Calibration
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.disks.peaks import Peaks
+    from napari_stemnmf.disks.probe import Probe
+    from napari_stemnmf.streaming.engine import Executor
+    from napari_stemnmf.streaming.survey import Survey
+
+
+Found: TypeAlias = Any
+"""What a stage may ask of what was found before: an `Analysis`, which lies above the stages."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a stage's function works with: what was found, the scan, and for which representations it is to run."""
+
+    found: Found
+    dataset: Dataset | None = None
+    features: tuple[str, ...] = ()
+    workers: int | None = None
+    control: Control = field(default_factory=Control)
+    executor: Executor | None = None
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How the scan is read, as options of the functions that read it."""
+        return {"workers": self.workers, "control": self.control, "executor": self.executor}
+
+    def scan(self) -> Dataset:
+        """The scan as it is stored.
+
+        Raises
+        ------
+        AnalysisError
+            If it is not open.
+        """
+        if self.dataset is None:
+            raise AnalysisError(f"The scan itself is not open ({self.found.input.source}); open its file to go on.")
+        return self.dataset
+
+    def patterns(self) -> Dataset:
+        """The scan as all stages after the survey see it, lazily: cropped, dark subtracted, repaired, binned."""
+        return prepared(self.found, self.scan())
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """The result of a stage that was cancelled and is worth keeping, and a sentence about it.
+
+    It is not `marked` where it is whole all the same: the cancel came last.
+    """
+
+    result: Any
+    message: str
+    marked: bool = True
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why the data does not allow a representation."""
+
+    why: str
+
+
+def prepared(found: Found, dataset: Dataset) -> Dataset:
+    """The scan as all stages after the survey see it, lazily: cropped, dark subtracted, hot pixels repaired, binned."""
+    from napari_stemnmf.preprocessing.preprocess import prepare
+
+    return prepare(dataset, _there(found.survey, "survey"), found.recipe.preprocess)
+
+
+def take_survey(task: Task) -> Survey:
+    from napari_stemnmf.preprocessing import preprocess
+
+    return preprocess.take_survey(task.scan(), task.found.recipe.preprocess, **task.how)
+
+
+def find_probe(task: Task) -> Probe:
+    from napari_stemnmf.disks import probe
+    from napari_stemnmf.preprocessing.beam_stop import detector_mask
+
+    found, recipe, survey = task.found, task.found.recipe, _there(task.found.survey, "survey")
+    shape = task.scan().detector_shape
+    mask = detector_mask(survey, recipe.beam_stop, recipe.preprocess, shape, found.mask, task.control)
+    return probe.find_probe(task.patterns(), survey, mask, recipe.center, recipe.probe, task.control)
+
+
+def find_disks(task: Task) -> Peaks:
+    from napari_stemnmf.disks import detection
+
+    return detection.find_disks(
+        task.patterns(), _there(task.found.probe, "survey"), task.found.recipe.disks, **task.how
+    )
+
+
+def calibrate(task: Task) -> Calibration:
+    from napari_stemnmf.calibration import calibrate as calibration
+
+    found, survey = task.found, _there(task.found.survey, "survey")
+    return calibration.calibrate(
+        found.peaks, _there(found.probe, "survey"), survey, survey.axes, found.recipe, task.control
+    )
+
+
+def featurize(task: Task) -> dict[str, Any]:
+    from napari_stemnmf.features import featurize as representations
+
+    found = task.found
+    made = representations.featurize(
+        task.patterns(),
+        _there(found.survey, "survey"),
+        _there(found.calibration, "calibrate"),
+        found.recipe,
+        names=task.features,
+        peaks=found.peaks,
+        **task.how,
+    )
+    return {**made.features, **{name: Failed(why) for name, why in made.failed.items()}}
+
+
+def cluster(task: Task) -> dict[str, Any]:
+    from napari_stemnmf.clustering import ensemble
+
+    (name,), found, control = task.features, task.found, task.control
+    chain = found.recipe.chain(name)
+    model = ensemble.cluster(
+        found.features[name], chain.scaling, chain.clustering, workers=task.workers, control=control
+    )
+    done = sum(record.status != "cancelled" for record in model.seeds)
+    if done == len(model.seeds) and not control.cancelled:
+        return {name: model}
+    message = f"Clustering {name.upper()} was cancelled with {done} of {len(model.seeds)} seeds done."
+    return {name: Incomplete(model, message, marked=done < len(model.seeds))}
+
+
+def refine(task: Task) -> dict[str, Any]:
+    from napari_stemnmf.grains import refinement
+
+    (name,), found = task.features, task.found
+    return {name: refinement.refine(found.models[name].maps, found.recipe.chain(name).refinement, control=task.control)}
+
+
+def measure(task: Task) -> dict[str, Any]:
+    """Patterns are made only of grains that there are none of yet: after an edit, little is read."""
+    from napari_stemnmf.grains import measurement
+    from napari_stemnmf.grains.patterns import grain_patterns
+
+    found, parts = task.found, len(task.features) + 1
+    grains = {name: found.grains[name] for name in task.features}
+    how = {**task.how, "control": task.control.part(0, parts)}
+    patterns = grain_patterns(task.patterns(), grains, known=found.patterns, source=found.keys["survey"], **how)
+    results = {}
+    for i, name in enumerate(task.features, 1):
+        stable = stability(found, name, workers=task.workers, control=task.control.part(i, parts))
+        table = measurement.measure(grains[name], found.axes, patterns[name], stable, control=task.control)
+        results[name] = patterns[name], table
+    return results
+
+
+def stability(found: Found, feature: str, *, workers: int | None = None, control: Control | None = None) -> np.ndarray:
+    """How far each grain of a representation is found again from the other seeds: (g,), 0 to 1; NaN where unknown.
+
+    The first time for a model it takes as long as to refine every seed.
+    """
+    import numpy as np
+
+    from napari_stemnmf.grains.stability import stability as from_seeds
+
+    grains = found.grains[feature]
+    if feature not in found.models or feature not in found.features:
+        return np.full(len(grains), np.nan)
+    chain, given = found.recipe.chain(feature), (found.models[feature], found.features[feature])
+    return from_seeds(grains, *given, chain.scaling, chain.refinement, workers=workers, control=control)
+
+
+def _there(result: Any, stage: str) -> Any:
+    if result is None:
+        raise AnalysisError(f"There is no {stage} yet; run the step '{stage}' first.")
+    return result
