@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from napari_stemnmf.analysis import Analysis
+from typing import Any
 
 
 class StemNMFError(Exception):
@@ -33,8 +30,8 @@ class AnalysisError(StemNMFError):
 
 
 class Cancelled(StemNMFError):
-    """The user stopped the work; `analysis` holds what was finished before, where there is one."""
+    """The user stopped the work; `analysis` is the `Analysis` of what was finished before, where there is one."""
 
-    def __init__(self, message: str = "The work was cancelled.", analysis: Analysis | None = None) -> None:
+    def __init__(self, message: str = "The work was cancelled.", analysis: Any = None) -> None:
         super().__init__(message)
         self.analysis = analysis

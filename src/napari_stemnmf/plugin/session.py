@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_stemnmf import stages
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import PRESETS, Recipe
 
@@ -27,20 +28,9 @@ if TYPE_CHECKING:
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
     from napari_stemnmf.plugin.docks.score.model import Scored
-    from napari_stemnmf.plugin.saving.autosave import Saver
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"
-STEPS = {
-    "calibrate": "calibration",
-    "featurize": "features",
-    "cluster": "models",
-    "refine": "grains",
-    "measure": "tables",
-}
-"""The steps in order, and the field of `Analysis` that each fills."""
-WHOLE = "calibrate"
-"""The step whose result is one for all features; what is asked of a feature there is asked of "" ."""
 SCORE = "score"
 """Comparing the grains of all features with a truth: no step of the analysis, whose record it leaves alone."""
 FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)", "bd": "Bragg disks (BD)"}
@@ -85,7 +75,7 @@ class Session:
         self.analysis = analysis
         self.path = path
         self.options = dict(options or {})
-        self.saver: Saver | None = None
+        self.saver: Any = None  # the `saving.autosave.Saver` that keeps its file, once there is one
         rows, columns = self.scan_shape
         self.position = (rows // 2, columns // 2)
         self.selected: dict[str, int] = {}
@@ -279,20 +269,17 @@ class Session:
         self.changed.emit()
 
     def result(self, step: str, feature: str) -> Any:
-        """What a step found for a feature, or None. Calibration is one for all features."""
-        if self.analysis is None:
-            return None
-        found = getattr(self.analysis, STEPS[step])
-        return found if step == WHOLE else found.get(feature)
+        """What a step found for a feature, or None; the feature does not matter where it is one for the whole scan."""
+        return None if self.analysis is None else self.analysis.result(stages.named(step).path(feature))
 
     def state(self, step: str, feature: str) -> str:
         """One of "done", "stale", "incomplete" (it goes back to a step that was cancelled) and "missing"."""
         if self.result(step, feature) is None or self.analysis is None:
             return "missing"
-        stage = STEPS[step] if step == WHOLE else f"{STEPS[step]}/{feature}"
-        if self.analysis.is_current(stage, self.recipe):
+        path = stages.named(step).path(feature)
+        if self.analysis.is_current(path, self.recipe):
             return "done"
-        return "incomplete" if self.analysis.is_current(stage, self.recipe, partial=True) else "stale"
+        return "incomplete" if self.analysis.is_current(path, self.recipe, partial=True) else "stale"
 
     def obstacle(self, step: str, feature: str) -> str:
         """Why a step cannot run now, as a sentence that says what to do; empty when it can."""
@@ -301,14 +288,15 @@ class Session:
         if step == SCORE:
             there = self.analysis is not None and self.analysis.grains
             return "" if there else "There are no grains yet; run Refine for one feature or more."
-        if step in ("calibrate", "featurize", "measure") and self.dataset is None:
+        if self.dataset is None and any(stage.reads for stage in stages.run_with(step)):
             source = self.analysis.input.source if self.analysis is not None else ""
             return f"The scan itself is not open{f' ({source})' if source else ''}; open its file to go on."
-        before = _step_before(step)
-        if before and self.result(before, feature) is None:
-            return f"There is no result of {before.capitalize()} for {feature.upper()} yet; run {before.capitalize()}."
-        if before and self.state(before, feature) == "stale":
-            return f"Settings before this step have changed; run {before.capitalize()} for {feature.upper()} again."
+        before = stages.step_before(step)
+        if before is not None and self.result(before.name, feature) is None:
+            title = before.name.capitalize()
+            return f"There is no result of {title} for {feature.upper()} yet; run {title}."
+        if before is not None and self.state(before.name, feature) == "stale":
+            return f"Settings before this step have changed; run {before.name.capitalize()} for {feature.upper()} again."
         return ""
 
     def preset_name(self) -> str:
@@ -382,12 +370,6 @@ def settings_of(recipe: Recipe, path: str) -> Any:
     for part in path.split("."):
         node = getattr(node, part)
     return node
-
-
-def _step_before(step: str) -> str:
-    names = list(STEPS)
-    i = names.index(step)
-    return names[i - 1] if i > 1 else ""  # Featurize calibrates by itself
 
 
 @cache

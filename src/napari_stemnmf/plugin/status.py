@@ -1,31 +1,48 @@
-"""The status lines of the widgets: what is set, missing or stale, in words, and which button is next. No Qt."""
+"""How far each step is, as a mark and in words: what is set, missing or stale, and which button is next. No Qt."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from napari_stemnmf.plugin.docks.measure.model import in_short
-from napari_stemnmf.plugin.session import SCORE, STEPS, Session
+from napari_stemnmf import stages
+from napari_stemnmf.plugin.session import SCORE, Session
 from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.stages import Stage
 
-BUTTONS = {
-    "calibrate": "Calibrate all",
-    "featurize": "Featurize",
-    "cluster": "Cluster",
-    "refine": "Refine",
-    "measure": "Measure",
+MARKS = {"done": "✓", "stale": "↻", "incomplete": "◐", "missing": "·", "": ""}
+"""What stands behind a step's name, by its state."""
+WORDS = {
+    "done": "done",
+    "stale": "stale: settings or grains have changed since",
+    "incomplete": "incomplete",
+    "missing": "not done yet",
+    "": "",
 }
-"""What the button of each step is called."""
-AFTER = {
-    "calibrate": "Featurize",
-    "featurize": "Cluster",
-    "cluster": "Refine",
-    "refine": "Measure",
-    "measure": "Review",
-}
-"""The step that follows each, as the bar of steps calls it."""
-CALIBRATION = {"survey": "Survey", "peaks": "Disks", "calibration": "Calibration"}
-"""What calibrating gives, in order, and how it is called."""
+REVIEW = "review"
+
+
+def mark_of(session: Session | None, step: str, feature: str) -> str:
+    """The state of a step for its mark: "done", "stale", "incomplete" or "missing"; empty without a scan or state."""
+    if session is None:
+        return ""
+    if step == SCORE:
+        if session.scored is None:
+            return "missing"
+        grains = {} if session.analysis is None else session.analysis.grains
+        return "done" if session.scored.is_of(grains) else "stale"
+    if step == REVIEW:
+        return _reviewed(session, feature)
+    return session.state(step, feature) if step in {stage.name for stage in stages.steps()} else ""
+
+
+def _reviewed(session: Session, feature: str) -> str:
+    """Done when every grain is accepted or rejected."""
+    review = session.review(feature)
+    if review is None:
+        return "missing"
+    decided = review.verdicts()["verdict"] != ""
+    return "done" if decided.all() else "incomplete" if decided.any() else "missing"
 
 
 def status(session: Session | None, step: str, feature: str) -> str:
@@ -36,12 +53,12 @@ def status(session: Session | None, step: str, feature: str) -> str:
     if step in ("calibrate", "featurize"):
         lines.append(_calibration_line(session))
     if step == "featurize":
-        lines.append(" ".join(_line(session, step, f) for f in FEATURES if f in session.recipe.features))
+        lines.append(" ".join(_line(session, stages.named(step), f) for f in FEATURES if f in session.recipe.features))
     elif step == SCORE:
         lines += _score_lines(session)
     elif step != "calibrate":
-        names = list(STEPS)
-        lines += [_line(session, name, feature) for name in names[1 : names.index(step) + 1]]
+        before = [stage for stage in stages.up_to(step) if stage.each]
+        lines += [_line(session, stage, feature) for stage in before]
     if session.analysis is not None and step in ("calibrate", "featurize"):
         lines += session.analysis.warnings
     obstacle = "" if session.running is not None else session.obstacle(step, feature)
@@ -51,8 +68,11 @@ def status(session: Session | None, step: str, feature: str) -> str:
 
 def next_button(session: Session, step: str, feature: str) -> str:
     """Which button gives what is missing or stale at a step, or where to go from there; empty if that is unknown."""
-    if step not in BUTTONS or session.running is not None:
+    if step == SCORE or session.running is not None:
         return ""
+    button = stages.named(step).button
+    after = stages.step_after(step)
+    following = "Review" if after is None else after.name.capitalize()
     features = session.recipe.features if step == "featurize" else (feature,)
     failed = {} if session.analysis is None else session.analysis.failed
     states = [session.state(step, name) for name in features if name not in failed]
@@ -60,12 +80,12 @@ def next_button(session: Session, step: str, feature: str) -> str:
         if step == "calibrate" and (session.analysis is None or session.analysis.survey is None):
             return "Press First look to see the mean pattern, or Calibrate all."
         before = step == "featurize" and session.state("calibrate", "") == "missing"
-        return f"Press {BUTTONS[step]}{', which calibrates first' if before else ''}."
+        return f"Press {button}{', which calibrates first' if before else ''}."
     if "incomplete" in states:
-        return f"Press {BUTTONS[step]} to do the rest, or go on with {AFTER[step]}."
+        return f"Press {button} to do the rest, or go on with {following}."
     if "stale" in states:
-        return f"Press {BUTTONS[step]} to bring it up to date."
-    return f"Go on with {AFTER[step]}."
+        return f"Press {button} to bring it up to date."
+    return f"Go on with {following}."
 
 
 def _about(session: Session) -> str:
@@ -102,18 +122,18 @@ def _step(scale: float, unit: str, assumed: bool) -> str:
 def _calibration_line(session: Session) -> str:
     """One line on survey, disks and calibration."""
     analysis = session.analysis
-    states = {}
-    for stage, title in CALIBRATION.items():
-        there = analysis is not None and getattr(analysis, stage) is not None
-        current = there and analysis is not None and analysis.is_current(stage, session.recipe)
-        states[title] = "done" if current else "stale" if there else "missing"
-    return " ".join(f"{title}: {state}." for title, state in states.items())
+    parts = []
+    for stage in stages.up_to("calibrate"):
+        if stage.noun:
+            there = analysis is not None and analysis.result(stage.result) is not None
+            current = there and analysis is not None and analysis.is_current(stage.result, session.recipe)
+            parts.append(f"{stage.noun}: {'done' if current else 'stale' if there else 'missing'}.")
+    return " ".join(parts)
 
 
-def _line(session: Session, step: str, feature: str) -> str:
-    """One sentence on what a step has found for a feature."""
-    title = f"{STEPS[step].capitalize()} {feature.upper()}"
-    title = {"models": f"Components {feature.upper()}", "tables": f"Table {feature.upper()}"}.get(STEPS[step], title)
+def _line(session: Session, stage: Stage, feature: str) -> str:
+    """One sentence on what a stage has found for a feature."""
+    title, step = f"{stage.noun or stage.name.capitalize()} {feature.upper()}", stage.name
     state = session.state(step, feature)
     if state == "missing":
         return f"{title}: missing."
@@ -135,7 +155,7 @@ def _found(result: Any, step: str) -> str:
     if step == "refine":
         overlap = float((result.overlap > 1).mean())
         return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
-    return in_short(result)
+    return in_short(result) if step == "measure" else "done"
 
 
 def _size(nbytes: int) -> str:

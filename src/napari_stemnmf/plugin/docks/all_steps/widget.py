@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QEvent, QSize, Qt
@@ -18,7 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin import step_marks
+from napari_stemnmf import stages
+from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.saving.saved_line import SavedLine
 from napari_stemnmf.plugin.session import Session, session_of
 from napari_stemnmf.recipe import FEATURES
@@ -35,26 +37,22 @@ COLUMNS = 5
 
 
 class Entry(NamedTuple):
-    """A step of the dock: its name, the module and class of its widget, and what it is for."""
+    """A step of the dock: its name, and what it is for."""
 
     title: str
-    module: str
-    widget: str
     about: str
 
 
-ENTRIES = (
-    Entry("Explore", "explore", "ExploreWidget", "the pattern under the probe, regions, and virtual detectors"),
-    Entry("Calibrate", "calibrate", "CalibrateWidget", "hot pixels, mask, probe, disks, centres, ellipse, pixel size"),
-    Entry("Featurize", "featurize", "FeaturizeWidget", "from patterns to feature matrices: AA, RV and BD"),
-    Entry("Cluster", "cluster", "ClusterWidget", "non-negative matrix factorization of a feature matrix"),
-    Entry("Refine", "refine", "RefineWidget", "from component maps to grains that may overlap"),
-    Entry("Measure", "measure", "MeasureWidget", "pattern, dissimilarity, size and shape of every grain"),
-    Entry("Review", "review", "ReviewWidget", "grain by grain: look, decide, correct"),
-    Entry("Score", "score", "ScoreWidget", "the grains against a truth"),
-    Entry("Recipe", "recipe", "RecipeWidget", "all steps with one button; the settings, or a script, to take along"),
-)
-"""The steps in order."""
+def entries() -> tuple[Entry, ...]:
+    """The steps in order: those of the table of stages, and what comes before and after them."""
+    of_stages = (Entry(stage.name.capitalize(), stage.about) for stage in stages.steps())
+    return (
+        Entry("Explore", "the pattern under the probe, regions, and virtual detectors"),
+        *of_stages,
+        Entry("Review", "grain by grain: look, decide, correct"),
+        Entry("Score", "the grains against a truth"),
+        Entry("Recipe", "all steps with one button; the settings, or a script, to take along"),
+    )
 
 
 class StagesWidget(QWidget):
@@ -80,7 +78,7 @@ class StagesWidget(QWidget):
         self._passing_on = False
         self.steps: dict[str, Any] = {}
         self.current = ""
-        self._entries = {entry.title.lower(): entry for entry in ENTRIES}
+        self._entries = {entry.title.lower(): entry for entry in entries()}
         self.buttons = {name: _button(entry) for name, entry in self._entries.items()}
         self._group = QButtonGroup(self)
         self._pages = QStackedWidget()
@@ -94,9 +92,7 @@ class StagesWidget(QWidget):
     def step(self, name: str) -> Any:
         """The widget of a step, made if it was not shown before."""
         if name not in self.steps:
-            entry = self._entries[name]
-            module = import_module(f"napari_stemnmf.plugin.docks.{entry.module}.widget")
-            widget = self.steps[name] = getattr(module, entry.widget)(self._viewer)
+            widget = self.steps[name] = _dock_of(name)(self._viewer)
             _set_in_front(widget, False)
             self._pages.addWidget(_native(widget))
             self._pass_on(widget)
@@ -176,10 +172,10 @@ class StagesWidget(QWidget):
     def _mark(self) -> None:
         """Show how far each step is."""
         for name, button in self.buttons.items():
-            entry, state = self._entries[name], step_marks.state(self._session, name, self._feature)
-            button.setText(f"{entry.title}\N{THIN SPACE}{step_marks.MARKS[state]}".rstrip())
+            entry, state = self._entries[name], status.mark_of(self._session, name, self._feature)
+            button.setText(f"{entry.title}\N{THIN SPACE}{status.MARKS[state]}".rstrip())
             of = f" ({self._feature.upper()})" if state and name not in ("calibrate", "score") else ""
-            button.setToolTip(f"{entry.title}: {entry.about}" + (f"\n{step_marks.WORDS[state]}{of}" if state else ""))
+            button.setToolTip(f"{entry.title}: {entry.about}" + (f"\n{status.WORDS[state]}{of}" if state else ""))
 
     def _lay_out(self) -> None:
         buttons = list(self.buttons.values())
@@ -237,6 +233,16 @@ class _Room(QWidget):
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().event(event)
+
+
+def _dock_of(name: str) -> Any:
+    """The class of a step's dock; one made of the table of stages for a stage that has none of its own."""
+    folder = f"napari_stemnmf.plugin.docks.{name}"
+    if find_spec(folder) is not None:
+        return getattr(import_module(f"{folder}.widget"), f"{name.capitalize()}Widget")
+    from napari_stemnmf.plugin.forms.step import StepWidget
+
+    return type(f"{name.capitalize()}Widget", (StepWidget,), {"step": name, "run_text": stages.named(name).button or "Run"})
 
 
 def _button(entry: Entry) -> QPushButton:

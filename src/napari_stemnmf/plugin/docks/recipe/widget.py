@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin import step_marks
+from napari_stemnmf import stages
+from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.session import STEPS, Session
+from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import FEATURES, Recipe
 
 RECIPES, SCRIPTS = "Recipe (*.toml);;All files (*)", "Python script (*.py)"
@@ -171,9 +172,9 @@ def _table(session: Session) -> str:
     """Steps by features, with the mark of each."""
     features = session.recipe.features
     rows = ["<tr><td></td>" + "".join(f"<td align='center'><b>{name.upper()}</b></td>" for name in features) + "</tr>"]
-    for step in STEPS:
-        marks = [step_marks.MARKS[step_marks.state(session, step, name)] for name in features]
-        if step == "calibrate":
+    for stage in stages.steps():
+        step, marks = stage.name, [status.MARKS[status.mark_of(session, stage.name, name)] for name in features]
+        if not stage.each:
             cells = f"<td align='center' colspan='{len(features)}'>{marks[0]}</td>"
         else:
             cells = "".join(f"<td align='center'>{mark}</td>" for mark in marks)
