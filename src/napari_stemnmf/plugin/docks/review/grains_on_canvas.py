@@ -230,8 +230,7 @@ class GrainsOnCanvas:
         if layer is None or session is None or not len(layer.data):
             return np.empty((0, 2))
         if kind == "split region":
-            from napari_stemnmf.plugin.layers.drawn_mask import inside_of
-            from napari_stemnmf.plugin.layers.places import axes_of
+            from napari_stemnmf.plugin.layers.places import axes_of, inside_of
 
             return np.argwhere(inside_of(layer, axes_of(session)[:2]))
         points = np.asarray(layer.data if kind == "split seeds" else layer.data[-1])[:, -2:]
