@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
-    from napari_stemnmf.plugin.docks.score.model import Scored
     from napari_stemnmf.plugin.saving.autosave import Saver
 
 SESSION_KEY = "stemnmf_session"
@@ -95,7 +94,7 @@ class Session:
         self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
         self.note = ""
-        self.scored: Scored | None = None
+        self.scored: Any = None  # of the Score dock: a `docks.score.model.Scored`, or None
         self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
         self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
 
@@ -260,7 +259,7 @@ class Session:
         self.note = ""
         self.changed.emit()
 
-    def set_scored(self, scored: Scored) -> None:
+    def set_scored(self, scored: Any) -> None:
         """Take over new scores."""
         self.scored = scored
         self.note = ""

@@ -1,10 +1,12 @@
-"""Components and error of the seeds: two plots, live while they run, and a table to choose another seed from."""
+"""The scree before a run; components and error of the seeds while they run, and a table to choose another seed from."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -21,15 +23,96 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemnmf.plugin.docks.cluster.model import RUNNING as IS_RUNNING
-from napari_stemnmf.plugin.docks.cluster.model import Trace, words
-from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, PlainPlot, faint
+from napari_stemnmf.plugin.docks.cluster.model import Trace, summary
+from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, SECOND, PlainPlot, faint
 
+if TYPE_CHECKING:
+    from napari_stemnmf.clustering.scree import Scree
+
+SCREE_TOOLTIP = (
+    "Share of the variance [%] that each principal component explains. Orange: how many stand out of the noise. "
+    "Blue: components that the seeds start from; drag it, or set 'components' below."
+)
+MARGIN = 1.1
+"""Length of the axis, as a multiple of the farthest line's position."""
+SMALLEST = 1e-4
+"""Smallest share [%] that is drawn."""
 COLUMNS = ("seed", "k", "error", "status")
-MOST_FAINT = 40
+FAINTEST = 40
 """Opacity of the lines of hundreds of seeds."""
 LATER_MS = 40
-"""When the second plot is drawn, after the first."""
+"""Delay of the second plot after the first, in ms."""
 POINT = 7
+
+
+class ScreePlot(PlainPlot):
+    """The scree, the suggested number of components, and the number to start from, which can be dragged.
+
+    Attributes
+    ----------
+    line : pyqtgraph.InfiniteLine or None
+        Where the seeds start.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("explained [%]", "component", SCREE_TOOLTIP, parent)
+        self.line: pg.InfiniteLine | None = None
+        self._scree: Scree | None = None
+        self._start = 0
+        self._note = ""
+
+    def show_scree(self, scree: Scree | None, start: int = 0, note: str = "") -> None:
+        """Draw a scree and the number to start from; without one, the note."""
+        if (scree, start, note) != (self._scree, self._start, self._note) or self.line is None:
+            self._scree, self._start, self._note = scree, start, note
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw what was given last."""
+        self.line = None
+        if self._scree is None:
+            self.write(self._note)
+            return
+        plot = self.getPlotItem()
+        plot.clear()
+        self._values(True)
+        plot.setLogMode(False, True)
+        share = np.maximum(100.0 * self._scree.ratio, SMALLEST)
+        number = np.arange(1, len(share) + 1)
+        plot.plot(number, share, pen=pg.mkPen(faint(self.text), width=1.2))
+        out = number <= self._scree.suggested
+        for part, colour in ((out, SECOND), (~out, self.text)):
+            plot.plot(number[part], share[part], pen=None, symbol="o", symbolSize=4, symbolPen=None, symbolBrush=colour)
+        last = MARGIN * max(len(share), self._start)
+        self._mark(self._scree.suggested, f"suggested {self._scree.suggested}", SECOND, last, 0.92)
+        self.line = self._mark(self._start, f"start {self._start}", MAIN, last, 0.72, movable=True)
+        self.line.sigPositionChanged.connect(self._on_moved)
+        self.line.sigPositionChangeFinished.connect(self._on_moved_to)
+        plot.setXRange(0, last, padding=0)
+        plot.enableAutoRange(axis="y")
+
+    def _mark(
+        self, at: int, text: str, colour: str, last: float, height: float, movable: bool = False
+    ) -> pg.InfiniteLine:
+        style = Qt.PenStyle.SolidLine if movable else Qt.PenStyle.DashLine
+        right = at > 0.6 * last
+        line = pg.InfiniteLine(
+            at, movable=movable, pen=pg.mkPen(colour, width=2 if movable else 1.5, style=style), label=text,
+            hoverPen=pg.mkPen(colour, width=4), bounds=(2, None) if movable else None,
+            labelOpts={"position": height, "color": QColor(colour), "anchors": [(1.0 if right else 0.0, 0.5)] * 2},
+        )  # fmt: skip
+        self.addItem(line)
+        return line
+
+    def _on_moved(self) -> None:
+        if self.line is not None:
+            self.line.label.setFormat(f"start {round(self.line.value())}")
+
+    def _on_moved_to(self) -> None:
+        if self.line is not None:
+            self.chosen.emit(max(2, round(self.line.value())))
 
 
 class TracePlot(PlainPlot):
@@ -58,7 +141,7 @@ class TracePlot(PlainPlot):
         parts = [part for trace in ended for part in (self._line(trace), gap)]
         if parts:
             x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
-            opacity = FAINT if len(ended) <= 50 else MOST_FAINT
+            opacity = FAINT if len(ended) <= 50 else FAINTEST
             plot.plot(x, y, connect="finite", pen=pg.mkPen(faint(self.text, opacity), width=1))
         for trace in self._traces:
             running, chosen = trace.status == IS_RUNNING, trace.seed == self._chosen
@@ -95,10 +178,10 @@ class SeedPlots(QWidget):
     table : QTableWidget
     use : QPushButton
         Makes the selected seed the model.
-    told : QLabel
+    summary : QLabel
     """
 
-    wanted = Signal(int)
+    chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,9 +194,9 @@ class SeedPlots(QWidget):
         self.use.setToolTip(
             "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then"
         )
-        self.told = QLabel()
-        self.told.setWordWrap(True)
-        self.told.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self._traces: list[Trace] = []
         self._chosen: int | None = None
         self._shown: tuple = ()
@@ -129,7 +212,7 @@ class SeedPlots(QWidget):
             layout.setSpacing(4)
         row.addWidget(self.by_cycle)
         row.addWidget(self.by_k)
-        line.addWidget(self.told, 1)
+        line.addWidget(self.summary, 1)
         line.addWidget(self.use)
         column.addLayout(line)
         column.addWidget(self.table, 1)
@@ -148,23 +231,12 @@ class SeedPlots(QWidget):
             plot.clicked.connect(self.select)
 
     def show_seeds(self, traces: list[Trace], of: int, chosen: int | None, free: bool) -> None:
-        """Show how seeds go or went.
-
-        Parameters
-        ----------
-        traces : list of Trace
-        of : int
-            Seeds that were asked for.
-        chosen : int or None
-            The seed in use.
-        free : bool
-            Whether another may be chosen now.
-        """
+        """Show `of` seeds as far as they are, the `chosen` one in use; another may be chosen if that is `free` now."""
         self._free = free
         shown = ([(t.seed, len(t.ks), t.status) for t in traces], of, chosen)
         if shown != self._shown:
             self._shown, self._traces, self._chosen = shown, traces, chosen
-            self.told.setText(words(traces, of, chosen) or "No seeds yet; they show here as they run.")
+            self.summary.setText(summary(traces, of, chosen) or "No seeds yet; they show here as they run.")
             self._fill()
             self._draw()
         self._offer()
@@ -189,7 +261,13 @@ class SeedPlots(QWidget):
 
     def _fill(self) -> None:
         kept = self.selected
-        self.table.blockSignals(True)
+        with QSignalBlocker(self.table):
+            self._fill_cells()
+            self.table.clearSelection()
+        if kept is not None:
+            self.select(kept.seed)
+
+    def _fill_cells(self) -> None:
         self.table.setRowCount(len(self._traces))
         for row, trace in enumerate(self._traces):
             error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
@@ -202,13 +280,9 @@ class SeedPlots(QWidget):
                     self.table.setItem(row, column, item)
                 if item.text() != text:
                     item.setText(text)
-        self.table.clearSelection()
-        self.table.blockSignals(False)
-        if kept is not None:
-            self.select(kept.seed)
 
     def _draw(self) -> None:
-        """One plot now, the other in another turn: beside threads that compute, painting one takes its time."""
+        """Draw one plot now and the other a little later: beside threads that compute, painting takes its time."""
         self._draw_in(self.by_cycle)
         self._later.start()
 
@@ -227,7 +301,7 @@ class SeedPlots(QWidget):
 
     def _on_use(self) -> None:
         if self.use.isEnabled() and self.selected is not None:
-            self.wanted.emit(self.selected.seed)
+            self.chosen.emit(self.selected.seed)
 
 
 def _table() -> QTableWidget:

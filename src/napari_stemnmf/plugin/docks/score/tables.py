@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_stemnmf.grains.score_table import MEANINGS
@@ -21,7 +21,7 @@ COLUMNS = {
     "FPR_G": "share of the scan outside the best match that is in the found grain",
     "IoU": "intersection over union of the two",
 }
-"""Columns of the table of grains, and what they say."""
+"""Columns of the table of grains, and their meaning."""
 MISSED = "a true grain that is the best match of no found grain"
 
 
@@ -47,7 +47,7 @@ class Table(QTableWidget):
 
 
 class ScoreTable(Table):
-    """A row for each number, a column for each subject; `chosen` tells the column that was clicked."""
+    """A row for each number, a column for each subject; `chosen` carries the column that was clicked."""
 
     chosen = Signal(int)
 
@@ -68,8 +68,7 @@ class ScoreTable(Table):
         self.setVerticalHeaderLabels(list(MEANINGS) if subjects else [])
         for column, scores in enumerate(() if scored is None else scored.scores):
             for row, (name, value) in enumerate(scores.as_dict().items()):
-                item = _item(value, MEANINGS[name])
-                self.setItem(row, column, item)
+                self.setItem(row, column, _item(value, MEANINGS[name]))
         for row, meaning in enumerate(MEANINGS.values() if subjects else ()):
             title = self.verticalHeaderItem(row)
             if title is not None:
@@ -78,7 +77,7 @@ class ScoreTable(Table):
 
 
 class GrainTable(Table):
-    """A row for each found grain, and for each true one that is none's best match; `chosen` tells the row."""
+    """A row for each found grain, and for each true one that matches none; `chosen` carries the row."""
 
     chosen = Signal(object)
 
@@ -91,33 +90,28 @@ class GrainTable(Table):
         if lines is not None:
             lines.hide()
         self.currentCellChanged.connect(self._on_current)
-        self._set_titles()
-        self.stretch_columns()
-
-    def show_rows(self, rows: Sequence[Row], ids: Sequence[int] | np.ndarray = ()) -> None:
-        """Show these rows, found grains by their ids; a click on a column's title sorts them."""
-        self.blockSignals(True)
-        self.setSortingEnabled(False)
-        self.setRowCount(len(rows))
-        for i, row in enumerate(rows):
-            told = MISSED if row.found < 0 else ""
-            grain, true = (int(ids[row.found]) if row.found >= 0 else None), (row.true + 1 if row.true >= 0 else None)
-            cells = (grain, true, row.TPR, row.FPR, row.iou)
-            for column, (value, meaning) in enumerate(zip(cells, COLUMNS.values(), strict=True)):
-                item = _item(value, told or meaning)
-                item.setData(Qt.ItemDataRole.UserRole + 1, row)
-                self.setItem(i, column, item)
-        self.setCurrentCell(-1, -1)
-        self.clearSelection()
-        self.setSortingEnabled(True)
-        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # type: ignore[union-attr]
-        self.blockSignals(False)
-
-    def _set_titles(self) -> None:
         for column, (name, meaning) in enumerate(COLUMNS.items()):
             title = QTableWidgetItem(name)
             title.setToolTip(meaning)
             self.setHorizontalHeaderItem(column, title)
+        self.stretch_columns()
+
+    def show_rows(self, rows: Sequence[Row], ids: Sequence[int] | np.ndarray = ()) -> None:
+        """Show these rows, found grains by their ids; a click on a column's title sorts them."""
+        with QSignalBlocker(self):
+            self.setSortingEnabled(False)
+            self.setRowCount(len(rows))
+            for i, row in enumerate(rows):
+                grain = int(ids[row.found]) if row.found >= 0 else None
+                cells = (grain, row.true + 1 if row.true >= 0 else None, row.TPR, row.FPR, row.iou)
+                for column, (value, meaning) in enumerate(zip(cells, COLUMNS.values(), strict=True)):
+                    item = _item(value, MISSED if row.found < 0 else meaning)
+                    item.setData(Qt.ItemDataRole.UserRole + 1, row)
+                    self.setItem(i, column, item)
+            self.setCurrentCell(-1, -1)
+            self.clearSelection()
+            self.setSortingEnabled(True)
+            self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # type: ignore[union-attr]
 
     def _on_current(self, row: int, *_: int) -> None:
         item = self.item(row, 0)
