@@ -51,14 +51,14 @@ def test_numbers_in_words() -> None:
         }
     )
     features = grain_features(GRAINS, table, stale=np.array([False, False, True]))
-    assert reviewing.in_words(features, 2, 20) == (
+    assert reviewing.numbers_in_words(features, 2, 20) == (
         "Grain 2. 20 positions (5 nm²), 3.2 nm across at most, 30% shared with 1 other. "
         "Dissimilarity 3, more than in 50% of the grains. Stability over seeds 0.90."
     )
-    assert reviewing.in_words(features, 7, 1, chosen=2) == (
+    assert reviewing.numbers_in_words(features, 7, 1, chosen=2) == (
         "Grain 7. 1 position. Changed since it was measured. 2 grains are selected."
     )
-    assert reviewing.in_words(features, 5, 0) == ""
+    assert reviewing.numbers_in_words(features, 5, 0) == ""
     listed, order = reviewing.listed(GRAINS, features, "dissimilarity")
     assert listed["positions"].tolist() == [20, 16, 1]
     assert order == [2, 3, 7]

@@ -30,6 +30,8 @@ MARGIN = 0.95
 """Share of the canvas that a layer fills."""
 SMALLEST_SHARE, COMFORTABLE_SHARE = 0.1, 0.4
 """Share of the canvas below which a grain is tiny, and the one that it is given then."""
+TABLE = ("napari", "Features table widget")
+"""Plugin and name of napari's own table of features."""
 PLANE_AXIS = -3
 """Axis of the viewer along which stacks lie."""
 REMOVED = "The hidden 4-D layer was taken out of the viewer: the scale bar shows nm, and stacks have their own slider."
@@ -182,3 +184,19 @@ def move_to(viewer: ViewerModel, layer: Layer, low: Sequence[float], high: Seque
     first, last = np.asarray(layer.extent.world)[:, -2:] + np.array([[0.5], [-0.5]]) * canvas / camera.zoom
     middle = np.where(first < last, np.clip(corners.mean(axis=0), first, last), (first + last) / 2)
     camera.center = (0.0, *middle)
+
+
+def show_table(viewer: Any, session: Session | None, feature: str) -> None:
+    """Select the grains' layer and open napari's features table below the canvas."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QMainWindow
+
+    layer = None if session is None else find(viewer, session, f"grains/{feature}")
+    if layer is None:
+        return
+    viewer.layers.selection.active = layer
+    dock, _ = viewer.window.add_plugin_dock_widget(*TABLE)
+    window = dock.parent()
+    if isinstance(window, QMainWindow) and window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    dock.show()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import Container, PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QMainWindow
+from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.plugin.docks.measure import model
 from napari_stemnmf.plugin.forms.step import StepWidget
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_stemnmf.analysis import Analysis
-
-TABLE = ("napari", "Features table widget")
-"""Plugin and name of napari's own table of features."""
 
 
 class MeasureWidget(StepWidget):
@@ -65,7 +62,7 @@ class MeasureWidget(StepWidget):
     def _foot(self) -> list[Any]:
         self.table = PushButton(name="table", text="Show table")
         self.table.tooltip = "napari's features table, with a row for every grain"
-        self.table.clicked.connect(self._on_table)
+        self.table.clicked.connect(lambda: display.show_table(self._viewer, self._session, str(self.feature.value)))
         self.patterns = LayerToggle(
             self._viewer,
             "patterns",
@@ -74,10 +71,6 @@ class MeasureWidget(StepWidget):
             "the mean pattern of each grain, one plane a grain, on the detector's axes",
         )
         return [Container(name="views", widgets=[self.table, self.patterns], layout="horizontal", labels=False)]
-
-    def _on_table(self) -> None:
-        if self._session is not None:
-            show_table(self._viewer, self._session, str(self.feature.value))
 
     def _show_session(self, session: Session | None) -> None:
         feature = str(self.feature.value)
@@ -107,19 +100,6 @@ class MeasureWidget(StepWidget):
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._preview.close()
-
-
-def show_table(viewer: napari.viewer.Viewer, session: Session, feature: str) -> None:
-    """Select the grains' layer and open napari's features table below the canvas."""
-    layer = display.find(viewer, session, f"grains/{feature}")
-    if layer is None:
-        return
-    viewer.layers.selection.active = layer
-    dock, _ = viewer.window.add_plugin_dock_widget(*TABLE)
-    window = dock.parent()
-    if isinstance(window, QMainWindow) and window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-    dock.show()
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
