@@ -8,23 +8,12 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QSplitter,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QPushButton, QSplitter, QTableWidgetItem, QWidget
 
 from napari_stemnmf.plugin.docks.cluster.model import RUNNING as IS_RUNNING
 from napari_stemnmf.plugin.docks.cluster.model import Trace, summary
 from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, SECOND, PlainPlot, faint
+from napari_stemnmf.plugin.widgets import Table, column, row, wrapping_label
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.scree import Scree
@@ -37,7 +26,7 @@ MARGIN = 1.1
 """Length of the axis, as a multiple of the farthest line's position."""
 SMALLEST = 1e-4
 """Smallest share [%] that is drawn."""
-COLUMNS = ("seed", "k", "error", "status")
+COLUMNS = dict.fromkeys(("seed", "k", "error", "status"), "")
 FAINTEST = 40
 """Opacity of the lines of hundreds of seeds."""
 LATER_MS = 40
@@ -175,7 +164,7 @@ class SeedPlots(QWidget):
     ----------
     by_cycle, by_k : TracePlot
         Components against cycle, and error against components.
-    table : QTableWidget
+    table : Table
     use : QPushButton
         Makes the selected seed the model.
     summary : QLabel
@@ -189,14 +178,18 @@ class SeedPlots(QWidget):
             "k", "cycle", "components of each seed, cycle by cycle of merging and refitting", False
         )
         self.by_k = TracePlot("error", "k", "‖V − WH‖ / ‖V‖ of each seed against its components; click an end", True)
-        self.table = _table()
+        self.table = Table(
+            "components k and error ‖V − WH‖ / ‖V‖ of each seed; Enter or a double click uses the selected one",
+            COLUMNS,
+            row_height=20,
+        )
+        self.table.share_width()
+        self.table.setMinimumHeight(44)
         self.use = QPushButton("Use this seed")
         self.use.setToolTip(
             "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then"
         )
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.summary = wrapping_label()
         self._traces: list[Trace] = []
         self._chosen: int | None = None
         self._shown: tuple = ()
@@ -206,24 +199,14 @@ class SeedPlots(QWidget):
         self._later.setInterval(LATER_MS)
         self._later.timeout.connect(lambda: self._draw_in(self.by_k))
         plots, choice = QWidget(), QWidget()
-        row, line, column = QHBoxLayout(plots), QHBoxLayout(), QVBoxLayout(choice)
-        for layout in (row, line, column):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(4)
-        row.addWidget(self.by_cycle)
-        row.addWidget(self.by_k)
-        line.addWidget(self.summary, 1)
-        line.addWidget(self.use)
-        column.addLayout(line)
-        column.addWidget(self.table, 1)
+        row(self.by_cycle, self.by_k, parent=plots)
+        column(row(self.summary, self.use, stretch=self.summary), self.table, parent=choice, stretch=self.table)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(plots)
         splitter.addWidget(choice)
         splitter.setStretchFactor(0, 3)
         splitter.setStretchFactor(1, 2)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(splitter)
+        column(splitter, parent=self)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.table.itemActivated.connect(lambda _: self._on_use())
         self.use.clicked.connect(self._on_use)
@@ -248,7 +231,7 @@ class SeedPlots(QWidget):
 
     def select(self, seed: int) -> None:
         """Select a seed in the table."""
-        rows = [row for row, trace in enumerate(self._traces) if trace.seed == seed]
+        rows = [i for i, trace in enumerate(self._traces) if trace.seed == seed]
         if rows:
             self.table.selectRow(rows[0])
 
@@ -256,8 +239,8 @@ class SeedPlots(QWidget):
     def selected(self) -> Trace | None:
         """The seed that is selected in the table."""
         rows = {index.row() for index in self.table.selectedIndexes()}
-        row = next(iter(rows), len(self._traces))
-        return self._traces[row] if row < len(self._traces) else None
+        selected = next(iter(rows), len(self._traces))
+        return self._traces[selected] if selected < len(self._traces) else None
 
     def _fill(self) -> None:
         kept = self.selected
@@ -269,15 +252,15 @@ class SeedPlots(QWidget):
 
     def _fill_cells(self) -> None:
         self.table.setRowCount(len(self._traces))
-        for row, trace in enumerate(self._traces):
+        for i, trace in enumerate(self._traces):
             error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
             status = "in use" if trace.seed == self._chosen else trace.status
-            for column, text in enumerate((str(trace.seed), str(trace.k), error, status)):
-                item = self.table.item(row, column)
+            for j, text in enumerate((str(trace.seed), str(trace.k), error, status)):
+                item = self.table.item(i, j)
                 if item is None:
                     item = QTableWidgetItem()
                     item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                    self.table.setItem(row, column, item)
+                    self.table.setItem(i, j, item)
                 if item.text() != text:
                     item.setText(text)
 
@@ -302,21 +285,3 @@ class SeedPlots(QWidget):
     def _on_use(self) -> None:
         if self.use.isEnabled() and self.selected is not None:
             self.chosen.emit(self.selected.seed)
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(COLUMNS))
-    table.setHorizontalHeaderLabels(COLUMNS)
-    rows, columns = table.verticalHeader(), table.horizontalHeader()
-    if rows is not None and columns is not None:
-        rows.hide()
-        rows.setDefaultSectionSize(20)
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setToolTip(
-        "components k and error ‖V − WH‖ / ‖V‖ of each seed; Enter or a double click uses the selected one"
-    )
-    table.setMinimumHeight(44)
-    return table

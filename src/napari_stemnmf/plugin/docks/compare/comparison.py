@@ -10,14 +10,11 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QSizePolicy,
     QSlider,
     QSplitter,
-    QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -32,6 +29,7 @@ from napari_stemnmf.plugin.docks.compare.model import (
     text,
 )
 from napari_stemnmf.plugin.docks.compare.plots import Box, BoxPlot, GrainsView, link
+from napari_stemnmf.plugin.widgets import Table, column, row
 
 ABOVE, BELOW = 300, 230
 """Heights of views and plots at first, and their shares of what there is, in pixels of the screen."""
@@ -84,7 +82,7 @@ class Comparison(QWidget):
         self._arrange(heads)
         link(self.views)
         for i, view in enumerate(self.views):
-            view.clicked.connect(lambda row, column, i=i: self._on_click(i, row, column))
+            view.clicked.connect(lambda y, x, i=i: self._on_click(i, y, x))
             view.reset.connect(self.show_all)
             view.moved.connect(self._on_moved)
             view.resized.connect(self._on_resized)
@@ -199,39 +197,27 @@ class Comparison(QWidget):
             grid.addWidget(view, 2, i)
         grid.setRowStretch(2, 1)
         above.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        line = QHBoxLayout(below)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(2)
-        for plot in self.plots:
-            line.addWidget(plot, 1)
+        row(*self.plots, parent=below).setSpacing(2)
         self.opacity.setRange(0, 100)
         self.opacity.setToolTip("how much the grains' colours cover the image [%]")
-        shade = QHBoxLayout()
-        shade.addWidget(QLabel("colours"))
-        shade.addWidget(self.opacity)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
         for i, (part, height) in enumerate(((above, ABOVE), (below, BELOW))):
             splitter.addWidget(part)
             splitter.setStretchFactor(i, height)
         splitter.setSizes([ABOVE, BELOW])
-        column: Any = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(splitter, 1)
-        column.addLayout(shade)
-        column.addWidget(self.rows)
+        shade = row(QLabel("colours"), self.opacity)
+        column(splitter, shade, self.rows, parent=self, stretch=splitter)
 
 
-class GrainRows(QTableWidget):
+class GrainRows(Table):
     """A row for each column of the comparison: the grain that is marked there, with all that was measured of it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    def __init__(self) -> None:
+        super().__init__("the marked grains; the table goes on to the right")
         self.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setToolTip("the marked grains; the table goes on to the right")
 
     def show_rows(self, rows: Sequence[tuple[Compared, int | None, float | None]], calibrated: bool) -> None:
         """Show the grain (row of its table, or None) of each, and how well it matches the one that was clicked."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
+from napari_stemnmf.plugin.widgets import wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -58,7 +59,7 @@ class CompareWidget(QWidget):
         self._own_choice = False
         self.choosers = [_chooser() for _ in range(MOST)]
         self.comparison = Comparison(self.choosers)
-        self.status = QLabel()
+        self.status = wrapping_label()
         self.add_file = QPushButton("Add file…")
         self._arrange()
         self._sources = AnalysisSources(viewer, self)
@@ -197,8 +198,6 @@ class CompareWidget(QWidget):
 
     def _arrange(self) -> None:
         self.add_file.setToolTip("compare with an analysis that is not open in the viewer (.stemnmf.h5)")
-        self.status.setWordWrap(True)
-        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
         foot.addWidget(self.add_file, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.visibility import Visibility
+from napari_stemnmf.plugin.widgets import Visibility
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest

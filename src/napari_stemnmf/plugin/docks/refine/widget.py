@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from magicgui.widgets import CheckBox, Container, SpinBox
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.visibility import Visibility
+from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -86,20 +86,11 @@ class RefineWidget(StepWidget):
         self.live.tooltip = "draw the grains that the settings give now, before Refine is pressed"
         self.filled = CheckBox(name="filled", text="filled", value=False)
         self.filled.tooltip = "draw them filled, not as outlines"
-        row: Container[Any] = Container(widgets=[self.component, self.live, self.filled], layout="horizontal")
-        row.margins = (0, 0, 0, 0)
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.summary.setToolTip("what the settings give now, before Refine is pressed")
+        self._row: Container[Any] = Container(widgets=[self.component, self.live, self.filled], layout="horizontal")
+        self._row.margins = (0, 0, 0, 0)
+        self.summary = wrapping_label("what the settings give now, before Refine is pressed")
         upper = QWidget()
-        column = QVBoxLayout(upper)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.weights, 1)
-        column.addWidget(row.native)
-        column.addWidget(self.summary)
-        self._row = row
+        column(self.weights, self._row.native, self.summary, parent=upper, stretch=self.weights).setSpacing(2)
         self._put_above(upper, 2, 3)
 
     # ---- what the user does

@@ -15,7 +15,6 @@ from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QMenu,
@@ -27,6 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemnmf.plugin.docks.review.model import ORDERS
+from napari_stemnmf.plugin.widgets import row
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -107,7 +107,9 @@ class GoButtons(QWidget):
         label = QLabel("by")
         label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         label.setBuddy(self.order)
-        _row(self, [*self.buttons.values(), label, self.order, scale])
+        layout = row(*self.buttons.values(), label, self.order, scale, parent=self)
+        for part in (label, self.order, scale):
+            layout.setStretchFactor(part, 1)
 
 
 class DecideButtons(QWidget):
@@ -128,6 +130,7 @@ class DecideButtons(QWidget):
         self.kind.setLineEdit(self.written)
         self.comment.setToolTip(f"on the selected grains; press Enter to keep it (key {key_text('comment')} goes here)")
         self.comment.setPlaceholderText("comment")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
@@ -184,18 +187,19 @@ class EditButtons(QStackedWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
         rows = (("merge", "split", "delete", "new"), ("paint", "erase", "undo", "redo"))
-        for i, row in enumerate(rows):
-            for j, name in enumerate(row):
+        for i, names in enumerate(rows):
+            for j, name in enumerate(names):
                 grid.addWidget(self.buttons.get(name, self.split), i, j)
                 grid.setColumnStretch(j, 1)
         self.prompt = QLabel()
         self.prompt.setWordWrap(True)
         self.done = _button("done", "Split", "part the grain along what was drawn (key S)", act)
         self.cancel = _button("cancel", "Cancel", "leave the grain as it is", act)
-        asked = QWidget()
-        _row(asked, [self.prompt, self.done, self.cancel])
+        prompted = QWidget()
+        row(self.prompt, self.done, self.cancel, parent=prompted, stretch=self.prompt)
         self.addWidget(page)
-        self.addWidget(asked)
+        self.addWidget(prompted)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def show_tool(self, tool: str, grain: int) -> None:
         """Show the instruction for a tool; "" shows the buttons."""
@@ -256,11 +260,3 @@ def _button(name: str, text: str, about: str, act: Callable[[str], None]) -> QPu
     button.setStyleSheet(f"QPushButton {{ {TIGHT} }}")
     button.clicked.connect(lambda: act(name))
     return button
-
-
-def _row(parent: QWidget, widgets: list[QWidget]) -> None:
-    row = QHBoxLayout(parent)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    for widget in widgets:
-        row.addWidget(widget, 1 if isinstance(widget, QLabel | QComboBox) else 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from magicgui.widgets import PushButton
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.review import model
@@ -26,7 +26,7 @@ from napari_stemnmf.plugin.layers.grain_layers import features_of, stale_grains
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.visibility import Visibility
+from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,15 +44,11 @@ class ReviewWidget(StepWidget):
     Attributes
     ----------
     decided : DecidedBar
-        How many grains are decided.
     grains : GrainList
         The grains, of which one or more are selected.
-    pictures : GrainPictures
-        The patterns of the grain that was selected last.
-    numbers : QLabel
-        Its numbers in words.
-    go, decide, edit : GoButtons, DecideButtons, EditButtons
-    tools : Tools
+    pictures, numbers : GrainPictures, QLabel
+        Patterns and numbers of the grain that was selected last.
+    go, decide, edit, tools : GoButtons, DecideButtons, EditButtons, Tools
     table : PushButton
         Opens napari's features table.
     """
@@ -67,10 +63,11 @@ class ReviewWidget(StepWidget):
         self._measured: Measured | None = None
         self._order: list[int] = []
         self._next: list[int] | None = None  # what an edit that is being made leaves selected
-        self.decided, self.grains, self.pictures, self.numbers = DecidedBar(), GrainList(), GrainPictures(), QLabel()
+        self.decided, self.grains, self.pictures = DecidedBar(), GrainList(), GrainPictures()
+        self.numbers = wrapping_label("the grain that was selected last; lengths in nm where the scan is calibrated")
         self.go, self.decide = GoButtons(self.act, self.pictures.scale), DecideButtons(self.act)
         self.edit = EditButtons(self.act)
-        self.canvas = GrainCanvas(self._viewer, self._on_picked, self._on_labelled, self._on_painted)
+        self.canvas = GrainCanvas(self._viewer, self._on_picked, self._on_labelled, self._on_stroke)
         self.tools = Tools(self._viewer, self.canvas, self.edit, self._edit, self.choose)
         self._keys = Keys(self._viewer, self.native, self.act)
         self._visibility = Visibility(self.native, self._on_visible)
@@ -91,17 +88,12 @@ class ReviewWidget(StepWidget):
 
     def _style(self) -> None:
         super()._style()
-        self.numbers.setToolTip("the grain that was selected last; lengths in nm where the scan is calibrated")
-        self.numbers.setWordWrap(True)
-        self.numbers.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(2, 0, 2, 0)
-        column.setSpacing(4)
-        for part in (self.decided, self.grains, self.go, self.numbers, self.pictures, self.decide, self.edit):
-            column.addWidget(part, {self.grains: 3, self.pictures: 2}.get(part, 0))
-        for part in (self.decide, self.edit):
-            part.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        parts = (self.decided, self.grains, self.go, self.numbers, self.pictures, self.decide, self.edit)
+        layout = column(*parts, parent=body)
+        layout.setContentsMargins(2, 0, 2, 0)
+        layout.setStretchFactor(self.grains, 3)
+        layout.setStretchFactor(self.pictures, 2)
         self.form_area.native.layout().addWidget(body)
         self.form_area.native.setMinimumWidth(WIDTH)
         self._scroll.setMinimumWidth(WIDTH + BAR)
@@ -130,17 +122,13 @@ class ReviewWidget(StepWidget):
                 self.choose([found] if found else self.chosen)
             case "accept" | "reject" | "undecide" | "merge" | "delete":
                 self._edit_chosen(name)
-            case "undo":
-                session.undo(str(self.feature.value))
-            case "redo":
-                session.redo(str(self.feature.value))
+            case "undo" | "redo":
+                (session.undo if name == "undo" else session.redo)(str(self.feature.value))
             case "comment":
                 self.decide.comment.setFocus()
             case "cancel":
                 self.tools.stop()
-            case "done":
-                self.tools.split(self.selected)
-            case _ if name == self.tools.tool and name not in BRUSHES:  # the key of a split that is being drawn
+            case _ if name == "done" or (name == self.tools.tool and name not in BRUSHES):  # the key that began a split
                 self.tools.split(self.selected)
             case _:
                 self.tools.start(name, self.selected, session)
@@ -178,7 +166,7 @@ class ReviewWidget(StepWidget):
         if label in self._found().ids:
             self.choose([label])
 
-    def _on_painted(self, now: np.ndarray) -> None:
+    def _on_stroke(self, now: np.ndarray) -> None:
         self.tools.take_stroke(self.selected, self._found, now)
 
     def _annotate(self, kind: str, text: str) -> None:
@@ -271,12 +259,13 @@ class ReviewWidget(StepWidget):
         features, grain = self._features, self.selected
         self.grains.select(self.chosen)
         self.canvas.show(grain, self.chosen[:-1])
-        found = self._found()
-        positions = 0 if found is None else int(found.masks[found.ids == grain].sum())
-        count = len(self.chosen)
-        self.numbers.setText("" if features is None else model.numbers_in_words(features, grain, positions, count))
         self.pictures.show_grain(Pictures() if self._measured is None else self._measured.pictures(grain))
-        if features is not None:
+        if features is None:
+            self.numbers.setText("")
+        else:
+            found = self._found()
+            positions = int(found.masks[found.ids == grain].sum())
+            self.numbers.setText(model.numbers_in_words(features, grain, positions, len(self.chosen)))
             kinds = sorted({kind for kind in features["class"] if kind})
             row = features.iloc[grain]
             self.decide.show_annotation(kinds, row["class"] if grain else "", row["comment"] if grain else "")
@@ -324,15 +313,14 @@ class ReviewWidget(StepWidget):
     def _follow(self, session: Session | None) -> None:
         """Follow the grains that other docks select in the scan."""
         before = self._shown[0]
-        if before is not session:
-            if before is not None:
-                before.grain_selected.disconnect(self._on_grain_selected)
-            if session is not None:
-                session.grain_selected.connect(self._on_grain_selected)
+        if before is not session and before is not None:
+            before.grain_selected.disconnect(self._on_grain_selected)
+        if before is not session and session is not None:
+            session.grain_selected.connect(self._on_grain_selected)
 
     def _on_grain_selected(self, feature: str, grain: int) -> None:
-        other = feature == str(self.feature.value) and (self._chosen[-1] if self._chosen else 0) != grain
-        if other and self._next is None:
+        other = (self._chosen or (0,))[-1] != grain
+        if other and feature == str(self.feature.value) and self._next is None:
             self._chosen = (grain,) * bool(grain)
             self._show_selected()
 

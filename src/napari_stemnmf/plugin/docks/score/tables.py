@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_stemnmf.grains.score_table import MEANINGS
 from napari_stemnmf.plugin.docks.score.model import Row, Scored
+from napari_stemnmf.plugin.widgets import NumberItem, Table
 
-NONE = "–"
-ROW_HEIGHT = 21
+NARROWEST = 48
+"""Smallest width of a column, in pixels of the screen."""
 COLUMNS = {
     "grain": "number of the found grain, its label in the grains layer",
     "match": "number of its best match, the true grain that holds most of its weight, counted from 1",
@@ -25,35 +25,14 @@ COLUMNS = {
 MISSED = "a true grain that is the best match of no found grain"
 
 
-class Table(QTableWidget):
-    """A table to read: rows are chosen, nothing is edited."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-        lines = self.verticalHeader()
-        if lines is not None:
-            lines.setDefaultSectionSize(ROW_HEIGHT)
-
-    def stretch_columns(self) -> None:
-        """Let the columns share the width, or scroll where they would become too narrow."""
-        header = self.horizontalHeader()
-        if header is not None:
-            self.resizeColumnsToContents()
-            header.setMinimumSectionSize(48)
-            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-
-
 class ScoreTable(Table):
     """A row for each number, a column for each subject; `chosen` carries the column that was clicked."""
 
     chosen = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setToolTip("a click on a column lists its grains")
+    def __init__(self) -> None:
+        super().__init__("a click on a column lists its grains")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         self.cellClicked.connect(lambda row, column: self.chosen.emit(column))
         header = self.horizontalHeader()
         if header is not None:
@@ -68,12 +47,12 @@ class ScoreTable(Table):
         self.setVerticalHeaderLabels(list(MEANINGS) if subjects else [])
         for column, scores in enumerate(() if scored is None else scored.scores):
             for row, (name, value) in enumerate(scores.as_dict().items()):
-                self.setItem(row, column, _item(value, MEANINGS[name]))
+                self.setItem(row, column, NumberItem(value, MEANINGS[name]))
         for row, meaning in enumerate(MEANINGS.values() if subjects else ()):
             title = self.verticalHeaderItem(row)
             if title is not None:
                 title.setToolTip(meaning)
-        self.stretch_columns()
+        self.share_width(NARROWEST)
 
 
 class GrainTable(Table):
@@ -81,20 +60,11 @@ class GrainTable(Table):
 
     chosen = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setToolTip("a click on a row shows the grain and its match; a click on a title sorts")
-        self.setColumnCount(len(COLUMNS))
-        lines = self.verticalHeader()
-        if lines is not None:
-            lines.hide()
+    def __init__(self) -> None:
+        super().__init__("a click on a row shows the grain and its match; a click on a title sorts", COLUMNS)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         self.currentCellChanged.connect(self._on_current)
-        for column, (name, meaning) in enumerate(COLUMNS.items()):
-            title = QTableWidgetItem(name)
-            title.setToolTip(meaning)
-            self.setHorizontalHeaderItem(column, title)
-        self.stretch_columns()
+        self.share_width(NARROWEST)
 
     def show_rows(self, rows: Sequence[Row], ids: Sequence[int] | np.ndarray = ()) -> None:
         """Show these rows, found grains by their ids; a click on a column's title sorts them."""
@@ -105,7 +75,7 @@ class GrainTable(Table):
                 grain = int(ids[row.found]) if row.found >= 0 else None
                 cells = (grain, row.true + 1 if row.true >= 0 else None, row.TPR, row.FPR, row.iou)
                 for column, (value, meaning) in enumerate(zip(cells, COLUMNS.values(), strict=True)):
-                    item = _item(value, MISSED if row.found < 0 else meaning)
+                    item = NumberItem(value, MISSED if row.found < 0 else meaning)
                     item.setData(Qt.ItemDataRole.UserRole + 1, row)
                     self.setItem(i, column, item)
             self.setCurrentCell(-1, -1)
@@ -117,20 +87,3 @@ class GrainTable(Table):
         item = self.item(row, 0)
         if item is not None:
             self.chosen.emit(item.data(Qt.ItemDataRole.UserRole + 1))
-
-
-class _Item(QTableWidgetItem):
-    """A cell that sorts by its number; what has none comes last."""
-
-    def __lt__(self, other: QTableWidgetItem) -> bool:
-        mine, its = (item.data(Qt.ItemDataRole.UserRole) for item in (self, other))
-        return bool((float("inf") if mine is None else mine) < (float("inf") if its is None else its))
-
-
-def _item(value: Any, meaning: str) -> QTableWidgetItem:
-    known = value is not None and value == value
-    item = _Item(NONE if not known else str(value) if isinstance(value, int) else f"{value:.3f}")
-    item.setData(Qt.ItemDataRole.UserRole, value if known else None)
-    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    item.setToolTip(meaning)
-    return item

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit, PushButton
-from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import StemNMFError
@@ -22,6 +22,7 @@ from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.places import LayerTuple, on_scan
 from napari_stemnmf.plugin.session import SCORE, Session, session_of
 from napari_stemnmf.plugin.sources import own_truth
+from napari_stemnmf.plugin.widgets import column, wrapping_label
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -81,17 +82,12 @@ class ScoreWidget(StepWidget):
 
     def _add_forms(self) -> None:
         self.scores, self.grains, self.tables = ScoreTable(), GrainTable(), QTabWidget()
-        legend = QLabel(
+        legend = wrapping_label("what a click on a row shows on the canvas; blue is the true grain")
+        legend.setText(
             "&nbsp; ".join(f"<span style='color:{KIND_COLOURS[k]}'>■</span> {KIND_NAMES[k]}" for k in KIND_NAMES)
         )
-        legend.setWordWrap(True)
-        legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        legend.setToolTip("what a click on a row shows on the canvas; blue is the true grain")
         page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.grains, 1)
-        column.addWidget(legend)
+        column(self.grains, legend, parent=page, stretch=self.grains)
         self.tables.addTab(self.scores, "Scores")
         self.tables.addTab(page, "Grains")
         self.tables.setTabToolTip(0, "every number of every feature; a click on a column lists its grains")
@@ -105,10 +101,10 @@ class ScoreWidget(StepWidget):
     def _style(self) -> None:
         super()._style()
         inner = self._scroll.widget()
-        column = inner.layout() if inner is not None else None
-        if isinstance(column, QVBoxLayout):
-            column.setStretch(0, 1)  # the tables take the room that is left empty below forms
-            column.setStretch(1, 0)
+        layout = inner.layout() if inner is not None else None
+        if isinstance(layout, QVBoxLayout):
+            layout.setStretch(0, 1)  # the tables take the space that is left empty below forms
+            layout.setStretch(1, 0)
         self._scroll.setMinimumWidth(TABLE_WIDTH)
 
     # ---- what the user does
