@@ -61,8 +61,8 @@ def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
 
     one = CyclicLabelColormap(colors=["transparent", COLOUR])  # a direct one takes napari a second to compile
     meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
-    look = {"opacity": 1.0, "colormap": one}
-    return outline(session.result("refine", feature), grain_id), meta | look, "labels"
+    style = {"opacity": 1.0, "colormap": one}
+    return outline(session.result("refine", feature), grain_id), meta | style, "labels"
 
 
 def outline(grains: Grains, grain_id: int, others: Sequence[int] = ()) -> np.ndarray:

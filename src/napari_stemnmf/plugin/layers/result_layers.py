@@ -54,8 +54,8 @@ def patterns(session: Session) -> LayerTuple:
         raise ValueError("A session without a dataset has no patterns to show.")
     meta = placed(session, "patterns", "patterns", dataset.axes)
     meta["metadata"] |= {DATASET_KEY: dataset, **dataset.metadata}
-    look = {"contrast_limits": pattern_limits(dataset), "colormap": "inferno", "visible": False}
-    return dataset.data, meta | look, "image"
+    style = {"contrast_limits": pattern_limits(dataset), "colormap": "inferno", "visible": False}
+    return dataset.data, meta | style, "image"
 
 
 def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
@@ -136,8 +136,8 @@ def position_cross(session: Session, position: tuple[int, int]) -> LayerTuple:
     """A cross on the scan at a probe position, large enough to be seen on a scan of any size."""
     meta = on_scan(session, "position", "position")
     size = max(1.5, 0.04 * max(axis.size for axis in axes_of(session)[:2]))
-    look = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
-    return [position], meta | look, "points"
+    style = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
+    return [position], meta | style, "points"
 
 
 def pattern_limits(dataset: Dataset) -> tuple[float, float]:

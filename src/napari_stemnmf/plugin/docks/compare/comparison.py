@@ -123,11 +123,11 @@ class Comparison(QWidget):
     def show_all(self) -> None:
         """Show all of every scan, in all views as large."""
         self._fitted = True
-        seen = [view for view in self.views if not view.isHidden()]
-        for view in seen:
+        visible = [view for view in self.views if not view.isHidden()]
+        for view in visible:
             view.show_part(self._whole)
-        cameras = [view.camera for view in seen]
-        for view in seen:
+        cameras = [view.camera for view in visible]
+        for view in visible:
             view.follow(max(cameras, key=lambda camera: camera.pixel))
 
     def mark(self, column: int, grain: int | None) -> None:

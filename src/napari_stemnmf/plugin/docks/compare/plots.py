@@ -39,7 +39,7 @@ MEAN = "#ffffff"
 
 
 class Camera(NamedTuple):
-    """The middle of what is seen, and the canvas that one pixel of the screen covers."""
+    """The middle of the visible part, and the canvas that one pixel of the screen covers."""
 
     x: float
     y: float
@@ -128,9 +128,9 @@ class GrainsView(pg.PlotWidget):
 
     @property
     def camera(self) -> Camera:
-        """What is seen now."""
-        seen = self._box.viewRect()
-        return Camera(seen.center().x(), seen.center().y(), seen.width() / max(1.0, self._box.width()))
+        """The visible part."""
+        part = self._box.viewRect()
+        return Camera(part.center().x(), part.center().y(), part.width() / max(1.0, self._box.width()))
 
     def set_theme(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""

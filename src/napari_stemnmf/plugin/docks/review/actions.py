@@ -235,16 +235,16 @@ class Keys:
 
     def hold(self, layers: Iterable[Layer]) -> None:
         """Bind undo, redo and Escape on these layers, and on no others."""
-        wanted = list(layers) if self._before is not None else []
+        present = list(layers) if self._before is not None else []
         for layer in self._layers:
-            if layer not in wanted:
+            if layer not in present:
                 for name in ON_LAYERS:
                     layer.bind_key(KEYS[name], None)
-        for layer in wanted:
+        for layer in present:
             if layer not in self._layers:
                 for name in ON_LAYERS:
                     self._bind(layer, name)
-        self._layers = wanted
+        self._layers = present
 
     def _bind(self, target: Any, name: str) -> Any:
         def press(_: Any) -> None:

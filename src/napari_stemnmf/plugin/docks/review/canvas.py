@@ -175,16 +175,16 @@ class GrainCanvas:
 
     def _link(self) -> None:
         """Listen to the present layers, and to no others."""
-        wanted = [self.layer(kind) for kind in KINDS] if self._listening else []
+        present = [self.layer(kind) for kind in KINDS] if self._listening else []
         for layer in self._linked:
-            if layer not in wanted:
+            if layer not in present:
                 layer.events.selected_label.disconnect(self._on_label)
                 layer.events.paint.disconnect(self._on_paint)
-        for layer in wanted:
+        for layer in present:
             if layer is not None and layer not in self._linked:
                 layer.events.selected_label.connect(self._on_label)
                 layer.events.paint.connect(self._on_paint)
-        self._linked = [layer for layer in wanted if layer is not None]
+        self._linked = [layer for layer in present if layer is not None]
 
     @contextmanager
     def _no_reports(self) -> Iterator[None]:

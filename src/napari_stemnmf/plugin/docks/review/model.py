@@ -70,8 +70,8 @@ def progress(verdicts: pd.DataFrame | None, count: int) -> tuple[int, str]:
     decisions = [] if verdicts is None else verdicts["verdict"].tolist()
     accepted, rejected = decisions.count("accepted"), decisions.count("rejected")
     decided = accepted + rejected
-    words = f"{decided} of {count} decided"
-    return decided, f"{words}: {accepted} accepted, {rejected} rejected" if decided else words
+    text = f"{decided} of {count} decided"
+    return decided, f"{text}: {accepted} accepted, {rejected} rejected" if decided else text
 
 
 def toggled(chosen: Sequence[int], grain: int) -> list[int]:

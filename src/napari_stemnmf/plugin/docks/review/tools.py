@@ -148,12 +148,12 @@ class Tools:
         """Add a layer to draw on: for "split line" and "split region" freehand, for "split seeds" by clicks."""
         meta = on_scan(session, tool, DRAWN)
         if tool == "split seeds":
-            look = {"size": 2 * PEN, "face_color": COLOUR, "border_color": "black"}
-            layer = self._viewer.add_points(None, ndim=2, **meta, **look)
+            style = {"size": 2 * PEN, "face_color": COLOUR, "border_color": "black"}
+            layer = self._viewer.add_points(None, ndim=2, **meta, **style)
             layer.mode = "add"
         else:
-            look = {"edge_color": COLOUR, "edge_width": PEN / 2, "face_color": "#ffe60040"}
-            layer = self._viewer.add_shapes(None, ndim=2, **meta, **look)
+            style = {"edge_color": COLOUR, "edge_width": PEN / 2, "face_color": "#ffe60040"}
+            layer = self._viewer.add_shapes(None, ndim=2, **meta, **style)
             layer.mode = "add_path" if tool == "split line" else "add_polygon_lasso"
         self._viewer.layers.selection.active = layer
         return layer

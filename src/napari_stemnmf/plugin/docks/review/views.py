@@ -59,7 +59,7 @@ SIGNED = pg.ColorMap(None, [(33, 102, 172), (247, 247, 247), (178, 24, 43)])
 PICTURES = {
     "mean": "mean pattern of the grain's positions, weighted, counts",
     "alone": "the same over the positions that no other grain covers, counts",
-    "difference": "the grain (red) minus its likest neighbour (blue), of the same sum; a click on its name selects it",
+    "difference": "the grain (red) minus the most similar one (blue), of the same sum; a click on its name selects it",
 }
 
 
@@ -125,7 +125,7 @@ class GrainModel(QAbstractTableModel):
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Titles and what they say."""
+        """Titles and their meaning."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return list(COLUMNS)[section]
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
@@ -286,7 +286,7 @@ class GrainPictures(QWidget):
         self._draw()
 
     def set_colour_map(self, name: str) -> None:
-        """Show the patterns in a colour map that napari knows."""
+        """Show the patterns in a colour map of napari."""
         from napari.utils.colormaps import ensure_colormap
 
         found = pg.ColorMap(None, 255 * ensure_colormap(name).map(np.linspace(0, 1, 256)))

@@ -282,12 +282,12 @@ def _match_layer(session: Session, kinds: np.ndarray) -> LayerTuple:
     from napari.utils.colormaps import DirectLabelColormap
 
     colours: dict[Any, str] = {None: "transparent", TN: "transparent", **KIND_COLOURS}
-    look = {
+    style = {
         "features": pd.DataFrame({"index": [TN, *KIND_NAMES], "kind": ["", *KIND_NAMES.values()]}),
         "colormap": DirectLabelColormap(color_dict=colours),
         "opacity": 0.85,
     }
-    return kinds, on_scan(session, "match", MATCH) | look, "labels"
+    return kinds, on_scan(session, "match", MATCH) | style, "labels"
 
 
 def _can_be_truth(layer: Layer) -> bool:
