@@ -137,7 +137,7 @@ class RefineWidget(StepWidget):
 
     def _on_layers(self, event: Any = None) -> None:
         """A user who removes the preview's layer switches the preview off."""
-        if self._drawn is not None and display.find(self._viewer, self._drawn[0], f"preview/{self._drawn[1]}") is None:
+        if self._drawn is not None and self._layer() is None:
             self._drawn = None
             self.live.value = False
         super()._on_layers(event)
@@ -228,18 +228,19 @@ class RefineWidget(StepWidget):
 
     def _hide(self) -> None:
         """Hide the preview while it equals the result: removing the layer and adding it again would be slow."""
-        layer = None if self._drawn is None else display.find(self._viewer, self._drawn[0], f"preview/{self._drawn[1]}")
+        layer = self._layer()
         if layer is not None and layer.visible:
             layer.visible, self._hidden = False, True
 
+    def _layer(self) -> Any:
+        """The layer of the preview, if there is one."""
+        return None if self._drawn is None else display.find(self._viewer, self._drawn[0], f"preview/{self._drawn[1]}")
+
     def _erase(self) -> None:
         """Remove the preview's layer."""
-        if self._drawn is not None:
-            session, feature = self._drawn
-            self._drawn = None
-            layer = display.find(self._viewer, session, f"preview/{feature}")
-            if layer is not None:
-                self._viewer.layers.remove(layer)
+        layer, self._drawn = self._layer(), None
+        if layer is not None:
+            self._viewer.layers.remove(layer)
 
     def _on_visible(self, visible: bool) -> None:
         if visible:
