@@ -157,7 +157,7 @@ def tour(folder: Path) -> None:
     settle(1)
     tour.picture(folder / "featurize.png")
     cluster = tour.step("cluster")
-    cluster.views.setCurrentIndex(0)
+    cluster.tabs.setCurrentIndex(0)
     settle(1)
     tour.picture(folder / "scree.png")
     tour.run(cluster)

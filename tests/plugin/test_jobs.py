@@ -102,8 +102,8 @@ def test_every_layer_may_go_while_seeds_run_and_edits_made_meanwhile_stay(
     qtbot.waitUntil(
         lambda: runs(session) and any(told.status == "done" for told in session.running.news), timeout=60_000
     )
-    qtbot.waitUntil(lambda: cluster.views.currentWidget() is cluster.seeds, timeout=20_000)
-    qtbot.waitUntil(lambda: "of 1000 seeds done" in cluster.seeds.told.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: cluster.tabs.currentWidget() is cluster.seeds, timeout=20_000)
+    qtbot.waitUntil(lambda: "of 1000 seeds done" in cluster.seeds.summary.text(), timeout=20_000)
     assert len(cluster.seeds.by_k.listDataItems()) >= 2
 
     session.edit("rv", Edit("delete", (int(analysis.grains["rv"].ids[0]),)))  # while AA is clustered

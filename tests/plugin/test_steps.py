@@ -348,7 +348,7 @@ def test_the_4d_layer_is_put_away_by_the_first_maps_and_comes_back(
     for name in ("Featurize", "Cluster"):
         click(step(name))
     assert patterns not in viewer.layers
-    assert "put away" in step("Cluster").status.value
+    assert "taken out of the viewer" in step("Cluster").status.value
     assert [f"{u:~}" for u in viewer.layers.extent.units[-2:]] == ["nm", "nm"]
     featurize.patterns.native.click()
     assert layer("patterns") is patterns

@@ -1,6 +1,8 @@
-"""A pyqtgraph plot without buttons and menus, in the colours of the window's theme: the base of our small plots."""
+"""A pyqtgraph plot without buttons and menus, in the colours of the window's theme: the base of the docks' plots."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QSize
@@ -8,15 +10,15 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 MAIN, SECOND, RUNNING = "#2f8fef", "#e0752d", "#d9a400"
-"""Colours that stand out of dark and light themes: what is chosen, what is suggested, what is running."""
+"""Colours for the chosen, the suggested and the running, which stand out of dark and light themes."""
 BOTTOM = 44
-"""Height of the lower axis with its title: pyqtgraph's own cuts the title off."""
+"""Height of the lower axis with its title, in pixels of the screen: pyqtgraph's own cuts the title off."""
 FAINT = 90
 """Opacity (of 255) of what lies behind."""
 
 
 class PlainPlot(pg.PlotWidget):
-    """A plot that is looked at, with fixed limits.
+    """A plot with fixed limits, without zoom and menu.
 
     Parameters
     ----------
@@ -25,8 +27,8 @@ class PlainPlot(pg.PlotWidget):
     tooltip : str
     """
 
-    least = (110, 64)
-    """Smallest width and height, in pixels of the screen."""
+    least, size_hint = (110, 64), (190, 150)
+    """Smallest and preferred width and height, in pixels of the screen."""
 
     def __init__(self, left: str, bottom: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,8 +48,8 @@ class PlainPlot(pg.PlotWidget):
         self.setFrameShape(self.Shape.NoFrame)
 
     def sizeHint(self) -> QSize:
-        """Small enough for two in a dock."""
-        return QSize(190, 150)
+        """The preferred size."""
+        return QSize(*self.size_hint)
 
     def set_theme(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""
@@ -84,3 +86,11 @@ def faint(colour: str, opacity: int = FAINT) -> QColor:
     made = QColor(colour)
     made.setAlpha(opacity)
     return made
+
+
+def theme_colours(viewer: Any) -> tuple[str, str]:
+    """Colours of canvas and text in the theme of a viewer's window."""
+    from napari.utils.theme import get_theme
+
+    theme = get_theme(viewer.theme)
+    return theme.canvas.as_hex(), theme.text.as_hex()

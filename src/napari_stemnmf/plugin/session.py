@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
-    from napari_stemnmf.plugin.docks.score.model import Scored
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"
@@ -85,7 +84,7 @@ class Session:
         self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
         self.note = ""
-        self.scored: Scored | None = None
+        self.scored: Any = None  # of the Score dock: a `docks.score.model.Scored`, or None
         self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
         self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
 
@@ -250,7 +249,7 @@ class Session:
         self.note = ""
         self.changed.emit()
 
-    def set_scored(self, scored: Scored) -> None:
+    def set_scored(self, scored: Any) -> None:
         """Take over new scores."""
         self.scored = scored
         self.note = ""

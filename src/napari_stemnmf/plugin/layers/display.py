@@ -4,8 +4,8 @@ A layer is found again by its session and role, so that colours and order that t
 shown on top, and what led to it is hidden.
 
 napari aligns the last axes of all layers. The 4-D layer ends in the detector's axes, all others in the scan's: together
-they share sliders that mean different things, and napari gives up units. So the first result on the scan puts a hidden
-4-D layer away; `toggle` brings it back, unchanged.
+they share sliders that mean different things, and napari gives up units. So the first result on the scan takes a hidden
+4-D layer out of the viewer; `toggle` brings it back, unchanged.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ MARGIN = 0.95
 """Share of the canvas that a layer fills."""
 SMALLEST_SHARE, COMFORTABLE_SHARE = 0.1, 0.4
 """Share of the canvas below which a grain is tiny, and the one that it is given then."""
+TABLE = ("napari", "Features table widget")
+"""Plugin and name of napari's own table of features."""
 PLANE_AXIS = -3
 """Axis of the viewer along which stacks lie."""
-PUT_AWAY = "The hidden 4-D layer was put away: the scale bar shows nm, and stacks have their own slider."
+REMOVED = "The hidden 4-D layer was taken out of the viewer: the scale bar shows nm, and stacks have their own slider."
 
 
 def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
@@ -44,17 +46,17 @@ def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
 
 
 def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> Iterator[None]:
-    """Show what a step has found: new layers, or new data in those there are.
+    """Show the result of a step: new layers, or new data in the present ones.
 
     In pieces: napari takes a tenth of a second or more for a layer, and the window may act in between.
     """
     if step in ("survey", "calibrate", "featurize"):
-        _show_survey(viewer, session)
+        analysis = session.analysis  # the virtual image of the whole scan takes the place of the quick one
+        if analysis is not None and analysis.survey is not None:
+            put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))
         return
-    patterns = find(viewer, session, "patterns")
-    if patterns is not None and not patterns.visible:
-        put_away(viewer, session, patterns)
-        session.note = " ".join(part for part in (session.note, PUT_AWAY) if part)
+    if remove_patterns(viewer, session):
+        session.note = " ".join(part for part in (session.note, REMOVED) if part)
         yield
     found, new = layers.result_layers(session, step, feature), False
     for data, meta, kind in found:
@@ -81,7 +83,7 @@ def put(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> bool
 
 
 def _putting(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) -> Generator[None, None, bool]:
-    """As `put`, in pieces: a new layer is made, added and seen one after the other."""
+    """As `put`, in pieces: a new layer is made, added and made visible one after the other."""
     from napari.layers import Layer
 
     if find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY]) is not None:
@@ -96,10 +98,10 @@ def _putting(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) ->
 
 
 def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:
-    """Show new data in a layer that is there."""
+    """Show new data in a layer of the viewer."""
     if layer.data is not data:
         layer.data = data
-    for name in ("scale", "translate"):  # a crop moves what is on the scan; what is the same need not be drawn anew
+    for name in ("scale", "translate"):  # a crop moves what is on the scan; what is the same need not be redrawn
         if not np.array_equal(getattr(layer, name), meta[name]):
             setattr(layer, name, meta[name])
     if kind == "labels":
@@ -115,21 +117,30 @@ def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> 
         viewer.dims.set_point(viewer.dims.ndim + PLANE_AXIS, float(plane))
 
 
-def put_away(viewer: ViewerModel, session: Session, layer: Layer) -> None:
+def remove(viewer: ViewerModel, session: Session, layer: Layer) -> None:
     """Take a layer out of the viewer; the session keeps it."""
     session.put_away[layer.metadata[ROLE_KEY]] = layer
     viewer.layers.remove(layer)
 
 
+def remove_patterns(viewer: ViewerModel, session: Session) -> bool:
+    """Take the 4-D layer out of the viewer if it is hidden. Returns whether it was."""
+    patterns = find(viewer, session, "patterns")
+    hidden = patterns is not None and not patterns.visible
+    if patterns is not None and hidden:
+        remove(viewer, session, patterns)
+    return hidden
+
+
 def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], Sequence[layers.LayerTuple]]) -> None:
-    """Take the layer of that role out of the viewer, or show it: the one that was put away, else a new one.
+    """Take the layer of that role out of the viewer, or show it: the one that was removed before, else a new one.
 
     A layer on the detector has the canvas for itself: the others are hidden until it is taken out again.
     """
     layer = find(viewer, session, role)
     on_detector = role.split("/")[0] in ON_DETECTOR
     if layer is not None:
-        put_away(viewer, session, layer)
+        remove(viewer, session, layer)
         if on_detector and session.hidden:
             for other in viewer.layers:
                 other.visible = other.visible or other in session.hidden
@@ -175,8 +186,17 @@ def move_to(viewer: ViewerModel, layer: Layer, low: Sequence[float], high: Seque
     camera.center = (0.0, *middle)
 
 
-def _show_survey(viewer: ViewerModel, session: Session) -> None:
-    """The virtual image of the whole scan takes the place of the quick one."""
-    analysis = session.analysis
-    if analysis is not None and analysis.survey is not None:
-        put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))
+def show_table(viewer: Any, session: Session | None, feature: str) -> None:
+    """Select the grains' layer and open napari's features table below the canvas."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QMainWindow
+
+    layer = None if session is None else find(viewer, session, f"grains/{feature}")
+    if layer is None:
+        return
+    viewer.layers.selection.active = layer
+    dock, _ = viewer.window.add_plugin_dock_widget(*TABLE)
+    window = dock.parent()
+    if isinstance(window, QMainWindow) and window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    dock.show()

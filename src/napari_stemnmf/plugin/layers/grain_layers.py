@@ -1,18 +1,17 @@
-"""From grains to napari layers: labels, stack, overlap, the outline of one grain, and their features. No viewer, no Qt.
+"""Grains as napari layers: labels, stack, overlap, the outline of one grain, and their features. No viewer, no Qt.
 
-A label is the grain's id, which it keeps over all edits, and with it its colour. Ids of grains that were merged away or
-deleted leave gaps in the labels; the features have a row for them all the same, so that a row's number is the label:
-napari's features table takes it so when it selects a label, and when a label selects its row.
+A label is the grain's id, which it keeps over all edits, and with it its colour. Grains that were merged or deleted
+leave gaps in the labels; the features have a row for them all the same, since napari's features table takes a row's
+number for its label.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_stemnmf.plugin.layers.places import LayerTuple, on_scan
-from napari_stemnmf.plugin.layers.planes import Planes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
@@ -62,8 +61,8 @@ def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
 
     one = CyclicLabelColormap(colors=["transparent", COLOUR])  # a direct one takes napari a second to compile
     meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
-    look = {"opacity": 1.0, "colormap": one}
-    return outline(session.result("refine", feature), grain_id), meta | look, "labels"
+    style = {"opacity": 1.0, "colormap": one}
+    return outline(session.result("refine", feature), grain_id), meta | style, "labels"
 
 
 def outline(grains: Grains, grain_id: int, others: Sequence[int] = ()) -> np.ndarray:
@@ -115,7 +114,7 @@ def grain_features(
     verdicts : DataFrame, optional
         As `Review.verdicts` gives them.
     stale : (g,) ndarray of bool, optional
-        Grains whose numbers in the table are not theirs any more.
+        Grains that were changed since they were measured.
 
     Returns
     -------
@@ -132,8 +131,8 @@ def grain_features(
     there = np.isin(index, ids)
     out = pd.DataFrame({"index": index, "grain_id": np.where(there, index, 0)})
     for name in ("verdict", "class", "comment"):
-        said = pd.Series("", index=ids, dtype=object) if verdicts is None else verdicts[name]
-        out[name] = said.reindex(index, fill_value="").to_numpy()
+        known = pd.Series("", index=ids, dtype=object) if verdicts is None else verdicts[name]
+        out[name] = known.reindex(index, fill_value="").to_numpy()
     out.loc[(index > 0) & ~there, "verdict"] = GONE
     if table is None:
         areas = grains.masks.sum(axis=(1, 2))
@@ -160,3 +159,51 @@ def _for_all(column: pd.Series, index: np.ndarray, unknown: bool) -> np.ndarray:
     number = np.nan if unknown else 0
     absent = {"b": False, "i": number, "u": number, "f": np.nan}.get(column.dtype.kind, "")
     return column.reindex(index, fill_value=absent).to_numpy()
+
+
+class Planes:
+    """The ids of grains inside their masks, (g, scan_y, scan_x) int32, each plane made when it is shown.
+
+    A scan of 200 grains would hold 50 MB that nobody sees. NumPy and napari take it for an array, and it becomes one
+    when somebody paints on it.
+
+    Attributes
+    ----------
+    grains : Grains
+        What it was made from.
+    """
+
+    dtype = np.dtype(np.int32)
+    ndim = 3
+
+    def __init__(self, grains: Grains) -> None:
+        self.grains = grains
+        self._painted: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Grains, rows and columns."""
+        return self.grains.masks.shape
+
+    @property
+    def size(self) -> int:
+        """Values in all."""
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self.grains.stack if self._painted is None else self._painted
+        return whole if dtype is None else whole.astype(dtype)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        plane = key[0] if isinstance(key, tuple) and len(key) else key
+        if self._painted is None and isinstance(plane, int | np.integer):
+            return np.asarray(self.grains.masks[key] * np.int32(self.grains.ids[plane]))
+        return np.asarray(np.asarray(self)[key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self._painted is None:
+            self._painted = np.array(self)
+        self._painted[key] = value

@@ -1,7 +1,6 @@
-"""From results to napari layer data: pure functions, no viewer, no Qt.
+"""Scans and results as napari layer data: pure functions, no viewer, no Qt.
 
-Everything that lies on the scan is (…, scan_y, scan_x) with the scan's step and unit. Leans on `places`, and on
-`grain_layers` for the grains.
+Data on the scan is (…, scan_y, scan_x) with the scan's step and unit.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.plugin.layers.grain_layers import grain_layers
-from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, metadata, napari_unit, on_detector, on_scan
+from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, on_detector, on_scan, placed
 from napari_stemnmf.plugin.patterns.preview import limits, scaled
 from napari_stemnmf.plugin.session import ROLE_KEY, Session
 from napari_stemnmf.recipe import FEATURES
@@ -29,14 +28,14 @@ SAMPLED_PATTERNS = 4
 def scan_layers(session: Session, image: np.ndarray | None = None) -> list[LayerTuple]:
     """The virtual image and, hidden, the 4-D scan.
 
-    The scan's own canvas is the scan: the 4-D layer, whose canvas is the detector, is hidden until asked for.
+    The 4-D layer is hidden because its canvas is the detector, and that of all other layers is the scan.
 
     Parameters
     ----------
     session : Session
         With a dataset.
     image : (scan_y, scan_x) array, optional
-        Virtual image; a quick one is taken if not given.
+        Virtual image; a quick one is computed if not given.
     """
     dataset = session.dataset
     if dataset is None:
@@ -53,18 +52,10 @@ def patterns(session: Session) -> LayerTuple:
     dataset = session.dataset
     if dataset is None:
         raise ValueError("A session without a dataset has no patterns to show.")
-    meta = {
-        "name": f"{dataset.name} patterns",
-        "scale": [a.scale for a in dataset.axes],
-        "translate": [a.offset for a in dataset.axes],
-        "units": [napari_unit(a.unit) for a in dataset.axes],
-        "axis_labels": [a.name for a in dataset.axes],
-        "contrast_limits": pattern_limits(dataset),
-        "colormap": "inferno",
-        "visible": False,
-        "metadata": metadata(session, "patterns") | {DATASET_KEY: dataset, **dataset.metadata},
-    }
-    return dataset.data, meta, "image"
+    meta = placed(session, "patterns", "patterns", dataset.axes)
+    meta["metadata"] |= {DATASET_KEY: dataset, **dataset.metadata}
+    style = {"contrast_limits": pattern_limits(dataset), "colormap": "inferno", "visible": False}
+    return dataset.data, meta | style, "image"
 
 
 def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
@@ -75,7 +66,7 @@ def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
 
 
 def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]:
-    """The layers that show what a step has found for a feature; empty if it has found nothing."""
+    """The layers that show a step's result for a feature; empty if there is none."""
     if session.result(step, feature) is None:
         return []
     if step == "cluster":
@@ -119,18 +110,10 @@ def grain_patterns(session: Session, feature: str) -> list[LayerTuple]:
     found = session.analysis.patterns.get(feature) if session.analysis is not None else None
     if found is None or not len(found.patterns):
         return []
-    q_y, q_x = axes_of(session)[2:]
-    meta = {
-        "name": f"{session.name} {feature.upper()} grain patterns",
-        "scale": [1.0, q_y.scale, q_x.scale],
-        "translate": [0.0, q_y.offset, q_x.offset],
-        "units": ["pixel", napari_unit(q_y.unit), napari_unit(q_x.unit)],
-        "axis_labels": ["grain", q_y.name, q_x.name],
-        "contrast_limits": _limits(0.0, float(np.nanpercentile(found.patterns, 99.5))),
-        "colormap": "inferno",
-        "metadata": metadata(session, f"grain patterns/{feature}"),
-    }
-    return [(found.patterns, meta, "image")]
+    name, role = f"{feature.upper()} grain patterns", f"grain patterns/{feature}"
+    meta = placed(session, name, role, axes_of(session)[2:], "grain")
+    contrast = _limits(0.0, float(np.nanpercentile(found.patterns, 99.5)))
+    return [(found.patterns, meta | {"contrast_limits": contrast, "colormap": "inferno"}, "image")]
 
 
 def mean_pattern(session: Session) -> list[LayerTuple]:
@@ -153,8 +136,8 @@ def position_cross(session: Session, position: tuple[int, int]) -> LayerTuple:
     """A cross on the scan at a probe position, large enough to be seen on a scan of any size."""
     meta = on_scan(session, "position", "position")
     size = max(1.5, 0.04 * max(axis.size for axis in axes_of(session)[:2]))
-    look = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
-    return [position], meta | look, "points"
+    style = {"symbol": "cross", "size": size, "face_color": "#00d5ff", "border_color": "black", "border_width": 0.1}
+    return [position], meta | style, "points"
 
 
 def pattern_limits(dataset: Dataset) -> tuple[float, float]:
@@ -176,7 +159,7 @@ def _component_maps(session: Session, feature: str) -> LayerTuple:
 
 
 def _dense(values: Any) -> np.ndarray:
-    """(n, m) the columns of a feature matrix to look at; of a sparse one, the most variable, in their order."""
+    """(n, m) the columns of a feature matrix that are shown; of a sparse one, the most variable, in their order."""
     if isinstance(values, np.ndarray):
         return values
     mean = np.asarray(values.mean(axis=0)).ravel()

@@ -249,9 +249,7 @@ def _suggestion(session: Session) -> Path:
 
 def _showing_all(viewer: napari.viewer.Viewer, session: Session) -> Iterator[None]:
     """Show everything that the analysis of a session holds, a layer at a time."""
-    patterns = display.find(viewer, session, "patterns")
-    if patterns is not None and not patterns.visible:
-        display.put_away(viewer, session, patterns)
+    display.remove_patterns(viewer, session)
     for data, meta, kind in all_layers(session):
         yield
         display.put(viewer, data, meta, kind)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLa
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
-from napari_stemnmf.plugin.layers.drawn_mask import masked_by
+from napari_stemnmf.plugin.layers.places import masked_by
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class MaskPanel(QWidget):
         shapes = display.find(self._viewer, session, SHAPES)
         if display.find(self._viewer, session, PATTERN) is None:
             if shapes is not None:
-                display.put_away(self._viewer, session, shapes)
+                display.remove(self._viewer, session, shapes)
         else:
             if shapes is None:
                 shapes = session.put_away.pop(SHAPES, None)

@@ -1,16 +1,38 @@
-"""How the seeds of a clustering go, or went: from what they tell while they run, or from the model. No Qt."""
+"""The scree before a clustering, and its seeds: as they report while they run, or as the model records them. No Qt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.ensemble import Ensemble
     from napari_stemnmf.clustering.iterative import SeedNews
+    from napari_stemnmf.clustering.scree import Scree
+    from napari_stemnmf.control import Control
+    from napari_stemnmf.recipe import ScalingSettings
 
 RUNNING = "running"
+
+
+class ScreeRequest(NamedTuple):
+    """The features whose scree is to be computed; `control` is cancelled when it is no longer needed."""
+
+    features: Any
+    scaling: ScalingSettings
+    control: Control
+
+
+def find_scree(request: ScreeRequest) -> Scree:
+    """The scree of a feature matrix, scaled as it will be clustered."""
+    from napari_stemnmf.clustering.scaling import scale
+    from napari_stemnmf.clustering.scree import scree
+    from napari_stemnmf.threads import one_blas_thread
+
+    with one_blas_thread():
+        scaled = scale(request.features.values, request.scaling, control=request.control)
+        return scree(scaled.values, control=request.control)
 
 
 @dataclass
@@ -42,14 +64,14 @@ class Trace:
 def traces_of_news(news: Iterable[SeedNews]) -> list[Trace]:
     """The seeds of a run so far, by number."""
     traces: dict[int, Trace] = {}
-    for told in news:
-        trace = traces.setdefault(told.seed, Trace(told.seed))
-        trace.k, trace.error = told.k, told.error
-        if told.status:
-            trace.status = told.status
+    for report in news:
+        trace = traces.setdefault(report.seed, Trace(report.seed))
+        trace.k, trace.error = report.k, report.error
+        if report.status:
+            trace.status = report.status
         else:
-            trace.ks.append(told.k)
-            trace.errors.append(told.error)
+            trace.ks.append(report.k)
+            trace.errors.append(report.error)
     return [traces[seed] for seed in sorted(traces)]
 
 
@@ -68,15 +90,15 @@ def best(traces: Iterable[Trace]) -> Trace | None:
     return min(ended, key=lambda trace: (trace.error, trace.seed), default=None)
 
 
-def words(traces: list[Trace], of: int, chosen: int | None) -> str:
-    """How far the seeds are, in a sentence."""
+def summary(traces: list[Trace], of: int, chosen: int | None) -> str:
+    """How many of so many seeds are done, or which one is in use, in a sentence."""
     if not traces:
         return ""
     ended = sum(trace.status != RUNNING for trace in traces)
     leader = best(traces)
-    of_them = next((trace for trace in traces if trace.seed == chosen), None)
-    if of_them is not None:
+    in_use = next((trace for trace in traces if trace.seed == chosen), None)
+    if in_use is not None:
         which = "" if leader is None or leader.seed == chosen else f" (smallest error: seed {leader.seed})"
-        return f"In use: seed {chosen}, k {of_them.k}, error {of_them.error:.4f}{which}."
+        return f"In use: seed {chosen}, k {in_use.k}, error {in_use.error:.4f}{which}."
     lead = "" if leader is None else f" Best: seed {leader.seed}, k {leader.k}, error {leader.error:.4f}."
     return f"{ended} of {of} seeds done.{lead}"

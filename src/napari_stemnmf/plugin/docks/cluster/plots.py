@@ -1,35 +1,107 @@
-"""Components and error of the seeds: two plots, live while they run, and a table to choose another seed from."""
+"""The scree before a run; components and error of the seeds while they run, and a table to choose another seed from."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QSplitter,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QPushButton, QSplitter, QTableWidgetItem, QWidget
 
 from napari_stemnmf.plugin.docks.cluster.model import RUNNING as IS_RUNNING
-from napari_stemnmf.plugin.docks.cluster.model import Trace, words
-from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, PlainPlot, faint
+from napari_stemnmf.plugin.docks.cluster.model import Trace, summary
+from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, SECOND, PlainPlot, faint
+from napari_stemnmf.plugin.widgets import Table, column, row, wrapping_label
 
-COLUMNS = ("seed", "k", "error", "status")
-MOST_FAINT = 40
+if TYPE_CHECKING:
+    from napari_stemnmf.clustering.scree import Scree
+
+SCREE_TOOLTIP = (
+    "Share of the variance [%] that each principal component explains. Orange: how many stand out of the noise. "
+    "Blue: components that the seeds start from; drag it, or set 'components' below."
+)
+MARGIN = 1.1
+"""Length of the axis, as a multiple of the farthest line's position."""
+SMALLEST = 1e-4
+"""Smallest share [%] that is drawn."""
+COLUMNS = dict.fromkeys(("seed", "k", "error", "status"), "")
+FAINTEST = 40
 """Opacity of the lines of hundreds of seeds."""
 LATER_MS = 40
-"""When the second plot is drawn, after the first."""
+"""Delay of the second plot after the first, in ms."""
 POINT = 7
+
+
+class ScreePlot(PlainPlot):
+    """The scree, the suggested number of components, and the number to start from, which can be dragged.
+
+    Attributes
+    ----------
+    line : pyqtgraph.InfiniteLine or None
+        Where the seeds start.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("explained [%]", "component", SCREE_TOOLTIP, parent)
+        self.line: pg.InfiniteLine | None = None
+        self._scree: Scree | None = None
+        self._start = 0
+        self._note = ""
+
+    def show_scree(self, scree: Scree | None, start: int = 0, note: str = "") -> None:
+        """Draw a scree and the number to start from; without one, the note."""
+        if (scree, start, note) != (self._scree, self._start, self._note) or self.line is None:
+            self._scree, self._start, self._note = scree, start, note
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw what was given last."""
+        self.line = None
+        if self._scree is None:
+            self.write(self._note)
+            return
+        plot = self.getPlotItem()
+        plot.clear()
+        self._values(True)
+        plot.setLogMode(False, True)
+        share = np.maximum(100.0 * self._scree.ratio, SMALLEST)
+        number = np.arange(1, len(share) + 1)
+        plot.plot(number, share, pen=pg.mkPen(faint(self.text), width=1.2))
+        out = number <= self._scree.suggested
+        for part, colour in ((out, SECOND), (~out, self.text)):
+            plot.plot(number[part], share[part], pen=None, symbol="o", symbolSize=4, symbolPen=None, symbolBrush=colour)
+        last = MARGIN * max(len(share), self._start)
+        self._mark(self._scree.suggested, f"suggested {self._scree.suggested}", SECOND, last, 0.92)
+        self.line = self._mark(self._start, f"start {self._start}", MAIN, last, 0.72, movable=True)
+        self.line.sigPositionChanged.connect(self._on_moved)
+        self.line.sigPositionChangeFinished.connect(self._on_moved_to)
+        plot.setXRange(0, last, padding=0)
+        plot.enableAutoRange(axis="y")
+
+    def _mark(
+        self, at: int, text: str, colour: str, last: float, height: float, movable: bool = False
+    ) -> pg.InfiniteLine:
+        style = Qt.PenStyle.SolidLine if movable else Qt.PenStyle.DashLine
+        right = at > 0.6 * last
+        line = pg.InfiniteLine(
+            at, movable=movable, pen=pg.mkPen(colour, width=2 if movable else 1.5, style=style), label=text,
+            hoverPen=pg.mkPen(colour, width=4), bounds=(2, None) if movable else None,
+            labelOpts={"position": height, "color": QColor(colour), "anchors": [(1.0 if right else 0.0, 0.5)] * 2},
+        )  # fmt: skip
+        self.addItem(line)
+        return line
+
+    def _on_moved(self) -> None:
+        if self.line is not None:
+            self.line.label.setFormat(f"start {round(self.line.value())}")
+
+    def _on_moved_to(self) -> None:
+        if self.line is not None:
+            self.chosen.emit(max(2, round(self.line.value())))
 
 
 class TracePlot(PlainPlot):
@@ -58,7 +130,7 @@ class TracePlot(PlainPlot):
         parts = [part for trace in ended for part in (self._line(trace), gap)]
         if parts:
             x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
-            opacity = FAINT if len(ended) <= 50 else MOST_FAINT
+            opacity = FAINT if len(ended) <= 50 else FAINTEST
             plot.plot(x, y, connect="finite", pen=pg.mkPen(faint(self.text, opacity), width=1))
         for trace in self._traces:
             running, chosen = trace.status == IS_RUNNING, trace.seed == self._chosen
@@ -92,13 +164,13 @@ class SeedPlots(QWidget):
     ----------
     by_cycle, by_k : TracePlot
         Components against cycle, and error against components.
-    table : QTableWidget
+    table : Table
     use : QPushButton
         Makes the selected seed the model.
-    told : QLabel
+    summary : QLabel
     """
 
-    wanted = Signal(int)
+    chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,14 +178,18 @@ class SeedPlots(QWidget):
             "k", "cycle", "components of each seed, cycle by cycle of merging and refitting", False
         )
         self.by_k = TracePlot("error", "k", "‖V − WH‖ / ‖V‖ of each seed against its components; click an end", True)
-        self.table = _table()
+        self.table = Table(
+            "components k and error ‖V − WH‖ / ‖V‖ of each seed; Enter or a double click uses the selected one",
+            COLUMNS,
+            row_height=20,
+        )
+        self.table.share_width()
+        self.table.setMinimumHeight(44)
         self.use = QPushButton("Use this seed")
         self.use.setToolTip(
             "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then"
         )
-        self.told = QLabel()
-        self.told.setWordWrap(True)
-        self.told.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.summary = wrapping_label()
         self._traces: list[Trace] = []
         self._chosen: int | None = None
         self._shown: tuple = ()
@@ -123,24 +199,14 @@ class SeedPlots(QWidget):
         self._later.setInterval(LATER_MS)
         self._later.timeout.connect(lambda: self._draw_in(self.by_k))
         plots, choice = QWidget(), QWidget()
-        row, line, column = QHBoxLayout(plots), QHBoxLayout(), QVBoxLayout(choice)
-        for layout in (row, line, column):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(4)
-        row.addWidget(self.by_cycle)
-        row.addWidget(self.by_k)
-        line.addWidget(self.told, 1)
-        line.addWidget(self.use)
-        column.addLayout(line)
-        column.addWidget(self.table, 1)
+        row(self.by_cycle, self.by_k, parent=plots)
+        column(row(self.summary, self.use, stretch=self.summary), self.table, parent=choice, stretch=self.table)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(plots)
         splitter.addWidget(choice)
         splitter.setStretchFactor(0, 3)
         splitter.setStretchFactor(1, 2)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(splitter)
+        column(splitter, parent=self)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.table.itemActivated.connect(lambda _: self._on_use())
         self.use.clicked.connect(self._on_use)
@@ -148,23 +214,12 @@ class SeedPlots(QWidget):
             plot.clicked.connect(self.select)
 
     def show_seeds(self, traces: list[Trace], of: int, chosen: int | None, free: bool) -> None:
-        """Show how seeds go or went.
-
-        Parameters
-        ----------
-        traces : list of Trace
-        of : int
-            Seeds that were asked for.
-        chosen : int or None
-            The seed in use.
-        free : bool
-            Whether another may be chosen now.
-        """
+        """Show `of` seeds as far as they are, the `chosen` one in use; another may be chosen if that is `free` now."""
         self._free = free
         shown = ([(t.seed, len(t.ks), t.status) for t in traces], of, chosen)
         if shown != self._shown:
             self._shown, self._traces, self._chosen = shown, traces, chosen
-            self.told.setText(words(traces, of, chosen) or "No seeds yet; they show here as they run.")
+            self.summary.setText(summary(traces, of, chosen) or "No seeds yet; they show here as they run.")
             self._fill()
             self._draw()
         self._offer()
@@ -176,7 +231,7 @@ class SeedPlots(QWidget):
 
     def select(self, seed: int) -> None:
         """Select a seed in the table."""
-        rows = [row for row, trace in enumerate(self._traces) if trace.seed == seed]
+        rows = [i for i, trace in enumerate(self._traces) if trace.seed == seed]
         if rows:
             self.table.selectRow(rows[0])
 
@@ -184,31 +239,33 @@ class SeedPlots(QWidget):
     def selected(self) -> Trace | None:
         """The seed that is selected in the table."""
         rows = {index.row() for index in self.table.selectedIndexes()}
-        row = next(iter(rows), len(self._traces))
-        return self._traces[row] if row < len(self._traces) else None
+        selected = next(iter(rows), len(self._traces))
+        return self._traces[selected] if selected < len(self._traces) else None
 
     def _fill(self) -> None:
         kept = self.selected
-        self.table.blockSignals(True)
-        self.table.setRowCount(len(self._traces))
-        for row, trace in enumerate(self._traces):
-            error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
-            status = "in use" if trace.seed == self._chosen else trace.status
-            for column, text in enumerate((str(trace.seed), str(trace.k), error, status)):
-                item = self.table.item(row, column)
-                if item is None:
-                    item = QTableWidgetItem()
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                    self.table.setItem(row, column, item)
-                if item.text() != text:
-                    item.setText(text)
-        self.table.clearSelection()
-        self.table.blockSignals(False)
+        with QSignalBlocker(self.table):
+            self._fill_cells()
+            self.table.clearSelection()
         if kept is not None:
             self.select(kept.seed)
 
+    def _fill_cells(self) -> None:
+        self.table.setRowCount(len(self._traces))
+        for i, trace in enumerate(self._traces):
+            error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
+            status = "in use" if trace.seed == self._chosen else trace.status
+            for j, text in enumerate((str(trace.seed), str(trace.k), error, status)):
+                item = self.table.item(i, j)
+                if item is None:
+                    item = QTableWidgetItem()
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+                    self.table.setItem(i, j, item)
+                if item.text() != text:
+                    item.setText(text)
+
     def _draw(self) -> None:
-        """One plot now, the other in another turn: beside threads that compute, painting one takes its time."""
+        """Draw one plot now and the other a little later: beside threads that compute, painting takes its time."""
         self._draw_in(self.by_cycle)
         self._later.start()
 
@@ -227,22 +284,4 @@ class SeedPlots(QWidget):
 
     def _on_use(self) -> None:
         if self.use.isEnabled() and self.selected is not None:
-            self.wanted.emit(self.selected.seed)
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(COLUMNS))
-    table.setHorizontalHeaderLabels(COLUMNS)
-    rows, columns = table.verticalHeader(), table.horizontalHeader()
-    if rows is not None and columns is not None:
-        rows.hide()
-        rows.setDefaultSectionSize(20)
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setToolTip(
-        "components k and error ‖V − WH‖ / ‖V‖ of each seed; Enter or a double click uses the selected one"
-    )
-    table.setMinimumHeight(44)
-    return table
+            self.chosen.emit(self.selected.seed)

@@ -16,12 +16,13 @@ from napari_stemnmf.plugin.session import Session
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.docks.cluster.scree_plot import Found, ScreeRequest
+    from napari_stemnmf.clustering.scree import Scree
+    from napari_stemnmf.plugin.docks.cluster.model import ScreeRequest
 
 SCREE, SEEDS = 0, 1
 """Tabs."""
 SHARE = 10.0
-"""The seeds are drawn again after so many times as long as it took: hundreds of them take a while."""
+"""The seeds are drawn again after this many times the drawing time: hundreds of them take a while."""
 
 
 class ClusterWidget(StepWidget):
@@ -33,7 +34,7 @@ class ClusterWidget(StepWidget):
         Before a run: what the features hold, and how many components the seeds start from.
     seeds : SeedPlots
         Components and error of each seed while they run; after that, another can be chosen.
-    views : QTabWidget
+    tabs : QTabWidget
         Both.
     plane : SpinBox
         The component whose map is shown.
@@ -43,20 +44,21 @@ class ClusterWidget(StepWidget):
     run_text: ClassVar[str] = "Cluster"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.cluster.plots import SeedPlots
-        from napari_stemnmf.plugin.docks.cluster.scree_plot import ScreePlot, find
-        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.docks.cluster.model import find_scree
+        from napari_stemnmf.plugin.docks.cluster.plots import ScreePlot, SeedPlots
+        from napari_stemnmf.plugin.jobs.preview import Preview
 
         self.scree, self.seeds = ScreePlot(), SeedPlots()
-        self._latest = Latest(find)
-        self._asked: ScreeRequest | None = None
-        self._found: Found | None = None
+        self._preview = Preview(find_scree)
+        self._request: ScreeRequest | None = None
+        self._found: Scree | None = None
         self._ran = False
         self._draw_again = 0.0
-        self._latest.done.connect(self._on_scree)
+        self._preview.ready.connect(self._on_scree)
+        self._preview.failed.connect(self._on_no_scree)
         super().__init__(viewer)
         self.scree.chosen.connect(self._on_start)
-        self.seeds.wanted.connect(self._on_seed)
+        self.seeds.chosen.connect(self._on_seed)
         viewer.events.theme.connect(self._on_theme)
         self._on_theme()
 
@@ -75,18 +77,18 @@ class ClusterWidget(StepWidget):
     def _style(self) -> None:
         """Scree and seeds above, settings below, and the user draws the line between them."""
         super()._style()
-        self.views = QTabWidget()
+        self.tabs = QTabWidget()
         for view, title, tooltip in (
             (self.scree, "Scree", "how many components the features hold"),
             (self.seeds, "Seeds", "components and error of each seed"),
         ):
-            self.views.setTabToolTip(self.views.addTab(view, title), tooltip)
-        self._put_above(self.views, 5, 2)
+            self.tabs.setTabToolTip(self.tabs.addTab(view, title), tooltip)
+        self._put_above(self.tabs, 5, 2)
 
     # ---- what the user does
 
     def _on_plane(self, plane: int) -> None:
-        if not self._refreshing and self._session is not None:
+        if self._session is not None:
             display.show_plane(self._viewer, self._session, f"maps/{self.feature.value}", plane)
 
     def _on_start(self, components: int) -> None:
@@ -121,54 +123,57 @@ class ClusterWidget(StepWidget):
     def _show_session(self, session: Session | None) -> None:
         model = session.result("cluster", str(self.feature.value)) if session is not None else None
         self._view.enabled = model is not None
-        self.plane.max = max(0, model.k - 1) if model is not None else 0
+        with self.plane.changed.blocked():
+            self.plane.max = max(0, model.k - 1) if model is not None else 0
         self._ask_for_scree(session)
         self._show_seeds(session)
 
     def _ask_for_scree(self, session: Session | None) -> None:
-        """Have the scree computed, if there are features that it is not of, and show what is known."""
+        """Have the scree of the features computed, unless it is of them already, and show what is known."""
         from napari_stemnmf.control import Control
-        from napari_stemnmf.plugin.docks.cluster.scree_plot import ScreeRequest
+        from napari_stemnmf.plugin.docks.cluster.model import ScreeRequest
 
         feature = str(self.feature.value)
         features = session.result("featurize", feature) if session is not None else None
         if session is None or features is None:
-            self._forget_scree()
+            self._drop_scree()
             self.scree.show_scree(None, note=f"The scree of {feature.upper()} shows here once Featurize has run.")
             return
         request = ScreeRequest(features, session.recipe.chain(feature).scaling, Control())
-        if self._asked is None or self._asked.features is not features or self._asked.scaling != request.scaling:
-            self._forget_scree()
-            self._asked = request
-            self._latest.ask(request)
-        self._show_scree(session, feature)
+        before = self._request
+        if before is None or before.features is not features or before.scaling != request.scaling:
+            self._drop_scree()
+            self._request = request
+            self._preview.ask(request)
+            self.scree.show_scree(None, note="The scree is being computed…")
+        elif self._found is not None:
+            self._show_scree(session, self._found)
 
-    def _forget_scree(self) -> None:
-        """What was asked for is wanted no more."""
-        if self._asked is not None:
-            self._asked.control.cancel()
-        self._asked = self._found = None
+    def _drop_scree(self) -> None:
+        """Stop the computation, and forget its result."""
+        if self._request is not None:
+            self._request.control.cancel()
+        self._preview.drop()
+        self._request = self._found = None
 
-    def _show_scree(self, session: Session, feature: str) -> None:
+    def _show_scree(self, session: Session, found: Scree) -> None:
         from napari_stemnmf.clustering.ensemble import starting_components
 
-        found = self._found
-        if found is None or found.scree is None:
-            self.scree.show_scree(None, note="The scree is being computed…" if found is None else found.error)
-            return
-        start = starting_components(session.recipe.chain(feature).clustering, found.scree)
-        self.scree.show_scree(found.scree, start)
+        start = starting_components(session.recipe.chain(str(self.feature.value)).clustering, found)
+        self.scree.show_scree(found, start)
         self._clustering.editor("components").show_found(start)
 
-    def _on_scree(self, found: Found) -> None:
-        if self._session is not None and found.request is self._asked:
+    def _on_scree(self, found: Scree) -> None:
+        if self._session is not None:
             self._found = found
-            self._show_scree(self._session, str(self.feature.value))
+            self._show_scree(self._session, found)
             self._show_cost(self._session)
 
+    def _on_no_scree(self, error: str) -> None:
+        self.scree.show_scree(None, note=error)
+
     def _known(self) -> dict[str, Any]:
-        scree = None if self._found is None else self._found.scree
-        return {} if scree is None else {"suggested": {str(self.feature.value): scree.suggested}}
+        return {} if self._found is None else {"suggested": {str(self.feature.value): self._found.suggested}}
 
     def _show_seeds(self, session: Session | None) -> None:
         """The seeds that are running, else those of the model."""
@@ -177,7 +182,7 @@ class ClusterWidget(StepWidget):
         feature = str(self.feature.value)
         news = _news(session, feature)
         if news and not self._ran:
-            self.views.setCurrentIndex(SEEDS)
+            self.tabs.setCurrentIndex(SEEDS)
         self._ran = bool(news)
         of = session.recipe.chain(feature).clustering.seeds if session is not None else 0
         if news:
@@ -191,28 +196,27 @@ class ClusterWidget(StepWidget):
         super()._show_progress()
         running = self._session.running if self._session is not None else None
         if running is not None and _news(self._session, str(self.feature.value)):
-            self._say(running.line().partition(": ")[2])  # what is clustered is said above
+            self._say(running.line().partition(": ")[2])  # the status names what is clustered
             begun = time.monotonic()
             if begun >= self._draw_again:
                 self._show_seeds(self._session)
                 self._draw_again = begun + SHARE * (time.monotonic() - begun)
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        for view in (self.scree, self.seeds):
-            view.set_theme(theme.canvas.as_hex(), theme.text.as_hex())
+        for plot in (self.scree, self.seeds):
+            plot.set_theme(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
-        self._latest.close()
-        self._forget_scree()
+        self._drop_scree()
+        self._preview.close()
 
 
 def _news(session: Session | None, feature: str) -> list[Any]:
-    """What the seeds of a feature have told so far; empty when none are running."""
+    """What the seeds of a feature have reported so far; empty when none are running."""
     running = session.running if session is not None else None
     progress = running.progress if running is not None else None
     if running is None or progress is None or progress.stage != f"Cluster {feature.upper()}":

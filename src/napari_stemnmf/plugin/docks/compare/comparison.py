@@ -1,4 +1,4 @@
-"""What Compare shows: linked views of grains side by side, their box plots, and the rows of the chosen grains."""
+"""Linked views of grains side by side, their box plots, and the rows of the chosen grains."""
 
 from __future__ import annotations
 
@@ -7,26 +7,38 @@ from typing import Any
 
 from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QSizePolicy,
     QSlider,
     QSplitter,
-    QVBoxLayout,
+    QTableWidgetItem,
     QWidget,
 )
 
-from napari_stemnmf.plugin.docks.compare.box_plot import Box, BoxPlot
-from napari_stemnmf.plugin.docks.compare.grain_rows import GrainRows
-from napari_stemnmf.plugin.docks.compare.model import MEASURES, Compared, Frame, common_frames, short_names
-from napari_stemnmf.plugin.docks.compare.plots import GrainsView, link
+from napari_stemnmf.plugin.docks.compare.model import (
+    MEASURES,
+    Compared,
+    Frame,
+    common_frames,
+    elided,
+    grain_row,
+    short_names,
+    text,
+)
+from napari_stemnmf.plugin.docks.compare.plots import Box, BoxPlot, GrainsView, link
+from napari_stemnmf.plugin.widgets import Table, column, row
 
 ABOVE, BELOW = 300, 230
-"""Heights of views and plots, as they begin and share what there is, in pixels of the screen."""
+"""Heights of views and plots at first, and their shares of what there is, in pixels of the screen."""
 OPACITY = 65
 """Of the grains' colours, in percent."""
+NAME = 20
+"""Letters of a scan's name before its row."""
+PROMPT = "click a grain or a point"
+IOU_MEANING = "intersection over union with the grain that was clicked"
 
 
 class Comparison(QWidget):
@@ -60,18 +72,18 @@ class Comparison(QWidget):
         self.marked: list[int | None] = [None] * count
         self.calibrated = False
         self._whole = QRectF()
-        self._fitted = True  # all is shown, until the user looks nearer
+        self._fitted = True  # all is shown, until the user zooms
         self._last: tuple[int, int, int] | None = None
         self.views = [GrainsView() for _ in heads]
         self.plots = [BoxPlot(measure.title, measure.meaning) for measure in MEASURES]
         self.rows = GrainRows()
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self._strips = [QFrame() for _ in heads]
-        self._lay_out(heads)
+        self._arrange(heads)
         link(self.views)
         for i, view in enumerate(self.views):
-            view.clicked.connect(lambda row, column, i=i: self._on_click(i, row, column))
-            view.all_wanted.connect(self.show_all)
+            view.clicked.connect(lambda y, x, i=i: self._on_click(i, y, x))
+            view.reset.connect(self.show_all)
             view.moved.connect(self._on_moved)
             view.resized.connect(self._on_resized)
             view.setVisible(False)
@@ -82,7 +94,7 @@ class Comparison(QWidget):
         self.show_columns(self.shown)
 
     def show_columns(self, shown: Sequence[Compared | None]) -> None:
-        """Show new grains; the part that is looked at stays while the scans are the same."""
+        """Show new grains; the visible part stays while the scans are the same."""
         self.shown, self.marked, self._last = list(shown), [None] * len(shown), None
         columns = self._columns()
         there = [each for each in shown if each is not None]
@@ -111,11 +123,11 @@ class Comparison(QWidget):
     def show_all(self) -> None:
         """Show all of every scan, in all views as large."""
         self._fitted = True
-        seen = [view for view in self.views if not view.isHidden()]
-        for view in seen:
-            view.look_at(self._whole)
-        cameras = [view.camera for view in seen]
-        for view in seen:
+        visible = [view for view in self.views if not view.isHidden()]
+        for view in visible:
+            view.show_part(self._whole)
+        cameras = [view.camera for view in visible]
+        for view in visible:
             view.follow(max(cameras, key=lambda camera: camera.pixel))
 
     def mark(self, column: int, grain: int | None) -> None:
@@ -171,7 +183,7 @@ class Comparison(QWidget):
         for view in self.views:
             view.show_colours(percent / 100)
 
-    def _lay_out(self, heads: Sequence[QWidget]) -> None:
+    def _arrange(self, heads: Sequence[QWidget]) -> None:
         """Heads, views and plots above one another; the user draws the line between views and plots."""
         above, below = QWidget(), QWidget()
         self._below = below
@@ -185,24 +197,51 @@ class Comparison(QWidget):
             grid.addWidget(view, 2, i)
         grid.setRowStretch(2, 1)
         above.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        line = QHBoxLayout(below)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(2)
-        for plot in self.plots:
-            line.addWidget(plot, 1)
+        row(*self.plots, parent=below).setSpacing(2)
         self.opacity.setRange(0, 100)
         self.opacity.setToolTip("how much the grains' colours cover the image [%]")
-        shade = QHBoxLayout()
-        shade.addWidget(QLabel("colours"))
-        shade.addWidget(self.opacity)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
         for i, (part, height) in enumerate(((above, ABOVE), (below, BELOW))):
             splitter.addWidget(part)
             splitter.setStretchFactor(i, height)
         splitter.setSizes([ABOVE, BELOW])
-        column: Any = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(splitter, 1)
-        column.addLayout(shade)
-        column.addWidget(self.rows)
+        shade = row(QLabel("colours"), self.opacity)
+        column(splitter, shade, self.rows, parent=self, stretch=splitter)
+
+
+class GrainRows(Table):
+    """A row for each column of the comparison: the grain that is marked there, with all that was measured of it."""
+
+    def __init__(self) -> None:
+        super().__init__("the marked grains; the table goes on to the right")
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+
+    def show_rows(self, rows: Sequence[tuple[Compared, int | None, float | None]], calibrated: bool) -> None:
+        """Show the grain (row of its table, or None) of each, and how well it matches the one that was clicked."""
+        found = [grain_row(*row, calibrated) for row in rows]
+        names = list(dict.fromkeys(name for each in found for name in each))
+        self.setRowCount(len(rows))
+        self.setColumnCount(max(1, len(names)))
+        self.setHorizontalHeaderLabels(names or [PROMPT])
+        self.setVerticalHeaderLabels(
+            [f"{elided(compared.name, NAME)} {compared.feature.upper()}" for compared, *_ in rows]
+        )
+        for i, each in enumerate(found):
+            for j, name in enumerate(names):
+                item = QTableWidgetItem(text(each.get(name)))
+                item.setToolTip(IOU_MEANING if name == "IoU" else "")
+                self.setItem(i, j, item)
+        self.resizeColumnsToContents()
+        self.resizeRowsToContents()
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        """As high as its rows, its header and the bar below them."""
+        header, lines, bar = self.horizontalHeader(), self.verticalHeader(), self.horizontalScrollBar()
+        if header is not None and lines is not None and bar is not None:
+            self.setFixedHeight(
+                header.sizeHint().height() + lines.length() + bar.sizeHint().height() + 2 * self.frameWidth()
+            )

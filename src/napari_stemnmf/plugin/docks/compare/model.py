@@ -1,15 +1,14 @@
-"""What Compare shows of one representation of one scan: grains as a picture, outlines, and their sizes. No Qt here.
+"""One representation of one scan as Compare shows it: grains as a picture, outlines, and their sizes. No Qt.
 
 Positions are (row, column) of the scan, a position's centre on its index; a `Frame` places them on a canvas that
-several scans share, in nm where all of them are calibrated. Leans on the colours of `figures`, imported late: what is
-shown is made in a thread, where matplotlib may take its time.
+several scans share, in nm where all of them are calibrated. `compare` runs in a thread, where matplotlib is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +27,8 @@ FINEST = 8
 """Pixels of the picture for one probe position, at most."""
 SHORT = 22
 """Letters of all names below the boxes of a plot."""
+FIRST = ("grain_id", "area_nm2", "area_px", "feret_max_nm", "feret_max_px", "dissimilarity")
+"""Columns of a grain's row that are seen without scrolling."""
 STRIPES = 40
 """Stripes along the longer side of the scan where grains overlap."""
 
@@ -55,7 +56,7 @@ MEASURES = (
 
 
 class Request(NamedTuple):
-    """A representation of a scan that is to be compared, under the name it has on the screen."""
+    """A representation of a scan that is to be compared, and the scan's name on the screen."""
 
     name: str
     feature: str
@@ -147,7 +148,7 @@ class Frame(NamedTuple):
 
 
 def short_names(compared: Sequence[Compared]) -> list[str]:
-    """What tells them apart, briefly: the representation, the scan, or both."""
+    """Names that differ, briefly: the representation, the scan, or both."""
     scans, features = {each.name for each in compared}, {each.feature for each in compared}
     if len(scans) == 1:
         return [each.feature.upper() for each in compared]
@@ -162,8 +163,32 @@ def elided(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
+def grain_row(compared: Compared, grain: int | None, iou: float | None, calibrated: bool) -> dict[str, Any]:
+    """The table's row of one grain, by name; nothing if there is none."""
+    if grain is None:
+        return {}
+    start: dict[str, Any] = {"grain_id": int(compared.grains.ids[grain])}
+    start |= {} if iou is None else {"IoU": iou}
+    if compared.table is None:
+        return start | {"area_px": int(compared.grains.masks[grain].sum())}
+    row = dict(compared.table.iloc[grain].items())
+    columns = [*(name for name in FIRST if name in row), *(name for name in row if name not in FIRST)]
+    others = "_px" if calibrated else ("_nm", "_nm2")
+    return start | {str(name): row[name] for name in columns if not str(name).endswith(others)}
+
+
+def text(value: Any) -> str:
+    """A value of a row."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    number = float(value)
+    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e9 else f"{number:.4g}"
+
+
 def compare(requests: Sequence[Request | None]) -> list[Compared | None]:
-    """Make what was asked for, one column a request; None where that is None or has no grains."""
+    """The columns of a comparison, one a request; None where that is None or has no grains."""
     from napari_stemnmf.figures.style import COLOURS, FEATURE_COLOURS
 
     features = [request.feature for request in requests if request is not None]

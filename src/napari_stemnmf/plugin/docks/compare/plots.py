@@ -1,11 +1,12 @@
-"""Grains of one scan over its image, in a view that moves and zooms with others: pyqtgraph, no OpenGL of its own.
+"""Views of grains over their image, which move and zoom together, and box plots of their numbers: pyqtgraph.
 
-Shows what it is given and reports clicks; several views that were linked show the same part of their common canvas.
+Linked views show the same part of their common canvas. A click on a grain or on its point is reported by a signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,19 +17,29 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.docks.compare.model import Compared, Frame
 from napari_stemnmf.plugin.patterns.preview import limits
+from napari_stemnmf.plugin.plain_plot import PlainPlot, faint
 
 LEAST = 130
-"""Least width and height of a view, in pixels of the screen."""
+"""Smallest width and height of a view, in pixels of the screen."""
 SIZE = (210, 240)
-"""Width and height that a view asks for."""
+"""Preferred width and height of a view."""
 OUTLINES = (20, 20, 20, 200)
-CHOSEN = "#ffe600"
-BEHIND = "#000000"
-"""Under the outline of the chosen grain, so that it is seen on any colour."""
+CHOSEN, BEHIND = "#ffe600", "#000000"
+"""Of the outline of the chosen grain, and of the wider line below it, so that it is seen on any colour."""
+WIDTH = 0.66
+"""Of a box, where boxes are 1 apart."""
+POINT, MARKED = 6, 12
+"""Diameter of a point, and of one that is marked, in pixels of the screen."""
+NAMES = 24
+"""Height of the line of names below the boxes."""
+WHISKER = 1.5
+"""Whiskers reach the last value that is not further from the box than this many times its height (Tukey)."""
+GOLDEN = (np.sqrt(5) - 1) / 2
+MEAN = "#ffffff"
 
 
 class Camera(NamedTuple):
-    """The middle of what is seen, and the canvas that one pixel of the screen covers."""
+    """The middle of the visible part, and the canvas that one pixel of the screen covers."""
 
     x: float
     y: float
@@ -43,7 +54,7 @@ class GrainsView(pg.PlotWidget):
 
     clicked = Signal(int, int)
     moved = Signal(object)
-    all_wanted = Signal()
+    reset = Signal()
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -106,20 +117,20 @@ class GrainsView(pg.PlotWidget):
         """How much the grains' colours cover the image, 0 to 1."""
         self._fill.setOpacity(opacity)
 
-    def look_at(self, rectangle: QRectF) -> None:
+    def show_part(self, rectangle: QRectF) -> None:
         """Show that part of the common canvas, or more of it where the view's shape is another."""
         self._box.setRange(rectangle, padding=0.0)
 
     def follow(self, camera: Camera) -> None:
         """See what another view sees, as large; a view that is larger sees more about it."""
         width, height = (size * camera.pixel for size in (self._box.width(), self._box.height()))
-        self.look_at(QRectF(camera.x - width / 2, camera.y - height / 2, width, height))
+        self.show_part(QRectF(camera.x - width / 2, camera.y - height / 2, width, height))
 
     @property
     def camera(self) -> Camera:
-        """What is seen now."""
-        seen = self._box.viewRect()
-        return Camera(seen.center().x(), seen.center().y(), seen.width() / max(1.0, self._box.width()))
+        """The visible part."""
+        part = self._box.viewRect()
+        return Camera(part.center().x(), part.center().y(), part.width() / max(1.0, self._box.width()))
 
     def set_theme(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""
@@ -141,7 +152,7 @@ class GrainsView(pg.PlotWidget):
 
     def _on_click(self, event: Any) -> None:
         if event.double():
-            self.all_wanted.emit()
+            self.reset.emit()
         elif event.button() == Qt.MouseButton.LeftButton and self._compared is not None:
             point, frame = self._box.mapSceneToView(event.scenePos()), self._frame
             row, column = (point.y() - frame.y) / frame.step_y, (point.x() - frame.x) / frame.step_x
@@ -160,3 +171,130 @@ def _place(item: pg.ImageItem, place: QRectF, shape: tuple[int, ...]) -> None:
     """Stretch a picture over a rectangle of the canvas."""
     to_left_top = QTransform.fromTranslate(place.left(), place.top())
     item.setTransform(to_left_top.scale(place.width() / shape[1], place.height() / shape[0]))
+
+
+class Spread(NamedTuple):
+    """Box statistics of some numbers."""
+
+    low: float
+    """End of the lower whisker."""
+    first: float
+    median: float
+    third: float
+    high: float
+    mean: float
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """One box: its name below the axis, its colour, and a number for each grain (NaN: no point); None for no box."""
+
+    name: str
+    colour: str
+    values: np.ndarray | None
+
+
+class BoxPlot(PlainPlot):
+    """Boxes side by side, each with its points, which can be clicked, and a diamond at the mean.
+
+    Attributes
+    ----------
+    spreads : list of Spread or None
+        Statistics of the boxes.
+    """
+
+    clicked = Signal(int, int)
+    least, size_hint = (130, 120), (210, 190)
+
+    def __init__(self, title: str, tooltip: str, parent: QWidget | None = None) -> None:
+        super().__init__("", "", tooltip, parent)
+        self.spreads: list[Spread | None] = []
+        self._title = title
+        self._boxes: list[Box] = []
+        self._marked: list[int | None] = []
+        self.getAxis("bottom").setHeight(NAMES)
+        self.getAxis("bottom").setStyle(hideOverlappingLabels=False)
+
+    def show_boxes(self, boxes: Sequence[Box], unit: str) -> None:
+        """Draw boxes side by side; `unit` stands beside the title of the axis."""
+        self._boxes, self._marked = list(boxes), [None] * len(boxes)
+        self.spreads = [spread(box.values) for box in boxes]
+        self.getPlotItem().setLabel("left", f"{self._title} ({unit})" if unit else self._title)
+        self.redraw()
+
+    def mark(self, marked: Sequence[int | None]) -> None:
+        """Mark one grain of each box, or none of it."""
+        self._marked = list(marked)
+        self.redraw()
+
+    def points(self, box: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where the points of a box are drawn, x and y, one a grain; NaN for a grain without a value."""
+        values = self._boxes[box].values
+        values = np.empty(0) if values is None else values
+        aside = (np.arange(len(values)) * GOLDEN) % 1.0 - 0.5  # spread evenly, the same every time
+        return np.where(np.isfinite(values), box + 0.8 * WIDTH * aside, np.nan), values
+
+    def redraw(self) -> None:
+        """Draw what was given last."""
+        plot = self.getPlotItem()
+        plot.clear()
+        self.getAxis("bottom").setTicks([[(i, box.name) for i, box in enumerate(self._boxes)]])
+        for i, (box, found) in enumerate(zip(self._boxes, self.spreads, strict=True)):
+            if found is None:
+                self._write_at(i, "not\nmeasured" if box.values is None else "no\nvalue")
+            else:
+                self._draw_box(i, box, found)
+        plot.setXRange(-0.6, max(1, len(self._boxes)) - 0.4, padding=0)
+        plot.enableAutoRange(axis="y")
+        if not any(self.spreads):
+            plot.setYRange(0, 1)
+        self.getAxis("left").setStyle(showValues=any(self.spreads))
+
+    def _draw_box(self, i: int, box: Box, found: Spread) -> None:
+        plot, colour = self.getPlotItem(), QColor(box.colour)
+        pen = pg.mkPen(QColor(self.text), width=1.2)
+        inside = faint(box.colour, 70)
+        plot.addItem(
+            pg.BarGraphItem(x=[i], y0=[found.first], y1=[found.third], width=WIDTH, brush=inside, pen=pg.mkPen(colour))
+        )
+        plot.addItem(
+            pg.PlotCurveItem(
+                x=np.array([i, i, i, i, i - WIDTH / 2, i + WIDTH / 2], float),
+                y=np.array([found.low, found.first, found.third, found.high, found.median, found.median]),
+                connect="pairs",
+                pen=pen,
+            )
+        )
+        x, y = self.points(i)
+        there = np.flatnonzero(np.isfinite(y))
+        points = pg.ScatterPlotItem(
+            x[there], y[there], data=there, size=POINT, brush=colour, pen=None, hoverable=True, hoverSize=POINT + 4
+        )
+        points.sigClicked.connect(lambda _, spots, event: self.clicked.emit(i, int(spots[0].data())))
+        plot.addItem(points)
+        plot.addItem(
+            pg.ScatterPlotItem([i], [found.mean], symbol="d", size=MARKED - 2, brush=MEAN, pen=pg.mkPen("black"))
+        )
+        marked = self._marked[i]
+        if marked is not None and np.isfinite(y[marked]):
+            plot.addItem(
+                pg.ScatterPlotItem(
+                    [x[marked]], [y[marked]], size=MARKED, brush=CHOSEN, pen=pg.mkPen("black", width=1.5)
+                )
+            )
+
+    def _write_at(self, i: int, text: str) -> None:
+        item = pg.TextItem(text, color=QColor(self.text), anchor=(0.5, 0.5))
+        item.setPos(i, np.mean([s.median for s in self.spreads if s is not None] or [0.5]))
+        self.addItem(item)
+
+
+def spread(values: np.ndarray | None) -> Spread | None:
+    """Quartiles, whiskers and mean of some numbers; None where there is no number."""
+    from matplotlib.cbook import boxplot_stats
+
+    numbers = np.empty(0) if values is None else values[np.isfinite(values)]
+    if not len(numbers):
+        return None
+    (found,) = boxplot_stats(numbers, whis=WHISKER)
+    return Spread(*(float(found[name]) for name in ("whislo", "q1", "med", "q3", "whishi", "mean")))

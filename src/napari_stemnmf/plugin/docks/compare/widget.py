@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.sources import FILES, Sources
+from napari_stemnmf.plugin.sources import FILES, AnalysisSources
+from napari_stemnmf.plugin.widgets import wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -48,28 +49,28 @@ class CompareWidget(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.plugin.docks.compare.comparison import Comparison
         from napari_stemnmf.plugin.docks.compare.model import compare
-        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.jobs.preview import Preview
 
         super().__init__()
         self._viewer = viewer
-        self._number = 0
         self._choices: list[tuple[str, Choice]] = []
         self._chosen: list[Choice | None] = [None] * MOST
-        self._asked: list[Any] = []
+        self._requests: list[Any] = []
         self._own_choice = False
         self.choosers = [_chooser() for _ in range(MOST)]
         self.comparison = Comparison(self.choosers)
-        self.status = QLabel()
+        self.status = wrapping_label()
         self.add_file = QPushButton("Add file…")
-        self._lay_out()
-        self._sources = Sources(viewer, self)
-        self._latest = Latest(lambda request: (request[0], compare(request[1])), self)
+        self._arrange()
+        self._sources = AnalysisSources(viewer, self)
+        self._preview = Preview(compare, self)
         for i, chooser in enumerate(self.choosers):
             chooser.activated.connect(lambda index, i=i: self._on_chosen(i, index))
         self.add_file.clicked.connect(self._on_add)
         self.comparison.chosen.connect(self._select_in_viewer)
         self._sources.changed.connect(self._refresh)
-        self._latest.done.connect(self._on_compared)
+        self._preview.ready.connect(self._on_compared)
+        self._preview.failed.connect(self._on_failed)
         viewer.events.theme.connect(self._on_theme)
         self.destroyed.connect(lambda: self._disconnect())  # a method of what is destroyed would not be called
         self._on_theme()
@@ -118,7 +119,7 @@ class CompareWidget(QWidget):
     # ---- what happens around
 
     def _refresh(self) -> None:
-        """Offer what there is now, and have the columns made anew if theirs has changed."""
+        """Offer the present choices, and have the columns made again if theirs has changed."""
         self._choices = [
             (f"{name} {feature.upper()}", (session, feature))
             for name, session in self._sources.named()
@@ -136,7 +137,7 @@ class CompareWidget(QWidget):
             chooser.setEnabled(bool(known))
             chooser.setToolTip(chooser.currentText() if choice else "the grains that this column shows")
         self._ask()
-        self._say()
+        self._show_status()
 
     def _first_choice(self, known: list[Choice]) -> list[Choice | None]:
         """The representations of the selected scan, or of the first; all there are where those are fewer than two."""
@@ -150,27 +151,26 @@ class CompareWidget(QWidget):
         from napari_stemnmf.plugin.docks.compare.model import Request
 
         names = {id(session): name for name, session in self._sources.named()}
-        asked = [
+        requests = [
             None
             if choice is None or choice[0].analysis is None
             else Request(names[id(choice[0])], choice[1], choice[0].analysis)
             for choice in self._chosen
         ]
-        if len(asked) == len(self._asked) and all(map(_same, asked, self._asked)):
-            return
-        self._asked = asked
-        self._number += 1
-        self._latest.ask((self._number, asked))
+        if len(requests) != len(self._requests) or not all(map(_same, requests, self._requests)):
+            self._requests = requests
+            self._preview.ask(requests)
 
-    def _on_compared(self, found: tuple[int, list[Compared | None]]) -> None:
-        number, shown = found
-        if number == self._number:
-            self.comparison.show_columns(shown)
-            self._say()
+    def _on_compared(self, shown: list[Compared | None]) -> None:
+        self.comparison.show_columns(shown)
+        self._show_status()
 
-    def _say(self) -> None:
+    def _on_failed(self, error: str) -> None:
+        self._show_status(error)
+
+    def _show_status(self, error: str = "") -> None:
         """Write what is missing, and what to do about it."""
-        lines = []
+        lines = [error] if error else []
         if self._sources.reading:
             lines.append("Reading " + ", ".join(path.name for path in self._sources.reading) + "…")
         if len(self._choices) < 2:
@@ -193,13 +193,11 @@ class CompareWidget(QWidget):
     def _disconnect(self) -> None:
         """The dock was closed: stop listening."""
         self._viewer.events.theme.disconnect(self._on_theme)
-        self._latest.close()
+        self._preview.close()
         self._sources.close()
 
-    def _lay_out(self) -> None:
+    def _arrange(self) -> None:
         self.add_file.setToolTip("compare with an analysis that is not open in the viewer (.stemnmf.h5)")
-        self.status.setWordWrap(True)
-        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
         foot.addWidget(self.add_file, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)

@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_stemnmf.plugin.layers import display, places
-from napari_stemnmf.plugin.layers.drawn_mask import inside_of
+from napari_stemnmf.plugin.layers.places import inside_of
 from napari_stemnmf.plugin.session import Session
 
 ROLE = "region"

@@ -218,10 +218,8 @@ def show_live(viewer: ViewerModel, session: Session, found: Virtual) -> None:
     if layer is not None:
         viewer.layers.remove(layer)
     _add(viewer, session, data, meta)
-    patterns = display.find(viewer, session, "patterns")
-    if patterns is not None and not patterns.visible:  # with it, canvas and sliders are half the detector's
-        display.put_away(viewer, session, patterns)
-        session.note = display.PUT_AWAY
+    if display.remove_patterns(viewer, session):  # with it, canvas and sliders are half the detector's
+        session.note = display.REMOVED
         shown = display.find(viewer, session, LIVE)
         if shown is not None:
             display.fit(viewer, shown)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.docks.explore.sight import Sight
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import Visibility
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -96,7 +96,7 @@ class ExploreWidget(StepWidget):
         column.addWidget(self.display, 1)
         column.addWidget(self.probe)
         self._put_above(above, 1, 1)
-        self._sight = Sight(above, self._on_sight)
+        self._sight = Visibility(above, self._on_sight)
 
     def _connect(self, viewer: Any) -> None:
         self.source.shown.connect(self._on_pattern)
@@ -197,7 +197,7 @@ class ExploreWidget(StepWidget):
 
     def _do(self, what: str) -> None:
         from napari_stemnmf.plugin.docks.explore.detector_shapes import new_detector
-        from napari_stemnmf.plugin.layers.drawn_mask import masked_by
+        from napari_stemnmf.plugin.layers.places import masked_by
 
         session, found = self._session, self._explored
         scan = found.scan(session) if session is not None and found is not None else None
@@ -265,7 +265,7 @@ class ExploreWidget(StepWidget):
 
     @property
     def _in_sight(self) -> bool:
-        return bool(self._sight.seen)
+        return bool(self._sight.visible)
 
     def _on_sight(self, seen: bool) -> None:
         """Out of sight (another step, a closed dock) nothing is read, and the canvas is left alone."""

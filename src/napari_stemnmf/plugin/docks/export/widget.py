@@ -34,7 +34,7 @@ TICKS = {
         False,
     ),
 }
-"""What can be ticked: words, tool tip, and whether it is at first."""
+"""What can be ticked: text, tool tip, and whether it is at first."""
 
 
 class ExportWidget(StepWidget):
@@ -63,8 +63,8 @@ class ExportWidget(StepWidget):
         self.feature.visible = False
         self.run.tooltip = "write what is ticked; files of the same names are replaced"
         self.ticks = {}
-        for name, (words, tooltip, ticked) in TICKS.items():
-            box = self.ticks[name] = CheckBox(name=name, text=words, value=ticked)
+        for name, (text, tooltip, ticked) in TICKS.items():
+            box = self.ticks[name] = CheckBox(name=name, text=text, value=ticked)
             box.tooltip = tooltip
             self.form_area.append(box)
 

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.truths import own_truth, scan_shape, truth_arrays, truth_layers
+from napari_stemnmf.plugin.sources import own_truth, scan_shape, truth_arrays, truth_layers
 
 NONE, FILE = "none", "file…"
 MOST_ROWS = 4

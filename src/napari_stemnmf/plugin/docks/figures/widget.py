@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemnmf.plugin.session import FEATURE_NAMES
-from napari_stemnmf.plugin.sources import FILES, Sources
+from napari_stemnmf.plugin.sources import FILES, AnalysisSources
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -74,7 +74,7 @@ class FiguresWidget(QWidget):
         self.about, self.status = QLabel(), QLabel()
         self.add_file, self.redraw, self.save = (QPushButton(t) for t in ("Add file…", "Redraw", "Save…"))
         self._lay_out()
-        self._sources = Sources(viewer, self)
+        self._sources = AnalysisSources(viewer, self)
         self._drawer, self._writer = Latest(drawing.draw, self), Latest(drawing.save, self)
         self.figure.currentIndexChanged.connect(self._refresh)
         self.feature.activated.connect(self._ask)

@@ -1,11 +1,11 @@
-"""What Measure will do and has found, in words and numbers. No Qt.
+"""What Measure will do, and the numbers of its table, in words. No Qt.
 
-Leans on the table of `grains.measurement`, whose columns carry their units in their names.
+The columns of the table of `grains.measurement` carry their units in their names.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,36 +35,18 @@ SPREADS = {
     "dissimilarity": "Dissimilarity",
     "stability": "Stability",
 }
-"""Columns whose spread is told, and how they are called."""
+"""Columns whose spread is shown, and their titles."""
 
 
-class Request(NamedTuple):
-    """Which analysis and feature to look at, for the latest of several."""
-
-    analysis: Analysis
-    feature: str
-
-
-class Todo(NamedTuple):
-    """Which grains (g,) of a feature are not measured as they are now; None where that cannot be told."""
-
-    request: Request
-    changed: np.ndarray | None
-
-
-def to_do(request: Request) -> Todo:
-    """Ask the pipeline which grains Measure would measure."""
+def grains_to_measure(request: tuple[Analysis, str]) -> np.ndarray:
+    """(g,) whether Measure would measure each grain of a feature of an analysis."""
     from napari_stemnmf import pipeline
-    from napari_stemnmf.errors import StemNMFError
 
-    try:
-        return Todo(request, pipeline.changed(request.analysis, request.feature))
-    except StemNMFError:
-        return Todo(request, None)
+    return pipeline.changed(*request)
 
 
-def before(grains: Any, table: pd.DataFrame | None, changed: np.ndarray | None) -> str:
-    """What Measure would do now, in a sentence or two."""
+def plan(grains: Any, table: pd.DataFrame | None, changed: np.ndarray | None) -> str:
+    """What Measure would do now, in a sentence or two; `changed` is None while that is not known."""
     if grains is None:
         return "There are no grains yet."
     if changed is None or len(changed) != len(grains):
@@ -86,7 +68,7 @@ def before(grains: Any, table: pd.DataFrame | None, changed: np.ndarray | None) 
 
 
 def in_short(table: pd.DataFrame) -> str:
-    """What a table says as a whole: how many grains, how large, how unlike their patterns."""
+    """A table in a line: number of grains, their median diameter and dissimilarity."""
     if not len(table):
         return "no grains"
     unit = "nm" if "equivalent_diameter_nm" in table else "px"
@@ -100,7 +82,7 @@ def in_short(table: pd.DataFrame) -> str:
 
 
 def findings(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """What a table says, as (name, value) rows: medians and the range from the tenth to the ninetieth percentile."""
+    """A table in (name, value) rows: medians and the range from the tenth to the ninetieth percentile."""
     if not len(table):
         return [("Grains", "none")]
     rows = [("Grains", f"{len(table)}, {int(table['touches_border'].sum())} cut off by the scan's border")]

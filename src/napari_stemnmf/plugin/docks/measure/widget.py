@@ -1,4 +1,4 @@
-"""Measure: size, shape, pattern and dissimilarity of every grain; what is to do before, what was found after."""
+"""Measure: size, shape, pattern and dissimilarity of every grain."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import Container, PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QMainWindow
+from qtpy.QtWidgets import QLabel
 
-from napari_stemnmf.plugin.docks.measure import model as measured
+from napari_stemnmf.plugin.docks.measure import model
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.forms.toggle import LayerToggle
 from napari_stemnmf.plugin.layers import display
@@ -17,9 +17,9 @@ from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
+    import numpy as np
 
-TABLE = ("napari", "Features table widget")
-"""Plugin and name of napari's own table of features."""
+    from napari_stemnmf.analysis import Analysis
 
 
 class MeasureWidget(StepWidget):
@@ -30,7 +30,7 @@ class MeasureWidget(StepWidget):
     about : QLabel
         How many grains Run would measure: all, or those that edits have changed.
     found : QLabel
-        What the table says: how many, how large, how unlike.
+        What was measured, in short.
     table : PushButton
         Opens the table of the chosen scan's grains.
     patterns : LayerToggle
@@ -41,16 +41,17 @@ class MeasureWidget(StepWidget):
     run_text: ClassVar[str] = "Measure"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.jobs.preview import Preview
 
-        self._latest = Latest(measured.to_do)
-        self._todo: measured.Todo | None = None
+        self._preview = Preview(model.grains_to_measure)
+        self._request: tuple[Analysis | None, str] = (None, "")
+        self._changed: np.ndarray | None = None  # the grains of that request that are to be measured
         super().__init__(viewer)
-        self._latest.done.connect(self._on_todo)
+        self._preview.ready.connect(self._on_preview)
         self._refresh()
 
     def _add_forms(self) -> None:
-        self.about, self.found, columns = QLabel(), QLabel(), QLabel(_table(list(measured.COLUMNS.items())))
+        self.about, self.found, columns = QLabel(), QLabel(), QLabel(_table(list(model.COLUMNS.items())))
         for label in (self.about, self.found, columns):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -61,7 +62,7 @@ class MeasureWidget(StepWidget):
     def _foot(self) -> list[Any]:
         self.table = PushButton(name="table", text="Show table")
         self.table.tooltip = "napari's features table, with a row for every grain"
-        self.table.clicked.connect(self._on_table)
+        self.table.clicked.connect(lambda: display.show_table(self._viewer, self._session, str(self.feature.value)))
         self.patterns = LayerToggle(
             self._viewer,
             "patterns",
@@ -71,58 +72,34 @@ class MeasureWidget(StepWidget):
         )
         return [Container(name="views", widgets=[self.table, self.patterns], layout="horizontal", labels=False)]
 
-    def _on_table(self) -> None:
-        if self._session is not None:
-            show_table(self._viewer, self._session, str(self.feature.value))
-
     def _show_session(self, session: Session | None) -> None:
         feature = str(self.feature.value)
         grains, table = (None if session is None else session.result(step, feature) for step in ("refine", "measure"))
-        self._look(session, feature, grains)
-        todo = self._current(session, feature)
-        self.about.setText(measured.before(grains, table, None if todo is None else todo.changed))
-        self.found.setText("Nothing yet." if table is None else _table(measured.findings(table)))
+        self._ask(session, feature, grains)
+        self.about.setText(model.plan(grains, table, self._changed))
+        self.found.setText("Nothing yet." if table is None else _table(model.findings(table)))
         self.patterns.show_state(session, f"grain patterns/{feature}", table is not None)
         self.table.enabled = grains is not None
 
-    def _look(self, session: Session | None, feature: str, grains: Any) -> None:
-        """Have the grains that are not measured looked for, unless that is known."""
-        if session is None or session.analysis is None or grains is None or self._current(session, feature) is not None:
-            return
-        self._latest.ask(measured.Request(session.analysis, feature))
+    def _ask(self, session: Session | None, feature: str, grains: Any) -> None:
+        """Have the grains found that are to be measured, unless they are known."""
+        analysis = session.analysis if session is not None and grains is not None else None
+        if analysis is not self._request[0] or feature != self._request[1]:
+            self._preview.drop()
+            self._request, self._changed = (analysis, feature), None
+            if analysis is not None:
+                self._preview.ask((analysis, feature))
 
-    def _current(self, session: Session | None, feature: str) -> measured.Todo | None:
-        """What is known of the analysis as it is now."""
-        todo, analysis = self._todo, None if session is None else session.analysis
-        known = todo is not None and todo.request.analysis is analysis and todo.request.feature == feature
-        return todo if known else None
-
-    def _on_todo(self, todo: measured.Todo) -> None:
-        self._todo = todo
-        if self._current(self._session, str(self.feature.value)) is not None:
-            self._refresh()
+    def _on_preview(self, changed: np.ndarray) -> None:
+        self._changed = changed
+        self._refresh()
 
     def _known(self) -> dict[str, Any]:
-        feature = str(self.feature.value)
-        todo = self._current(self._session, feature)
-        return {} if todo is None or todo.changed is None else {"measured_anew": {feature: todo.changed}}
+        return {} if self._changed is None else {"measured_anew": {str(self.feature.value): self._changed}}
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
-        self._latest.close()
-
-
-def show_table(viewer: napari.viewer.Viewer, session: Session, feature: str) -> None:
-    """Select the grains' layer and open napari's features table below the canvas."""
-    layer = display.find(viewer, session, f"grains/{feature}")
-    if layer is None:
-        return
-    viewer.layers.selection.active = layer
-    dock, _ = viewer.window.add_plugin_dock_widget(*TABLE)
-    window = dock.parent()
-    if isinstance(window, QMainWindow) and window.dockWidgetArea(dock) != Qt.DockWidgetArea.BottomDockWidgetArea:
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-    dock.show()
+        self._preview.close()
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

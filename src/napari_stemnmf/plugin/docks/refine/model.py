@@ -1,6 +1,6 @@
-"""What Refine would find with the settings as they are now, for all components at once. No Qt.
+"""What Refine would find with the present settings, for all components at once. No Qt.
 
-It is `refine`, part by part, so that what is shown is what Run gives.
+The parts of `grains.refinement` are called one by one, so that the preview is what Run gives.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from napari_stemnmf.errors import StemNMFError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +24,12 @@ MOST = 1000
 
 
 class Request(NamedTuple):
-    """What is to be looked at."""
+    """Maps and settings of a preview."""
 
     model: Ensemble
     settings: RefinementSettings
     component: int
-    """Whose histogram is wanted."""
+    """The one whose histogram is shown."""
 
 
 class Histogram(NamedTuple):
@@ -63,8 +61,6 @@ class Live:
     overlap : float
         Share of the scan on which grains overlap; NaN where they are too many.
     histogram : Histogram or None
-    error : str
-        Why there is nothing, in a sentence.
     """
 
     request: Request
@@ -74,12 +70,9 @@ class Live:
     noise: int = 0
     overlap: float = float("nan")
     histogram: Histogram | None = None
-    error: str = ""
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """Numbers in words: "21 grains, 8 % of the scan overlapping, 3 regions too small"."""
-        if self.error:
-            return self.error
         parts = [_count(self.grains, "grain")]
         if np.isfinite(self.overlap):
             parts.append(f"{self.overlap:.0%} of the scan overlapping")
@@ -89,30 +82,27 @@ class Live:
         return ", ".join(parts) + ("." if self.labels is not None else f": too many to draw (over {MOST}).")
 
 
-def look(request: Request) -> Live:
-    """What Refine would find; an error of ours becomes a sentence."""
+def preview(request: Request) -> Live:
+    """What Refine would find."""
     from napari_stemnmf.grains.refinement import cut, cuts_of, grains_of
 
     maps, settings = request.model.maps, request.settings
-    try:
-        cuts = cuts_of(maps, settings)
-        grains, small = _counted(cuts, settings.min_size)
-        histogram = None
-        if 0 <= request.component < len(maps):
-            part = cuts[request.component]
-            histogram = _histogram(part or cut(maps[request.component], settings), settings, noise=part is None)
-        noise = sum(part is None for part in cuts)
-        if grains > MOST:
-            return Live(request, None, grains, small, noise, histogram=histogram)
-        found = grains_of(maps, cuts, settings.min_size)
-        overlap = float((found.overlap > 1).mean())
-        return Live(request, found.labels, len(found), small, noise, overlap, histogram)
-    except StemNMFError as error:
-        return Live(request, error=str(error))
+    cuts = cuts_of(maps, settings)
+    grains, small = _counted(cuts, settings.min_size)
+    histogram = None
+    if 0 <= request.component < len(maps):
+        part = cuts[request.component]
+        histogram = _histogram(part or cut(maps[request.component], settings), settings, noise=part is None)
+    noise = sum(part is None for part in cuts)
+    if grains > MOST:
+        return Live(request, None, grains, small, noise, histogram=histogram)
+    found = grains_of(maps, cuts, settings.min_size)
+    overlap = float((found.overlap > 1).mean())
+    return Live(request, found.labels, len(found), small, noise, overlap, histogram)
 
 
 def scale_at(histogram: Histogram, weight: float) -> float | None:
-    """The factor on the found threshold that puts the cut at a weight, within what the setting allows."""
+    """The factor on the found threshold that puts the cut at a weight, within the bounds of the setting."""
     found = histogram.threshold / histogram.scale
     if not found > 0:
         return None

@@ -66,7 +66,7 @@ class WeightsPlot(PlainPlot):
         )  # fmt: skip
         self.addItem(self.line)
         self.line.sigDragged.connect(self._on_dragged)
-        self.line.sigPositionChangeFinished.connect(self._on_let_go)
+        self.line.sigPositionChangeFinished.connect(self._on_dropped)
         self._update(self._shown)
 
     def _update(self, histogram: Histogram) -> None:
@@ -93,7 +93,7 @@ class WeightsPlot(PlainPlot):
             self.line.label.setFormat(f"cut at weight {self.line.value():.3g} (× {scale:.3g})")
             self.scaled.emit(scale)
 
-    def _on_let_go(self) -> None:
+    def _on_dropped(self) -> None:
         self._dragged = False
         if self._shown is not None:
             self._update(self._shown)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from magicgui.widgets import CheckBox, Container, SpinBox
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -35,7 +35,7 @@ class RefineWidget(StepWidget):
         The component whose weights are shown.
     live, filled : CheckBox
         Whether the grains that the settings would give are drawn, and whether filled or as outlines.
-    told : QLabel
+    summary : QLabel
         Their numbers in words.
     plane : SpinBox
         The grain whose whole mask is shown, what others cover included.
@@ -45,19 +45,20 @@ class RefineWidget(StepWidget):
     run_text: ClassVar[str] = "Refine"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.refine.model import look
+        from napari_stemnmf.plugin.docks.refine.model import preview
         from napari_stemnmf.plugin.docks.refine.plots import WeightsPlot
-        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.jobs.preview import Preview
 
         self.weights = WeightsPlot()
-        self._latest = Latest(look)
-        self._asked: Request | None = None
+        self._preview = Preview(preview, every=True)  # the picture follows a slider
+        self._request: Request | None = None
         self._last: Live | None = None
         self._drawn: tuple[Session, str] | None = None
         self._hidden = False
-        self._latest.done.connect(self._on_live)
+        self._preview.ready.connect(self._on_live)
+        self._preview.failed.connect(self._on_failed)
         super().__init__(viewer)
-        self._watch = _Seen(self)
+        self._visibility = Visibility(self.native, self._on_visible)
         self.weights.scaled.connect(lambda scale: self._on_setting("{feature}.refinement", "threshold_scale", scale))
         self.component.changed.connect(self._on_view)
         self.live.changed.connect(self._on_view)
@@ -85,20 +86,11 @@ class RefineWidget(StepWidget):
         self.live.tooltip = "draw the grains that the settings give now, before Refine is pressed"
         self.filled = CheckBox(name="filled", text="filled", value=False)
         self.filled.tooltip = "draw them filled, not as outlines"
-        row: Container[Any] = Container(widgets=[self.component, self.live, self.filled], layout="horizontal")
-        row.margins = (0, 0, 0, 0)
-        self.told = QLabel()
-        self.told.setWordWrap(True)
-        self.told.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.told.setToolTip("what the settings give now, before Refine is pressed")
+        self._row: Container[Any] = Container(widgets=[self.component, self.live, self.filled], layout="horizontal")
+        self._row.margins = (0, 0, 0, 0)
+        self.summary = wrapping_label("what the settings give now, before Refine is pressed")
         upper = QWidget()
-        column = QVBoxLayout(upper)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.weights, 1)
-        column.addWidget(row.native)
-        column.addWidget(self.told)
-        self._row = row
+        column(self.weights, self._row.native, self.summary, parent=upper, stretch=self.weights).setSpacing(2)
         self._put_above(upper, 2, 3)
 
     # ---- what the user does
@@ -110,12 +102,12 @@ class RefineWidget(StepWidget):
         session = self._session
         if session is None:
             return
-        anew = [feature for feature in self.features() if session.state(self.step, feature) != "done"]
-        if may_replace(session, anew, self.native):
+        again = [feature for feature in self.features() if session.state(self.step, feature) != "done"]
+        if may_replace(session, again, self.native):
             super()._on_run()
 
     def _on_plane(self, label: int) -> None:
-        if self._refreshing or self._session is None:
+        if self._session is None:
             return
         feature = str(self.feature.value)
         grains = self._session.result("refine", feature)
@@ -129,7 +121,7 @@ class RefineWidget(StepWidget):
 
     def _on_view(self) -> None:
         """Another component, or another way to draw."""
-        if self._refreshing or self._session is None:
+        if self._session is None:
             return
         display.show_plane(self._viewer, self._session, f"maps/{self.feature.value}", self.component.value)
         self._ask(self._session)
@@ -144,8 +136,8 @@ class RefineWidget(StepWidget):
         return getattr(running, "step", "") == self.step
 
     def _on_layers(self, event: Any = None) -> None:
-        """Who removes the preview wants none."""
-        if self._drawn is not None and display.find(self._viewer, self._drawn[0], f"preview/{self._drawn[1]}") is None:
+        """A user who removes the preview's layer switches the preview off."""
+        if self._drawn is not None and self._layer() is None:
             self._drawn = None
             self.live.value = False
         super()._on_layers(event)
@@ -153,34 +145,46 @@ class RefineWidget(StepWidget):
     def _show_session(self, session: Session | None) -> None:
         feature = str(self.feature.value)
         grains = session.result("refine", feature) if session is not None else None
-        self._view.enabled = grains is not None
-        self.plane.max = int(grains.ids.max(initial=0)) if grains is not None else 0
         model = session.result("cluster", feature) if session is not None else None
-        self._row.enabled = model is not None
-        self.component.max = max(0, model.k - 1) if model is not None else 0
+        self._view.enabled, self._row.enabled = grains is not None, model is not None
+        with self.plane.changed.blocked(), self.component.changed.blocked():
+            self.plane.max = int(grains.ids.max(initial=0)) if grains is not None else 0
+            self.component.max = max(0, model.k - 1) if model is not None else 0
         self._ask(session)
         self._draw()
 
     def _ask(self, session: Session | None) -> None:
-        """Have the grains found that the settings give now, if the dock is seen and there are maps."""
+        """Have the grains found that the settings give now, if the dock is visible and there are maps."""
         from napari_stemnmf.plugin.docks.refine.model import Request
 
         feature = str(self.feature.value)
         model = session.result("cluster", feature) if session is not None else None
         if session is None or model is None:
-            self._asked = self._last = None
+            self._drop()
             note = f"There are no component maps of {feature.upper()} yet; run Cluster." if session is not None else ""
             self.weights.show_weights(None, note)
-            self.told.setText("")
+            self.summary.setText("")
             return
         request = Request(model, session.recipe.chain(feature).refinement, int(self.component.value))
-        if self.native.isVisible() and not (self._asked is not None and _same(self._asked, request)):
-            self._asked = request
-            self._latest.ask(request)
+        before = self._request
+        same_model = before is not None and before.model is model
+        if self.native.isVisible() and not (same_model and before == request):
+            if not same_model:
+                self._drop()
+            self._request = request
+            self._preview.ask(request)
+
+    def _drop(self) -> None:
+        """Forget the preview, and what is still to come of it."""
+        self._preview.drop()
+        self._request = self._last = None
+
+    def _on_failed(self, error: str) -> None:
+        self._last = None
+        self._hide()
+        self.summary.setText(error)
 
     def _on_live(self, live: Live) -> None:
-        if self._asked is None or live.request.model is not self._asked.model:
-            return
         self._last = live
         if live.histogram is not None:
             self.weights.show_weights(live.histogram)
@@ -190,12 +194,12 @@ class RefineWidget(StepWidget):
         """Show the grains that the settings give, unless they are the result already, and their numbers."""
         session, feature, live = self._session, str(self.feature.value), self._last
         done = session is not None and session.state(self.step, feature) == "done"
-        if live is not None and self._asked is not None:
-            self.told.setText(f"{'' if done else 'Live: '}{live.words()}")
-        wanted = session is not None and self.live.value and self.native.isVisible() and not self._refining
-        if self._drawn is not None and (not wanted or self._drawn != (session, feature)):
+        if live is not None:
+            self.summary.setText(f"{'' if done else 'Live: '}{live.summary()}")
+        show = session is not None and self.live.value and self.native.isVisible() and not self._refining
+        if self._drawn is not None and (not show or self._drawn != (session, feature)):
             self._erase()
-        if session is None or not wanted or live is None:
+        if session is None or not show or live is None:
             return
         if done or live.labels is None:
             self._hide()
@@ -217,61 +221,41 @@ class RefineWidget(StepWidget):
         elif layer.data is not labels:
             layer.data = labels
         contour = 0 if self.filled.value else OUTLINE
-        if layer.contour != contour:  # setting it draws anew, the same or not
+        if layer.contour != contour:  # setting it redraws, the same or not
             layer.contour = contour
-
         if self._hidden:
             layer.visible, self._hidden = True, False
 
     def _hide(self) -> None:
-        """The preview is what Refine has found, for now: taking the layer away and bringing it back would be slow."""
-        layer = None if self._drawn is None else display.find(self._viewer, self._drawn[0], f"preview/{self._drawn[1]}")
+        """Hide the preview while it equals the result: removing the layer and adding it again would be slow."""
+        layer = self._layer()
         if layer is not None and layer.visible:
             layer.visible, self._hidden = False, True
 
-    def _erase(self) -> None:
-        """Take the preview away."""
-        if self._drawn is not None:
-            session, feature = self._drawn
-            self._drawn = None
-            layer = display.find(self._viewer, session, f"preview/{feature}")
-            if layer is not None:
-                self._viewer.layers.remove(layer)
+    def _layer(self) -> Any:
+        """The layer of the preview, if there is one."""
+        return None if self._drawn is None else display.find(self._viewer, self._drawn[0], f"preview/{self._drawn[1]}")
 
-    def _on_seen(self, seen: bool) -> None:
-        """The dock came into view, or left it."""
-        if seen:
+    def _erase(self) -> None:
+        """Remove the preview's layer."""
+        layer, self._drawn = self._layer(), None
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+
+    def _on_visible(self, visible: bool) -> None:
+        if visible:
             self._ask(self._session)
             self._draw()
         else:
             self._erase()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.weights.set_theme(theme.canvas.as_hex(), theme.text.as_hex())
+        self.weights.set_theme(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
-        self._latest.close()
-        self._asked = self._last = None
-
-
-class _Seen(QObject):
-    """Tells a dock when it comes into view and when it leaves it; a window that is put into the task bar is in view."""
-
-    def __init__(self, dock: RefineWidget) -> None:
-        super().__init__(dock.native)
-        self._dock = dock
-        dock.native.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and not event.spontaneous() and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
-            self._dock._on_seen(event.type() == QEvent.Type.Show)
-        return False
-
-
-def _same(a: Request, b: Request) -> bool:
-    return a.model is b.model and a.settings == b.settings and a.component == b.component
+        self._drop()
+        self._preview.close()

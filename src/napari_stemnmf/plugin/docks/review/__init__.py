@@ -1,1 +1,1 @@
-"""Review: look at one grain after the other, decide, correct."""
+"""Review: one grain after the other: see, decide, correct."""

@@ -1,11 +1,13 @@
-"""What the Review dock shows and asks for: which grain is meant, which comes next, its numbers in words. No Qt.
+"""Which grain a click means and which comes next, its numbers in words, and its patterns. No Qt.
 
-Leans on `grains.editing` for the edits that drawing and painting come to.
+After an edit the patterns that were measured belong to the grains whose masks are still the same: only those are shown
+and compared, until Measure has made the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +15,10 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.similarity import Likeness
 
 ORDERS = {
     "overall": "all of the following together",
@@ -22,7 +26,11 @@ ORDERS = {
     "stability": "how badly other seeds of the clustering find the grain",
     "overlap": "how much of the grain others cover",
 }
-"""What the most doubtful grain is found by, and what that says."""
+"""What grains are ordered by for review, and what that means."""
+NOT_MEASURED = "measure the grains first"
+CHANGED = "changed: press Measure changed"
+NEVER_ALONE = "others cover all of it"
+NO_OTHER = "there is no other grain"
 
 
 def grains_at(grains: Grains, row: int, column: int) -> list[int]:
@@ -59,16 +67,29 @@ def next_doubtful(order: Sequence[int], undecided: set[int], selected: int, step
 
 def progress(verdicts: pd.DataFrame | None, count: int) -> tuple[int, str]:
     """How many of so many grains are decided, and that in words."""
-    said = [] if verdicts is None else verdicts["verdict"].tolist()
-    accepted, rejected = said.count("accepted"), said.count("rejected")
+    decisions = [] if verdicts is None else verdicts["verdict"].tolist()
+    accepted, rejected = decisions.count("accepted"), decisions.count("rejected")
     decided = accepted + rejected
-    words = f"{decided} of {count} decided"
-    return decided, f"{words}: {accepted} accepted, {rejected} rejected" if decided else words
+    text = f"{decided} of {count} decided"
+    return decided, f"{text}: {accepted} accepted, {rejected} rejected" if decided else text
 
 
 def toggled(chosen: Sequence[int], grain: int) -> list[int]:
     """The selected grains with one more, or without it if it was among them."""
     return [i for i in chosen if i != grain] if grain in chosen else [*chosen, grain]
+
+
+def undecided(features: pd.DataFrame | None) -> set[int]:
+    """Ids of the grains without a decision."""
+    if features is None:
+        return set()
+    return set(features.loc[(features["verdict"] == "") & (features["grain_id"] > 0), "grain_id"].tolist())
+
+
+def after_deletion(order: Sequence[int], deleted: Sequence[int]) -> list[int]:
+    """The grain to select when some are deleted: the next of the table that stays, else the first, if any stays."""
+    below = [i for i in order[list(order).index(deleted[-1]) :] if i not in deleted]
+    return (below or [i for i in order if i not in deleted])[:1]
 
 
 def listed(grains: Grains, features: pd.DataFrame, by: str) -> tuple[pd.DataFrame, list[int]]:
@@ -91,17 +112,17 @@ def listed(grains: Grains, features: pd.DataFrame, by: str) -> tuple[pd.DataFram
     return table, [int(i) for i in order]
 
 
-def in_words(features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1) -> str:
-    """What is known of a grain, in a few short sentences.
+def numbers_in_words(features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1) -> str:
+    """The numbers of a grain, in a few short sentences.
 
     Parameters
     ----------
     features : DataFrame
         As `grain_layers.grain_features` makes them.
     grain_id : int
-        0, and one that is no more, give an empty text.
+        0, and one that was deleted, give an empty text.
     positions : int
-        That it has.
+        Probe positions of the grain.
     chosen : int
         How many grains are selected, this one among them.
     """
@@ -118,7 +139,7 @@ def in_words(features: pd.DataFrame, grain_id: int, positions: int, chosen: int 
 
 
 def stroke(grain_id: int, before: np.ndarray, now: np.ndarray) -> list[Edit]:
-    """The edits that a stroke of the brush comes to: what it added to a grain's mask, and what it took away."""
+    """A stroke of the brush as edits: what it added to a grain's mask, and what it erased."""
     from napari_stemnmf.grains.editing import Edit
 
     changes = (("add", now & ~before), ("erase", before & ~now))
@@ -126,9 +147,129 @@ def stroke(grain_id: int, before: np.ndarray, now: np.ndarray) -> list[Edit]:
 
 
 def stale_line(count: int) -> str:
-    """What is to be done about grains that were changed."""
+    """What to do about grains that were changed."""
     grains = "1 grain has" if count == 1 else f"{count} grains have"
     return f"{grains} changed: press Measure changed." if count else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The patterns of one grain.
+
+    Attributes
+    ----------
+    mean, alone, difference : ndarray of float32 or None
+        (q_y, q_x), counts: its mean pattern; that of the positions that no other grain covers; its mean pattern less
+        the neighbour's, both of the same sum, without the direct beam.
+    neighbour : int
+        Id of the grain that it resembles most, 0 for none.
+    correlation : float
+        Of the two patterns, -1 to 1.
+    positions_alone : int
+        How many positions no other grain covers.
+    notes : dict
+        Why there is no picture, by the names of the pictures.
+    """
+
+    mean: np.ndarray | None = None
+    alone: np.ndarray | None = None
+    difference: np.ndarray | None = None
+    neighbour: int = 0
+    correlation: float = float("nan")
+    positions_alone: int = 0
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The patterns of those grains whose masks are as they were measured.
+
+    Attributes
+    ----------
+    analysis : Analysis
+        Of these grains.
+    feature : str
+    rows : dict of int to int
+        By grain id the row of its pattern.
+    similarity : Likeness or None
+        Of these grains, in the order of `rows`; None until it was computed.
+    """
+
+    analysis: Analysis
+    feature: str
+    rows: dict[int, int]
+    similarity: Likeness | None = None
+
+    @classmethod
+    def of(cls, analysis: Analysis, feature: str, stale: np.ndarray, before: Measured | None = None) -> Measured:
+        """What was measured; similarities only if they are those that were computed `before`.
+
+        Quick. `stale` is what `grain_layers.stale_grains` gives.
+        """
+        grains, table = analysis.grains.get(feature), analysis.tables.get(feature)
+        patterns = analysis.patterns.get(feature)
+        if patterns is None or table is None or grains is None or len(table) != len(patterns.patterns):
+            return cls(analysis, feature, {})
+        kept = set(grains.ids[~stale].tolist())
+        rows = {int(i): row for row, i in enumerate(table["grain_id"]) if int(i) in kept}
+        same = before is not None and before.rows == rows and before.analysis.patterns.get(feature) is patterns
+        return cls(analysis, feature, rows, before.similarity if same and before is not None else None)
+
+    def compared(self) -> Measured:
+        """The same with similarities, computed now: for a thread."""
+        from napari_stemnmf.grains.similarity import most_alike
+
+        ids = list(self.rows)
+        grains = self.analysis.grains[self.feature]
+        patterns = self.analysis.patterns[self.feature].patterns[list(self.rows.values())]
+        found = most_alike(patterns, _only(grains, ids), self._compared_pixels())
+        return replace(self, similarity=found)
+
+    def pictures(self, grain_id: int) -> Pictures:
+        """The patterns of a grain."""
+        from napari_stemnmf.grains.similarity import difference
+
+        grains = self.analysis.grains[self.feature]
+        if grain_id not in grains.ids:
+            return Pictures()
+        if grain_id not in self.rows:
+            why = CHANGED if self.feature in self.analysis.tables else NOT_MEASURED
+            return Pictures(notes=dict.fromkeys(("mean", "alone", "difference"), why))
+        patterns = self.analysis.patterns[self.feature]
+        row = self.rows[grain_id]
+        mine, alone = patterns.patterns[row], patterns.single[row]
+        positions = int((grains.masks[grains.ids == grain_id][0] & (grains.overlap == 1)).sum())
+        notes = {} if positions else {"alone": NEVER_ALONE}
+        if self.similarity is None:
+            return Pictures(mine, alone if positions else None, positions_alone=positions, notes=notes)
+        at = list(self.rows).index(grain_id)
+        other = int(self.similarity.ids[at])
+        if not other:
+            notes["difference"] = NO_OTHER
+            return Pictures(mine, alone if positions else None, positions_alone=positions, notes=notes)
+        keep = self._compared_pixels()
+        unlike = difference(mine, patterns.patterns[self.rows[other]])
+        unlike = unlike if keep is None else np.where(keep, unlike, np.float32(0))
+        r = float(self.similarity.correlation[at])
+        return Pictures(mine, alone if positions else None, unlike, other, r, positions, notes)
+
+    def _compared_pixels(self) -> np.ndarray | None:
+        from napari_stemnmf.grains.similarity import compared_pixels
+
+        calibration = self.analysis.calibration
+        shape = self.analysis.patterns[self.feature].patterns.shape[1:]
+        if calibration is None or calibration.geometry.detector_shape != shape:
+            return None
+        keep = compared_pixels(calibration.geometry)
+        return keep if keep.any() else None
+
+
+def _only(grains: Grains, ids: list[int]) -> Grains:
+    from napari_stemnmf.grains.refinement import Grains
+
+    row_of = {int(i): row for row, i in enumerate(grains.ids)}
+    rows = [row_of[i] for i in ids]
+    return Grains(grains.masks[rows], grains.weights[rows], grains.component[rows], grains.ids[rows])
 
 
 def _title(grain_id: int, known: dict[str, Any]) -> str:

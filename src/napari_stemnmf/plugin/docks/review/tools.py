@@ -1,23 +1,36 @@
-"""The tools of the Review dock: brush, eraser, and what a grain is split with. One at a time is in use, or none."""
+"""The tools of the Review dock: brush, eraser, and what a grain is split with. One at a time is in use, or none.
+
+A brush paints on the layer of the outline. A line, region or seeds to split a grain by are drawn on a layer that is
+removed when the split is done. No Qt but the buttons.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stemnmf.plugin.docks.review import model as reviewing
-from napari_stemnmf.plugin.docks.review.buttons import EditButtons
-from napari_stemnmf.plugin.docks.review.grains_on_canvas import GrainsOnCanvas
-from napari_stemnmf.plugin.docks.review.keys import KEYS
+from napari_stemnmf.plugin.docks.review.actions import KEYS, EditButtons
+from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas, make_visible
+from napari_stemnmf.plugin.docks.review.model import stroke
+from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE
+from napari_stemnmf.plugin.layers.places import axes_of, inside_of, on_scan
+from napari_stemnmf.plugin.session import session_of
 
 if TYPE_CHECKING:
-    from napari_stemnmf.grains.editing import Edit
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
     from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.plugin.session import Session
 
 BRUSHES = ("paint", "erase", "new")
 SELECT_FIRST = "Select a grain first: click it on the canvas or in the table."
+PEN = 1.5
+"""Width of what is drawn, in probe positions."""
+BRUSH = 4
+"""Diameter of the brush at first, in probe positions."""
 
 
 class Tools:
@@ -25,58 +38,61 @@ class Tools:
 
     Parameters
     ----------
-    canvas : GrainsOnCanvas
+    viewer : napari viewer
+    canvas : GrainCanvas
     buttons : EditButtons
-        Asks for what the tool takes.
-    do : callable
+        Shows the instruction for the tool.
+    edit : callable
         Makes edits; returns whether they were possible.
     choose : callable
         Selects grains by their ids.
-    tell : callable
-        Shows a sentence.
+
+    Attributes
+    ----------
+    tool : str
+        The one that is in use, or "".
     """
 
     def __init__(
         self,
-        canvas: GrainsOnCanvas,
+        viewer: ViewerModel,
+        canvas: GrainCanvas,
         buttons: EditButtons,
-        do: Callable[[Callable[[], Sequence[Edit]]], bool],
+        edit: Callable[..., bool],
         choose: Callable[[Sequence[int]], None],
-        tell: Callable[[str], None],
     ) -> None:
-        self._canvas, self._buttons = canvas, buttons
-        self._do, self._choose, self._tell = do, choose, tell
+        self._viewer, self._canvas, self._buttons = viewer, canvas, buttons
+        self._edit, self._choose = edit, choose
         self.tool = ""
 
-    def take_up(self, tool: str, grain: int) -> None:
-        """Begin to paint on a grain or to split it; a brush that is in use already is put down."""
+    def start(self, tool: str, grain: int, session: Session) -> None:
+        """Begin to paint on a grain or to split it; a tool that is in use already is stopped."""
         again = tool == self.tool
-        self.put_down()
+        self.stop()
         if again:
             return
         if tool != "new" and not grain:
-            self._tell(SELECT_FIRST)
+            show_error(SELECT_FIRST)
             return
         self._choose([] if tool == "new" else [grain])
         if tool == "new":
-            self._canvas.paint("paint", 1)
+            self._paint("paint", 1)
         elif tool in BRUSHES:
-            self._canvas.paint(tool, grain)
+            self._paint(tool, grain)
         else:
-            layer = self._canvas.draw(tool)
-            if layer is None:
-                return
-            layer.bind_key(KEYS["cancel"], lambda _: self.put_down(), overwrite=True)
+            self._stop_painting()
+            layer = self._drawing_layer(session, tool)
+            layer.bind_key(KEYS["cancel"], lambda _: self.stop(), overwrite=True)
             layer.bind_key(KEYS["split line"], lambda _: self.split(grain), overwrite=True)
         self.tool = tool
         self._buttons.show_tool(tool, grain)
 
-    def put_down(self) -> None:
-        """No tool is in use any more; what was drawn and not used goes."""
+    def stop(self) -> None:
+        """Use no tool any more; what was drawn and not used is removed."""
         if self.tool:
             self.tool = ""
-            self._canvas.stop_drawing()
-            self._canvas.paint("pan_zoom", 0)
+            self._remove_drawing()
+            self._stop_painting()
             self._canvas.activate()
             self._buttons.show_tool("", 0)
 
@@ -84,34 +100,87 @@ class Tools:
         """Split a grain by what was drawn."""
         from napari_stemnmf.grains.editing import Edit
 
-        tool = self.tool
-        points = self._canvas.drawn(tool)
+        points = self._drawn()
         if not len(points):
-            self._tell(self._buttons.prompt.text())
-        elif self._do(lambda: [Edit(tool, (grain,), points=points)]):
-            self.put_down()
+            show_error(self._buttons.prompt.text())
+        elif self._edit(Edit(self.tool, (grain,), points=points)):
+            self.stop()
 
-    def painted(self, grain: int, grains: Callable[[], Grains], now: np.ndarray) -> None:
-        """Take a stroke over: `now` is the mask (scan_y, scan_x) that it has left of a grain, 0 for a new one."""
+    def take_stroke(self, grain: int, grains: Callable[[], Grains], now: np.ndarray) -> None:
+        """Make a stroke an edit: `now` is the mask (scan_y, scan_x) that it has left of a grain, 0 for a new one."""
         from napari_stemnmf.grains.editing import Edit
 
         before = grains()
         if grain:
             mask = before.masks[before.ids == grain][0]
             if not np.array_equal(mask, now):
-                self._do(lambda: reviewing.stroke(grain, mask, now))
-        elif now.any() and self._do(lambda: [Edit("new", points=np.argwhere(now))]):
+                self._edit(*stroke(grain, mask, now))
+        elif now.any() and self._edit(Edit("new", points=np.argwhere(now))):
             grain = int(np.setdiff1d(grains().ids, before.ids)[0])
             self._choose([grain])
             if self.tool:
-                self._canvas.paint("paint", grain)
+                self._paint("paint", grain)
                 self.tool = "paint"
                 self._buttons.show_tool(self.tool, grain)
         self._canvas.show(grain)  # as the grain is now, whether the stroke was possible or not
 
+    def _paint(self, mode: str, label: int) -> None:
+        """Put the outline into napari's mode "paint" or "erase", for the label of a grain."""
+        layer = self._canvas.layer(OUTLINE)
+        layer = self._canvas.add_outline(0) if layer is None else layer
+        make_visible(layer)
+        self._viewer.layers.selection.active = layer
+        layer.selected_label = label
+        layer.n_edit_dimensions = 2
+        layer.preserve_labels = False
+        if layer.mode == "pan_zoom":
+            layer.brush_size = BRUSH
+        layer.mode = mode
+        layer.contour, layer.opacity = 0, 0.6  # the area under the brush is seen, not its edge only
 
-def tell(message: Any) -> None:
-    """A sentence as a notification of napari's."""
-    from napari.utils.notifications import show_error
+    def _stop_painting(self) -> None:
+        layer = self._canvas.layer(OUTLINE)
+        if layer is not None:
+            layer.mode = "pan_zoom"
+            layer.contour, layer.opacity = CONTOUR, 1.0
 
-    show_error(str(message))
+    def _drawing_layer(self, session: Session, tool: str) -> Layer:
+        """Add a layer to draw on: for "split line" and "split region" freehand, for "split seeds" by clicks."""
+        meta = on_scan(session, tool, DRAWN)
+        if tool == "split seeds":
+            style = {"size": 2 * PEN, "face_color": COLOUR, "border_color": "black"}
+            layer = self._viewer.add_points(None, ndim=2, **meta, **style)
+            layer.mode = "add"
+        else:
+            style = {"edge_color": COLOUR, "edge_width": PEN / 2, "face_color": "#ffe60040"}
+            layer = self._viewer.add_shapes(None, ndim=2, **meta, **style)
+            layer.mode = "add_path" if tool == "split line" else "add_polygon_lasso"
+        self._viewer.layers.selection.active = layer
+        return layer
+
+    def _drawn(self) -> np.ndarray:
+        """(n, 2) what was drawn: vertices of the last line, positions inside regions, or seeds."""
+        layer = self._canvas.layer(DRAWN)
+        session = session_of(layer)
+        if layer is None or session is None or not len(layer.data):
+            return np.empty((0, 2))
+        if self.tool == "split region":
+            return np.argwhere(inside_of(layer, axes_of(session)[:2]))
+        points = np.asarray(layer.data if self.tool == "split seeds" else layer.data[-1])[:, -2:]
+        return np.rint(points) if self.tool == "split seeds" else points
+
+    def _remove_drawing(self) -> None:
+        """Remove the layer that was drawn on, and select the grains again."""
+        layer = self._canvas.layer(DRAWN)
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+            grains = self._canvas.layer("grains")
+            if grains is not None:
+                self._viewer.layers.selection.active = grains
+
+
+def show_error(message: object) -> None:
+    """Show a sentence as a notification of napari."""
+    from napari.utils import notifications
+
+    notifications.show_error(str(message))

@@ -1,8 +1,7 @@
-"""What napari scores against a truth, and what came of it: pure data and functions, no viewer, no Qt.
+"""Grains that are scored against a truth, and their scores. No viewer, no Qt.
 
-The record is the analysis: its grains are scored with their overlaps and weights. A Labels layer of grains that was
-painted is scored beside them, as it is in the layer, and under a name of its own; its best matches are by area, as
-paint has no weights.
+The grains of the analysis are scored with their overlaps and weights. A Labels layer of grains that was painted is
+scored beside them, under a name of its own; its best matches are by area, as paint has no weights.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.grains.scoring import Scores
 
 PAINTED = {"grains": "painted labels", "stack": "painted stack"}
-"""What is added to the name of a feature for the layers, by the kind of their role, if they were painted."""
+"""Suffix of the name of a painted layer's grains, by the kind of the layer's role."""
 MOST_LABELS = 2**31
 """Positions times labels of a painted label image, at most."""
 
@@ -75,7 +74,7 @@ class Scored:
         return names.index(name) if name in names else -1
 
     def rows(self, index: int) -> list[Row]:
-        """The found grains of a subject with their best matches, then the true grains that are none's."""
+        """The found grains of a subject with their best matches, then the true grains that match none."""
         scores = self.scores[index]
         columns = (scores.found, scores.best_match, scores.distributions["TPR_G"], scores.distributions["FPR_G"])
         found = [
@@ -85,8 +84,8 @@ class Scored:
         nan = float("nan")
         return found + [Row(-1, int(t), nan, nan, nan) for t in scores.missed]
 
-    def picture(self, index: int, row: Row) -> np.ndarray:
-        """What each position is to the two grains of a row, (scan_y, scan_x) int8: see `score_table.confusion`."""
+    def match(self, index: int, row: Row) -> np.ndarray:
+        """(scan_y, scan_x) int8: `score_table.confusion` of the two grains of a row at each position."""
         nothing = np.zeros(self.truth.shape[1:], bool)
         found = self.subjects[index].grains.masks[row.found] if row.found >= 0 else nothing
         return confusion(found, self.truth[row.true] if row.true >= 0 else nothing)
@@ -104,7 +103,7 @@ def score_all(
     layers: Mapping[str, np.ndarray],
     control: Control | None = None,
 ) -> Scored:
-    """Score all grains that there are.
+    """Score the grains of all features.
 
     Parameters
     ----------
@@ -113,15 +112,15 @@ def score_all(
     truth : callable
         Gives the true masks (t, scan_y, scan_x); may read a file.
     recorded : mapping of feature to Grains
-        The record.
+        Grains of the analysis.
     layers : mapping of role to ndarray
-        What the layers "grains/aa" and "stack/aa" hold, (scan_y, scan_x) and (g, scan_y, scan_x) labels.
+        Labels of the layers "grains/aa" (scan_y, scan_x) and "stack/aa" (g, scan_y, scan_x).
     control : Control, optional
 
     Returns
     -------
     Scored
-        The record of each feature, each followed by its painted layers, if they differ from it.
+        Of the grains of each feature, each followed by its painted layers if they differ.
 
     Raises
     ------
@@ -142,7 +141,7 @@ def score_all(
 
 
 def _painted(feature: str, grains: Grains, layers: Mapping[str, np.ndarray]) -> list[Subject]:
-    """The layers of a feature that are no longer what they were made from."""
+    """The grains in the layers of a feature that differ from those of the analysis."""
     found = []
     labels, stack = layers.get(f"grains/{feature}"), layers.get(f"stack/{feature}")
     if labels is not None and labels.shape == grains.scan_shape and not np.array_equal(labels, grains.labels):

@@ -9,25 +9,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit, PushButton
-from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
-from napari_stemnmf.plugin.docks.score import match_layer as match_view
+from napari_stemnmf.grains.score_table import TN
 from napari_stemnmf.plugin.docks.score.model import Row, Scored, score_all
 from napari_stemnmf.plugin.docks.score.tables import GrainTable, ScoreTable
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers.places import LayerTuple, on_scan
 from napari_stemnmf.plugin.session import SCORE, Session, session_of
-from napari_stemnmf.plugin.truths import own_truth
+from napari_stemnmf.plugin.sources import own_truth
+from napari_stemnmf.plugin.widgets import column, wrapping_label
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer  # importing napari at run time would bring numba to a scan of the manifest
 
 TABLE_WIDTH = 290
-"""Least width of the tables, pixels: five columns and a scroll bar."""
+"""Smallest width of the tables, in pixels: five columns and a scroll bar."""
+MATCH = "match"
+"""Role of the layer that shows a grain and its match."""
 FILE = "a file"
 """The choice of truth that is no layer."""
 MASK_FILES = "Masks (*.h5 *.hdf5 *.hspy *.zarr *.npy *.npz *.tif *.tiff);;All files (*)"
@@ -57,7 +62,7 @@ class ScoreWidget(StepWidget):
 
     def _head(self) -> list[Any]:
         self._shown = ""  # name of the subject whose grains are listed
-        self._seen: tuple[Scored | None, str] | None = None
+        self._listed: tuple[Scored | None, str] | None = None
         self._offered = ""  # the truth in the scan's own file
         self._offered_for: tuple[Session | None, bool] = (None, False)
         self.truth = ComboBox(name="truth", label="truth", choices=self._truths)
@@ -77,17 +82,12 @@ class ScoreWidget(StepWidget):
 
     def _add_forms(self) -> None:
         self.scores, self.grains, self.tables = ScoreTable(), GrainTable(), QTabWidget()
-        legend = QLabel(
+        legend = wrapping_label("what a click on a row shows on the canvas; blue is the true grain")
+        legend.setText(
             "&nbsp; ".join(f"<span style='color:{KIND_COLOURS[k]}'>■</span> {KIND_NAMES[k]}" for k in KIND_NAMES)
         )
-        legend.setWordWrap(True)
-        legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        legend.setToolTip("what a click on a row shows on the canvas; blue is the true grain")
         page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.grains, 1)
-        column.addWidget(legend)
+        column(self.grains, legend, parent=page, stretch=self.grains)
         self.tables.addTab(self.scores, "Scores")
         self.tables.addTab(page, "Grains")
         self.tables.setTabToolTip(0, "every number of every feature; a click on a column lists its grains")
@@ -101,10 +101,10 @@ class ScoreWidget(StepWidget):
     def _style(self) -> None:
         super()._style()
         inner = self._scroll.widget()
-        column = inner.layout() if inner is not None else None
-        if isinstance(column, QVBoxLayout):
-            column.setStretch(0, 1)  # the tables take the room that is left empty below forms
-            column.setStretch(1, 0)
+        layout = inner.layout() if inner is not None else None
+        if isinstance(layout, QVBoxLayout):
+            layout.setStretch(0, 1)  # the tables take the space that is left empty below forms
+            layout.setStretch(1, 0)
         self._scroll.setMinimumWidth(TABLE_WIDTH)
 
     # ---- what the user does
@@ -136,16 +136,16 @@ class ScoreWidget(StepWidget):
             return layer.name, lambda: as_masks(np.asarray(data), name)
         path = self._path()
         if not path:
-            _say("Choose a file with the true grains, or a layer.")
+            _show_error("Choose a file with the true grains, or a layer.")
             return None
         return Path(path).name, lambda: load_masks(path)
 
     def _path(self) -> str:
-        """What was written in the field of the file."""
+        """The text in the field of the file."""
         return str(self.file.line_edit.value).strip()
 
     def _layers(self, session: Session) -> dict[str, np.ndarray]:
-        """What the layers of grains hold now, by role; copies of images, which the user may go on to paint."""
+        """Labels of the layers of grains by role; copies of images, which the user may go on to paint."""
         found = {}
         for role in (f"{kind}/{feature}" for feature in FEATURES for kind in ("grains", "stack")):
             layer = display.find(self._viewer, session, role)
@@ -168,7 +168,7 @@ class ScoreWidget(StepWidget):
         scored = session.scored if session is not None else None
         index = -1 if scored is None else scored.index(self._shown)
         if session is not None and scored is not None and index >= 0:
-            match_view.show_match(self._viewer, session, scored.picture(index, row))
+            show_match(self._viewer, session, scored.match(index, row))
             if row.found >= 0:
                 display.show_plane(self._viewer, session, f"stack/{scored.subjects[index].feature}", row.found)
 
@@ -187,7 +187,7 @@ class ScoreWidget(StepWidget):
         try:
             write_scores(session.scored.by_name(session.name), folder)
         except StemNMFError as error:
-            _say(str(error))
+            _show_error(str(error))
 
     def _on_truth(self, *_: Any) -> None:
         self.file.visible = self.truth.value in (None, FILE)
@@ -195,7 +195,7 @@ class ScoreWidget(StepWidget):
     # ---- what happens around
 
     def _truths(self, _: Any = None) -> list[tuple[str, Any]]:
-        """Layers that may hold true grains, none of them ours, and the file."""
+        """Layers that may hold true grains, none of them results, and the file."""
         return [*((layer.name, layer) for layer in self._viewer.layers if _can_be_truth(layer)), (FILE, FILE)]
 
     def _on_layers(self, event: Any = None) -> None:
@@ -214,19 +214,19 @@ class ScoreWidget(StepWidget):
 
     def _offer(self, session: Session | None) -> None:
         """Name the truth in the scan's own file, as simulated scans have it, unless the user named a file."""
-        asked = (session, session is not None and session.analysis is not None)
-        if asked == self._offered_for or self._path() not in ("", self._offered):
+        offered_for = (session, session is not None and session.analysis is not None)
+        if offered_for == self._offered_for or self._path() not in ("", self._offered):
             return
         own = own_truth(session.analysis) if session is not None and session.analysis is not None else []
-        self._offered, self._offered_for = str(own[0]) if own else "", asked
+        self._offered, self._offered_for = str(own[0]) if own else "", offered_for
         self.file.line_edit.value = self._offered
 
     def _show_session(self, session: Session | None) -> None:
         self._offer(session)
         scored = session.scored if session is not None else None
         shown = (scored, str(self.feature.value))
-        if shown != self._seen:
-            self._seen = shown
+        if shown != self._listed:
+            self._listed = shown
             self.scores.show_scores(scored)
             self._list_grains(scored, str(self.feature.value).upper())
         self.save.enabled = scored is not None
@@ -243,19 +243,61 @@ class ScoreWidget(StepWidget):
 
 
 def _take(viewer: Any, session: Session, scored: Scored) -> None:
-    """New scores: what the canvas shows of the former ones goes."""
+    """Take over new scores, and empty the layer that shows a match of the former ones."""
     session.set_scored(scored)
-    match_view.clear_match(viewer, session)
+    layer = display.find(viewer, session, MATCH)
+    if layer is not None:
+        layer.data = np.zeros_like(layer.data)
+
+
+def show_match(viewer: ViewerModel, session: Session, kinds: np.ndarray) -> None:
+    """Show how a found grain and a true one match at each position, and move there.
+
+    When it is first shown, other labels of the scan, and those of no scan, are hidden.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    session : Session
+        The scan of the grains.
+    kinds : ndarray of int8, (scan_y, scan_x)
+        As of `score_table.confusion`.
+    """
+    labels = [layer for layer in viewer.layers if layer.visible and type(layer).__name__ == "Labels"]
+    others = [layer for layer in labels if session_of(layer) in (session, None)]
+    if display.put(viewer, *_match_layer(session, kinds)):
+        for layer in others:
+            layer.visible = False
+    shown = display.find(viewer, session, MATCH)
+    if shown is not None:
+        shown.visible = True
+        rows, columns = np.nonzero(kinds)
+        if len(rows):
+            display.move_to(viewer, shown, (rows.min(), columns.min()), (rows.max(), columns.max()))
+
+
+def _match_layer(session: Session, kinds: np.ndarray) -> LayerTuple:
+    """The Labels layer: blue where the true grain is, dark where it was found, and orange where nothing true is."""
+    import pandas as pd
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colours: dict[Any, str] = {None: "transparent", TN: "transparent", **KIND_COLOURS}
+    style = {
+        "features": pd.DataFrame({"index": [TN, *KIND_NAMES], "kind": ["", *KIND_NAMES.values()]}),
+        "colormap": DirectLabelColormap(color_dict=colours),
+        "opacity": 0.85,
+    }
+    return kinds, on_scan(session, "match", MATCH) | style, "labels"
 
 
 def _can_be_truth(layer: Layer) -> bool:
-    """A Labels or Image layer, none of our own, of a label image or of a stack."""
+    """A Labels or Image layer of a label image or of a stack, and no result."""
     if type(layer).__name__ not in ("Labels", "Image") or session_of(layer) is not None:
         return False
     return layer.ndim in (2, 3) and not layer.multiscale and not getattr(layer, "rgb", False)
 
 
-def _say(message: str) -> None:
+def _show_error(message: str) -> None:
     from napari.utils.notifications import show_error
 
     show_error(message)

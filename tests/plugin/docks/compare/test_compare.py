@@ -19,7 +19,6 @@ from qtpy.QtWidgets import QApplication
 import napari_stemnmf as stem
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.plugin.docks.compare.box_plot import spread
 from napari_stemnmf.plugin.docks.compare.model import (
     MEASURES,
     Compared,
@@ -29,6 +28,7 @@ from napari_stemnmf.plugin.docks.compare.model import (
     outline,
     picture,
 )
+from napari_stemnmf.plugin.docks.compare.plots import spread
 from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.session import Session
 
@@ -78,7 +78,7 @@ def settled(widget: Any, qtbot: Any) -> None:
     """Wait until the dock shows what its choosers say."""
     wanted = [chooser.currentIndex() > 0 for chooser in widget.choosers]
     qtbot.waitUntil(lambda: [each is not None for each in widget.comparison.shown] == wanted, timeout=20_000)
-    qtbot.waitUntil(lambda: not widget._latest.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._preview.busy, timeout=20_000)
     qtbot.wait(50)
 
 

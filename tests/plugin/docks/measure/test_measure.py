@@ -10,14 +10,15 @@ from typing import Any
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.docks.measure import model as measured
+from napari_stemnmf.plugin.docks.measure import model
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.status import next_button, status
 
 
 def said(analysis: stem.Analysis, feature: str = "aa") -> str:
-    todo = measured.to_do(measured.Request(analysis, feature))
-    return measured.before(analysis.grains.get(feature), analysis.tables.get(feature), todo.changed)
+    grains = analysis.grains.get(feature)
+    changed = None if grains is None else model.grains_to_measure((analysis, feature))
+    return model.plan(grains, analysis.tables.get(feature), changed)
 
 
 def test_before_measuring_it_is_said_for_how_many_grains(analysis: stem.Analysis) -> None:
@@ -33,13 +34,13 @@ def test_before_measuring_it_is_said_for_how_many_grains(analysis: stem.Analysis
 
 def test_a_table_is_told_in_words(analysis: stem.Analysis) -> None:
     table = analysis.tables["aa"]
-    assert measured.in_short(table).startswith(f"{len(table)} grains measured, median diameter ")
-    rows = dict(measured.findings(table))
+    assert model.in_short(table).startswith(f"{len(table)} grains measured, median diameter ")
+    rows = dict(model.findings(table))
     assert rows["Diameter"].endswith(" nm")
     assert rows["Grains"].startswith(f"{len(table)}, ")
-    assert measured.in_short(table[:0]) == "no grains"
+    assert model.in_short(table[:0]) == "no grains"
     pixels = table[[name for name in table if not name.endswith(("_nm", "_nm2"))]]
-    assert dict(measured.findings(pixels))["Area"].endswith(" px")
+    assert dict(model.findings(pixels))["Area"].endswith(" px")
 
 
 def test_the_status_names_the_button(scan_file: Path, analysis: stem.Analysis) -> None:

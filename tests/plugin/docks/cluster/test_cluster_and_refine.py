@@ -59,7 +59,7 @@ def test_the_start_is_set_in_the_scree_and_another_seed_by_a_click(
     cluster.feature.value = "aa"
     seeds, model = cluster.seeds, opened.models["aa"]
     assert seeds.table.rowCount() == len(model.seeds) == 2
-    assert f"In use: seed {model.seed}" in seeds.told.text()
+    assert f"In use: seed {model.seed}" in seeds.summary.text()
     assert not seeds.use.isEnabled()
     other = next(record for record in model.seeds if record.seed != model.seed)
     seeds.by_k.clicked.emit(other.seed)  # a click on the end of its line
@@ -71,7 +71,7 @@ def test_the_start_is_set_in_the_scree_and_another_seed_by_a_click(
     assert session.result("cluster", "aa").k == other.k
     assert np.array_equal(find(viewer, session, "maps/aa").data, session.result("cluster", "aa").maps)
     assert session.state("refine", "aa") == "stale"
-    assert f"In use: seed {other.seed}" in seeds.told.text()
+    assert f"In use: seed {other.seed}" in seeds.summary.text()
 
 
 def test_grains_follow_the_settings_until_refine_makes_them_the_result(
@@ -87,12 +87,12 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
 
     form.editor("threshold_scale").box.value = 0.6
     form.editor("min_size").box.value = 3
-    qtbot.waitUntil(lambda: not refine._latest.busy and refine._last.request.settings.min_size == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: not refine._preview.busy and refine._last.request.settings.min_size == 3, timeout=20_000)
     qtbot.waitUntil(lambda: find(viewer, session, "preview/aa") is not None, timeout=20_000)
     preview = find(viewer, session, "preview/aa")
     assert preview.contour > 0
     assert viewer.layers.selection.active is active
-    assert refine.told.text().startswith(f"Live: {len(np.unique(preview.data)) - 1} grain")
+    assert refine.summary.text().startswith(f"Live: {len(np.unique(preview.data)) - 1} grain")
     refine.filled.value = True
     assert preview.contour == 0
 
@@ -123,7 +123,7 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
     assert session.review("aa") is None
     assert np.array_equal(session.result("refine", "aa").labels, shown)
     assert find(viewer, session, "preview/aa") is None
-    assert not refine.told.text().startswith("Live")
+    assert not refine.summary.text().startswith("Live")
 
 
 def test_without_maps_or_features_the_docks_say_what_to_do(viewer: Any, scan_file: Path, step: Any) -> None:
@@ -132,4 +132,4 @@ def test_without_maps_or_features_the_docks_say_what_to_do(viewer: Any, scan_fil
     assert "run Cluster" in refine.weights._note
     assert "once Featurize has run" in cluster.scree._note
     assert not refine.component.enabled
-    assert cluster.seeds.told.text().startswith("No seeds yet")
+    assert cluster.seeds.summary.text().startswith("No seeds yet")

@@ -170,7 +170,7 @@ def agree(dock: ReviewWidget, layer: Callable[[str], Any], grain: int) -> None:
     chosen = {index.data() for index in dock.grains.selectionModel().selectedRows()}
     assert chosen == {str(i) for i in dock.chosen}
     assert sorted(dock.grains.order) == found.ids.tolist()
-    assert dock.words.text().startswith(f"Grain {grain}")
+    assert dock.numbers.text().startswith(f"Grain {grain}")
 
 
 def test_clicks_keys_and_rows_select_the_same_grain(
@@ -270,7 +270,7 @@ def test_merge_split_delete_and_undo_leave_all_in_agreement(
     assert dock.status.value == "1 grain has changed: press Measure changed."
     assert others.features["stale"].tolist() == [False] * 4 + [True] + [False] * 2
     assert np.isnan(others.features["solidity"][4])
-    assert "Changed since it was measured." in dock.words.text()
+    assert "Changed since it was measured." in dock.numbers.text()
     assert dock.pictures.views["mean"]._message.text() == "changed: press Measure changed"
     assert layer("AA grains") is others
 
@@ -399,7 +399,7 @@ def test_each_feature_has_its_own_grains_and_review(
     canvas.click(28, 8)
     assert session.selected == {"aa": 4, "rv": 14}
     assert dock.pictures.views["mean"]._message.text() == "measure the grains first"
-    assert dock.words.text() == "Grain 14. 100 positions."
+    assert dock.numbers.text() == "Grain 14. 100 positions."
     canvas.key(Qt.Key.Key_A)
     canvas.key(Qt.Key.Key_Delete)
     assert dock.decided.format() == "0 of 5 decided"

@@ -58,7 +58,7 @@ def test_rows_are_found_grains_and_then_what_was_missed() -> None:
     assert result.rows(0)[0] == Row(0, 0, 1.0, 0.0, 1.0)
     missed = result.rows(0)[1]
     assert (missed.found, missed.true) == (-1, 1)
-    assert np.array_equal(result.picture(0, missed), np.where(TRUTH[1], 3, 0))
+    assert np.array_equal(result.match(0, missed), np.where(TRUTH[1], 3, 0))
     assert (result.index("AA"), result.index("BD")) == (0, -1)
 
 

@@ -12,31 +12,31 @@ import napari_stemnmf as stem
 from napari_stemnmf.clustering.iterative import SeedNews
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.refinement import refine
-from napari_stemnmf.plugin.docks.cluster.model import traces_of_model, traces_of_news, words
-from napari_stemnmf.plugin.docks.refine.model import MOST, Request, look, scale_at
+from napari_stemnmf.plugin.docks.cluster.model import summary, traces_of_model, traces_of_news
+from napari_stemnmf.plugin.docks.refine.model import MOST, Request, preview, scale_at
 
 
 def test_the_preview_is_what_refine_gives(analysis: stem.Analysis) -> None:
     model, settings = analysis.models["aa"], analysis.recipe.aa.refinement
     for changed in (settings, replace(settings, threshold_scale=0.6, min_size=3), replace(settings, min_coherence=1.0)):
-        live, grains = look(Request(model, changed, 0)), refine(model.maps, changed)
+        live, grains = preview(Request(model, changed, 0)), refine(model.maps, changed)
         assert np.array_equal(live.labels, grains.labels)
         assert live.grains == len(grains)
         assert live.overlap == pytest.approx((grains.overlap > 1).mean())
         every = refine(model.maps, replace(changed, min_size=1))
         assert live.small == len(every) - len(grains)
     assert live.noise == model.k
-    assert f"{model.k} maps left out as noise" in live.words()
+    assert f"{model.k} maps left out as noise" in live.summary()
     assert live.histogram.noise == bool(np.isnan(grains.thresholds[0]))
 
 
 def test_the_line_in_the_histogram_moves_the_threshold_to_where_it_is_dropped(analysis: stem.Analysis) -> None:
     model, settings = analysis.models["aa"], replace(analysis.recipe.aa.refinement, threshold_scale=0.8)
-    histogram = look(Request(model, settings, 0)).histogram
+    histogram = preview(Request(model, settings, 0)).histogram
     assert histogram.counts.sum() > 0
     wanted = 1.3 * histogram.threshold
     scale = scale_at(histogram, wanted)
-    moved = look(Request(model, replace(settings, threshold_scale=scale), 0)).histogram
+    moved = preview(Request(model, replace(settings, threshold_scale=scale), 0)).histogram
     assert moved.threshold == pytest.approx(wanted, rel=2e-3)
     assert scale_at(histogram, 1e9) == 20.0
 
@@ -47,10 +47,10 @@ def test_noise_is_counted_and_not_drawn(analysis: stem.Analysis) -> None:
     W = maps.reshape(40, -1).T
     model = replace(analysis.models["aa"], W=W, H=np.ones((40, 3), np.float32), scan_shape=(100, 100))
     settings = replace(analysis.recipe.aa.refinement, min_coherence=0.0, smoothing=0.0, min_size=1, threshold_scale=1.8)
-    live = look(Request(model, settings, 0))
+    live = preview(Request(model, settings, 0))
     assert live.grains > MOST
     assert live.labels is None
-    assert "too many to draw" in live.words()
+    assert "too many to draw" in live.summary()
 
 
 def test_all_components_of_a_large_scan_are_cut_at_once(analysis: stem.Analysis) -> None:
@@ -60,9 +60,9 @@ def test_all_components_of_a_large_scan_are_cut_at_once(analysis: stem.Analysis)
     W = np.array(maps, np.float32).reshape(26, -1).T + 0.01
     model = replace(analysis.models["aa"], W=W, H=np.ones((26, 3), np.float32), scan_shape=(100, 100))
     request = Request(model, analysis.recipe.aa.refinement, 3)
-    look(request)
+    preview(request)
     begun = time.perf_counter()
-    assert look(request).grains == 26
+    assert preview(request).grains == 26
     assert time.perf_counter() - begun < 0.3
 
 
@@ -75,10 +75,10 @@ def test_news_of_seeds_become_lines_as_the_model_has_them(analysis: stem.Analysi
     model = cluster(analysis.features["aa"], chain.scaling, chain.clustering, control=control, workers=2)
     half = traces_of_news(told[:2])
     assert half[0].status == "running"
-    assert words(half, 2, None).startswith("0 of 2 seeds done.")
+    assert summary(half, 2, None).startswith("0 of 2 seeds done.")
     traces = traces_of_news(told)
     for live, record in zip(traces, traces_of_model(model), strict=True):
         assert live == record
-    assert f"Best: seed {model.seed}, k {model.k}" in words(traces, 2, None)
-    assert words(traces, 2, model.seed) == f"In use: seed {model.seed}, k {model.k}, error {model.error:.4f}."
+    assert f"Best: seed {model.seed}, k {model.k}" in summary(traces, 2, None)
+    assert summary(traces, 2, model.seed) == f"In use: seed {model.seed}, k {model.k}, error {model.error:.4f}."
     assert traces_of_model(None) == []

@@ -1,21 +1,20 @@
-"""The grains of one scan and feature on napari's canvas: picked by a click, outlined, painted, cut. No Qt.
+"""The grains of one scan and feature on napari's canvas: outlined, and picked by a click. No Qt.
 
-The outline of the selected grain is a Labels layer of its own, so that painting on it leaves the grains alone that it
-overlaps. What is drawn to split a grain lies on a layer that goes when the split is done. Leans on `display` and
-`grain_layers`.
+The outline of the selected grain is a Labels layer of its own, so that painting on it does not change the grains that
+it overlaps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE, grain_layers, outline, outline_layer
-from napari_stemnmf.plugin.layers.places import on_scan, scan_position
-from napari_stemnmf.plugin.layers.planes import Planes
+from napari_stemnmf.plugin.layers.grain_layers import CONTOUR, OUTLINE, Planes, grain_layers, outline, outline_layer
+from napari_stemnmf.plugin.layers.places import scan_position
 from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
 
 if TYPE_CHECKING:
@@ -31,14 +30,10 @@ DRAWN = "split"
 """Role of the layer that a split is drawn on."""
 MOST_MOVED = 3
 """Pixels of the screen that the mouse may move in a click."""
-PEN = 1.5
-"""Width of what is drawn, in probe positions."""
-BRUSH = 4
-"""Diameter of the brush at first, in probe positions."""
 
 
-class GrainsOnCanvas:
-    """Shows the selected grain and reports what the user does on the canvas.
+class GrainCanvas:
+    """Outlines the selected grain, and calls back for clicks and strokes on the canvas.
 
     Parameters
     ----------
@@ -62,21 +57,23 @@ class GrainsOnCanvas:
         self._picked, self._labelled, self._painted = picked, labelled, painted
         self._session: Session | None = None
         self._feature = ""
-        self._quiet = False
         self._listening = False
         self._linked: list[Layer] = []
         self._grains: Grains | None = None  # what the layers show
 
     def follow(self, session: Session | None, feature: str) -> None:
-        """Stand for the grains of a scan and feature."""
-        if session is not self._session or feature != self._feature:
-            self.stop_drawing()
+        """Show the grains of a scan and feature, and of no other."""
+        if not self.shows(session, feature):
             self.hide()
             self._session, self._feature, self._grains = session, feature, None
         self._link()
 
+    def shows(self, session: Session | None, feature: str) -> bool:
+        """Whether these are the scan and feature whose grains are shown."""
+        return session is self._session and feature == self._feature
+
     def listen(self, on: bool) -> None:
-        """Begin or stop to take clicks and strokes."""
+        """Begin or stop to react to clicks and strokes."""
         callbacks = self._viewer.mouse_drag_callbacks
         if on and self._on_press not in callbacks:
             callbacks.append(self._on_press)
@@ -105,13 +102,12 @@ class GrainsOnCanvas:
         layer = self.layer(OUTLINE)
         if layer is None and not grain_id:
             return
-        self._quiet = True
-        try:
+        with self._no_reports():
             if layer is None:
-                layer = self._add_outline(grain_id)
+                layer = self.add_outline(grain_id)
             else:
                 self._redraw(layer, outline(grains, grain_id, others))
-                _show(layer)
+                make_visible(layer)
             for kind in KINDS:
                 found = self.layer(kind)
                 if found is not None and grain_id:
@@ -120,13 +116,11 @@ class GrainsOnCanvas:
             rows = np.flatnonzero(grains.ids == grain_id)
             if stack is not None and stack.visible and len(rows):
                 display.show_plane(self._viewer, session, f"stack/{self._feature}", int(rows[0]))
-        finally:
-            self._quiet = False
         if len(rows) and layer is not None:
             self._bring_into_view(layer, grains.masks[rows[0]])
 
     def hide(self) -> None:
-        """Put the outline out of sight."""
+        """Hide the outline."""
         layer = self.layer(OUTLINE)
         if layer is not None:
             layer.mode = "pan_zoom"
@@ -138,8 +132,7 @@ class GrainsOnCanvas:
         grains = session.result("refine", self._feature) if session is not None else None
         if session is None or grains is None:
             return
-        self._quiet = True
-        try:
+        with self._no_reports():
             if grains is not self._grains:
                 for data, meta, _ in grain_layers(session, self._feature, features):
                     layer = display.find(self._viewer, session, meta["metadata"][ROLE_KEY])
@@ -149,8 +142,6 @@ class GrainsOnCanvas:
             for labels in map(self.layer, ("grains", "stack")):
                 if labels is not None and not features.equals(labels.features):
                     labels.features = features
-        finally:
-            self._quiet = False
 
     def activate(self) -> None:
         """Select the layer of the grains: napari's features table then is theirs, and so are its keys."""
@@ -166,31 +157,8 @@ class GrainsOnCanvas:
             if own is not None and session_of(layer) is self._session and role.startswith("grains/"):
                 layer.visible = layer is own
 
-    # ---- painting
-
-    def paint(self, mode: str, label: int) -> None:
-        """Put the outline into napari's mode "paint" or "erase", for the label that it holds; "pan_zoom" ends it."""
-        layer = self.layer(OUTLINE)
-        if layer is None and mode != "pan_zoom":
-            layer = self._add_outline(0)
-        if layer is None:
-            return
-        painting = mode != "pan_zoom"
-        if painting:
-            _show(layer)
-            self._viewer.layers.selection.active = layer
-            self._quiet = True
-            layer.selected_label = label
-            self._quiet = False
-            layer.n_edit_dimensions = 2
-            layer.preserve_labels = False
-            if layer.mode == "pan_zoom":
-                layer.brush_size = BRUSH
-        layer.mode = mode
-        layer.contour = 0 if painting else CONTOUR  # what the brush covers is seen, not its edge only
-        layer.opacity = 0.6 if painting else 1.0
-
-    def _add_outline(self, grain_id: int) -> Layer:
+    def add_outline(self, grain_id: int) -> Layer:
+        """Add the layer of the outline, without selecting it."""
         session = self._session
         if session is None:
             raise ValueError("Without a scan there is no grain to outline.")
@@ -203,71 +171,36 @@ class GrainsOnCanvas:
         self._link()
         return layer
 
-    # ---- drawing
-
-    def draw(self, kind: str) -> Layer | None:
-        """A layer to draw on: "split line" and "split region" freehand, "split seeds" by clicks."""
-        session = self._session
-        if session is None:
-            return None
-        self.stop_drawing()
-        self.paint("pan_zoom", 0)
-        meta = on_scan(session, kind, DRAWN)
-        if kind == "split seeds":
-            look = {"size": 2 * PEN, "face_color": COLOUR, "border_color": "black"}
-            layer = self._viewer.add_points(None, ndim=2, **meta, **look)
-            layer.mode = "add"
-        else:
-            look = {"edge_color": COLOUR, "edge_width": PEN / 2, "face_color": "#ffe60040"}
-            layer = self._viewer.add_shapes(None, ndim=2, **meta, **look)
-            layer.mode = "add_path" if kind == "split line" else "add_polygon_lasso"
-        self._viewer.layers.selection.active = layer
-        return layer
-
-    def drawn(self, kind: str) -> np.ndarray:
-        """(n, 2) what was drawn: vertices of the last line, positions inside regions, or seeds."""
-        layer, session = self.layer(DRAWN), self._session
-        if layer is None or session is None or not len(layer.data):
-            return np.empty((0, 2))
-        if kind == "split region":
-            from napari_stemnmf.plugin.layers.drawn_mask import inside_of
-            from napari_stemnmf.plugin.layers.places import axes_of
-
-            return np.argwhere(inside_of(layer, axes_of(session)[:2]))
-        points = np.asarray(layer.data if kind == "split seeds" else layer.data[-1])[:, -2:]
-        return np.rint(points) if kind == "split seeds" else points
-
-    def stop_drawing(self) -> None:
-        """Take the layer that was drawn on away, and select the grains again."""
-        layer = self.layer(DRAWN)
-        if layer is not None:
-            self._viewer.layers.remove(layer)
-            grains = self.layer("grains")
-            if grains is not None:
-                self._viewer.layers.selection.active = grains
-
     # ---- what happens
 
     def _link(self) -> None:
-        """Listen to the layers that are there now, and to no others."""
-        wanted = [self.layer(kind) for kind in KINDS] if self._listening else []
+        """Listen to the present layers, and to no others."""
+        present = [self.layer(kind) for kind in KINDS] if self._listening else []
         for layer in self._linked:
-            if layer not in wanted:
+            if layer not in present:
                 layer.events.selected_label.disconnect(self._on_label)
                 layer.events.paint.disconnect(self._on_paint)
-        for layer in wanted:
+        for layer in present:
             if layer is not None and layer not in self._linked:
                 layer.events.selected_label.connect(self._on_label)
                 layer.events.paint.connect(self._on_paint)
-        self._linked = [layer for layer in wanted if layer is not None]
+        self._linked = [layer for layer in present if layer is not None]
+
+    @contextmanager
+    def _no_reports(self) -> Iterator[None]:
+        """Meanwhile labels that layers select are not reported: this object selects them."""
+        with ExitStack() as blocked:
+            for layer in self._linked:
+                blocked.enter_context(layer.events.selected_label.blocker(self._on_label))
+            yield
 
     def _on_label(self, event: Any) -> None:
-        if not self._quiet and event.source is not self.layer(OUTLINE):
+        if event.source is not self.layer(OUTLINE):
             self._labelled(int(event.source.selected_label))
 
     def _on_paint(self, event: Any) -> None:
         layer = self.layer(OUTLINE)
-        if not self._quiet and layer is not None and event.source is layer:
+        if layer is not None and event.source is layer:
             self._painted(np.asarray(layer.data) != 0)
 
     def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:
@@ -286,7 +219,7 @@ class GrainsOnCanvas:
 
     @staticmethod
     def _redraw(layer: Any, data: Any) -> None:
-        """New values, where they can be in the same array: napari then leaves its table, undo and extent alone."""
+        """Show new values, in the same array if possible: napari then keeps its table, undo and extent."""
         if isinstance(data, Planes) or np.shape(layer.data) != data.shape or layer.data.dtype != data.dtype:
             layer.data = data
         elif not np.array_equal(layer.data, data):
@@ -303,6 +236,7 @@ class GrainsOnCanvas:
             display.move_to(self._viewer, layer, low, high)
 
 
-def _show(layer: Layer) -> None:
-    if not layer.visible:  # napari draws anew each time that it is told
+def make_visible(layer: Layer) -> None:
+    """Show a layer, if it is hidden: setting it again would draw it again."""
+    if not layer.visible:
         layer.visible = True

@@ -7,8 +7,7 @@ import pandas as pd
 
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.plugin.docks.review import model as reviewing
-from napari_stemnmf.plugin.layers.grain_layers import grain_features
-from napari_stemnmf.plugin.layers.planes import Planes
+from napari_stemnmf.plugin.layers.grain_layers import Planes, grain_features
 
 MASKS = np.zeros((3, 6, 8), bool)
 MASKS[0, :4, :5], MASKS[1, 2:, 2:6], MASKS[2, 5, 7] = True, True, True
@@ -52,14 +51,14 @@ def test_numbers_in_words() -> None:
         }
     )
     features = grain_features(GRAINS, table, stale=np.array([False, False, True]))
-    assert reviewing.in_words(features, 2, 20) == (
+    assert reviewing.numbers_in_words(features, 2, 20) == (
         "Grain 2. 20 positions (5 nm²), 3.2 nm across at most, 30% shared with 1 other. "
         "Dissimilarity 3, more than in 50% of the grains. Stability over seeds 0.90."
     )
-    assert reviewing.in_words(features, 7, 1, chosen=2) == (
+    assert reviewing.numbers_in_words(features, 7, 1, chosen=2) == (
         "Grain 7. 1 position. Changed since it was measured. 2 grains are selected."
     )
-    assert reviewing.in_words(features, 5, 0) == ""
+    assert reviewing.numbers_in_words(features, 5, 0) == ""
     listed, order = reviewing.listed(GRAINS, features, "dissimilarity")
     assert listed["positions"].tolist() == [20, 16, 1]
     assert order == [2, 3, 7]
@@ -81,6 +80,5 @@ def test_planes_are_the_stack_and_can_be_painted() -> None:
     assert np.array_equal(planes[1, 2:, :], GRAINS.stack[1, 2:])
     assert np.array_equal(planes[-1], GRAINS.stack[-1])
     planes[0, 5, 5] = 9
-    assert planes.is_painted
     assert (planes[0, 5, 5], planes[0, 0, 0]) == (9, 2)
     assert not GRAINS.masks[0, 5, 5]
