@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.engine import Executor
 
 __all__ = [
-    "Done", "advance", "analyse", "changed", "choose_seed", "edit", "order", "prepared", "redo", "run", "stale",
+    "Done", "advance", "analyse", "changed", "choose_seed", "edit", "prepared", "redo", "run", "stale",
     "start", "todo", "undo", "with_mask", "with_recipe",
 ]  # fmt: skip
 
@@ -209,7 +208,7 @@ def advance(
         If the data does not allow a stage to run, or what it needs is missing.
     """
     names = tuple(analysis.recipe.features if features is None else features)
-    for stage, batch in order(planned, names):
+    for stage, batch in stages.order(planned, names):
         wanted = todo(analysis, stage, batch)
         if not wanted:
             continue
@@ -248,18 +247,6 @@ def run(
     for done in advance(analysis, dataset, stages.run_with(name), features=features, **how):
         analysis = done.analysis
     return analysis
-
-
-def order(planned: Sequence[Stage], features: Sequence[str]) -> list[tuple[Stage, tuple[str, ...]]]:
-    """What is run, in turn: each stage with its representations, or one representation through several stages."""
-    parts: list[tuple[Stage, tuple[str, ...]]] = []
-    for alone, group in groupby(planned, lambda stage: stage.each and not stage.together):
-        of_group = list(group)
-        if alone:
-            parts += [(stage, (feature,)) for feature in features for stage in of_group]
-        else:
-            parts += [(stage, tuple(features)) for stage in of_group]
-    return parts
 
 
 def todo(analysis: Analysis, stage: Stage, features: Sequence[str], recipe: Recipe | None = None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf import stage_functions as do
@@ -199,6 +200,18 @@ def run_with(name: str) -> tuple[Stage, ...]:
         stage for stage in up_to(name) if stage.follows and stage not in wanted and stage.needs == wanted[-1].result
     ]
     return (*wanted, *after)
+
+
+def order(planned: Sequence[Stage], features: Sequence[str]) -> list[tuple[Stage, tuple[str, ...]]]:
+    """What is run, in turn: each stage with its representations, or one representation through several stages."""
+    parts: list[tuple[Stage, tuple[str, ...]]] = []
+    for alone, group in groupby(planned, lambda stage: stage.each and not stage.together):
+        of_group = list(group)
+        if alone:
+            parts += [(stage, (feature,)) for feature in features for stage in of_group]
+        else:
+            parts += [(stage, tuple(features)) for stage in of_group]
+    return parts
 
 
 def needed(path: str) -> str:

@@ -58,12 +58,16 @@ def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any, plugin_settings: 
     from napari.settings import get_plugin_settings
 
     get_plugin_settings("napari-stemnmf").saving.autosave = False
-    yield make_napari_viewer()
-    from napari_stemnmf.plugin.jobs import tasks as jobs
+    shown = make_napari_viewer()
+    yield shown
+    from qtpy.QtCore import QThreadPool
 
-    for job in jobs.running():
-        job.abandon()
-    qtbot.waitUntil(lambda: not jobs.running(), timeout=20_000)
+    from napari_stemnmf.plugin.session import sessions_of
+
+    for session in sessions_of(shown.layers):
+        if session.running is not None:
+            session.running.abandon()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000)
 
 
 @pytest.fixture

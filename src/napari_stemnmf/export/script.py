@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf import __version__
+from napari_stemnmf import __version__, stages
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.grains.editing import Edit
@@ -20,15 +20,6 @@ from napari_stemnmf.simulation.sample import NAME as SAMPLE
 
 WIDTH = 110
 """Letters of a line, about."""
-_LAST = {
-    "tables": "measure",
-    "grains": "refine",
-    "models": "cluster",
-    "features": "featurize",
-    "calibration": "calibrate",
-    "peaks": "disks",
-    "survey": "survey",
-}
 
 
 def script(
@@ -56,7 +47,8 @@ def script(
     AnalysisError
         If the scan did not come from a file, or nothing was done yet.
     """
-    until = next((step for result, step in _LAST.items() if getattr(analysis, result)), None)
+    done = [stage.name for stage in stages.STAGES if not stage.follows and analysis.result(stage.result)]
+    until = done[-1] if done else None
     if until is None:
         raise AnalysisError("Nothing was done to this scan yet; run a step first.")
     folder = str(path) if path is not None else f"{_plain(analysis.input.name)} results"

@@ -17,6 +17,7 @@ GROUPS = {
     "threads": "computing",
     "memory_gb": "computing",
     "scheduler": "computing",
+    "gui_priority": "computing",
     "colormap": "display",
     "scaling": "display",
     "autosave": "saving",
@@ -44,6 +45,9 @@ class Preferences:
         Whether the analysis is saved after each step and edit.
     scheduler : str
         Address of a dask scheduler whose workers read and compute, as in "tcp://host:8786"; empty for this machine.
+    gui_priority : bool
+        Whether, while threads compute, Python hands its lock to the window sooner and collects garbage in the window's
+        thread only.
     """
 
     threads: int = 0
@@ -52,6 +56,7 @@ class Preferences:
     scaling: str = "log"
     autosave: bool = True
     scheduler: str = ""
+    gui_priority: bool = False
 
     @property
     def memory_bytes(self) -> int:

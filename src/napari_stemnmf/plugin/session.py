@@ -280,6 +280,14 @@ class Session:
             return "done"
         return "incomplete" if self.analysis.is_current(path, self.recipe, partial=True) else "stale"
 
+    def todo(self, step: str, features: Sequence[str]) -> tuple[str, ...]:
+        """The features for which a step is missing or stale, without those that the data does not allow."""
+        analysis = self.analysis
+        failed = {} if analysis is None else analysis.failed
+        tried = {f for f in failed if analysis is not None and analysis.is_current(f"features/{f}", self.recipe)}
+        tried |= set(failed) if step != "featurize" else set()
+        return tuple(f for f in features if f not in tried and self.state(step, f) != "done")
+
     def obstacle(self, step: str, feature: str) -> str:
         """Why a step cannot run now, as a sentence that says what to do; empty when it can."""
         if self.running is not None:
@@ -295,7 +303,9 @@ class Session:
             title = before.name.capitalize()
             return f"There is no result of {title} for {feature.upper()} yet; run {title}."
         if before is not None and self.state(before.name, feature) == "stale":
-            return f"Settings before this step have changed; run {before.name.capitalize()} for {feature.upper()} again."
+            return (
+                f"Settings before this step have changed; run {before.name.capitalize()} for {feature.upper()} again."
+            )
         return ""
 
     def preset_name(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_stemnmf.plugin.docks.measure.model import in_short
 from napari_stemnmf import stages
+from napari_stemnmf.plugin.docks.measure.model import in_short
 from napari_stemnmf.plugin.session import SCORE, Session
 from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.stages import Stage

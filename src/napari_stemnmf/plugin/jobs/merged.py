@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_stemnmf import stages
+
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
 
-OF_GRAINS = ("grains", "reviews", "patterns", "tables")
-"""Fields that belong to the grains of a feature."""
 _ABSENT = object()
 
 
@@ -39,18 +39,12 @@ def merged(given: Analysis | None, present: Analysis | None, found: Analysis) ->
     """
     if present is None or present is given:
         return found
-    base = replace(found, **_EMPTY) if given is None else given
+    base = type(found)(found.recipe, found.input, view=found.view) if given is None else given
     changes = {f.name: _joined(*(getattr(a, f.name) for a in (base, present, found))) for f in fields(found)}
     for feature in found.grains:
         if _differ(base, present, feature) and _differ(base, found, feature):
             _keep(changes, present, feature)
     return replace(found, **changes)
-
-
-_EMPTY: dict[str, Any] = {
-    "mask": None, "survey": None, "probe": None, "peaks": None, "calibration": None, "failed": {}, "features": {},
-    "models": {}, "grains": {}, "patterns": {}, "tables": {}, "reviews": {}, "keys": {}, "times": {},
-}  # fmt: skip
 
 
 def _joined(base: Any, present: Any, found: Any) -> Any:
@@ -76,8 +70,9 @@ def _differ(a: Analysis, b: Analysis, feature: str) -> bool:
 
 def _keep(changes: dict[str, Any], present: Analysis, feature: str) -> None:
     """Put what belongs to the grains of a feature back to how the session has it."""
-    pairs = [(name, feature) for name in OF_GRAINS]
-    pairs += [(name, f"{stage}/{feature}") for name in ("keys", "times") for stage in OF_GRAINS]
+    of_grains = stages.results_after("grains")
+    pairs = [(name, feature) for name in ("reviews", *of_grains)]
+    pairs += [(name, f"{result}/{feature}") for name in ("keys", "times") for result in of_grains]
     for name, key in pairs:
         mine = getattr(present, name)
         changes[name] = {k: v for k, v in changes[name].items() if k != key}

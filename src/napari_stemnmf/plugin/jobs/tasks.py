@@ -1,4 +1,4 @@
-"""Work in threads: one task at a time for each scan, with progress and cancel; a step of the pipeline is a `Job`.
+"""Work in threads: one task at a time for each scan, with progress and cancel; stages of the pipeline are a `Job`.
 
 A task belongs to the session it was started for. Its result goes there, whatever is selected when it arrives, and is
 joined with what the user did meanwhile; if the scan has left the viewer, or the viewer is closed, the task is stopped
@@ -8,39 +8,39 @@ sentence in a napari notification.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_stemnmf import stages
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, StemNMFError
-from napari_stemnmf.plugin.jobs.gui_priority import Courtesy
+from napari_stemnmf.plugin.jobs.gui_priority import GuiPriority
 from napari_stemnmf.plugin.jobs.merged import merged
 from napari_stemnmf.plugin.preferences import preferences
-from napari_stemnmf.plugin.session import STEPS, Running, Session, sessions_of
+from napari_stemnmf.plugin.session import Running, Session, sessions_of
+from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.stages import order as pipeline_order
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.pipeline import Done
 
-logger = logging.getLogger(__name__)
-_running: set[Task] = set()
-_courtesy = Courtesy()
-_CALIBRATION = ("take_survey", "find_disks", "calibrate")
-FUNCTIONS = {"survey": ("take_survey",), "calibrate": _CALIBRATION, "featurize": (*_CALIBRATION, "featurize")}
-"""The functions of `pipeline` that a step runs, where it is more than its namesake: each keeps what it has found."""
-READERS = (*_CALIBRATION, "featurize", "measure")
-"""Those that read the scan, and may do so on a dask scheduler's workers."""
-TITLES = {"survey": "First look"}
+ALL = "recipe"
+"""In place of a stage: all of them, one after the other."""
+TITLES = {"survey": "First look", ALL: "Run all"}
 LEAST_SECONDS, LEAST_SHARE = 2.0, 0.02
 """Time, and share of a stage, that must have passed before the rest is estimated."""
+WAIT_SECONDS = 0.1
+"""How often a run that waits for the window looks whether it was cancelled."""
 
 
 class Outcome:
@@ -53,15 +53,31 @@ class Outcome:
 
 
 class Work:
-    """The function that a job runs in the thread: one step, for some features."""
+    """The function that a job runs in the thread: some stages, for some features.
 
-    def __init__(self, session: Session, step: str, features: tuple[str, ...]) -> None:
+    Parameters
+    ----------
+    session : Session
+    step : str
+        A stage, which takes with it what it needs of the whole scan, or `ALL`.
+    features : tuple of str
+        Those of the recipe if empty.
+    show : callable
+        Called in the thread as ``show(done, control)`` after each part, with a `pipeline.Done`; returns the analysis to
+        go on from.
+    """
+
+    def __init__(
+        self, session: Session, step: str, features: tuple[str, ...], show: Callable[[Done, Control], Analysis]
+    ) -> None:
         self._given: Any = (session.dataset, session.recipe, session.analysis, session.mask)
-        self._step, self._features = step, features
+        self._stages = stages_of(step)
+        self._features = features or session.recipe.features
         self._preferences = preferences()
+        self._show = show
 
     def __call__(self, control: Control) -> Outcome:
-        """Run the step; errors of the package come back as an outcome, others are raised."""
+        """Run the stages; errors of the package come back as an outcome, others are raised."""
         from napari_stemnmf import pipeline
 
         dataset, recipe, analysis, mask = self._given
@@ -71,17 +87,33 @@ class Work:
                 analysis = analysis if mask is None else pipeline.with_mask(analysis, mask)
             elif analysis is not None:
                 analysis = pipeline.with_recipe(analysis, recipe)
-            for name in FUNCTIONS.get(self._step, (self._step,)):
-                options: dict[str, Any] = {} if name in _CALIBRATION else {"features": self._features}
-                options["workers"] = self._preferences.workers(dataset)
-                if name in READERS:
-                    options["executor"] = self._preferences.executor()
-                analysis = getattr(pipeline, name)(analysis, dataset, control=control, **options)
+            options: dict[str, Any] = {"features": self._features, "control": control}
+            options["workers"] = self._preferences.workers(dataset)
+            if any(stage.reads for stage in self._stages):
+                options["executor"] = self._preferences.executor()
+            run = pipeline.advance(analysis, dataset, self._stages, **options)
+            done = next(run, None)
+            while done is not None:
+                analysis = self._show(done, control)
+                done = _sent(run, analysis)
         except Cancelled as stop:
             return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
         except StemNMFError as error:
             return Outcome(analysis, error=str(error))
         return Outcome(analysis)
+
+
+def stages_of(step: str) -> tuple[stages.Stage, ...]:
+    """The stages that a step of the docks runs where they are missing or stale."""
+    return stages.STAGES if step == ALL else stages.run_with(step)
+
+
+def _sent(run: Generator[Done, Analysis | None, None], analysis: Analysis) -> Done | None:
+    """What a run comes to next, after it was given the analysis to go on from; None at its end."""
+    try:
+        return run.send(analysis)
+    except StopIteration:
+        return None
 
 
 class _Returned(NamedTuple):
@@ -158,6 +190,7 @@ class Task(Running):
         self._session: Session | None = session
         self._take = take
         self._pieces: Iterator[None] = iter(())
+        self._showing = self._ended = False
         self._control = Control(self._on_progress)
         self._wanted = True
         self.news: list[Any] = []
@@ -168,8 +201,9 @@ class Task(Running):
 
     def start(self) -> Task:
         """Begin; the session shows the task as running until it has ended."""
-        _running.add(self)
-        _courtesy.begin()
+        self._priority = GuiPriority.of_the_application() if preferences().gui_priority else None
+        if self._priority is not None:
+            self._priority.begin()
         self._worker.returned.connect(self._on_returned)
         self._worker.finished.connect(self._on_finished)
         if self._viewer is not None and self._session is not None:
@@ -228,43 +262,61 @@ class Task(Running):
         if returned.error or returned.note:
             self._session.note = returned.error or returned.note
         else:
-            self._pieces = self._take(self._viewer, self._session, returned.result) or self._pieces
+            self._show_pieces(self._take(self._viewer, self._session, returned.result) or iter(()))
 
-    def _on_finished(self) -> None:
-        """Show what was found, piece by piece; then the task has ended, even where showing it failed."""
+    def _show_pieces(self, pieces: Iterator[None]) -> None:
+        """Show what was found, one piece in each turn of the event loop."""
+        self._pieces = chain(self._pieces, pieces)
+        if not self._showing:
+            self._showing = True
+            QTimer.singleShot(0, self._show_next)
+
+    def _show_next(self) -> None:
         more = False
         try:
             more = self._wanted and next(self._pieces, self) is not self
-        finally:
+        finally:  # the task ends even where showing has failed
+            self._showing = more
             if more:
-                QTimer.singleShot(0, self._on_finished)
-            else:
+                QTimer.singleShot(0, self._show_next)
+            elif self._ended:
                 self._end()
+
+    def _on_finished(self) -> None:
+        self._ended = True
+        if not self._showing:
+            self._end()
 
     def _end(self) -> None:
         if self._viewer is not None:
             self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         session, self._session, self._viewer = self._session, None, None
-        _running.discard(self)
-        _courtesy.end()
+        if self._priority is not None:
+            self._priority.end()
         if session is not None:
             session.finish()
 
 
+class _Relay(QObject):
+    """Carries what a run has come to into the window's thread."""
+
+    done = Signal(object)
+
+
 class Job(Task):
-    """One step of the pipeline.
+    """Stages of the pipeline, for one session; what each part finds is shown as soon as it is there.
 
     Parameters
     ----------
     viewer : napari viewer
     session : Session
     step : str
-        One of `session.STEPS`, or "survey".
+        A stage, which takes with it what it needs of the whole scan, or `ALL`.
     features : tuple of str
-        None for survey and calibration, which are one for all.
+        Those of the recipe if empty.
     show : callable
-        Called in the main thread as ``show(viewer, session, step, feature)`` for each feature with a new result, or
-        once with "" if the step has no features; what it returns is gone through piece by piece.
+        Called in the main thread as ``show(viewer, session, stage name, feature)`` for each new result, with "" where
+        it is one of the whole scan; what it returns is gone through piece by piece.
     """
 
     def __init__(
@@ -275,27 +327,62 @@ class Job(Task):
         features: tuple[str, ...],
         show: Callable[[Any, Session, str, str], Iterator[None]],
     ) -> None:
-        names = "" if step == "featurize" or not features else " " + ", ".join(name.upper() for name in features)
-        title = f"{TITLES.get(step, step.capitalize())}{names}"
-        super().__init__(viewer, session, title, Work(session, step, features), self._take_outcome)
+        title = TITLES.get(step, step.capitalize())
+        if step != ALL and features:
+            title = stages.named(step).heading(features) if not stages.named(step).together else title
+        self._relay, self._answers = _Relay(), SimpleQueue[Any]()
+        self._relay.done.connect(self._on_done)
+        super().__init__(
+            viewer, session, title, Work(session, step, features, self._wait_for_window), self._take_outcome
+        )
         self._given = session.analysis
-        self.step, self.features = step, features
         self._show = show
+        self._stages = stages_of(step)
+        parts = pipeline_order(self._stages, features or session.recipe.features) if step == ALL else []
+        self._headings = list(dict.fromkeys(stage.heading(batch) for stage, batch in parts))
 
-    def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> Iterator[None]:
-        before = session.analysis
+    def line(self) -> str:
+        """Which part of all, stage, message and time for the progress bar."""
+        stage = self.progress.stage if self.progress is not None else ""
+        if stage in self._headings:
+            self.part = f"{self._headings.index(stage) + 1}/{len(self._headings)}"
+        return super().line()
+
+    def _wait_for_window(self, done: Done, control: Control) -> Analysis:
+        """In the thread: hand over what was found, and take the analysis with what the user did meanwhile."""
+        self._relay.done.emit(done)
+        while True:
+            try:
+                return self._answers.get(timeout=WAIT_SECONDS)
+            except Empty:
+                if not self._wanted:
+                    control.check()
+
+    def _on_done(self, done: Done) -> None:
+        if self._wanted and self._viewer is not None and self._session is not None:
+            self._take_over(self._viewer, self._session, done.analysis)
+            self._answers.put(self._session.analysis)
+
+    def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> None:
         if outcome.analysis is not None:
-            session.set_analysis(merged(self._given, before, outcome.analysis), outcome.note)
+            self._take_over(viewer, session, outcome.analysis, outcome.note)
         self._given = None
-        session.note = outcome.note or outcome.error
+        session.note = outcome.note or outcome.error or session.note
         if outcome.error:
             show_error(outcome.error)
-        new = [
-            feature
-            for feature in self.features or ("",)
-            if _result(session.analysis, self.step, feature) is not _result(before, self.step, feature)
-        ]
-        return chain.from_iterable(self._show(viewer, session, self.step, feature) for feature in new)
+
+    def _take_over(self, viewer: Any, session: Session, found: Analysis, note: str = "") -> None:
+        """Join what was found with what the session holds, and show what is new."""
+        before = session.analysis
+        if found is before:
+            return
+        session.set_analysis(merged(self._given, before, found), note)
+        now = self._given = session.analysis
+        for stage in self._stages:
+            for feature in FEATURES if stage.each else ("",):
+                path = stage.path(feature)
+                if now is not None and now.result(path) is not (None if before is None else before.result(path)):
+                    self._show_pieces(self._show(viewer, session, stage.name, feature))
 
 
 def clock(seconds: float) -> str:
@@ -303,14 +390,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def running() -> list[Task]:
-    """The tasks that have not ended, those that were abandoned included."""
-    return list(_running)
-
-
-def _result(analysis: Analysis | None, step: str, feature: str) -> Any:
-    if analysis is None:
-        return None
-    return getattr(analysis, STEPS[step]).get(feature) if feature else analysis.survey

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-EARLIER = {"refine": ("maps",), "measure": ("maps",)}
-"""Kinds of layers that are hidden when a step's first result comes."""
 ON_DETECTOR = ("patterns", "grain patterns", "mean pattern")
 """Kinds of layers whose canvas is the detector, not the scan."""
 MARGIN = 0.95
@@ -50,23 +48,23 @@ def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> I
 
     In pieces: napari takes a tenth of a second or more for a layer, and the window may act in between.
     """
-    if step in ("survey", "calibrate", "featurize"):
+    if step == "survey":
         analysis = session.analysis  # the virtual image of the whole scan takes the place of the quick one
         if analysis is not None and analysis.survey is not None:
             put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))
         return
-    if remove_patterns(viewer, session):
+    found, new = layers.result_layers(session, step, feature), False
+    if found and remove_patterns(viewer, session):
         session.note = " ".join(part for part in (session.note, REMOVED) if part)
         yield
-    found, new = layers.result_layers(session, step, feature), False
     for data, meta, kind in found:
         yield
         new |= yield from _putting(viewer, data, meta, kind)
-    if new:
+    if new and step != "cluster":  # what led to the result is hidden
         yield
         for layer in viewer.layers:
             role = layer.metadata.get(ROLE_KEY, "").split("/")[0]
-            if session_of(layer) is session and role in EARLIER.get(step, ()):
+            if session_of(layer) is session and role == "maps":
                 layer.visible = False
     if step == "cluster":
         show_plane(viewer, session, f"maps/{feature}", 0)

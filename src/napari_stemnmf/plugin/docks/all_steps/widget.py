@@ -242,7 +242,9 @@ def _dock_of(name: str) -> Any:
         return getattr(import_module(f"{folder}.widget"), f"{name.capitalize()}Widget")
     from napari_stemnmf.plugin.forms.step import StepWidget
 
-    return type(f"{name.capitalize()}Widget", (StepWidget,), {"step": name, "run_text": stages.named(name).button or "Run"})
+    return type(
+        f"{name.capitalize()}Widget", (StepWidget,), {"step": name, "run_text": stages.named(name).button or "Run"}
+    )
 
 
 def _button(entry: Entry) -> QPushButton:

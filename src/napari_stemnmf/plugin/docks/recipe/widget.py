@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
-from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf import stages
+from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.layers import display
@@ -30,15 +30,12 @@ class RecipeWidget(ChoosingStep):
     plan : QLabel
         How far each step of each representation is.
     open_recipe, save_recipe, copy_script, save_script : QPushButton
-    started_run : AllSteps or None
-        The run that was started last.
     """
 
     step: ClassVar[str] = "recipe"
     run_text: ClassVar[str] = "Run all"
 
     def _head(self) -> list[Any]:
-        self.started_run: Any = None
         self._make_choices("features")
         return [self.preset, self.boxes]
 
@@ -94,15 +91,14 @@ class RecipeWidget(ChoosingStep):
         session = self._session
         if session is None or session.running is not None:
             return
-        from napari_stemnmf.plugin.jobs.all_steps import AllSteps, Part, to_do
+        from napari_stemnmf.plugin.jobs.tasks import ALL, Job
         from napari_stemnmf.plugin.saving.confirm import may_replace
 
         features = self.features()
-        anew = {f for each in ("featurize", "cluster", "refine") for f in to_do(session, Part(each, features))}
-        if may_replace(session, sorted(anew), self.native):
-            self.started_run = AllSteps(self._viewer, session, features, _show_alone, self.native)
-            self.started_run.ended.connect(self._refresh)
-            self.started_run.start()
+        before = [stage.name for stage in stages.up_to("refine") if stage.each]
+        again = {feature for name in before for feature in session.todo(name, features)}
+        if may_replace(session, sorted(again), self.native):
+            Job(self._viewer, session, ALL, features, _show_alone).start()
 
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self.native, "Open a recipe", "", RECIPES)
@@ -142,10 +138,8 @@ class RecipeWidget(ChoosingStep):
         return "\n".join(line for line in (*left_out, session.note, obstacle) if line)
 
     def _can_run(self, session: Session) -> bool:
-        from napari_stemnmf.plugin.jobs.all_steps import plan, to_do
-
-        parts = plan(self.features())
-        return not session.obstacle("featurize", "") and any(to_do(session, part) for part in parts)
+        each = [stage.name for stage in stages.STAGES if stage.each]
+        return not session.obstacle("featurize", "") and any(session.todo(name, self.features()) for name in each)
 
     def _show_session(self, session: Session | None) -> None:
         there = session is not None and session.analysis is not None
