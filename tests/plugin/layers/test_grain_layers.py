@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.plugin.layers.grain_layers import GONE, grain_features, outline
+from napari_stemnmf.plugin.layers.grain_layers import GONE, Planes, grain_features, outline
 
 MASKS = np.zeros((3, 4, 6), bool)
 MASKS[0, :2], MASKS[1, 1:3], MASKS[2, 3] = True, True, True
@@ -43,3 +43,13 @@ def test_numbers_of_changed_grains_are_not_shown() -> None:
 def test_the_outline_is_of_the_whole_grain() -> None:
     assert np.array_equal(outline(GRAINS, 3), MASKS[1] * 3)
     assert not outline(GRAINS, 5).any()
+
+
+def test_planes_are_the_stack_and_can_be_painted() -> None:
+    planes = Planes(GRAINS)
+    assert np.array_equal(planes, GRAINS.stack)
+    assert np.array_equal(planes[1, 2:, :], GRAINS.stack[1, 2:])
+    assert np.array_equal(planes[-1], GRAINS.stack[-1])
+    planes[0, 3, 5] = 9
+    assert (planes[0, 3, 5], planes[0, 0, 0]) == (9, 2)
+    assert not GRAINS.masks[0, 3, 5]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.plugin.docks.review import model as reviewing
-from napari_stemnmf.plugin.layers.grain_layers import Planes, grain_features
+from napari_stemnmf.plugin.layers.grain_layers import grain_features
 
 MASKS = np.zeros((3, 6, 8), bool)
 MASKS[0, :4, :5], MASKS[1, 2:, 2:6], MASKS[2, 5, 7] = True, True, True
@@ -72,13 +72,3 @@ def test_a_stroke_comes_to_what_it_changed() -> None:
         ("add", (2,), [[4, 0]]),
         ("erase", (2,), [[0, 0], [0, 1]]),
     ]
-
-
-def test_planes_are_the_stack_and_can_be_painted() -> None:
-    planes = Planes(GRAINS)
-    assert np.array_equal(planes, GRAINS.stack)
-    assert np.array_equal(planes[1, 2:, :], GRAINS.stack[1, 2:])
-    assert np.array_equal(planes[-1], GRAINS.stack[-1])
-    planes[0, 5, 5] = 9
-    assert (planes[0, 5, 5], planes[0, 0, 0]) == (9, 2)
-    assert not GRAINS.masks[0, 5, 5]
