@@ -183,7 +183,7 @@ def counted() -> Iterator[list[Read]]:
 
 def wait(until: Callable[[], object], seconds: float = 600.0) -> None:
     """Run the event loop until a condition holds."""
-    from qtpy.QtCore import QEventLoop, QTimer
+    from qtpy.QtCore import QEventLoop, QThreadPool, QTimer
 
     loop, timer, end = QEventLoop(), QTimer(), time.monotonic() + seconds
 
@@ -369,13 +369,7 @@ def _run(path: Path, table: Table) -> None:
         settle(0.5)
         _report(watchdog, table, f"{path.name}, {'x'.join(map(str, session.dataset.shape))}, all stages {took:.0f} s")
         viewer.close()
-        wait(lambda: not _tasks(), 30.0)
-
-
-def _tasks() -> list[Any]:
-    from napari_stemnmf.plugin.jobs import tasks as jobs
-
-    return jobs.running()
+        wait(lambda: not QThreadPool.globalInstance().activeThreadCount(), 30.0)
 
 
 def _report(watchdog: Watchdog, table: Table, what: str) -> None:

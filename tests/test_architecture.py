@@ -19,28 +19,13 @@ import napari_stemnmf
 PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
-    ("errors", "control", "dataset", "settings", "recipe", "threads", "files", "units"),  # the ground
-    (
-        "reading",
-        "streaming",
-        "preprocessing",
-        "disks",
-        "calibration",
-        "features",
-        "clustering",
-        "grains",
-        "simulation",
-    ),  # the stages
-    ("storage", "analysis", "estimates"),
-    ("figures", "export"),
-    ("pipeline",),
-    ("study",),
-    ("plugin", "cli"),  # the faces
+    ("errors", "control", "settings", "recipe", "dataset", "units", "files", "storage", "threads"),  # the ground
+    ("reading", "streaming", "preprocessing", "disks", "calibration", "features", "clustering", "grains"),
+    ("stage_functions", "stages", "analysis", "pipeline", "cost"),
+    ("figures", "simulation", "export", "study"),
+    ("cli", "plugin"),  # the faces
 )
 """What lies on which floor. A room may import rooms of lower floors, and those before it on its own."""
-
-TYPES_ONLY = {("errors", "analysis")}
-"""Upward looks that only a type checker follows: `Cancelled` carries what was finished."""
 
 ORDER = [room for floor in FLOORS for room in floor]
 DESKTOP = {"napari", "qtpy", "magicgui", "pyqtgraph", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6", "vispy"}
@@ -131,11 +116,76 @@ def test_imports_run_downward_only(module: str) -> None:
         there = room(found.target)
         if found.source != module or not found.target.startswith("napari_stemnmf") or here in ("", there):
             continue
-        if (here, there) in TYPES_ONLY and found.for_types:
-            continue
         if there == "" or ORDER.index(there) > ORDER.index(here):
             wrong.append(str(found))
     assert not wrong
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, directly or by way of others."""
+    reached: dict[str, set[str]] = {}
+    for module in arrows:
+        found: set[str] = set()
+        waiting = [module]
+        while waiting:
+            for target in arrows[waiting.pop()] - found:
+                found.add(target)
+                waiting.append(target)
+        reached[module] = found
+    groups = {tuple(sorted(m for m in reached[module] if module in reached[m])) for module in arrows}
+    return [list(group) for group in sorted(groups) if group]
+
+
+def test_no_modules_import_each_other() -> None:
+    """Neither at once, nor late in a function, nor for type checkers."""
+    arrows = {
+        module: {found.target for found in IMPORTS if found.source == module} & set(MODULES) for module in MODULES
+    }
+    for module, targets in arrows.items():
+        targets -= {module, "napari_stemnmf"}
+    assert circles(arrows) == []
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert circles({"a": {"b"}, "b": set()}) == []
+
+
+STATEFUL = {"set", "dict", "list", "deque", "Lock", "RLock", "Condition", "Event", "Counter", "defaultdict"}
+STATEFUL |= {"WeakValueDictionary", "WeakKeyDictionary", "WeakSet", "Queue", "SimpleQueue", "count", "local"}
+
+
+def module_state(path: Path) -> list[str]:
+    """Names of a module that hold what may change: empty containers, locks, and what `global` rebinds."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names]
+    for node in tree.body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        empty = isinstance(value, ast.Dict | ast.List | ast.Set) and not (
+            getattr(value, "elts", None) or getattr(value, "keys", None)
+        )
+        called = isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in STATEFUL and not value.args
+        if empty or called:
+            found.append(ast.unparse(node).partition("=")[0].strip())
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_keep_no_state(module: str) -> None:
+    assert module_state(MODULES[module]) == []
+
+
+def test_state_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "state.py"
+    path.write_text(
+        "import threading\nLIMIT = 3\n_known: dict = {}\n_lock = threading.Lock()\n\ndef f():\n    global LIMIT\n"
+    )
+    assert module_state(path) == ["LIMIT", "_known: dict", "_lock"]
+
+
+def test_modules_fit_on_a_few_screens() -> None:
+    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    assert {module: n for module, n in lengths.items() if n > 350} == {}
 
 
 def test_the_package_itself_imports_its_parts_for_type_checkers_only() -> None:

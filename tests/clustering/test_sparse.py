@@ -160,7 +160,7 @@ def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_workers(coarse
     np.testing.assert_array_equal(one.W, three.W)
     np.testing.assert_array_equal(one.H, three.H)
     assert [r.error for r in one.seeds] == [r.error for r in three.seeds]
-    assert (one.seeds[0].cycles[0].rows < 64 * 64) == (draft == "coarse")
+    assert (one.seeds[0].cycles[0].rows < 64 * 64) == (coarse_fit == "on")
 
 
 def test_another_seed_can_be_chosen(sparse_table: Table) -> None:

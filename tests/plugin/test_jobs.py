@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QThreadPool
 
 import napari_stemnmf as stem
 from napari_stemnmf.control import Control
@@ -44,10 +45,10 @@ def no_thread_left(qtbot: Any) -> Callable[[], None]:
 
     def check() -> None:
         begun = time.monotonic()
-        while (left() or jobs.running()) and time.monotonic() - begun < 20.0:
+        while (left() or QThreadPool.globalInstance().activeThreadCount()) and time.monotonic() - begun < 20.0:
             qtbot.wait(20)
         assert left() == []
-        assert jobs.running() == []
+        assert QThreadPool.globalInstance().activeThreadCount() == 0
 
     return check
 
@@ -69,7 +70,7 @@ def test_two_scans_at_once_keep_apart_while_their_layers_are_removed(
         featurize.scan.value = session
         featurize.run.native.click()
     qtbot.waitUntil(lambda: runs(first) and runs(second), timeout=20_000)
-    assert len(jobs.running()) == 2
+    assert QThreadPool.globalInstance().activeThreadCount() == 2
     assert "left)" in first.running.line() or "(0:" in first.running.line()
 
     roles = [layer for layer in viewer.layers if session_of(layer) is first]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 import napari_stemnmf as stem
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.session import STEPS
+from napari_stemnmf.stages import steps
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 
@@ -41,21 +42,21 @@ def test_one_button_runs_what_is_missing_and_asks_before_a_review_is_lost(
     session = widget.session
     for name, box in widget.chosen.items():
         box.value = name == "aa"
-    stages: list[str] = []
-    session.changed.connect(
-        lambda: stages.extend(
-            [f"{session.running.part} {session.running.title}"] if session.running is not None else []
-        )
-    )
+    parts: list[str] = []
+    watch = QTimer()
+    watch.timeout.connect(lambda: parts.append(session.running.line()) if session.running is not None else None)
+    watch.start(1)
 
     def done() -> None:
-        with qtbot.waitSignal(widget.started_run.ended, timeout=60_000):
-            pass
+        qtbot.waitUntil(lambda: session.running is None, timeout=60_000)
 
     click(widget, wait=False)
     done()
-    assert [session.state(each, "aa") for each in STEPS] == ["done"] * 5
-    assert list(dict.fromkeys(stages)) == ["1/4 Featurize", "2/4 Cluster AA", "3/4 Refine AA", "4/4 Measure AA"]
+    assert [session.state(each.name, "aa") for each in steps()] == ["done"] * 5
+    watch.stop()
+    begun = list(dict.fromkeys(re.split("[:(]", line)[0].strip() for line in parts if line[0].isdigit()))
+    assert {"1/7 Survey", "5/7 Cluster AA", "7/7 Measure"} <= set(begun)
+    assert begun == sorted(begun)
     assert "dissimilarity" in layer("AA grains").features
     assert widget.plan.text().count("✓") == 5
 
@@ -90,9 +91,9 @@ def test_cancel_ends_the_whole_run_and_keeps_what_was_done(
     session = widget.session
     session.set_recipe(session.recipe.replaced({"features": ["aa"], "aa.clustering.seeds": 50}))
     click(widget, wait=False)
-    qtbot.waitUntil(lambda: session.running is not None and "Cluster" in session.running.title, timeout=30_000)
-    with qtbot.waitSignal(widget.started_run.ended, timeout=10_000):
-        widget.cancel.native.click()
+    qtbot.waitUntil(lambda: session.running is not None and "Cluster" in session.running.line(), timeout=30_000)
+    widget.cancel.native.click()
+    qtbot.waitUntil(lambda: session.running is None, timeout=10_000)
     assert session.running is None
     assert session.state("featurize", "aa") == "done"
     assert session.state("cluster", "aa") != "done"

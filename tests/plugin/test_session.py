@@ -21,8 +21,10 @@ def session(analysis: stem.Analysis, scan_file: object) -> Session:
 
 
 def test_session_and_what_docks_show_need_no_qt() -> None:
-    shown = Path(session_module.__file__).parent / "shown"
-    modules = [f"napari_stemnmf.plugin.shown.{path.stem}" for path in shown.glob("*.py")]
+    plugin = Path(session_module.__file__).parent
+    models = [f"docks.{path.parent.name}.model" for path in plugin.glob("docks/*/model.py")]
+    assert len(models) >= 9
+    modules = [f"napari_stemnmf.plugin.{name}" for name in ("session", "status", *models)]
     code = f"import sys, {', '.join(modules)}; print([m for m in ('qtpy', 'napari', 'numba') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

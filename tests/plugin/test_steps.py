@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QThreadPool
 
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.jobs import tasks as jobs
 from napari_stemnmf.plugin.session import Session, session_of
 from napari_stemnmf.recipe import FEATURES
 
@@ -298,7 +297,7 @@ def test_removing_all_layers_of_a_scan_stops_its_step(
     click(featurize, wait=False)
     qtbot.waitUntil(lambda: session.running.progress is not None, timeout=20_000)
     viewer.layers.clear()
-    qtbot.waitUntil(lambda: not jobs.running(), timeout=5_000)
+    qtbot.waitUntil(lambda: not QThreadPool.globalInstance().activeThreadCount(), timeout=5_000)
     assert session.analysis is None
     assert featurize.session is None
     assert len(viewer.layers) == 0

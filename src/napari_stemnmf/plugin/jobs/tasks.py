@@ -87,6 +87,8 @@ class Work:
                 analysis = analysis if mask is None else pipeline.with_mask(analysis, mask)
             elif analysis is not None:
                 analysis = pipeline.with_recipe(analysis, recipe)
+            else:
+                return Outcome(None)
             options: dict[str, Any] = {"features": self._features, "control": control}
             options["workers"] = self._preferences.workers(dataset)
             if any(stage.reads for stage in self._stages):
@@ -298,9 +300,17 @@ class Task(Running):
 
 
 class _Relay(QObject):
-    """Carries what a run has come to into the window's thread."""
+    """Carries what a run has come to into the window's thread, where `receive` is called with it."""
 
-    done = Signal(object)
+    sent = Signal(object)
+
+    def __init__(self, receive: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._receive = receive
+        self.sent.connect(self._on_sent)
+
+    def _on_sent(self, message: Any) -> None:
+        self._receive(message)
 
 
 class Job(Task):
@@ -330,12 +340,11 @@ class Job(Task):
         title = TITLES.get(step, step.capitalize())
         if step != ALL and features:
             title = stages.named(step).heading(features) if not stages.named(step).together else title
-        self._relay, self._answers = _Relay(), SimpleQueue[Any]()
-        self._relay.done.connect(self._on_done)
-        super().__init__(
-            viewer, session, title, Work(session, step, features, self._wait_for_window), self._take_outcome
-        )
+        self._relay, self._answers = _Relay(self._on_done), SimpleQueue[Any]()
+        work = Work(session, step, features, self._wait_for_window)
+        super().__init__(viewer, session, title, work, self._take_outcome)
         self._given = session.analysis
+        self.step, self.features = step, features
         self._show = show
         self._stages = stages_of(step)
         parts = pipeline_order(self._stages, features or session.recipe.features) if step == ALL else []
@@ -350,7 +359,7 @@ class Job(Task):
 
     def _wait_for_window(self, done: Done, control: Control) -> Analysis:
         """In the thread: hand over what was found, and take the analysis with what the user did meanwhile."""
-        self._relay.done.emit(done)
+        self._relay.sent.emit(done)
         while True:
             try:
                 return self._answers.get(timeout=WAIT_SECONDS)

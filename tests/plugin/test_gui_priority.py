@@ -8,7 +8,7 @@ import threading
 import weakref
 from typing import Any
 
-from napari_stemnmf.plugin.jobs.gui_priority import SWITCH_SECONDS, Courtesy
+from napari_stemnmf.plugin.jobs.gui_priority import SWITCH_SECONDS, GuiPriority
 
 
 class Knot:
@@ -21,15 +21,15 @@ class Knot:
 
 def test_settings_are_changed_by_the_first_and_restored_by_the_last(qtbot: Any) -> None:
     before, frozen = sys.getswitchinterval(), gc.get_freeze_count()
-    courtesy = Courtesy()
+    priority = GuiPriority()
     for _ in range(2):
-        courtesy.begin()
-        courtesy.begin()
-        courtesy.end()
+        priority.begin()
+        priority.begin()
+        priority.end()
         assert abs(sys.getswitchinterval() - SWITCH_SECONDS) < 1e-6
         assert gc.get_freeze_count() > frozen
         assert not gc.isenabled()
-        courtesy.end()
+        priority.end()
         assert sys.getswitchinterval() == before
         assert gc.get_freeze_count() <= frozen
         assert gc.isenabled()
@@ -37,8 +37,8 @@ def test_settings_are_changed_by_the_first_and_restored_by_the_last(qtbot: Any) 
 
 def test_meanwhile_garbage_is_collected_in_the_window_s_thread_only(qtbot: Any) -> None:
     deleted_in: list[int] = []
-    courtesy = Courtesy()
-    courtesy.begin()
+    priority = GuiPriority()
+    priority.begin()
     try:
         thread = threading.Thread(target=lambda: [Knot(deleted_in) for _ in range(3000)])
         thread.start()
@@ -46,5 +46,5 @@ def test_meanwhile_garbage_is_collected_in_the_window_s_thread_only(qtbot: Any) 
         assert deleted_in == []
         qtbot.waitUntil(lambda: len(deleted_in) > 0, timeout=5000)
     finally:
-        courtesy.end()
+        priority.end()
     assert set(deleted_in) == {threading.get_ident()}
