@@ -183,7 +183,7 @@ def counted() -> Iterator[list[Read]]:
 
 def wait(until: Callable[[], object], seconds: float = 600.0) -> None:
     """Run the event loop until a condition holds."""
-    from qtpy.QtCore import QEventLoop, QThreadPool, QTimer
+    from qtpy.QtCore import QEventLoop, QTimer
 
     loop, timer, end = QEventLoop(), QTimer(), time.monotonic() + seconds
 
@@ -369,6 +369,8 @@ def _run(path: Path, table: Table) -> None:
         settle(0.5)
         _report(watchdog, table, f"{path.name}, {'x'.join(map(str, session.dataset.shape))}, all stages {took:.0f} s")
         viewer.close()
+        from qtpy.QtCore import QThreadPool
+
         wait(lambda: not QThreadPool.globalInstance().activeThreadCount(), 30.0)
 
 

@@ -21,9 +21,9 @@ PACKAGE = Path(napari_stemnmf.__file__).parent
 FLOORS = (
     ("errors", "control", "settings", "recipe", "dataset", "units", "files", "storage", "threads"),  # the ground
     ("reading", "streaming", "preprocessing", "disks", "calibration", "features", "clustering", "grains"),
-    ("stage_functions", "stages", "analysis", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis", "corrections", "pipeline", "cost"),
     ("figures", "simulation", "export", "study"),
-    ("cli", "plugin"),  # the faces
+    ("plugin", "cli"),  # the faces
 )
 """What lies on which floor. A room may import rooms of lower floors, and those before it on its own."""
 

@@ -17,15 +17,10 @@ import numpy as np
 
 from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input, RunTime
-from napari_stemnmf.clustering import ensemble
-from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
+from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
-from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.grains.measurement import not_measured
-from napari_stemnmf.grains.patterns import digests
-from napari_stemnmf.grains.review import Review
 from napari_stemnmf.recipe import FEATURES, Recipe
 from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
@@ -214,7 +209,7 @@ def advance(
             continue
         for path in map(stages.needed, stage.paths(wanted)):
             if path and analysis.result(path) is None:
-                raise AnalysisError(_missing(path))
+                raise AnalysisError(missing(path))
         part = (control or Control()).for_stage(stage.heading(wanted))
         given = executor if stage.reads else None
         task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
@@ -276,82 +271,6 @@ def _with_found(analysis: Analysis, stage: Stage, found: Any, took: RunTime) -> 
     return analysis, stopped
 
 
-def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control | None = None) -> Analysis:
-    """The analysis with another seed's model of `feature` in place of the chosen one.
-
-    Results of a clustering that was cancelled stay incomplete, and those of other settings stale.
-
-    Raises
-    ------
-    AnalysisError
-        If the feature has no model yet.
-    """
-    _require(analysis, f"models/{feature}")
-    _require(analysis, f"features/{feature}")
-    control = (control or Control()).for_stage(f"Seed {seed} of {feature.upper()}")
-    scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling, control=control)
-    model = ensemble.choose(analysis.models[feature], seed, scaled.values, control=control)
-    stage = f"models/{feature}"
-    key, _, mark = analysis.keys[stage].partition(" ")
-    keys = {**analysis.keys, stage: f"{key} {mark if mark == INCOMPLETE else f'seed {seed}'}"}
-    return replace(analysis, models={**analysis.models, feature: model}, keys=keys)
-
-
-def edit(analysis: Analysis, feature: str, *edits: Edit) -> Analysis:
-    """The analysis after corrections of a feature's grains by hand: all of `edits`, or none.
-
-    Raises
-    ------
-    AnalysisError
-        If the feature has no grains yet.
-    DataError
-        If an edit names a grain that is not there, would change no mask or would leave a grain without positions.
-    """
-    _require(analysis, f"grains/{feature}")
-    review = analysis.reviews.get(feature) or Review(analysis.grains[feature])
-    for each in edits:
-        review = review.with_edit(each)
-    return analysis.with_review(feature, review)
-
-
-def undo(analysis: Analysis, feature: str) -> Analysis:
-    """The analysis without the last edit of a feature's grains.
-
-    Raises
-    ------
-    AnalysisError, DataError
-        If nothing was edited.
-    """
-    return analysis.with_review(feature, _review(analysis, feature).undo())
-
-
-def redo(analysis: Analysis, feature: str) -> Analysis:
-    """The analysis with the edit of a feature's grains that was undone last.
-
-    Raises
-    ------
-    AnalysisError, DataError
-        If nothing was undone.
-    """
-    return analysis.with_review(feature, _review(analysis, feature).redo())
-
-
-def changed(analysis: Analysis, feature: str) -> np.ndarray:
-    """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale."""
-    _require(analysis, f"grains/{feature}")
-    grains, table, known = analysis.grains[feature], analysis.tables.get(feature), analysis.patterns.get(feature)
-    if table is None or known is None or not analysis.is_current(f"grains/{feature}", partial=True):
-        return np.ones(len(grains), bool)
-    if analysis.is_current(f"tables/{feature}", partial=True):
-        return np.zeros(len(grains), bool)
-    review = analysis.reviews.get(feature)
-    if not len(known.digests) and review is not None:  # a file of version 0.3: what was measured is the grains as found
-        before = analysis.with_review(feature, Review(review.base))
-        if before.is_current(f"tables/{feature}", partial=True):
-            known = replace(known, digests=digests(review.base, analysis.keys.get("survey", "")))
-    return not_measured(grains, table, known, analysis.keys.get("survey", ""))
-
-
 def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
     """Which results are "missing" or "stale" under `recipe`, by name as in "models/aa"; empty when all is done."""
     recipe = analysis.recipe if recipe is None else recipe
@@ -372,21 +291,3 @@ class _Clock:
 
     def read(self) -> RunTime:
         return RunTime(time.perf_counter() - self._wall, time.process_time() - self._cpu)
-
-
-def _review(analysis: Analysis, feature: str) -> Review:
-    if feature not in analysis.reviews:
-        raise AnalysisError(f"The grains of {feature.upper()} have not been edited; there is nothing to undo or redo.")
-    return analysis.reviews[feature]
-
-
-def _missing(path: str) -> str:
-    """That a result is missing, and what to do."""
-    stage, _, feature = stages.stage_of(path), *path.split("/")[1:], ""
-    of = f" of {feature.upper()}" if feature else ""
-    return f"There are no {path.partition('/')[0]}{of} yet; run the step '{stage.name}' first."
-
-
-def _require(analysis: Analysis, path: str) -> None:
-    if analysis.result(path) is None:
-        raise AnalysisError(_missing(path))

@@ -11,7 +11,9 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.plugin import session as session_module
-from napari_stemnmf.plugin.session import Running, Session
+from napari_stemnmf.plugin.forms.choosing_step import preset_name
+from napari_stemnmf.plugin.jobs.running import Running
+from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.status import status
 
 
@@ -81,9 +83,9 @@ def test_an_analysis_without_its_scan_can_be_refined_but_not_measured(analysis: 
 
 def test_the_preset_is_recognised_until_a_setting_differs(session: Session) -> None:
     session.set_recipe(stem.Recipe.preset("paper", ["aa"]))
-    assert session.preset_name() == "paper"
+    assert preset_name(session.recipe) == "paper"
     session.set_recipe(session.recipe.replaced({"aa.clustering.seeds": 3}))
-    assert session.preset_name() == ""
+    assert preset_name(session.recipe) == ""
 
 
 def test_a_copied_layer_stays_with_its_scan(session: Session) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.plugin.saving.autosave import saver_of
-from napari_stemnmf.plugin.session import Session, sessions_of_layer_data
+from napari_stemnmf.plugin.session import SESSION_KEY, Session
 
 if TYPE_CHECKING:
     from napari_stemnmf.plugin.layers.result_layers import LayerTuple
@@ -74,7 +74,7 @@ def write_analysis(path: str, layer_data: list[LayerTuple]) -> list[str]:
     AnalysisError
         If they belong to none, to several, or nothing was computed yet.
     """
-    sessions = [s for s in sessions_of_layer_data(layer_data) if s.analysis is not None]
+    sessions = [s for s in _sessions_of(layer_data) if s.analysis is not None]
     if not sessions:
         raise AnalysisError("These layers belong to no analysis; open a scan and run Featurize first, then save.")
     if len(sessions) > 1:
@@ -115,3 +115,13 @@ def _tell(error: str) -> None:
 def _shown(error: StemNMFError) -> list[Any]:
     _tell(str(error))
     return NOTHING_TO_SHOW
+
+
+def _sessions_of(layer_data: Iterable[tuple[Any, dict[str, Any], str]]) -> list[Session]:
+    """As `sessions_of`, for layer data tuples as a writer gets them."""
+    found: list[Session] = []
+    for _, meta, _ in layer_data:
+        session = meta.get("metadata", {}).get(SESSION_KEY)
+        if isinstance(session, Session) and session not in found:
+            found.append(session)
+    return found

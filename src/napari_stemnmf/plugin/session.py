@@ -7,14 +7,13 @@ selected, and two scans that are open at once never mix.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_stemnmf import stages
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import PRESETS, Recipe
+from napari_stemnmf.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_stemnmf.analysis import Analysis, Input
-    from napari_stemnmf.control import Progress
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
+    from napari_stemnmf.plugin.jobs.running import Running
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"
@@ -140,31 +139,24 @@ class Session:
         return self.analysis.reviews.get(feature) if self.analysis is not None else None
 
     def edit(self, feature: str, *edits: Edit) -> None:
-        """Change grains, or what is said of them.
+        """Change grains, or what is noted of them.
 
         Raises
         ------
         DataError
             If an edit is not possible; then nothing has changed.
         """
-        from napari_stemnmf import pipeline
-
-        if self.analysis is not None:
-            self._take_edited(pipeline.edit(self.analysis, feature, *edits), feature)
+        self._correct("edit", feature, *edits)
 
     def undo(self, feature: str) -> None:
         """Take the last edit back, if there is one."""
-        from napari_stemnmf import pipeline
-
-        if self.analysis is not None and self.can_undo(feature):
-            self._take_edited(pipeline.undo(self.analysis, feature), feature)
+        if self.can_undo(feature):
+            self._correct("undo", feature)
 
     def redo(self, feature: str) -> None:
         """Make the edit again that was taken back last, if there is one."""
-        from napari_stemnmf import pipeline
-
-        if self.analysis is not None and self.can_redo(feature):
-            self._take_edited(pipeline.redo(self.analysis, feature), feature)
+        if self.can_redo(feature):
+            self._correct("redo", feature)
 
     def can_undo(self, feature: str) -> bool:
         """Whether there is an edit to take back."""
@@ -176,10 +168,15 @@ class Session:
         review = self.review(feature)
         return review is not None and bool(review.undone)
 
-    def _take_edited(self, analysis: Analysis, feature: str) -> None:
-        self.analysis = analysis
+    def _correct(self, how: str, feature: str, *edits: Edit) -> None:
+        """Correct grains by a function of `corrections`."""
+        from napari_stemnmf import corrections
+
+        if self.analysis is None:
+            return
+        self.analysis = getattr(corrections, how)(self.analysis, feature, *edits)
         self.note = ""
-        if self.selected.get(feature, 0) not in (0, *analysis.grains[feature].ids):
+        if self.selected.get(feature, 0) not in (0, *self.analysis.grains[feature].ids):
             self.select_grain(feature, 0)
         self.edited.emit(feature)
         self.changed.emit()
@@ -308,34 +305,8 @@ class Session:
             )
         return ""
 
-    def preset_name(self) -> str:
-        """The preset that the recipe equals, whatever its features; empty if it equals none."""
-        for name in PRESETS:
-            if _preset(name, self.recipe.features) == self.recipe:
-                return name
-        return ""
-
     def __repr__(self) -> str:
         return f"<Session of {self.name}>"
-
-
-class Running:
-    """What is known of a step that is running; its thread writes `progress`, widgets read it."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.part = ""  # "2/5" where it is a part of a longer run
-        self.progress: Progress | None = None
-
-    def cancel(self) -> None:
-        """Ask it to stop and keep what it has."""
-        raise NotImplementedError
-
-    def line(self) -> str:
-        """Stage and message for the progress bar."""
-        stage = self.title if self.progress is None else self.progress.stage or self.title
-        message = "starting" if self.progress is None else self.progress.message
-        return f"{self.part} {stage}{f': {message}' if message else ''}".lstrip()
 
 
 def sessions_of(layers: Iterable[Any]) -> list[Session]:
@@ -361,30 +332,6 @@ def session_of(layer: Any) -> Session | None:
     """The session that a layer belongs to, if any."""
     session = layer.metadata.get(SESSION_KEY) if layer is not None else None
     return session if isinstance(session, Session) else None
-
-
-def sessions_of_layer_data(layer_data: Iterable[tuple[Any, dict[str, Any], str]]) -> list[Session]:
-    """As `sessions_of`, for layer data tuples as a writer gets them."""
-    found: list[Session] = []
-    for _, meta, _ in layer_data:
-        session = meta.get("metadata", {}).get(SESSION_KEY)
-        if isinstance(session, Session) and session not in found:
-            found.append(session)
-    return found
-
-
-def settings_of(recipe: Recipe, path: str) -> Any:
-    """The settings dataclass at a dotted path of the recipe, e.g. "aa.clustering"."""
-    node: Any = recipe
-    for part in path.split("."):
-        node = getattr(node, part)
-    return node
-
-
-@cache
-def _preset(name: str, features: tuple[str, ...]) -> Recipe:
-    """A preset's recipe, made once: the widgets ask at every change of a setting."""
-    return Recipe.preset(name, features)
 
 
 def _other(found: Input, wanted: Input) -> str:

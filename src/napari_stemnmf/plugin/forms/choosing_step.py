@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container
@@ -47,7 +48,7 @@ class ChoosingStep(StepWidget):
         return tuple(name for name, box in self.chosen.items() if box.value)
 
     def _show_choices(self, session: Session) -> None:
-        self.preset.value = session.preset_name() or OWN
+        self.preset.value = preset_name(session.recipe) or OWN
         for name, box in self.chosen.items():
             box.value = name in session.recipe.features
 
@@ -63,3 +64,14 @@ class ChoosingStep(StepWidget):
         except RecipeError as error:
             self.status.value = str(error)
             self.run.enabled = False
+
+
+def preset_name(recipe: Recipe) -> str:
+    """The preset that a recipe equals, whatever its features; empty if it equals none."""
+    return next((name for name in PRESETS if _preset(name, recipe.features) == recipe), "")
+
+
+@cache
+def _preset(name: str, features: tuple[str, ...]) -> Recipe:
+    """A preset's recipe, made once: docks ask at every change of a setting."""
+    return Recipe.preset(name, features)

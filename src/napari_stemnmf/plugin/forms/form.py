@@ -196,3 +196,11 @@ def _step(value: float | None) -> float:
     if not value or abs(value) >= 10:
         return 0.5
     return float(10.0 ** math.floor(math.log10(abs(value)) - (0 if abs(value) < 1 else 1)))
+
+
+def settings_of(recipe: Any, path: str) -> Any:
+    """The settings dataclass at a dotted path of the recipe, e.g. "aa.clustering"."""
+    node: Any = recipe
+    for part in path.split("."):
+        node = getattr(node, part)
+    return node

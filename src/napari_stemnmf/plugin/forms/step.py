@@ -13,10 +13,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.plugin.forms.form import Form, align_labels
+from napari_stemnmf.plugin.forms.form import Form, align_labels, settings_of
 from napari_stemnmf.plugin.forms.section import Section
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of, settings_of
+from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import status
 from napari_stemnmf.recipe import FEATURES
 
@@ -167,9 +167,9 @@ class StepWidget(Container):
 
     def _start(self, step: str) -> None:
         if self._session is not None and self._session.running is None:
-            from napari_stemnmf.plugin.jobs import tasks as jobs
+            from napari_stemnmf.plugin.jobs.runs import Job
 
-            jobs.Job(self._viewer, self._session, step, self.features(), display.showing).start()
+            Job(self._viewer, self._session, step, self.features(), display.showing).start()
 
     def _on_cancel(self) -> None:
         if self._session is not None and self._session.running is not None:
@@ -264,11 +264,11 @@ class StepWidget(Container):
 
     def _show_cost(self, session: Session | None) -> None:
         """What Run would take now: an estimate from what is known, for which nothing is read."""
-        from napari_stemnmf.estimates import STEPS, estimate
+        from napari_stemnmf.cost import estimate, is_known
         from napari_stemnmf.plugin.preferences import preferences
 
-        self.cost.visible = self.step in STEPS
-        if session is None or self.step not in STEPS:
+        self.cost.visible = is_known(self.step)
+        if session is None or not is_known(self.step):
             self.cost.value = ""
             return
         asked, threads = self.features(), preferences().threads

@@ -1,121 +1,34 @@
-"""Work in threads: one task at a time for each scan, with progress and cancel; stages of the pipeline are a `Job`.
+"""Work in threads: one task at a time for each scan, with progress and cancel.
 
-A task belongs to the session it was started for. Its result goes there, whatever is selected when it arrives, and is
-joined with what the user did meanwhile; if the scan has left the viewer, or the viewer is closed, the task is stopped
-and its result dropped. A mask that was drawn meanwhile stays, and makes the result stale. Errors of ours become one
-sentence in a napari notification.
+A task belongs to the session it was started for. Its result goes there, whatever is selected when it arrives; if the
+scan has left the viewer, or the viewer is closed, the task is stopped and its result dropped. Errors of the package
+become one sentence in a napari notification.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QTimer
 
-from napari_stemnmf import stages
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, StemNMFError
 from napari_stemnmf.plugin.jobs.gui_priority import GuiPriority
-from napari_stemnmf.plugin.jobs.merged import merged
+from napari_stemnmf.plugin.jobs.running import Running
 from napari_stemnmf.plugin.preferences import preferences
-from napari_stemnmf.plugin.session import Running, Session, sessions_of
-from napari_stemnmf.recipe import FEATURES
-from napari_stemnmf.stages import order as pipeline_order
+from napari_stemnmf.plugin.session import Session, sessions_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.pipeline import Done
 
-ALL = "recipe"
-"""In place of a stage: all of them, one after the other."""
-TITLES = {"survey": "First look", ALL: "Run all"}
 LEAST_SECONDS, LEAST_SHARE = 2.0, 0.02
 """Time, and share of a stage, that must have passed before the rest is estimated."""
-WAIT_SECONDS = 0.1
-"""How often a run that waits for the window looks whether it was cancelled."""
-
-
-class Outcome:
-    """What a job came to: results (perhaps partial) and a sentence, or an error to show."""
-
-    def __init__(self, analysis: Analysis | None, note: str = "", error: str = "") -> None:
-        self.analysis = analysis
-        self.note = note
-        self.error = error
-
-
-class Work:
-    """The function that a job runs in the thread: some stages, for some features.
-
-    Parameters
-    ----------
-    session : Session
-    step : str
-        A stage, which takes with it what it needs of the whole scan, or `ALL`.
-    features : tuple of str
-        Those of the recipe if empty.
-    show : callable
-        Called in the thread as ``show(done, control)`` after each part, with a `pipeline.Done`; returns the analysis to
-        go on from.
-    """
-
-    def __init__(
-        self, session: Session, step: str, features: tuple[str, ...], show: Callable[[Done, Control], Analysis]
-    ) -> None:
-        self._given: Any = (session.dataset, session.recipe, session.analysis, session.mask)
-        self._stages = stages_of(step)
-        self._features = features or session.recipe.features
-        self._preferences = preferences()
-        self._show = show
-
-    def __call__(self, control: Control) -> Outcome:
-        """Run the stages; errors of the package come back as an outcome, others are raised."""
-        from napari_stemnmf import pipeline
-
-        dataset, recipe, analysis, mask = self._given
-        try:
-            if dataset is not None:
-                analysis = pipeline.start(dataset, recipe, analysis)
-                analysis = analysis if mask is None else pipeline.with_mask(analysis, mask)
-            elif analysis is not None:
-                analysis = pipeline.with_recipe(analysis, recipe)
-            else:
-                return Outcome(None)
-            options: dict[str, Any] = {"features": self._features, "control": control}
-            options["workers"] = self._preferences.workers(dataset)
-            if any(stage.reads for stage in self._stages):
-                options["executor"] = self._preferences.executor()
-            run = pipeline.advance(analysis, dataset, self._stages, **options)
-            done = next(run, None)
-            while done is not None:
-                analysis = self._show(done, control)
-                done = _sent(run, analysis)
-        except Cancelled as stop:
-            return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
-        except StemNMFError as error:
-            return Outcome(analysis, error=str(error))
-        return Outcome(analysis)
-
-
-def stages_of(step: str) -> tuple[stages.Stage, ...]:
-    """The stages that a step of the docks runs where they are missing or stale."""
-    return stages.STAGES if step == ALL else stages.run_with(step)
-
-
-def _sent(run: Generator[Done, Analysis | None, None], analysis: Analysis) -> Done | None:
-    """What a run comes to next, after it was given the analysis to go on from; None at its end."""
-    try:
-        return run.send(analysis)
-    except StopIteration:
-        return None
 
 
 class _Returned(NamedTuple):
@@ -297,101 +210,6 @@ class Task(Running):
             self._priority.end()
         if session is not None:
             session.finish()
-
-
-class _Relay(QObject):
-    """Carries what a run has come to into the window's thread, where `receive` is called with it."""
-
-    sent = Signal(object)
-
-    def __init__(self, receive: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._receive = receive
-        self.sent.connect(self._on_sent)
-
-    def _on_sent(self, message: Any) -> None:
-        self._receive(message)
-
-
-class Job(Task):
-    """Stages of the pipeline, for one session; what each part finds is shown as soon as it is there.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-    session : Session
-    step : str
-        A stage, which takes with it what it needs of the whole scan, or `ALL`.
-    features : tuple of str
-        Those of the recipe if empty.
-    show : callable
-        Called in the main thread as ``show(viewer, session, stage name, feature)`` for each new result, with "" where
-        it is one of the whole scan; what it returns is gone through piece by piece.
-    """
-
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        session: Session,
-        step: str,
-        features: tuple[str, ...],
-        show: Callable[[Any, Session, str, str], Iterator[None]],
-    ) -> None:
-        title = TITLES.get(step, step.capitalize())
-        if step != ALL and features:
-            title = stages.named(step).heading(features) if not stages.named(step).together else title
-        self._relay, self._answers = _Relay(self._on_done), SimpleQueue[Any]()
-        work = Work(session, step, features, self._wait_for_window)
-        super().__init__(viewer, session, title, work, self._take_outcome)
-        self._given = session.analysis
-        self.step, self.features = step, features
-        self._show = show
-        self._stages = stages_of(step)
-        parts = pipeline_order(self._stages, features or session.recipe.features) if step == ALL else []
-        self._headings = list(dict.fromkeys(stage.heading(batch) for stage, batch in parts))
-
-    def line(self) -> str:
-        """Which part of all, stage, message and time for the progress bar."""
-        stage = self.progress.stage if self.progress is not None else ""
-        if stage in self._headings:
-            self.part = f"{self._headings.index(stage) + 1}/{len(self._headings)}"
-        return super().line()
-
-    def _wait_for_window(self, done: Done, control: Control) -> Analysis:
-        """In the thread: hand over what was found, and take the analysis with what the user did meanwhile."""
-        self._relay.sent.emit(done)
-        while True:
-            try:
-                return self._answers.get(timeout=WAIT_SECONDS)
-            except Empty:
-                if not self._wanted:
-                    control.check()
-
-    def _on_done(self, done: Done) -> None:
-        if self._wanted and self._viewer is not None and self._session is not None:
-            self._take_over(self._viewer, self._session, done.analysis)
-            self._answers.put(self._session.analysis)
-
-    def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> None:
-        if outcome.analysis is not None:
-            self._take_over(viewer, session, outcome.analysis, outcome.note)
-        self._given = None
-        session.note = outcome.note or outcome.error or session.note
-        if outcome.error:
-            show_error(outcome.error)
-
-    def _take_over(self, viewer: Any, session: Session, found: Analysis, note: str = "") -> None:
-        """Join what was found with what the session holds, and show what is new."""
-        before = session.analysis
-        if found is before:
-            return
-        session.set_analysis(merged(self._given, before, found), note)
-        now = self._given = session.analysis
-        for stage in self._stages:
-            for feature in FEATURES if stage.each else ("",):
-                path = stage.path(feature)
-                if now is not None and now.result(path) is not (None if before is None else before.result(path)):
-                    self._show_pieces(self._show(viewer, session, stage.name, feature))
 
 
 def clock(seconds: float) -> str:

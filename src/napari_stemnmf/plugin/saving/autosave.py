@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -30,9 +31,6 @@ logger = logging.getLogger(__name__)
 SOON, LATER = 0.5, 3.0
 """Seconds that a save waits for more to come: after a result or an edit, and where only settings have changed."""
 SAVE_AS = "press Save as…"
-_owners: WeakValueDictionary[Path, Saver] = WeakValueDictionary()
-"""Who writes to a file."""
-_claiming = threading.Lock()
 
 
 class _Request(NamedTuple):
@@ -40,6 +38,20 @@ class _Request(NamedTuple):
 
     analysis: Analysis
     path: Path | None = None
+
+
+class Writers:
+    """Who writes to which file. One for the whole process, so that two of its scans do not write to one file."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.of: WeakValueDictionary[Path, Saver] = WeakValueDictionary()
+
+    @classmethod
+    @cache
+    def of_the_process(cls) -> Writers:
+        """The one of this process."""
+        return cls()
 
 
 class Saver:
@@ -62,6 +74,7 @@ class Saver:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._writers = Writers.of_the_process()
         self._seen = (session.analysis, session.recipe)
         self._condition = threading.Condition()
         self._request: _Request | None = None
@@ -209,23 +222,23 @@ class Saver:
 
     def _take(self, path: Path) -> None:
         """Be the one that writes to a file; who did so before finds another place."""
-        with _claiming:
-            _owners[path] = self
+        with self._writers.lock:
+            self._writers.of[path] = self
         self._left_as = _stamp(path)
 
     def _target(self) -> Path:
         """The session's file, or, where it has none or somebody else writes to it, a free place beside the scan."""
         path, scan = self._session.path, self._scan()
-        with _claiming:
-            mine = path is not None and _owners.get(path) is self
+        with self._writers.lock:
+            mine = path is not None and self._writers.of.get(path) is self
             if path is not None and ((mine and _stamp(path) in (None, self._left_as)) or scan is None):
                 return path
             from napari_stemnmf.plugin.saving.analysis_files import free_place
 
             if scan is None:
                 raise ValueError("A save was asked for, and the scan has no place.")
-            path = free_place(scan, frozenset(_owners))
-            _owners[path] = self
+            path = free_place(scan, frozenset(self._writers.of))
+            self._writers.of[path] = self
             return path
 
     def _save(self, request: _Request, opened: int) -> None:

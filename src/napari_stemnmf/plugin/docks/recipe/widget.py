@@ -91,7 +91,8 @@ class RecipeWidget(ChoosingStep):
         session = self._session
         if session is None or session.running is not None:
             return
-        from napari_stemnmf.plugin.jobs.tasks import ALL, Job
+        from napari_stemnmf.cost import ALL
+        from napari_stemnmf.plugin.jobs.runs import Job
         from napari_stemnmf.plugin.saving.confirm import may_replace
 
         features = self.features()

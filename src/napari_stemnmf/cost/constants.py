@@ -2,7 +2,7 @@
 
 Seconds are of one core of a server with two (x86-64 with AVX-512, NumPy with OpenBLAS); those of the clustering were
 fitted to the fits that 225 seeds on the simulated films have recorded, with their times. The counts of work are means
-over the same films. `benchmarks/estimates.py` compares estimates with what runs take.
+over the same films. `benchmarks/cost.py` compares estimates with what runs take.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ What has to be guessed is noted, so that the estimate can say that it is rough. 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.estimates.constants import (
+from napari_stemnmf import stages
+from napari_stemnmf.cost.constants import (
     DENSE,
     DISK,
     DISK_LATER,
@@ -42,7 +43,7 @@ from napari_stemnmf.estimates.constants import (
     SUGGESTED_RV_GLOBAL,
     SWEEP,
 )
-from napari_stemnmf.estimates.sizes import Scan
+from napari_stemnmf.cost.sizes import Scan
 from napari_stemnmf.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Cost:
     kept: float = 0.0
 
 
-class Stages:
+class Work:
     """The costs of the stages of one scan; notes in `guessed` what it had to guess."""
 
     def __init__(
@@ -74,20 +75,33 @@ class Stages:
         self.todo, self.anew, self.suggested = todo, anew, suggested
         self.guessed: list[str] = []
 
-    def of(self, stage: str) -> Cost:
-        """Cost of one stage. Features that share a read of the data count once, with the first of them."""
-        name, _, feature = stage.partition("/")
-        together = [one.partition("/")[2] for one in self.todo if one.startswith(f"{name}/")]
-        if name in ("features", "tables"):
+    def of(self, path: str) -> Cost:
+        """Cost of one result. Representations that share a read of the data count once, with the first of them."""
+        name, _, feature = path.partition("/")
+        stage = stages.stage_of(path)
+        if stage.together:
+            together = [one.partition("/")[2] for one in self.todo if one.startswith(f"{name}/")]
             if feature != together[0]:
                 return Cost()
-            return self._features(together) if name == "features" else self._tables(together)
-        per_feature = {"models": self._models, "grains": self._grains}
-        if name in per_feature:
-            return per_feature[name](feature)
-        return {"survey": self._survey, "probe": self._probe, "peaks": self._peaks, "calibration": self._calibration}[
-            name
-        ]()
+        else:
+            together = [feature]
+        costs: dict[str, Callable[..., Cost]] = {
+            "survey": self._survey,
+            "probe": self._probe,
+            "disks": self._peaks,
+            "calibrate": self._calibration,
+            "featurize": self._features,
+            "cluster": self._models,
+            "refine": self._grains,
+            "measure": self._tables,
+        }
+        if stage.name in costs:
+            given = [] if not stage.each else [together] if stage.together else [feature]
+            return costs[stage.name](*given)
+        took = None if self.analysis is None else self.analysis.times.get(path)
+        if took is None:
+            self._guess(f"how long {stage.name} takes")
+        return Cost(0.0 if took is None else took.wall)
 
     # ---- what is known
 

@@ -17,27 +17,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stemnmf import stages
+from napari_stemnmf.cost.sizes import Scan
+from napari_stemnmf.cost.work import Work
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.estimates.sizes import Scan
-from napari_stemnmf.estimates.stages import Stages
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.threads import default_workers
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
 
-STEPS: dict[str, tuple[str, ...]] = {
-    "survey": ("survey", "probe"),
-    "calibrate": ("survey", "probe", "peaks", "calibration"),
-    "featurize": ("survey", "probe", "peaks", "calibration", "features"),
-    "cluster": ("models",),
-    "refine": ("grains",),
-    "measure": ("tables",),
-    "recipe": ("survey", "probe", "peaks", "calibration", "features", "models", "grains", "tables"),
-}
-"""The stages that each step runs where they are missing or stale; "recipe" is all of them."""
-SHARED = ("survey", "probe", "peaks", "calibration")
-"""Stages that all features have in common."""
+ALL = "recipe"
+"""In place of a stage: all of them."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +80,7 @@ def estimate(
     recipe : Recipe
         The settings that the step will run with.
     step : str
-        One of `STEPS`.
+        A stage, which takes with it what it needs of the whole scan, or `ALL`.
     features : iterable of str, optional
         Those that the step is for; the recipe's if not given.
     workers : int, optional
@@ -107,10 +98,10 @@ def estimate(
     scan = Scan.of(analysis, dataset, recipe, default_workers() if workers is None else max(1, workers))
     if scan is None:
         return Estimate(why="Open a scan.")
-    todo = _todo(analysis, recipe, STEPS[step], names)
+    todo = _todo(analysis, recipe, step, names)
     if not todo:
         return Estimate()
-    cost = Stages(scan, analysis, recipe, todo, measured_anew or {}, suggested or {})
+    cost = Work(scan, analysis, recipe, todo, measured_anew or {}, suggested or {})
     seconds = held = most = 0.0
     for stage in todo:
         one = cost.of(stage)
@@ -122,15 +113,21 @@ def estimate(
     return Estimate(max(seconds, 1e-3), max(most, held), bool(guessed), why)
 
 
-def _todo(analysis: Analysis | None, recipe: Recipe, stages: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The stages, as in "models/aa", that are missing or stale, in the order in which they run."""
+def is_known(step: str) -> bool:
+    """Whether there is an estimate for a step."""
+    return step == ALL or any(stage.name == step for stage in stages.STAGES)
+
+
+def _todo(analysis: Analysis | None, recipe: Recipe, step: str, names: Sequence[str]) -> list[str]:
+    """The results, as in "models/aa", that are missing or stale, in the order in which they are computed."""
+    planned = stages.STAGES if step == ALL else stages.run_with(step)
     failed = {} if analysis is None else analysis.failed
-    every = [one for stage in stages for one in ([stage] if stage in SHARED else [f"{stage}/{name}" for name in names])]
     return [
-        stage
-        for stage in every
+        path
+        for stage in planned
+        for path in stage.paths(names)
         if analysis is None
-        or not (analysis.is_current(stage, recipe) or (stage.partition("/")[2] in failed and "features" not in stage))
+        or not (analysis.is_current(path, recipe) or (path.partition("/")[2] in failed and "features" not in path))
     ]
 
 

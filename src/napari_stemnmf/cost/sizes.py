@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_stemnmf.cost.constants import COPIES, PACKED
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
-from napari_stemnmf.estimates.constants import COPIES, PACKED
 from napari_stemnmf.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What every stage was estimated to cost before it ran, and what it took: seconds and memory, with their ratios.
 
-    .venv/bin/python benchmarks/estimates.py [SCAN ...] [--preset default] [--seeds 5]
-    .venv/bin/python benchmarks/estimates.py ANALYSIS.stemnmf.h5 ...
+    .venv/bin/python benchmarks/cost.py [SCAN ...] [--preset default] [--seeds 5]
+    .venv/bin/python benchmarks/cost.py ANALYSIS.stemnmf.h5 ...
 
 Without a scan, on the sample. Of an analysis nothing is run: the times that it has recorded are compared with what
 would have been said before each step. Memory is the peak of what the process holds alone (resident less shared: mapped
@@ -21,8 +21,8 @@ from pathlib import Path
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.analysis import FILE_SUFFIX, Analysis
-from napari_stemnmf.estimates import SHARED, estimate
-from napari_stemnmf.estimates import STEPS as ESTIMATED
+from napari_stemnmf.cost import SHARED, estimate
+from napari_stemnmf.cost import STEPS as ESTIMATED
 from napari_stemnmf.threads import default_workers
 
 STEPS = {

@@ -9,7 +9,7 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.analysis import RunTime
-from napari_stemnmf.estimates import Estimate, estimate
+from napari_stemnmf.cost import Estimate, estimate
 
 QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 8, "*.refinement.min_size": 6}
 
