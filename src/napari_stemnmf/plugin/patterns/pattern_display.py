@@ -1,4 +1,4 @@
-"""A pattern to look at closely: scale, colours, contrast, what the mouse is on, and copies. Shared by the docks."""
+"""A pattern with its controls: scale, colours, contrast, readout and copies. Shared by the docks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,10 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QMenu, QPushButton, QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.patterns.preview import SCALES, limits, scaled
+from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, limits, scaled
+from napari_stemnmf.plugin.widgets import column, row, wrapping_label
 
 EMPTY = "\n"
 """What the readout shows in place of its two lines, so that nothing moves."""
@@ -60,22 +50,21 @@ class PatternDisplay(QWidget):
         )
         self._image: np.ndarray | None = None
         self._drawn: tuple[Any, ...] = ()
-        wanted = preferences()
+        preferred = preferences()
         self.scale, self.colours = QComboBox(), QComboBox()
         self.scale.addItems(SCALES)
         self.scale.setToolTip("how counts are turned into brightness")
         self.colours.addItems(COLOURMAPS)
         self.colours.setToolTip("colour map, all of them perceptually uniform")
-        for box, value in ((self.scale, wanted.scaling), (self.colours, wanted.colormap)):
+        for box, value in ((self.scale, preferred.scaling), (self.colours, preferred.colormap)):
             box.setCurrentIndex(max(0, box.findText(value)))
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.setMinimumWidth(NARROW)
         self.low, self.high = _percentile(LOW), _percentile(HIGH)
         self.low.setToolTip("percentile of the brightness that is shown darkest [%]")
         self.high.setToolTip("percentile of the brightness that is shown brightest [%]")
-        self.readout = QLabel(EMPTY)
-        self.readout.setWordWrap(True)
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.readout = wrapping_label()
+        self.readout.setText(EMPTY)
         self._lay_out()
         for box in (self.scale, self.colours):
             box.currentIndexChanged.connect(self._draw)
@@ -89,7 +78,7 @@ class PatternDisplay(QWidget):
         return self._image
 
     def show_pattern(self, image: np.ndarray | None, note: str = "") -> None:
-        """Show a pattern, or say why there is none."""
+        """Show a pattern, or in its place a note why there is none."""
         self._image = image
         self.copy.setEnabled(image is not None)
         self.view.show_message(note if image is None else "")
@@ -103,11 +92,10 @@ class PatternDisplay(QWidget):
 
     def copy_values(self) -> None:
         """The counts, to the clipboard as a spreadsheet takes them."""
-        from napari_stemnmf.plugin.patterns.patterns_shown import as_text
-
         clipboard = QGuiApplication.clipboard()
         if self._image is not None and clipboard is not None:
-            clipboard.setText(as_text(self._image))
+            lines = ("\t".join(f"{value:.7g}" for value in line) for line in self._image.tolist())
+            clipboard.setText("\n".join(lines))
 
     def save_array(self, path: str | Path = "") -> None:
         """The counts to a NumPy file; asks for its name if none is given."""
@@ -143,19 +131,11 @@ class PatternDisplay(QWidget):
         menu.addAction("Copy values", self.copy_values)
         menu.addAction("Save array…", lambda: self.save_array())
         self.copy.setMenu(menu)
-        look = QHBoxLayout()
+        look = row(self.scale, self.colours, self.low, self.high, self.copy)
         look.setSpacing(3)
-        look.addWidget(self.scale, 1)
-        look.addWidget(self.colours, 2)
-        look.addWidget(self.low)
-        look.addWidget(self.high)
-        look.addWidget(self.copy)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(3)
-        column.addLayout(look)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.readout)
+        look.setStretch(0, 1)
+        look.setStretch(1, 2)
+        column(look, self.view, self.readout, parent=self, stretch=self.view).setSpacing(3)
 
 
 def _percentile(value: float) -> QDoubleSpinBox:

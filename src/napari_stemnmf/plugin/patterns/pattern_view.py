@@ -15,7 +15,7 @@ from qtpy.QtGui import QColor, QTransform
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.patterns.overlays import OVERLAYS
-from napari_stemnmf.plugin.patterns.preview import limits
+from napari_stemnmf.plugin.patterns.scan_patterns import limits
 
 SIZE = (320, 280)
 """Width and height that the view asks for, in pixels of the screen."""

@@ -15,7 +15,9 @@ from napari_stemnmf.plugin.session import Session
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.patterns.preview import Picture
+    from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture
+    from napari_stemnmf.plugin.jobs.preview import Preview
+    from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 
 SLIDERS = {"min_snr": 30.0, "min_relative": 0.2}
 """Settings of the disks that are edited with a slider, and how far it reaches."""
@@ -31,14 +33,14 @@ FORMS = {
 
 
 class CalibrateWidget(StepWidget):
-    """Finds what lies between detector and reciprocal space, and shows it over the patterns.
+    """Finds the transformation from detector to reciprocal space, and shows it over the patterns.
 
     Attributes
     ----------
     look : PushButton
         Takes the survey only: mean and maximum pattern, hot pixels, mask and probe.
     panel : PatternPanel
-        The pattern with its overlays; disks are found anew whenever a setting changes.
+        The pattern with its overlays; disks are found again whenever a setting changes.
     mask : MaskPanel
     ring : QPushButton
         While it is down, a click on the pattern chooses the ring of the pixel size.
@@ -48,22 +50,20 @@ class CalibrateWidget(StepWidget):
     run_text: ClassVar[str] = "Calibrate all"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.calibrate.mask_panel import MaskPanel
-        from napari_stemnmf.plugin.docks.calibrate.pattern_panel import PatternPanel
-        from napari_stemnmf.plugin.jobs.preview import Latest
-        from napari_stemnmf.plugin.patterns.position_picker import PositionPicker
-        from napari_stemnmf.plugin.patterns.preview import Preview
+        from napari_stemnmf.plugin.docks.calibrate.model import CalibratePictures
+        from napari_stemnmf.plugin.docks.calibrate.panels import MaskPanel, PatternPanel
+        from napari_stemnmf.plugin.jobs.preview import Preview
+        from napari_stemnmf.plugin.patterns.probe import PositionPicker
 
-        self.panel = PatternPanel()
-        self.mask = MaskPanel(viewer)
-        self._preview = Preview()
-        self._latest = Latest(self._preview)
+        self.panel, self.mask = PatternPanel(), MaskPanel(viewer)
+        self._pictures = CalibratePictures()
+        self._preview: Preview[PictureRequest, CalibratePicture] = Preview(self._pictures)
         self._picker = PositionPicker(viewer)
-        self._number = 0
         self._own_choice = False
         super().__init__(viewer)
         self.feature.visible = False
-        self._latest.done.connect(self._on_picture)
+        self._preview.ready.connect(self.panel.show_picture)
+        self._preview.failed.connect(self._show_note)
         self.panel.wanted.connect(self._on_wanted)
         self.panel.clicked.connect(self._on_click)
         self.panel.pick.toggled.connect(self._on_pick)
@@ -132,7 +132,7 @@ class CalibrateWidget(StepWidget):
 
     def _on_probe(self, row: int, column: int) -> None:
         """The session's probe was moved, here or elsewhere."""
-        self.panel.show_position(row, column)
+        self.panel.probe.show_position(row, column)
         if self.panel.pick.isChecked() and self.panel.chosen != "position":
             self.panel.choose("position")
         if self.panel.chosen == "position":
@@ -158,8 +158,8 @@ class CalibrateWidget(StepWidget):
         self.mask.show_state(session)
         surveyed = analysis is not None and analysis.survey is not None
         if session is not None:
-            self.panel.span(*session.scan_shape)
-            self.panel.show_position(*session.position)
+            self.panel.probe.set_scan_shape(*session.scan_shape)
+            self.panel.probe.show_position(*session.position)
         if not self._own_choice:
             self.panel.choose("mean" if surveyed or dataset is None else "position")
         axes = analysis.axes if analysis is not None and surveyed else dataset.axes if dataset is not None else None
@@ -195,35 +195,28 @@ class CalibrateWidget(StepWidget):
 
     def _ask(self) -> None:
         """Have the chosen picture made, with the settings as they are now."""
-        from napari_stemnmf.plugin.patterns.preview import Picture, Request
+        from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 
-        self._number += 1
         session = self._session
         if session is None:
-            self._preview.forget()
-            self.panel.show_picture(Picture(note="Open a 4D-STEM scan."))
+            self._preview.drop()
+            self._pictures.forget()
+            self._show_note("Open a 4D-STEM scan.")
             return
         if self.panel.shown.image is None:
-            self.panel.show_picture(Picture(note="Reading…"))
-        self._latest.ask(
-            Request(
-                session.dataset,
-                session.analysis,
-                session.recipe,
-                self.panel.chosen,
-                self.panel.position,
-                self._number,
-            )
-        )
+            self._show_note("Reading…")
+        recipe, picture, position = session.recipe, self.panel.chosen, self.panel.position
+        self._preview.ask(PictureRequest(session.dataset, session.analysis, recipe, picture, position))
 
-    def _on_picture(self, picture: Picture) -> None:
-        if self._session is not None and picture.number == self._number:
-            self.panel.show_picture(picture)
+    def _show_note(self, note: str) -> None:
+        from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture
+
+        self.panel.show_picture(CalibratePicture(note=note))
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
-        self._latest.close()
+        self._preview.close()
         self._picker.set_active(None)
 
 

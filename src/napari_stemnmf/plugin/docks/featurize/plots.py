@@ -1,6 +1,6 @@
 """A profile over radius in Qt, with bounds that can be dragged: those of AA's rings, or the first and last radius.
 
-Shows a `FeaturePicture` and signals new bounds; it knows nothing of scans. pyqtgraph, as `pattern_view`.
+Shows a `FeaturePicture` and signals new bounds, without reference to a scan. pyqtgraph, as `pattern_view`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,22 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.docks.featurize.lines import DRAWN
 from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
 
+DRAWN = {
+    "centre": ("#00d5ff", 1.4),
+    "cells": ("#b9c4ff90", 0.8),
+    "bins": ("#b9c4ff38", 0.5),
+    "rings": ("#8f9dff", 1.4),
+    "bounds": ("#e8bd00", 1.4),
+    "left out": ("#ff6b6b", 1.0),
+    "disks": ("#57f287", 1.4),
+}
+"""What can be drawn over the pattern: colour and width of its lines."""
 SIZE = (320, 130)
 """Width and height that the view asks for, in pixels of the screen."""
 LEAST = 80
@@ -66,7 +75,6 @@ class ProfileView(pg.PlotWidget):
         self._plot.addItem(self.region)
         self._text = QColor("#888888")
         self._shown: FeaturePicture | None = None
-        self._showing = False
         self.setMinimumHeight(LEAST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setFrameShape(self.Shape.NoFrame)
@@ -77,12 +85,8 @@ class ProfileView(pg.PlotWidget):
 
     def show_picture(self, picture: FeaturePicture) -> None:
         """Show the curves and bounds of a picture."""
-        self._showing = True
-        try:
-            self._show_curves(picture)
-            self._show_bounds(picture)
-        finally:
-            self._showing = False
+        self._show_curves(picture)
+        self._show_bounds(picture)
         self._shown = picture
 
     def set_colours(self, background: str, text: str) -> None:
@@ -154,20 +158,21 @@ class ProfileView(pg.PlotWidget):
             self._plot.addItem(line)
             self.bounds.append(line)
         for line, radius in zip(self.bounds, picture.rings, strict=True):
-            line.setPos(radius)
+            with QSignalBlocker(line):
+                line.setPos(radius)
         self.region.setVisible(picture.span is not None)
         if picture.span is not None:
-            self.region.setRegion(picture.span)
+            with QSignalBlocker(self.region):
+                self.region.setRegion(picture.span)
 
     def _on_bounds(self, *_: Any) -> None:
-        if not self._showing:
-            radii = sorted({_rounded(line.value()) for line in self.bounds})
-            if len(radii) >= 2:
-                self.rings_moved.emit(tuple(radii))
+        radii = sorted({_rounded(line.value()) for line in self.bounds})
+        if len(radii) >= 2:
+            self.rings_moved.emit(tuple(radii))
 
     def _on_region(self, *_: Any) -> None:
         span = None if self._shown is None else self._shown.span
-        if self._showing or span is None:
+        if span is None:
             return
         moved = [
             None if abs(a - b) < STEP / 2 else _rounded(a) for a, b in zip(self.region.getRegion(), span, strict=True)

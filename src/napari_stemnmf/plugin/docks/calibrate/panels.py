@@ -1,23 +1,154 @@
-"""From a drawn shape, or a file, to the mask of the detector."""
+"""The parts of Calibrate: the pattern with its overlays, and the mask of the detector, drawn or from a file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.calibrate.model import PICTURES, CalibratePicture
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.layers.places import masked_by
+from napari_stemnmf.plugin.patterns.overlays import OVERLAYS
+from napari_stemnmf.plugin.patterns.pattern_display import EMPTY, PatternDisplay
+from napari_stemnmf.plugin.patterns.probe import ProbeLine
+from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
+from napari_stemnmf.plugin.widgets import column
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+BOXES_A_ROW = 4
+SWATCH = 10
+"""Side of the colour beside an overlay's name, in pixels of the screen."""
 MASK_FILES = "Masks (*.npy *.npz *.tif *.tiff *.png *.h5 *.hdf5);;All files (*)"
 PATTERN, SHAPES = "mean pattern", "mask shapes"
 """Roles of the layers that a mask is drawn on and with."""
+
+
+class PatternPanel(QWidget):
+    """Shows a `CalibratePicture`, and signals when another is wanted.
+
+    Attributes
+    ----------
+    picture : QComboBox
+    display : PatternDisplay
+        The pattern itself, with its `view`, `scale` and `readout`.
+    probe : ProbeLine
+        The probe position whose pattern can be shown, with `row`, `column` and `pick`.
+    boxes : dict of QCheckBox
+        By the names of `overlays.OVERLAYS`.
+    view : PatternView
+    """
+
+    wanted = Signal()
+    clicked = Signal(float, float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.display = PatternDisplay()
+        self.view, self.scale, self.readout = self.display.view, self.display.scale, self.display.readout
+        self.probe = ProbeLine()
+        self.row, self.column, self.pick = self.probe.row, self.probe.column, self.probe.pick
+        self._shown = CalibratePicture()
+        self._step, self._unit = 1.0, "px"
+        self.picture = QComboBox()
+        for name, title in PICTURES.items():
+            self.picture.addItem(title, name)
+        self.picture.setToolTip(
+            "what to show: mean or maximum over the scan, one pattern, or the map of all Bragg disks as found and "
+            "with descan and ellipse taken out"
+        )
+        self.picture.currentIndexChanged.connect(lambda _: self.wanted.emit())
+        column(self.picture, self.display, self.probe, self._overlays(), parent=self, stretch=self.display).setSpacing(
+            3
+        )
+        self.view.hovered.connect(self._on_hover)
+        self.view.clicked.connect(self.clicked)
+        self.probe.moved.connect(self.choose_position)
+        self.view.stepped.connect(self._on_stepped)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Row and column of the chosen probe position."""
+        return self.probe.position
+
+    @property
+    def chosen(self) -> str:
+        """Which of `PICTURES` is chosen."""
+        return str(self.picture.currentData())
+
+    @property
+    def shown(self) -> CalibratePicture:
+        """What is shown now."""
+        return self._shown
+
+    def choose(self, picture: str) -> None:
+        """Choose a picture without signalling that it is wanted."""
+        with QSignalBlocker(self.picture):
+            self.picture.setCurrentIndex(list(PICTURES).index(picture))
+
+    def choose_position(self, row: int, column: int) -> None:
+        """Show the pattern at a probe position, and signal that it is wanted."""
+        self.probe.show_position(row, column)
+        self.choose("position")
+        self.wanted.emit()
+
+    def calibrate(self, step: float, unit: str) -> None:
+        """Take the size of a detector pixel, for the readout."""
+        self._step, self._unit = step, unit
+
+    def show_picture(self, picture: CalibratePicture) -> None:
+        """Show what was found."""
+        self._shown = picture
+        self.display.show_pattern(picture.image, picture.note)
+        self.view.show_mask(picture.mask if picture.image is not None else None)
+        for name in OVERLAYS:
+            if name != "mask":
+                self.view.show_lines(name, picture.lines.get(name))
+        self._on_hover(None)
+
+    def hideEvent(self, event: Any) -> None:
+        """Hidden (another tab, a closed dock), clicks on the scan choose nothing."""
+        if not event.spontaneous():
+            self.pick.setChecked(False)
+        super().hideEvent(event)
+
+    def _overlays(self) -> QGridLayout:
+        self.boxes = {}
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        for i, (name, overlay) in enumerate(OVERLAYS.items()):
+            swatch = QPixmap(SWATCH, SWATCH)
+            swatch.fill(QColor(overlay.colour))
+            box = QCheckBox(overlay.title)
+            box.setIcon(QIcon(swatch))
+            box.setToolTip(overlay.meaning)
+            box.setChecked(overlay.shown)
+            self.view.show_overlay(name, overlay.shown)
+            box.toggled.connect(lambda on, name=name: self.view.show_overlay(name, on))
+            grid.addWidget(box, i // BOXES_A_ROW, i % BOXES_A_ROW)
+            self.boxes[name] = box
+        return grid
+
+    def _on_stepped(self, rows: int, columns: int) -> None:
+        row, column = self.position
+        self.row.setValue(row + rows)
+        self.column.setValue(column + columns)
+
+    def _on_hover(self, point: tuple[float, float, float] | None) -> None:
+        picture = self._shown
+        if point is None:
+            note = picture.note if picture.image is not None else ""
+            self.readout.setText(picture.summary() or note + EMPTY)
+            return
+        q_y, q_x, value = point
+        self.readout.setText(point_reading(q_y, q_x, value, picture.radius(q_y, q_x), self._step, self._unit))
 
 
 class MaskPanel(QWidget):
@@ -61,7 +192,7 @@ class MaskPanel(QWidget):
         self.clear.clicked.connect(self._on_clear)
 
     def show_state(self, session: Session | None) -> None:
-        """Stand for a scan, or for none."""
+        """Show the mask of a scan, or of none."""
         self._session = session
         chosen = self._chosen()
         self.layer.clear()
@@ -117,7 +248,9 @@ class MaskPanel(QWidget):
         try:
             session.set_mask(masked_by(layer, session.dataset.axes[2:], self._viewer.dims.point))
         except StemNMFError as error:
-            _say(error)
+            from napari.utils.notifications import show_error
+
+            show_error(str(error))
 
     def _on_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Mask of the detector", "", MASK_FILES)
@@ -138,11 +271,5 @@ class MaskPanel(QWidget):
 def _can_mask(layer: Layer) -> bool:
     """A Shapes or Labels layer that is not one of the results on the scan."""
     kind = type(layer).__name__
-    ours = layer.metadata.get(SESSION_KEY) is not None and layer.metadata.get(ROLE_KEY) != SHAPES
-    return kind in ("Shapes", "Labels") and not ours
-
-
-def _say(error: StemNMFError) -> None:
-    from napari.utils.notifications import show_error
-
-    show_error(str(error))
+    is_result = layer.metadata.get(SESSION_KEY) is not None and layer.metadata.get(ROLE_KEY) != SHAPES
+    return kind in ("Shapes", "Labels") and not is_result

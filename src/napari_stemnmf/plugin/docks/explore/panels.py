@@ -1,10 +1,11 @@
-"""The virtual detectors of a scan: add, choose, type in, remove; and what is made of them."""
+"""The parts of Explore: the virtual detectors and what is made of them, and a region drawn on the scan."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QAction, QColor, QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -12,18 +13,18 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QMenu,
     QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
-from napari_stemnmf.plugin.docks.explore.virtual_view import MODES, legend
+from napari_stemnmf.plugin.docks.explore.virtual_images import MODES, legend
+from napari_stemnmf.plugin.layers import display, places
+from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import column, row, wrapping_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +48,14 @@ NEW = {
     "mask": "the pixels that the selected Shapes or Labels layer covers",
 }
 """Kinds of detectors that can be added, and how."""
+REGION = "region"
+REGION_STYLE = {"face_color": "#00d5ff30", "edge_color": "#00d5ff"}
+EDGE = 0.006
+"""Width of the outline, as a share of the scan."""
 
 
 class DetectorPanel(QWidget):
-    """Shows what an `Explored` holds, and signals what the user wants of it.
+    """Shows the detectors of an `Explored`, and signals what the user does.
 
     Attributes
     ----------
@@ -76,7 +81,6 @@ class DetectorPanel(QWidget):
         super().__init__()
         self._explored: Explored | None = None
         self._kind = ""
-        self._quiet = False
         self.boxes: dict[str, QDoubleSpinBox] = {}
         self._make_buttons()
         self.detectors = _List()
@@ -98,9 +102,7 @@ class DetectorPanel(QWidget):
         self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.exact = QCheckBox("exact at rest")
         self.exact.setToolTip("read the whole scan for the image when the detector has rested for a moment")
-        self.about, self.wheel = QLabel(), QLabel()
-        self.about.setWordWrap(True)
-        self.about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.about, self.wheel = wrapping_label(), QLabel()
         self._lay_out()
         self.detectors.currentRowChanged.connect(self._on_row)
         self.centred.toggled.connect(self._on_centred)
@@ -110,65 +112,62 @@ class DetectorPanel(QWidget):
     def show_explored(self, found: Explored | None, axes: Sequence[Axis] = ()) -> None:
         """Show the detectors of a scan, or of none."""
         self._explored = found
-        self._quiet = True
-        try:
-            self._show(found, axes)
-        finally:
-            self._quiet = False
+        self._show_list(found, axes)
+        current = found.current if found is not None else None
+        for part in (self._numbers, self.centred, self.exact, self.mode, self._mode_label):
+            part.setVisible(current is not None)
+        self.keep.setEnabled(current is not None)
+        self.remove.setEnabled(current is not None)
+        self.rgb.setEnabled(found is not None and len(found.detectors) > 1)
+        for widget in (self.add, self.bright, self.dark):
+            widget.setEnabled(found is not None)
+        if found is None or current is None:
+            return
+        with QSignalBlocker(self.centred), QSignalBlocker(self.exact), QSignalBlocker(self.mode):
+            self.centred.setChecked(current.centred)
+            self.exact.setChecked(found.exact)
+            self.mode.setCurrentIndex(self.mode.findData(found.mode))
+        self._show_numbers(current.detector.kind)
+        for name, box in self.boxes.items():
+            if not box.hasFocus() or abs(box.value() - getattr(current.detector, name)) > 0.006:
+                with QSignalBlocker(box):
+                    box.setValue(getattr(current.detector, name))
+            box.setEnabled(not (current.centred and name in ("q_y", "q_x")))
 
     def show_wheel(self, top: float, unit: str) -> None:
         """Show the colour wheel, whose rim stands for a magnitude; none at 0."""
         self.wheel.setVisible(top > 0)
         self.wheel.setToolTip(f"hue: direction as on the pattern; full brightness: {top:.3g} {unit} or more")
 
-    def _show(self, found: Explored | None, axes: Sequence[Axis]) -> None:
+    def _show_list(self, found: Explored | None, axes: Sequence[Axis]) -> None:
         placed = found.detectors if found is not None else ()
-        while self.detectors.count() > len(placed):
-            self.detectors.takeItem(self.detectors.count() - 1)
-        for i, each in enumerate(placed):
-            item = self.detectors.item(i)
-            if item is None:
-                item = QListWidgetItem()
-                self.detectors.addItem(item)
-            words = each.detector.words(axes)
-            if item.text() != words:
-                item.setText(words)
-            if item.data(Qt.ItemDataRole.UserRole) != each.colour:
-                swatch = QPixmap(SWATCH, SWATCH)
-                swatch.fill(QColor(each.colour))
-                icon = QIcon(swatch)
-                icon.addPixmap(swatch, QIcon.Mode.Selected)  # which Qt would tint
-                item.setIcon(icon)
-                item.setData(Qt.ItemDataRole.UserRole, each.colour)
+        with QSignalBlocker(self.detectors):
+            while self.detectors.count() > len(placed):
+                self.detectors.takeItem(self.detectors.count() - 1)
+            for i, each in enumerate(placed):
+                item = self.detectors.item(i)
+                if item is None:
+                    item = QListWidgetItem()
+                    self.detectors.addItem(item)
+                item.setText(each.detector.words(axes))
+                if item.data(Qt.ItemDataRole.UserRole) != each.colour:
+                    swatch = QPixmap(SWATCH, SWATCH)
+                    swatch.fill(QColor(each.colour))
+                    icon = QIcon(swatch)
+                    icon.addPixmap(swatch, QIcon.Mode.Selected)  # which Qt would tint
+                    item.setIcon(icon)
+                    item.setData(Qt.ItemDataRole.UserRole, each.colour)
+            if found is not None and self.detectors.currentRow() != found.chosen:
+                self.detectors.setCurrentRow(found.chosen)
         self.detectors.setVisible(bool(placed))
         height = max(self.detectors.sizeHintForRow(0), SWATCH) * min(ROWS, max(1, len(placed)))
         self.detectors.setFixedHeight(height + 2 * self.detectors.frameWidth() + 2)
-        current = found.current if found is not None else None
-        if found is not None and self.detectors.currentRow() != found.chosen:
-            self.detectors.setCurrentRow(found.chosen)
-        for part in (self._numbers, self.centred, self.exact, self.mode, self._mode_label):
-            part.setVisible(current is not None)
-        self.keep.setEnabled(current is not None)
-        self.remove.setEnabled(current is not None)
-        self.rgb.setEnabled(len(placed) > 1)
-        for widget in (self.add, self.bright, self.dark):
-            widget.setEnabled(found is not None)
-        if found is None or current is None:
-            return
-        self.centred.setChecked(current.centred)
-        self.exact.setChecked(found.exact)
-        self.mode.setCurrentIndex(self.mode.findData(found.mode))
-        self._show_numbers(current.detector.kind)
-        for name, box in self.boxes.items():
-            if not box.hasFocus() or abs(box.value() - getattr(current.detector, name)) > 0.006:
-                box.setValue(getattr(current.detector, name))
-            box.setEnabled(not (current.centred and name in ("q_y", "q_x")))
 
     def _show_numbers(self, kind: str) -> None:
         """Boxes for the numbers of a kind of detector."""
         if kind == self._kind or self._explored is None or self._explored.current is None:
             return
-        from napari_stemnmf.plugin.docks.explore.detector_shapes import numbers
+        from napari_stemnmf.plugin.docks.explore.detectors import numbers
 
         self._kind = kind
         for old in self._numbers.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
@@ -186,25 +185,21 @@ class DetectorPanel(QWidget):
             box.setCorrectionMode(QAbstractSpinBox.CorrectionMode.CorrectToNearestValue)
             box.setMinimumWidth(60)
             box.setToolTip(f"{number.meaning} [{number.unit}]")
-            box.valueChanged.connect(lambda value, name=number.name: self._on_number(name, value))
+            box.valueChanged.connect(lambda value, name=number.name: self.typed.emit(name, value))
             label = QLabel(number.label)
             label.setBuddy(box)
             self._grid.addWidget(label, i // 2, 2 * (i % 2))
             self._grid.addWidget(box, i // 2, 2 * (i % 2) + 1)
             self.boxes[number.name] = box
-        for column in (1, 3):
-            self._grid.setColumnStretch(column, 1)
-
-    def _on_number(self, name: str, value: float) -> None:
-        if not self._quiet:
-            self.typed.emit(name, value)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnStretch(3, 1)
 
     def _on_row(self, row: int) -> None:
-        if not self._quiet and self._explored is not None and row >= 0:
+        if self._explored is not None and row >= 0:
             self._explored.choose(row)
 
     def _on_centred(self, on: bool) -> None:
-        if not self._quiet and self._explored is not None and self._explored.current is not None:
+        if self._explored is not None and self._explored.current is not None:
             self._explored.set_centred(self._explored.chosen, on)
 
     def _on_delete(self) -> None:
@@ -212,7 +207,7 @@ class DetectorPanel(QWidget):
             self._explored.remove(self._explored.chosen)
 
     def _set(self, **values: object) -> None:
-        if not self._quiet and self._explored is not None:
+        if self._explored is not None:
             self._explored.set(**values)
 
     def _make_buttons(self) -> None:
@@ -247,18 +242,16 @@ class DetectorPanel(QWidget):
         self.wheel.hide()
         self._mode_label = QLabel("image")
         self._mode_label.setBuddy(self.mode)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(_line(self.add, self.bright, self.dark, self.remove))
-        column.addWidget(self.detectors)
-        column.addWidget(self._numbers)
-        column.addLayout(_line(self.centred, self.exact))
-        made = _line(self._mode_label, self.mode, self.wheel)
-        made.setStretch(1, 1)
-        column.addLayout(made)
-        column.addLayout(_line(self.keep, self.rgb))
-        column.addWidget(self.about)
+        column(
+            row(self.add, self.bright, self.dark, self.remove),
+            self.detectors,
+            self._numbers,
+            row(self.centred, self.exact),
+            row(self._mode_label, self.mode, self.wheel, stretch=self.mode),
+            row(self.keep, self.rgb),
+            self.about,
+            parent=self,
+        )
 
 
 class _List(QListWidget):
@@ -274,9 +267,93 @@ class _List(QListWidget):
             super().keyPressEvent(event)
 
 
-def _line(*widgets: QWidget) -> QHBoxLayout:
-    line = QHBoxLayout()
-    line.setSpacing(4)
-    for widget in widgets:
-        line.addWidget(widget)
-    return line
+class RegionPanel(QWidget):
+    """Buttons for the region of a scan, a Shapes layer; `begun` and `changed` signal that it is drawn.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+
+    Attributes
+    ----------
+    rectangle, polygon, clear : QPushButton
+    """
+
+    begun = Signal()
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._session: Session | None = None
+        self._layer: Any = None
+        self.rectangle, self.polygon, self.clear = (QPushButton(t) for t in ("Rectangle", "Polygon", "Clear"))
+        self.rectangle.setToolTip("drag a rectangle on the scan: its mean pattern shows, and follows as you move it")
+        self.polygon.setToolTip("click corners on the scan, double-click the last: its mean pattern shows")
+        self.clear.setToolTip("take the region away")
+        row(self.rectangle, self.polygon, self.clear, parent=self)
+        self.rectangle.clicked.connect(lambda: self.draw("rectangle"))
+        self.polygon.clicked.connect(lambda: self.draw("polygon"))
+        self.clear.clicked.connect(self.remove)
+
+    def follow(self, session: Session | None) -> None:
+        """Take the region of another session, or of none."""
+        self._session = session
+        self._listen(display.find(self._viewer, session, REGION) if session is not None else None)
+
+    def draw(self, kind: str) -> None:
+        """Let the user draw a "rectangle" or a "polygon" in place of the present region."""
+        session = self._session
+        if session is None:
+            return
+        layer = display.find(self._viewer, session, REGION)
+        if layer is None:
+            style = REGION_STYLE | {"edge_width": EDGE * max(session.scan_shape)}
+            layer = self._viewer.add_shapes(None, ndim=2, **places.on_scan(session, "region", REGION) | style)
+        self._listen(layer)
+        layer.data = []
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
+        layer.mode = f"add_{kind}"
+        self.begun.emit()
+
+    def remove(self) -> None:
+        """Remove the region."""
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        self._listen(None)
+        self.changed.emit()
+
+    def rest(self) -> None:
+        """Give the mouse back to the canvas."""
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._layer.mode = "pan_zoom"
+
+    def inside(self) -> np.ndarray | None:
+        """(scan_y, scan_x) True inside the region; None where nothing is drawn."""
+        if self._session is None or self._layer is None or not len(self._layer.data):
+            return None
+        return places.inside_of(self._layer, places.axes_of(self._session)[:2])
+
+    def _listen(self, layer: Any) -> None:
+        if layer is self._layer:
+            return
+        if self._layer is not None:
+            self._layer.events.data.disconnect(self._on_data)
+            self._layer.events.set_data.disconnect(self._on_drag)
+            if self._layer not in self._viewer.layers:
+                self._layer.metadata = {}  # napari's buttons keep a removed layer, which must not keep the scan
+        self._layer = layer
+        if layer is not None:
+            layer.events.data.connect(self._on_data)
+            layer.events.set_data.connect(self._on_drag)
+
+    def _on_data(self, event: Any) -> None:
+        if str(getattr(event.action, "value", event.action)) == "added" and self._layer.mode.startswith("add_"):
+            self._layer.mode = "select"  # what was drawn can be dragged at once
+        self.changed.emit()
+
+    def _on_drag(self, event: Any = None) -> None:
+        """While a shape is dragged, napari only signals that it is drawn again."""
+        if self._layer.mode in ("select", "direct"):
+            self.changed.emit()
