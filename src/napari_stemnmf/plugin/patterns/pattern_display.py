@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QMenu, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QMenu, QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, limits, scaled
-from napari_stemnmf.plugin.widgets import column, row, wrapping_label
+from napari_stemnmf.plugin.widgets import button, column, row, wrapping_label
 
 EMPTY = "\n"
 """What the readout shows in place of its two lines, so that nothing moves."""
@@ -124,8 +124,7 @@ class PatternDisplay(QWidget):
         self.view.show_image(image, self._image, limits(image, low, high))
 
     def _lay_out(self) -> None:
-        self.copy = QPushButton("Copy")
-        self.copy.setToolTip("take the pattern with you: as a picture, as numbers, as a NumPy file")
+        self.copy = button("Copy", "take the pattern with you: as a picture, as numbers, as a NumPy file")
         menu = QMenu(self.copy)
         menu.addAction("Copy picture", self.copy_picture)
         menu.addAction("Copy values", self.copy_values)

@@ -11,11 +11,12 @@ from weakref import ref
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import button
 
 ROLE = "position"
 NEAR = 12.0
@@ -52,9 +53,8 @@ class ProbeLine(QWidget):
             label.setBuddy(box)
             line.addWidget(label)
             line.addWidget(box, 1)
-        self.pick = QPushButton("Pick")
-        self.pick.setCheckable(True)
-        self.pick.setToolTip("while it is down, a press anywhere on the scan shows the pattern there; a cross marks it")
+        tooltip = "while it is down, a press anywhere on the scan shows the pattern there; a cross marks it"
+        self.pick = button("Pick", tooltip, checkable=True)
         line.addWidget(self.pick)
 
     @property

@@ -46,27 +46,13 @@ class PictureRequest:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A pattern or a map of Bragg disks, and what is drawn over it.
+    """A pattern or a map of Bragg disks, and what is drawn over it."""
 
-    Attributes
-    ----------
-    image : ndarray of float32 or None
-        (q_y, q_x); None where there is nothing to show, and `note` says why.
-    geometry : Geometry or None
-        Centre, probe radius, ellipse and mask of this picture.
-    lines : dict
-        (n, 2) points of each overlay, by its name.
-    mask : ndarray of bool or None
-        (q_y, q_x), True = keep.
-    note : str
-        A sentence for the user.
-    """
-
-    image: np.ndarray | None = None
-    geometry: Geometry | None = None
-    lines: dict[str, np.ndarray] = field(default_factory=dict)
-    mask: np.ndarray | None = None
-    note: str = ""
+    image: np.ndarray | None = None  # float32 (q_y, q_x); None where there is nothing to show, and `note` says why
+    geometry: Geometry | None = None  # centre, probe radius, ellipse and mask of this picture
+    lines: dict[str, np.ndarray] = field(default_factory=dict)  # (n, 2) points of each overlay, by its name
+    mask: np.ndarray | None = None  # bool (q_y, q_x), True = keep
+    note: str = ""  # a sentence for the user
 
     def radius(self, q_y: float, q_x: float) -> float | None:
         """Calibrated radius (px) of a point; None where the centre is not known."""

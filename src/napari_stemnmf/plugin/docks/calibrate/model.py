@@ -30,18 +30,10 @@ PICTURES = {
 
 @dataclass(frozen=True, eq=False)
 class CalibratePicture(Picture):
-    """A picture with the disks found on it, under the settings as they are now.
+    """A picture with the disks found on it, under the settings as they are now."""
 
-    Attributes
-    ----------
-    disks : tuple of ndarray or None
-        q_y, q_x, height, snr.
-    seconds : float
-        Time that finding them took, s.
-    """
-
-    disks: tuple[np.ndarray, ...] | None = None
-    seconds: float = 0.0
+    disks: tuple[np.ndarray, ...] | None = None  # q_y, q_x, height, snr
+    seconds: float = 0.0  # time that finding them took
 
     def summary(self) -> str:
         """The disks in two lines; empty where they are not known."""
@@ -132,25 +124,11 @@ class CalibratePictures(PictureMaker):
 def lines_over(
     geometry: Geometry, recipe: Recipe, *, cell_rings: Sequence[float], fitted: Sequence[float], hot_pixels: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The lines of every overlay that needs no more than the geometry.
+    """The lines (n, 2) of every overlay that needs no more than the geometry, by the names of `overlays.OVERLAYS`.
 
-    Parameters
-    ----------
-    geometry : Geometry
-        Of the picture that is shown: its centre is that of this pattern.
-    recipe : Recipe
-        Radii of the features.
-    cell_rings : sequence of float
-        Radii (px) that bound the cells of AA; none if they are not known.
-    fitted : sequence of float
-        Radii (px) of what the ellipse and the pixel size were fitted to; NaN for none.
-    hot_pixels : ndarray
-        (h, 2) in pixels of the picture.
-
-    Returns
-    -------
-    dict
-        (n, 2) lines by the names of `overlays.OVERLAYS`; those that cannot be drawn are absent.
+    Those that cannot be drawn are absent. `geometry` is that of the shown picture; `cell_rings` are the radii (px) that
+    bound the cells of AA, `fitted` those of the rings that ellipse and pixel size were fitted to (NaN for none), and
+    `hot_pixels` (h, 2) are in pixels of the picture.
     """
     angle_step = recipe.aa.featurize.angle_step
     lines = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QLabel, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.calibrate.model import PICTURES, CalibratePicture
@@ -18,7 +18,7 @@ from napari_stemnmf.plugin.patterns.pattern_display import EMPTY, PatternDisplay
 from napari_stemnmf.plugin.patterns.probe import ProbeLine
 from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
-from napari_stemnmf.plugin.widgets import column
+from napari_stemnmf.plugin.widgets import button, chooser, column, row
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -57,12 +57,10 @@ class PatternPanel(QWidget):
         self.row, self.column, self.pick = self.probe.row, self.probe.column, self.probe.pick
         self._shown = CalibratePicture()
         self._step, self._unit = 1.0, "px"
-        self.picture = QComboBox()
-        for name, title in PICTURES.items():
-            self.picture.addItem(title, name)
-        self.picture.setToolTip(
+        self.picture = chooser(
+            PICTURES,
             "what to show: mean or maximum over the scan, one pattern, or the map of all Bragg disks as found and "
-            "with descan and ellipse taken out"
+            "with descan and ellipse taken out",
         )
         self.picture.currentIndexChanged.connect(lambda _: self.wanted.emit())
         column(self.picture, self.display, self.probe, self._overlays(), parent=self, stretch=self.display).setSpacing(
@@ -167,29 +165,22 @@ class MaskPanel(QWidget):
         self._session: Session | None = None
         self.layer = QComboBox()
         self.layer.setToolTip("the Shapes or Labels layer whose inside is masked; draw it on the mean or 4-D patterns")
-        self.draw, self.use, self.load, self.clear = (
-            QPushButton(text) for text in ("Draw mask", "Use as mask", "Load mask…", "Clear mask")
-        )
-        self.draw.setToolTip("shows the mean pattern on the canvas, with a Shapes layer to draw on; again: back")
-        self.use.setToolTip("leave the detector pixels out whose centres lie inside what was drawn")
-        self.load.setToolTip("a file with a mask of the file's detector, true where pixels are kept")
-        self.clear.setToolTip("use neither a drawn mask nor one from a file")
+        drawn = "shows the mean pattern on the canvas, with a Shapes layer to draw on; again: back"
+        used = "leave the detector pixels out whose centres lie inside what was drawn"
+        loaded = "a file with a mask of the file's detector, true where pixels are kept"
+        self.draw = button("Draw mask", drawn, self._on_draw)
+        self.use = button("Use as mask", used, self._on_use)
+        self.load = button("Load mask…", loaded, self._on_load)
+        self.clear = button("Clear mask", "use neither a drawn mask nor one from a file", self._on_clear)
         self.about = QLabel()
         self.about.setWordWrap(True)
-        first, grid = QHBoxLayout(), QGridLayout(self)
-        label = QLabel("layer")
+        grid, label = QGridLayout(self), QLabel("layer")
         label.setBuddy(self.layer)
-        first.addWidget(label)
-        first.addWidget(self.layer, 1)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.addLayout(first, 0, 0, 1, 2)
-        for i, button in enumerate((self.draw, self.use, self.load, self.clear)):
-            grid.addWidget(button, 1 + i // 2, i % 2)
+        grid.addLayout(row(label, self.layer, stretch=self.layer), 0, 0, 1, 2)
+        for i, each in enumerate((self.draw, self.use, self.load, self.clear)):
+            grid.addWidget(each, 1 + i // 2, i % 2)
         grid.addWidget(self.about, 3, 0, 1, 2)
-        self.draw.clicked.connect(self._on_draw)
-        self.use.clicked.connect(self._on_use)
-        self.load.clicked.connect(self._on_load)
-        self.clear.clicked.connect(self._on_clear)
 
     def show_state(self, session: Session | None) -> None:
         """Show the mask of a scan, or of none."""

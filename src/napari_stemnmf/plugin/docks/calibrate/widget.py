@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.export.findings import findings
+from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import button
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture
-    from napari_stemnmf.plugin.jobs.preview import Preview
-    from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 
 SLIDERS = {"min_snr": 30.0, "min_relative": 0.2}
 """Settings of the disks that are edited with a slider, and how far it reaches."""
@@ -50,9 +51,7 @@ class CalibrateWidget(StepWidget):
     run_text: ClassVar[str] = "Calibrate all"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.calibrate.model import CalibratePictures
         from napari_stemnmf.plugin.docks.calibrate.panels import MaskPanel, PatternPanel
-        from napari_stemnmf.plugin.jobs.preview import Preview
         from napari_stemnmf.plugin.patterns.probe import PositionPicker
 
         self.panel, self.mask = PatternPanel(), MaskPanel(viewer)
@@ -96,9 +95,8 @@ class CalibrateWidget(StepWidget):
         )
         stop = self._form("beam_stop")
         self.add_section("Beam stop and mask", self.mask, stop.native, tooltip="detector pixels that are left out")
-        self.ring = QPushButton("Pick ring")
-        self.ring.setCheckable(True)
-        self.ring.setToolTip("then click the ring on the pattern, and enter its d spacing [nm] above")
+        tooltip = "then click the ring on the pattern, and enter its d spacing [nm] above"
+        self.ring = button("Pick ring", tooltip, checkable=True)
         self._found_forms = {}
         for path, (title, tooltip) in FORMS.items():
             form = self._found_forms[path] = self._form(path)
@@ -139,10 +137,9 @@ class CalibrateWidget(StepWidget):
             self._ask()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.panel.view.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+        self.panel.view.set_colours(*theme_colours(self._viewer))
 
     # ---- what happens around
 
@@ -178,12 +175,8 @@ class CalibrateWidget(StepWidget):
         """What is automatic shows what was found."""
         probe, calibration = (None, None) if analysis is None else (analysis.probe, analysis.calibration)
         if probe is not None:
-            for path, name, value in (
-                ("center", "q_y", probe.q_y),
-                ("center", "q_x", probe.q_x),
-                ("center", "probe_radius", probe.radius),
-            ):
-                self._found_forms[path].editor(name).show_found(value)
+            for name, value in (("q_y", probe.q_y), ("q_x", probe.q_x), ("probe_radius", probe.radius)):
+                self._found_forms["center"].editor(name).show_found(value)
             self._disks.editor("spacing").show_found(2 * probe.radius)
             self._disks.editor("edge").show_found(probe.radius)
         if calibration is not None:
@@ -195,8 +188,6 @@ class CalibrateWidget(StepWidget):
 
     def _ask(self) -> None:
         """Have the chosen picture made, with the settings as they are now."""
-        from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
-
         session = self._session
         if session is None:
             self._preview.drop()
@@ -209,8 +200,6 @@ class CalibrateWidget(StepWidget):
         self._preview.ask(PictureRequest(session.dataset, session.analysis, recipe, picture, position))
 
     def _show_note(self, note: str) -> None:
-        from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture
-
         self.panel.show_picture(CalibratePicture(note=note))
 
     def _disconnect(self, *args: Any) -> None:

@@ -63,32 +63,17 @@ class Beam:
 
 
 class Explored:
-    """What the widgets of one scan show.
-
-    Attributes
-    ----------
-    detectors : tuple of Placed
-    chosen : int
-        Which of them; -1 for none.
-    mode : str
-        What is made of them, one of `virtual_images.MODES`.
-    picture : str
-        Which pattern is shown, one of `PICTURES`.
-    exact : bool
-        Whether the whole scan is read for an image once the detectors rest.
-    beam : Beam or None
-        As far as it is known.
-    """
+    """What the widgets of one scan show."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         self.detectors: tuple[Placed, ...] = ()
-        self.chosen = -1
-        self.mode = "sum"
-        self.picture = "position"
-        self.exact = True
-        self.beam: Beam | None = None
+        self.chosen = -1  # which of them; -1 for none
+        self.mode = "sum"  # what is made of them, one of `virtual_images.MODES`
+        self.picture = "position"  # which pattern is shown, one of `PICTURES`
+        self.exact = True  # whether the whole scan is read for an image once the detectors rest
+        self.beam: Beam | None = None  # as far as it is known
         self._live: LiveScan | None = None
         self._prepared: tuple[object, object, Dataset] | None = None
         self._added = 0

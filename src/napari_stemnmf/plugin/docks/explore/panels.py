@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +18,13 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QMenu,
-    QPushButton,
     QWidget,
 )
 
 from napari_stemnmf.plugin.docks.explore.virtual_images import MODES, legend
 from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import column, row, wrapping_label
+from napari_stemnmf.plugin.widgets import button, chooser, column, row, wrapping_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +48,17 @@ NEW = {
     "mask": "the pixels that the selected Shapes or Labels layer covers",
 }
 """Kinds of detectors that can be added, and how."""
+BUTTONS = (
+    ("bright", "BF", "bright field: a disk over the direct beam"),
+    ("dark", "ADF", "annular dark field: a ring around the direct beam, out to the edge of the detector"),
+    ("keep", "Keep as layer", "a layer of its own, of the whole scan, with the detector's geometry in its metadata"),
+    (
+        "rgb",
+        "RGB layer",
+        "a layer with every detector in its own colour, each scaled from its low to its high percentile",
+    ),
+)
+"""What a button asks for, its text and its tool tip."""
 REGION = "region"
 REGION_STYLE = {"face_color": "#00d5ff30", "edge_color": "#00d5ff"}
 EDGE = 0.006
@@ -95,10 +106,7 @@ class DetectorPanel(QWidget):
         self.centred.setToolTip(
             "keep the detector's centre on the direct beam: Calibrate's, else as a few patterns show it"
         )
-        self.mode = QComboBox()
-        for name, title in MODES.items():
-            self.mode.addItem(title, name)
-        self.mode.setToolTip("what is made of the counts under the detector, at each probe position")
+        self.mode = chooser(MODES, "what is made of the counts under the detector, at each probe position")
         self.mode.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.exact = QCheckBox("exact at rest")
         self.exact.setToolTip("read the whole scan for the image when the detector has rested for a moment")
@@ -211,8 +219,7 @@ class DetectorPanel(QWidget):
             self._explored.set(**values)
 
     def _make_buttons(self) -> None:
-        self.add = QPushButton("Add")
-        self.add.setToolTip("add a virtual detector: drag it, or its handles, on the pattern, or type its numbers")
+        self.add = button("Add", "add a virtual detector: drag it, or its handles, on the pattern, or type its numbers")
         menu = QMenu(self.add)
         menu.setToolTipsVisible(True)
         for kind, how in NEW.items():
@@ -221,19 +228,10 @@ class DetectorPanel(QWidget):
             action.triggered.connect(lambda _=False, kind=kind: self.wanted.emit(kind))
             menu.addAction(action)
         self.add.setMenu(menu)
-        self.bright, self.dark = QPushButton("BF"), QPushButton("ADF")
-        self.bright.setToolTip("bright field: a disk over the direct beam")
-        self.dark.setToolTip("annular dark field: a ring around the direct beam, out to the edge of the detector")
-        self.remove = QPushButton("Remove")
-        self.remove.setToolTip("take the chosen detector away (Delete, in the list)")
-        self.keep, self.rgb = QPushButton("Keep as layer"), QPushButton("RGB layer")
-        self.keep.setToolTip("a layer of its own, of the whole scan, with the detector's geometry in its metadata")
-        self.rgb.setToolTip(
-            "a layer with every detector in its own colour, each scaled from its low to its high percentile"
+        self.remove = button("Remove", "take the chosen detector away (Delete, in the list)", self._on_delete)
+        self.bright, self.dark, self.keep, self.rgb = (
+            button(text, tooltip, partial(self.wanted.emit, what)) for what, text, tooltip in BUTTONS
         )
-        for button, what in ((self.bright, "bright"), (self.dark, "dark"), (self.keep, "keep"), (self.rgb, "rgb")):
-            button.clicked.connect(lambda _=False, what=what: self.wanted.emit(what))
-        self.remove.clicked.connect(self._on_delete)
 
     def _lay_out(self) -> None:
         wheel = legend(WHEEL)
@@ -287,14 +285,12 @@ class RegionPanel(QWidget):
         self._viewer = viewer
         self._session: Session | None = None
         self._layer: Any = None
-        self.rectangle, self.polygon, self.clear = (QPushButton(t) for t in ("Rectangle", "Polygon", "Clear"))
-        self.rectangle.setToolTip("drag a rectangle on the scan: its mean pattern shows, and follows as you move it")
-        self.polygon.setToolTip("click corners on the scan, double-click the last: its mean pattern shows")
-        self.clear.setToolTip("take the region away")
+        dragged = "drag a rectangle on the scan: its mean pattern shows, and follows as you move it"
+        clicked = "click corners on the scan, double-click the last: its mean pattern shows"
+        self.rectangle = button("Rectangle", dragged, lambda: self.draw("rectangle"))
+        self.polygon = button("Polygon", clicked, lambda: self.draw("polygon"))
+        self.clear = button("Clear", "take the region away", self.remove)
         row(self.rectangle, self.polygon, self.clear, parent=self)
-        self.rectangle.clicked.connect(lambda: self.draw("rectangle"))
-        self.polygon.clicked.connect(lambda: self.draw("polygon"))
-        self.clear.clicked.connect(self.remove)
 
     def follow(self, session: Session | None) -> None:
         """Take the region of another session, or of none."""

@@ -47,34 +47,16 @@ TOP = 99.0
 
 @dataclass(frozen=True, eq=False)
 class VirtualRequest:
-    """What image to make: from the live copy, or, where `live` is None, from the whole scan.
-
-    Attributes
-    ----------
-    scan : Dataset
-    placed : tuple of Placed
-        The chosen detector; all of them for "rgb".
-    mode : str
-        One of `MODES`.
-    axes : sequence of Axis
-        Of the patterns, for 1/nm.
-    origin : ndarray or None
-        (scan_y, scan_x, 2) position of the beam in each pattern, px; the mean over the scan where that is not known.
-    live : LiveScan or None
-    control : Control or None
-        Stops a read of the whole scan.
-    workers : int or None
-        Threads for that; the available cores if None.
-    """
+    """What image to make: from the live copy, or, where `live` is None, from the whole scan."""
 
     scan: Dataset
-    placed: tuple[Placed, ...]
-    mode: str
-    axes: Sequence[Axis]
-    origin: np.ndarray | None
+    placed: tuple[Placed, ...]  # the chosen detector; all of them for "rgb"
+    mode: str  # one of `MODES`
+    axes: Sequence[Axis]  # of the patterns, for 1/nm
+    origin: np.ndarray | None  # (scan_y, scan_x, 2) the beam in each pattern, px; None: the mean over the scan
     live: LiveScan | None = None
-    control: Control | None = None
-    workers: int | None = None
+    control: Control | None = None  # stops a read of the whole scan
+    workers: int | None = None  # threads for that; the available cores if None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.explore.model import (
+    PICTURES,
+    Beam,
+    Explored,
+    PatternReader,
+    PatternRequest,
+    ShownPattern,
+    explored,
+    find_beam,
+    known_beam,
+)
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.layers.places import axes_of, masked_by
+from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import Visibility, column
+from napari_stemnmf.plugin.widgets import Visibility, chooser, column
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored, PatternRequest, ShownPattern
-    from napari_stemnmf.plugin.jobs.preview import Preview
 
 
 class ExploreWidget(StepWidget):
@@ -43,9 +56,7 @@ class ExploreWidget(StepWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.plugin.docks.explore.detectors import DetectorOverlay
         from napari_stemnmf.plugin.docks.explore.live_image import LiveImage
-        from napari_stemnmf.plugin.docks.explore.model import PatternReader, find_beam
         from napari_stemnmf.plugin.docks.explore.panels import DetectorPanel, RegionPanel
-        from napari_stemnmf.plugin.jobs.preview import Preview
         from napari_stemnmf.plugin.patterns.pattern_display import PatternDisplay
         from napari_stemnmf.plugin.patterns.probe import PositionPicker, ProbeLine
 
@@ -71,14 +82,8 @@ class ExploreWidget(StepWidget):
     # ---- how it looks
 
     def _add_forms(self) -> None:
-        from napari_stemnmf.plugin.docks.explore.model import PICTURES
-
-        self.picture = QComboBox()
-        for name, title in PICTURES.items():
-            self.picture.addItem(title, name)
-        self.picture.setToolTip(
-            "what to show: one pattern, or the mean or maximum over a region or over the whole scan"
-        )
+        tooltip = "what to show: one pattern, or the mean or maximum over a region or over the whole scan"
+        self.picture = chooser(PICTURES, tooltip)
         self.add_section(
             "Virtual detectors", self.detectors, expanded=True, tooltip="images under parts of the detector"
         )
@@ -153,8 +158,6 @@ class ExploreWidget(StepWidget):
 
     def _ask_pattern(self) -> None:
         """Have the pattern read that is chosen now; the read of the one before stops."""
-        from napari_stemnmf.plugin.docks.explore.model import PatternRequest
-
         session, found = self._session, self._explored
         if session is None or found is None:
             self._stop_reading()
@@ -179,16 +182,9 @@ class ExploreWidget(StepWidget):
         self._on_hover(None)
 
     def _show_note(self, note: str) -> None:
-        from napari_stemnmf.plugin.docks.explore.model import ShownPattern
-
         self._on_pattern(ShownPattern(note=note))
 
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
-        import math
-
-        from napari_stemnmf.plugin.layers.places import axes_of
-        from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
-
         found = self._explored
         if point is None or self._session is None or found is None:
             self.display.readout.setText(f"{self._what}\n")
@@ -211,7 +207,6 @@ class ExploreWidget(StepWidget):
 
     def _do(self, what: str) -> None:
         from napari_stemnmf.plugin.docks.explore.detectors import new_detector
-        from napari_stemnmf.plugin.layers.places import masked_by
 
         session, found = self._session, self._explored
         scan = found.scan(session) if session is not None and found is not None else None
@@ -227,7 +222,6 @@ class ExploreWidget(StepWidget):
                 "Click corners on the pattern; a double click or Enter closes the polygon, Escape gives it up."
             )
         elif what == "mask":
-            from napari_stemnmf.plugin.layers.places import axes_of
             from napari_stemnmf.streaming.virtual_detectors import Mask
 
             layer = self._viewer.layers.selection.active
@@ -261,8 +255,6 @@ class ExploreWidget(StepWidget):
         found, session = self._explored, self._session
         if found is None or session is None:
             return
-        from napari_stemnmf.plugin.layers.places import axes_of
-
         self.detectors.show_explored(found, axes_of(session))
         self.picture.setCurrentIndex(self.picture.findData(found.picture))
         self.overlay.show_explored(found)
@@ -311,8 +303,6 @@ class ExploreWidget(StepWidget):
         return session.running.line() if session.running is not None else ""
 
     def _follow(self, session: Session | None) -> None:
-        from napari_stemnmf.plugin.docks.explore.model import explored, known_beam
-
         found = explored(session) if session is not None else None
         if found is not self._explored:
             self._stop()
@@ -340,10 +330,9 @@ class ExploreWidget(StepWidget):
         self._on_explored()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.display.view.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+        self.display.view.set_colours(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:
         self._stop()

@@ -44,50 +44,25 @@ class FeatureRequest(PictureRequest):
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line of the profile.
-
-    Attributes
-    ----------
-    title : str
-    radius, value : ndarray
-        (m,) px; the values of one kind of curve share an axis.
-    strong : bool
-        Whether it is what the features are made from, rather than something to compare it with.
-    """
+    """One line of the profile; those of one picture share the axis of their values."""
 
     title: str
-    radius: np.ndarray
-    value: np.ndarray
-    strong: bool = True
+    radius: np.ndarray  # (m,) px
+    value: np.ndarray  # (m,)
+    strong: bool = True  # whether features are made from it, rather than something to compare it with
 
 
 @dataclass(frozen=True, eq=False)
 class FeaturePicture(Picture):
-    """A pattern and a profile, with what Featurize would take of them.
-
-    Attributes
-    ----------
-    feature : str
-    curves : tuple of Curve
-    rings : tuple of float
-        Radii that bound the rings of AA, px.
-    peaks : ndarray
-        (p, 2) radius and value of the highest point of each ring.
-    span : tuple of float or None
-        First and last radius of RV, or of the disks of BD, px.
-    axis : str
-        Unit of the curves' values.
-    summary : str
-        What the matrix would hold, in words.
-    """
+    """A pattern and a profile, with what Featurize would take of them."""
 
     feature: str = "aa"
     curves: tuple[Curve, ...] = ()
-    rings: tuple[float, ...] = ()
-    peaks: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
-    span: tuple[float, float] | None = None
-    axis: str = ""
-    summary: str = ""
+    rings: tuple[float, ...] = ()  # radii that bound the rings of AA, px
+    peaks: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))  # (p, 2) radius and value, one for each ring
+    span: tuple[float, float] | None = None  # first and last radius of RV, or of the disks of BD, px
+    axis: str = ""  # unit of the curves' values
+    summary: str = ""  # what the matrix would hold, in words
 
 
 class FeaturePictures(PictureMaker):
@@ -202,6 +177,7 @@ class FeaturePictures(PictureMaker):
         self, request: FeatureRequest, analysis: Analysis, where: Geometry, picture: FeaturePicture
     ) -> FeaturePicture:
         from napari_stemnmf.features.radial_variance import RadialVariance, choose_radii
+        from napari_stemnmf.streaming.engine import as_counts
 
         geometry, origin = self._geometry(request, analysis, where)
         settings = request.recipe.rv.featurize
@@ -218,12 +194,12 @@ class FeaturePictures(PictureMaker):
             row, column = min(request.position[0], rows - 1), min(request.position[1], columns - 1)
             pattern = self._pattern(replace(request, picture="position"))
             if pattern is not None:
-                value = kernel(_counts(pattern[None]), np.array([row * columns + column])).per_pattern["values"][0]
+                value = kernel(as_counts(pattern[None]), np.array([row * columns + column])).per_pattern["values"][0]
                 curves.append(Curve(f"variance at {row}, {column}", radius, value))
             patterns, positions = self._sample(analysis, request.dataset)
 
             def average() -> np.ndarray:
-                return np.asarray(kernel(_counts(patterns), positions).per_pattern["values"].mean(axis=0))
+                return np.asarray(kernel(as_counts(patterns), positions).per_pattern["values"].mean(axis=0))
 
             mean = self._cached("mean rv", (kernel, patterns), average)
             if curves:  # a weak pattern would be flat beside the mean
@@ -346,12 +322,6 @@ def _ring_peaks(radius: np.ndarray, profile: np.ndarray, rings: tuple[float, ...
             top = within[np.argmax(profile[within])]
             found.append((radius[top], profile[top]))
     return np.array(found).reshape(-1, 2)
-
-
-def _counts(patterns: np.ndarray) -> np.ndarray:
-    from napari_stemnmf.streaming.engine import as_counts
-
-    return as_counts(patterns)
 
 
 def _left_out(count: int) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSpinBox, QSplitter, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QSpinBox, QSplitter, QWidget
 
 from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
 from napari_stemnmf.plugin.docks.featurize.plots import DRAWN, ProfileView
 from napari_stemnmf.plugin.patterns.pattern_view import PatternView
 from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, point_reading, scaled
-from napari_stemnmf.plugin.widgets import column, wrapping_label
+from napari_stemnmf.plugin.widgets import button, chooser, column, wrapping_label
 
 SHOWN = {"aa": "maximum", "rv": "position", "bd": "calibrated map"}
 """The picture that tells most of each representation."""
@@ -65,8 +65,8 @@ class FeaturePanel(QWidget):
         self.legend = QLabel()
         self.legend.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.sample = QPushButton("Preview from a sample of the scan")
-        self.sample.setToolTip("reads at most 144 patterns from all over the scan, and shows what Featurize would take")
+        tooltip = "reads at most 144 patterns from all over the scan, and shows what Featurize would take"
+        self.sample = button("Preview from a sample of the scan", tooltip)
         self.sample.setVisible(False)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(self.view)
@@ -127,7 +127,7 @@ class FeaturePanel(QWidget):
     def set_colours(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""
         self.view.set_colours(background, text)
-        self.profile.set_colours(background, text)
+        self.profile.set_theme(background, text)
         self.show_picture(self._shown)
 
     def _show_image(self) -> None:
@@ -140,12 +140,11 @@ class FeaturePanel(QWidget):
         self.view.show_image(image, picture.image)
 
     def _choices(self) -> QHBoxLayout:
-        self.picture, self.scale = QComboBox(), QComboBox()
-        for name, title in PATTERNS.items():
-            self.picture.addItem(title, name)
-        self.picture.setToolTip(
+        self.scale = QComboBox()
+        self.picture = chooser(
+            PATTERNS,
             "the pattern to draw on: mean or maximum over the scan, the one at the probe position, or the map of all "
-            "Bragg disks with descan and ellipse taken out"
+            "Bragg disks with descan and ellipse taken out",
         )
         self.scale.addItems(SCALES)
         self.scale.setMaximumWidth(BOX_WIDTH)

@@ -11,9 +11,9 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
+from napari_stemnmf.plugin.plain_plot import PlainPlot, faint
 
 DRAWN = {
     "centre": ("#00d5ff", 1.4),
@@ -27,8 +27,6 @@ DRAWN = {
 """What can be drawn over the pattern: colour and width of its lines."""
 SIZE = (320, 130)
 """Width and height that the view asks for, in pixels of the screen."""
-LEAST = 80
-"""Least height, in pixels of the screen."""
 WEAK = 110
 """Opacity, of 255, of curves to compare with."""
 STEP = 0.25
@@ -37,7 +35,7 @@ GRIP = 5
 """Half width, in pixels of the screen, of what can be gripped of a bound: pyqtgraph's own is narrower than a finger."""
 
 
-class ProfileView(pg.PlotWidget):
+class ProfileView(PlainPlot):
     """Curves over radius [px], the peaks of rings, and bounds to drag.
 
     Attributes
@@ -55,29 +53,24 @@ class ProfileView(pg.PlotWidget):
     rings_moved = Signal(object)
     span_moved = Signal(object, object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    least = (0, 80)
+
+    def __init__(self) -> None:
+        super().__init__("", "", "")
         self._plot = self.getPlotItem()
-        self._plot.setMenuEnabled(False)
-        self._plot.hideButtons()
         self._plot.setMouseEnabled(x=True, y=False)
         self._plot.getAxis("left").setWidth(46)
-        self._plot.getAxis("left").enableAutoSIPrefix(False)
         self._curves: list[Any] = []
         self._peaks = pg.ScatterPlotItem(symbol="t", size=9, pen=None, brush=DRAWN["disks"][0])
         self._plot.addItem(self._peaks)
         self.bounds: list[Any] = []
-        fill = QColor(DRAWN["bounds"][0])
-        fill.setAlpha(28)
-        self.region = pg.LinearRegionItem(brush=fill, pen=pg.mkPen(DRAWN["bounds"][0], width=2))
+        self.region = pg.LinearRegionItem(
+            brush=faint(DRAWN["bounds"][0], 28), pen=pg.mkPen(DRAWN["bounds"][0], width=2)
+        )
         self.region.setVisible(False)
         self.region.sigRegionChangeFinished.connect(self._on_region)
         self._plot.addItem(self.region)
-        self._text = QColor("#888888")
         self._shown: FeaturePicture | None = None
-        self.setMinimumHeight(LEAST)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setFrameShape(self.Shape.NoFrame)
 
     def sizeHint(self) -> QSize:
         """Wide as a dock, and lower than the pattern above it."""
@@ -89,14 +82,8 @@ class ProfileView(pg.PlotWidget):
         self._show_bounds(picture)
         self._shown = picture
 
-    def set_colours(self, background: str, text: str) -> None:
-        """Take the colours of the window's theme."""
-        self.setBackground(QColor(background))
-        self._text = QColor(text)
-        for side in ("left", "bottom"):
-            axis = self._plot.getAxis(side)
-            axis.setPen(self._text)
-            axis.setTextPen(self._text)
+    def redraw(self) -> None:
+        """Draw again, in the colours of the theme as they are now."""
         if self._shown is not None:
             self.show_picture(self._shown)
 
@@ -134,9 +121,7 @@ class ProfileView(pg.PlotWidget):
             self._plot.setYRange(low, high if high > low else low + 1.0, padding=0.1)
 
     def _colour(self, strong: bool) -> QColor:
-        colour = QColor(DRAWN["centre"][0]) if strong else QColor(self._text)
-        colour.setAlpha(255 if strong else WEAK)
-        return colour
+        return QColor(DRAWN["centre"][0]) if strong else faint(self.text, WEAK)
 
     def legend(self, picture: FeaturePicture) -> str:
         """What lies along the axis, and what each curve is, to be shown beside them: so nothing covers the curves."""
@@ -151,7 +136,7 @@ class ProfileView(pg.PlotWidget):
         while len(self.bounds) > len(picture.rings):
             self._plot.removeItem(self.bounds.pop())
         while len(self.bounds) < len(picture.rings):
-            line = pg.InfiniteLine(movable=True, pen=pg.mkPen(DRAWN["rings"][0], width=2), hoverPen=self._text)
+            line = pg.InfiniteLine(movable=True, pen=pg.mkPen(DRAWN["rings"][0], width=2), hoverPen=self.text)
             line.setCursor(Qt.CursorShape.SplitHCursor)
             line.addMarker("v", 1.0, 2 * GRIP)
             line.sigPositionChangeFinished.connect(self._on_bounds)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from magicgui.widgets import Container
 
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeaturePictures, FeatureRequest
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.forms.form import align_labels
 from napari_stemnmf.plugin.forms.toggle import LayerToggle
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
-
-    from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeatureRequest
-    from napari_stemnmf.plugin.jobs.preview import Preview
 
 
 class FeaturizeWidget(ChoosingStep):
@@ -43,9 +42,7 @@ class FeaturizeWidget(ChoosingStep):
     run_text: ClassVar[str] = "Featurize"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.featurize.model import FeaturePictures
         from napari_stemnmf.plugin.docks.featurize.panel import FeaturePanel
-        from napari_stemnmf.plugin.jobs.preview import Preview
 
         self.panel = FeaturePanel()
         self._pictures = FeaturePictures()
@@ -122,10 +119,9 @@ class FeaturizeWidget(ChoosingStep):
         self._ask()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.panel.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+        self.panel.set_colours(*theme_colours(self._viewer))
 
     # ---- what happens around
 
@@ -136,8 +132,6 @@ class FeaturizeWidget(ChoosingStep):
 
     def _ask(self) -> None:
         """Have the preview made, with the settings and the position as they are now."""
-        from napari_stemnmf.plugin.docks.featurize.model import FeatureRequest
-
         session, feature = self._session, str(self.feature.value)
         if session is None:
             self._preview.drop()
@@ -151,8 +145,6 @@ class FeaturizeWidget(ChoosingStep):
         self._preview.ask(FeatureRequest(session.dataset, session.analysis, recipe, picture, position, feature, coarse))
 
     def _show_note(self, note: str, keep_image: bool = False) -> None:
-        from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
-
         image = self.panel.shown.image if keep_image else None
         self.panel.show_picture(FeaturePicture(image, note=note, feature=str(self.feature.value)))
 

@@ -7,16 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
-    QFileDialog,
-    QHeaderView,
-    QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
@@ -32,8 +23,8 @@ class MaterialTable(QTableWidget):
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(0, 2, parent)
+    def __init__(self, viewer: Any) -> None:
+        super().__init__(0, 2)
         self.setToolTip("tick what is drawn, and say where its true grains are")
         self._viewer = viewer
         self._sessions: list[tuple[str, Session]] = []
@@ -46,8 +37,8 @@ class MaterialTable(QTableWidget):
         self._items: list[QTableWidgetItem] = []
         self._boxes: list[QComboBox] = []
         self.setHorizontalHeaderLabels(["analysis", "truth"])
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setEditTriggers(self.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(self.SelectionMode.NoSelection)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         header, numbers = self.horizontalHeader(), self.verticalHeader()
         if header is not None and numbers is not None:

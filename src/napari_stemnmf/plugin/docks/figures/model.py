@@ -25,27 +25,13 @@ DPI = 160
 
 @dataclass(frozen=True, eq=False)
 class FigureRequest:
-    """What is to be drawn.
+    """What is to be drawn; the names in `analyses`, `truths` and `datasets` are those that the figure shows."""
 
-    Attributes
-    ----------
-    name : str
-        Of the figure in the catalogue.
-    analyses : dict of str to Analysis
-        By the names that the figure gives them.
-    truths : dict of str to array or path
-        True grains, by the same names: a label image or stack of masks, or a file that holds one.
-    datasets : dict of str to Dataset
-        The scans that are available.
-    feature : str
-        Empty for a figure of all.
-    """
-
-    name: str
+    name: str  # of the figure in the catalogue
     analyses: dict[str, Analysis]
-    truths: dict[str, np.ndarray | Path] = field(default_factory=dict)
-    datasets: dict[str, Dataset] = field(default_factory=dict)
-    feature: str = ""
+    truths: dict[str, np.ndarray | Path] = field(default_factory=dict)  # label image or stack of masks, or their file
+    datasets: dict[str, Dataset] = field(default_factory=dict)  # the scans that are available
+    feature: str = ""  # empty for a figure of all
 
     def is_same(self, other: FigureRequest | None) -> bool:
         """Whether the other asks for the same figure of the very same objects."""

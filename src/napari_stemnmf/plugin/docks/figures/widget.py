@@ -16,21 +16,20 @@ from qtpy.QtWidgets import (
     QGraphicsScene,
     QGraphicsView,
     QHBoxLayout,
-    QLabel,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_stemnmf.plugin.docks.figures.model import Drawn, FigureRequest, SaveRequest, draw, save
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.session import FEATURE_NAMES
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
+from napari_stemnmf.plugin.widgets import button, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.docks.figures.model import Drawn, FigureRequest, SaveRequest
-    from napari_stemnmf.plugin.jobs.preview import Preview
 
 ORDER = ("rv", "aa", "bd")
 """Representations in the order of the paper's figures."""
@@ -136,9 +135,7 @@ class FiguresWidget(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.figures.catalogue import CATALOGUE
-        from napari_stemnmf.plugin.docks.figures import model as drawing
         from napari_stemnmf.plugin.docks.figures.material_table import MaterialTable
-        from napari_stemnmf.plugin.jobs.preview import Preview
 
         super().__init__()
         self._viewer = viewer
@@ -151,19 +148,22 @@ class FiguresWidget(QWidget):
         self.figure.setCurrentIndex(list(CATALOGUE).index(FIRST))
         self.material = MaterialTable(viewer)
         self.view = FigureView()
-        self.about, self.status = QLabel(), QLabel()
-        self.add_file, self.redraw, self.save = (QPushButton(t) for t in ("Add file…", "Redraw", "Save…"))
+        self.about, self.status = wrapping_label(), wrapping_label()
+        self.add_file = button(
+            "Add file…", "draw an analysis that is not open in the viewer (.stemnmf.h5)", self._on_add
+        )
+        tooltip = "draw again: true grains that were painted meanwhile are taken as they are now"
+        self.redraw = button("Redraw", tooltip, self._on_redraw)
+        tooltip = "write NAME.pdf and NAME.png, at a journal's width; the text stays text"
+        self.save = button("Save…", tooltip, self._on_save)
         self._lay_out()
         self._sources = AnalysisSources(viewer, self)
-        self._drawer: Preview[FigureRequest, Drawn] = Preview(drawing.draw, self)
-        self._writer: Preview[SaveRequest, list[Path]] = Preview(drawing.save, self, every=True)
+        self._drawer: Preview[FigureRequest, Drawn] = Preview(draw, self)
+        self._writer: Preview[SaveRequest, list[Path]] = Preview(save, self, every=True)
         self.figure.currentIndexChanged.connect(self._refresh)
         self.feature.activated.connect(self._ask)
         self.material.changed.connect(self._refresh)
         self._sources.changed.connect(self._on_sources)
-        self.add_file.clicked.connect(self._on_add)
-        self.redraw.clicked.connect(self._on_redraw)
-        self.save.clicked.connect(self._on_save)
         self._drawer.ready.connect(lambda drawn: self._show(drawn, ""))
         self._drawer.failed.connect(self._on_failed)
         self._writer.ready.connect(self._on_written)
@@ -183,8 +183,6 @@ class FiguresWidget(QWidget):
 
     def save_as(self, stem: Path) -> None:
         """Write what is seen, as PDF and PNG."""
-        from napari_stemnmf.plugin.docks.figures.model import SaveRequest
-
         if self.drawn is not None:
             self._writer.ask(SaveRequest(self.drawn.figure, stem))
 
@@ -248,7 +246,6 @@ class FiguresWidget(QWidget):
     def _request(self) -> tuple[FigureRequest | None, str]:
         """What is to be drawn, or what it lacks."""
         from napari_stemnmf.figures.catalogue import CATALOGUE
-        from napari_stemnmf.plugin.docks.figures.model import FigureRequest
 
         name = self.figure.currentData()
         entry, ticked = CATALOGUE[name], self.material.ticked()
@@ -302,12 +299,6 @@ class FiguresWidget(QWidget):
     def _lay_out(self) -> None:
         self.figure.setToolTip("which figure")
         self.feature.setToolTip("the representation that the figure is of")
-        self.add_file.setToolTip("draw an analysis that is not open in the viewer (.stemnmf.h5)")
-        self.redraw.setToolTip("draw again: true grains that were painted meanwhile are taken as they are now")
-        self.save.setToolTip("write NAME.pdf and NAME.png, at a journal's width; the text stays text")
-        for label in (self.about, self.status):
-            label.setWordWrap(True)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self._form = QFormLayout()
         self._form.addRow("figure", self.figure)
         self._form.addRow(self.about)
