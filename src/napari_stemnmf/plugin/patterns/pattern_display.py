@@ -22,18 +22,9 @@ LOW, HIGH = 0.5, 99.8
 
 
 class PatternDisplay(QWidget):
-    """Shows one pattern.
+    """Shows one pattern; `low` and `high` are percentiles of the scaled counts, shown darkest and brightest.
 
-    Attributes
-    ----------
-    view : PatternView
-    scale, colours : QComboBox
-    low, high : QDoubleSpinBox
-        Percentiles of the scaled counts that are shown darkest and brightest.
-    readout : QLabel
-        Two lines below the pattern.
-    copy : QPushButton
-        Menu: copy the picture, copy the values, save the array.
+    `readout` has two lines; `saved` carries the path of a saved array.
     """
 
     saved = Signal(object)

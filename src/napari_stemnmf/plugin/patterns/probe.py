@@ -29,14 +29,7 @@ LARGE_STEP = 10
 
 
 class ProbeLine(QWidget):
-    """Shows a probe position as two numbers, and signals when the user wants another.
-
-    Attributes
-    ----------
-    row, column : QSpinBox
-    pick : QPushButton
-        While it is down, a press on the scan chooses the position.
-    """
+    """Shows a probe position as two numbers, and signals when the user wants another; `pick` chooses on the scan."""
 
     moved = Signal(int, int)
 
@@ -76,12 +69,7 @@ class ProbeLine(QWidget):
 
 
 class PositionPicker:
-    """Shows and moves the probe of a session while it is active.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-    """
+    """Shows and moves the probe of a session on a viewer's canvas while it is active."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer

@@ -32,18 +32,9 @@ PATTERN, SHAPES = "mean pattern", "mask shapes"
 
 
 class PatternPanel(QWidget):
-    """Shows a `CalibratePicture`, and signals when another is wanted.
+    """Shows a `CalibratePicture`, and signals when another is wanted or a point is clicked (q_y, q_x).
 
-    Attributes
-    ----------
-    picture : QComboBox
-    display : PatternDisplay
-        The pattern itself, with its `view`, `scale` and `readout`.
-    probe : ProbeLine
-        The probe position whose pattern can be shown, with `row`, `column` and `pick`.
-    boxes : dict of QCheckBox
-        By the names of `overlays.OVERLAYS`.
-    view : PatternView
+    `boxes` tick the overlays, by the names of `overlays.OVERLAYS`.
     """
 
     wanted = Signal()
@@ -150,14 +141,7 @@ class PatternPanel(QWidget):
 
 
 class MaskPanel(QWidget):
-    """Draw, use, load and clear the mask of the chosen scan.
-
-    Attributes
-    ----------
-    layer : QComboBox
-        The Shapes or Labels layer whose inside is masked.
-    draw, use, load, clear : QPushButton
-    """
+    """Draw, use, load and clear the mask of the chosen scan; `layer` is the one whose inside is masked."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from napari_stemnmf.export.findings import findings
 from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button
@@ -39,7 +40,7 @@ class CalibrateWidget(StepWidget):
     Attributes
     ----------
     look : PushButton
-        Takes the survey only: mean and maximum pattern, hot pixels, mask and probe.
+        Takes the survey only.
     panel : PatternPanel
         The pattern with its overlays; disks are found again whenever a setting changes.
     mask : MaskPanel
@@ -157,11 +158,10 @@ class CalibrateWidget(StepWidget):
         if session is not None:
             self.panel.probe.set_scan_shape(*session.scan_shape)
             self.panel.probe.show_position(*session.position)
+            axis = axes_of(session)[2]
+            self.panel.calibrate(axis.scale, axis.unit)
         if not self._own_choice:
             self.panel.choose("mean" if surveyed or dataset is None else "position")
-        axes = analysis.axes if analysis is not None and surveyed else dataset.axes if dataset is not None else None
-        if axes is not None:
-            self.panel.calibrate(axes[2].scale, axes[2].unit)
         self._show_found(analysis)
         if session is None:
             self.panel.pick.setChecked(False)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QObject, QPointF, QRectF, QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QColor, QPainterPath, QPolygonF
+from qtpy.QtGui import QPainterPath, QPolygonF
 
+from napari_stemnmf.plugin.plain_plot import faint
 from napari_stemnmf.streaming.virtual_detectors import (
     LEAST,
     Annulus,
@@ -23,7 +24,7 @@ from napari_stemnmf.streaming.virtual_detectors import (
 )
 
 if TYPE_CHECKING:
-    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored
+    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored, Placed
     from napari_stemnmf.plugin.patterns.pattern_view import PatternView
 
 FILL = 45
@@ -195,23 +196,14 @@ class DetectorItem(pg.GraphicsObject):
 
     def __init__(self, detector: Detector, colour: str) -> None:
         super().__init__()
-        self._colour = QColor(colour)
-        self._detector = detector
-        self._chosen = False
-        self._path = QPainterPath()
         self._handles: dict[str, pg.TargetItem] = {}
         self._from: tuple[float, float] | None = None
         self.show_detector(detector, colour, False)
 
-    @property
-    def detector(self) -> Detector:
-        """What is shown."""
-        return self._detector
-
     def show_detector(self, detector: Detector, colour: str, chosen: bool) -> None:
         """Show another detector, without signalling that."""
         self.prepareGeometryChange()
-        self._detector, self._colour, self._chosen = detector, QColor(colour), chosen
+        self._detector, self._colour, self._chosen = detector, colour, chosen
         self._path = QPainterPath()
         self._path.setFillRule(Qt.FillRule.OddEvenFill)
         for line in outlines(detector):
@@ -220,10 +212,6 @@ class DetectorItem(pg.GraphicsObject):
         self._show_handles()
         self.setZValue(20 if chosen else 10)
         self.update()
-
-    def handle(self, name: str) -> Any:
-        """The handle of that name, of the chosen detector."""
-        return self._handles[name]
 
     def boundingRect(self) -> QRectF:
         """Called by Qt."""
@@ -237,9 +225,7 @@ class DetectorItem(pg.GraphicsObject):
         """Called by Qt."""
         painter.setRenderHint(painter.RenderHint.Antialiasing)
         painter.setPen(pg.mkPen(self._colour, width=2.4 if self._chosen else 1.4))
-        fill = QColor(self._colour)
-        fill.setAlpha(FILL if self._chosen else 0)
-        painter.setBrush(fill)
+        painter.setBrush(faint(self._colour, FILL if self._chosen else 0))
         painter.drawPath(self._path)
 
     def mouseClickEvent(self, event: Any) -> None:
@@ -299,12 +285,7 @@ class DetectorItem(pg.GraphicsObject):
 
 
 class DetectorOverlay(QObject):
-    """The detectors of an `Explored` over a pattern view; what the user does with them goes to it.
-
-    Attributes
-    ----------
-    items : list of DetectorItem
-    """
+    """The detectors of an `Explored` over a pattern view; what the user does with them goes to it."""
 
     def __init__(self, view: PatternView) -> None:
         super().__init__(view)
@@ -320,11 +301,11 @@ class DetectorOverlay(QObject):
             self._view.remove(self.items.pop())
         for i, each in enumerate(placed):
             if i == len(self.items):
-                self.items.append(self._new_item(i, each.detector, each.colour))
+                self.items.append(self._new_item(i, each))
             self.items[i].show_detector(each.detector, each.colour, found is not None and i == found.chosen)
 
-    def _new_item(self, index: int, detector: Detector, colour: str) -> DetectorItem:
-        item = DetectorItem(detector, colour)
+    def _new_item(self, index: int, placed: Placed) -> DetectorItem:
+        item = DetectorItem(placed.detector, placed.colour)
         item.changed.connect(lambda changed: self._on_changed(index, changed))
         item.chosen.connect(lambda: self._on_chosen(index))
         self._view.add(item)

@@ -30,11 +30,6 @@ class LiveImage(QObject):
     """Keeps the layer of one scan's virtual image up to date, in threads: the latest request wins.
 
     `message` describes the image, `shown` carries another.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-    parent : QObject
     """
 
     message = Signal(str)

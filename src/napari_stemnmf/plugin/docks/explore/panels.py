@@ -68,21 +68,7 @@ EDGE = 0.006
 class DetectorPanel(QWidget):
     """Shows the detectors of an `Explored`, and signals what the user does.
 
-    Attributes
-    ----------
-    add : QPushButton
-        Menu of the kinds.
-    bright, dark, remove : QPushButton
-    detectors : QListWidget
-    boxes : dict of QDoubleSpinBox
-        The numbers of the chosen detector, by their names.
-    centred, exact : QCheckBox
-    mode : QComboBox
-    keep, rgb : QPushButton
-    about : QLabel
-        What the image on the canvas is.
-    wheel : QLabel
-        The colour wheel, while it is needed.
+    `boxes` are the numbers of the chosen detector by their names; `about` describes the image on the canvas.
     """
 
     wanted = Signal(str)
@@ -266,16 +252,7 @@ class _List(QListWidget):
 
 
 class RegionPanel(QWidget):
-    """Buttons for the region of a scan, a Shapes layer; `begun` and `changed` signal that it is drawn.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-
-    Attributes
-    ----------
-    rectangle, polygon, clear : QPushButton
-    """
+    """Buttons for the region of a scan, a Shapes layer; `begun` and `changed` signal that it is drawn."""
 
     begun = Signal()
     changed = Signal()

@@ -39,10 +39,8 @@ class ExploreWidget(StepWidget):
     ----------
     picture : QComboBox
         Which pattern is shown, one of `model.PICTURES`.
-    display : PatternDisplay
-    probe : ProbeLine
-    region : RegionPanel
-    detectors : DetectorPanel
+    display, probe, region, detectors : QWidget
+        The pattern, and the parts that change what it shows.
     overlay : DetectorOverlay
         The detectors over the pattern.
     source : Preview

@@ -32,17 +32,9 @@ TOOLTIPS = {
 
 
 class FeaturePanel(QWidget):
-    """Shows a `FeaturePicture`, and signals when another is wanted or a bound was dragged.
+    """Shows a `FeaturePicture`; signals when another is `wanted`, and when the probe is `moved` (row, column).
 
-    Attributes
-    ----------
-    picture, scale : QComboBox
-    row, column : QSpinBox
-        The probe position.
-    sample : QPushButton
-        Asks for a preview from a coarse sample, where there is no survey.
-    view : PatternView
-    profile : ProfileView
+    `sample` asks for a preview from a coarse sample, where there is no survey.
     """
 
     wanted = Signal()

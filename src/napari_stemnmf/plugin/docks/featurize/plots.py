@@ -36,18 +36,9 @@ GRIP = 5
 
 
 class ProfileView(PlainPlot):
-    """Curves over radius [px], the peaks of rings, and bounds to drag.
+    """Curves over radius [px], the peaks of rings, and bounds to drag: `bounds` for the rings of AA, else `region`.
 
-    Attributes
-    ----------
-    bounds : list of InfiniteLine
-        Those of the rings of AA.
-    region : LinearRegionItem
-        First and last radius of RV and BD.
-    rings_moved : Signal
-        With all radii, when one was dragged.
-    span_moved : Signal
-        With first and last radius, None for that which was not dragged.
+    `rings_moved` carries all radii, `span_moved` first and last radius, None for that which was not dragged.
     """
 
     rings_moved = Signal(object)

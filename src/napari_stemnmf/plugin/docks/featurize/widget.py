@@ -14,6 +14,7 @@ from napari_stemnmf.plugin.forms.form import align_labels
 from napari_stemnmf.plugin.forms.toggle import LayerToggle
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import result_layers as layers
+from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import FEATURES
 
@@ -164,10 +165,8 @@ class FeaturizeWidget(ChoosingStep):
         self.panel.sample.setVisible(readable and not surveyed and session is not self._sampled)
         if session is not None:
             self.panel.show_position(session.scan_shape, session.position)
-            axes = session.analysis.axes if session.analysis is not None else None
-            axes = session.dataset.axes if axes is None and session.dataset is not None else axes
-            if axes is not None:
-                self.panel.calibrate(axes[2].scale, axes[2].unit)
+            axis = axes_of(session)[2]
+            self.panel.calibrate(axis.scale, axis.unit)
         self._ask()
         self.patterns.show_state(session, "patterns", session is not None and session.dataset is not None)
         for name, button in self.maps.items():

@@ -115,22 +115,9 @@ class FigureView(QGraphicsView):
 
 
 class FiguresWidget(QWidget):
-    """A figure, what it is drawn from, its preview, and Save.
+    """A figure of the catalogue, what it is drawn from (`material`), its preview (`view`), and Save.
 
-    Attributes
-    ----------
-    figure : QComboBox
-        Which figure; its data are the names of the catalogue.
-    material : MaterialTable
-        Analyses to tick, and their truth.
-    feature : QComboBox
-        Representation, for a figure of one.
-    view : FigureView
-    status : QLabel
-        What the figure shows, and what is missing.
-    redraw, save, add_file : QPushButton
-    drawn : Drawn or None
-        What is seen.
+    `drawn` is the figure that is shown, and None while there is none; `status` says what is missing then.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
