@@ -76,20 +76,20 @@ class PatternDisplay(QWidget):
         self._draw()
 
     def copy_picture(self) -> None:
-        """What is seen, with what is drawn over it, to the clipboard."""
+        """Copy the view, with what is drawn over the pattern, to the clipboard."""
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setPixmap(self.view.grab())
 
     def copy_values(self) -> None:
-        """The counts, to the clipboard as a spreadsheet takes them."""
+        """Copy the counts to the clipboard, as text for a spreadsheet."""
         clipboard = QGuiApplication.clipboard()
         if self._image is not None and clipboard is not None:
             lines = ("\t".join(f"{value:.7g}" for value in line) for line in self._image.tolist())
             clipboard.setText("\n".join(lines))
 
     def save_array(self, path: str | Path = "") -> None:
-        """The counts to a NumPy file; asks for its name if none is given."""
+        """Save the counts to a NumPy file; a dialog asks for its name if none is given."""
         from napari_stemnmf.files import atomic_write
 
         if self._image is None:
@@ -105,7 +105,7 @@ class PatternDisplay(QWidget):
         look = (self._image, self.scale.currentText(), self.low.value(), self.high.value())
         self.view.show_colourmap(self.colours.currentText())
         if self._drawn and look[0] is self._drawn[0] and look[1:] == self._drawn[1:]:
-            return  # only what lies over it is new
+            return  # only the overlays are new
         self._drawn = look
         if self._image is None:
             self.view.show_image(None, None)

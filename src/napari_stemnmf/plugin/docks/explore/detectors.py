@@ -249,13 +249,13 @@ class DetectorItem(pg.GraphicsObject):
             self._from = None
 
     def _show_handles(self) -> None:
-        wanted = handles(self._detector) if self._chosen else {}
-        for name in set(self._handles) - set(wanted):
+        needed = handles(self._detector) if self._chosen else {}
+        for name in set(self._handles) - set(needed):
             target = self._handles.pop(name)
             target.setParentItem(None)
             if target.scene() is not None:
                 target.scene().removeItem(target)
-        for name, (q_y, q_x) in wanted.items():
+        for name, (q_y, q_x) in needed.items():
             if name not in self._handles:
                 self._handles[name] = self._new_handle(name)
             with QSignalBlocker(self._handles[name]):
@@ -285,7 +285,7 @@ class DetectorItem(pg.GraphicsObject):
 
 
 class DetectorOverlay(QObject):
-    """The detectors of an `Explored` over a pattern view; what the user does with them goes to it."""
+    """The detectors of an `Explored` over a pattern view; what the user drags and clicks changes it."""
 
     def __init__(self, view: PatternView) -> None:
         super().__init__(view)

@@ -36,12 +36,12 @@ PICTURES = {
 }
 """What can be shown, and its name in the window."""
 SLOW = 0.02
-"""Seconds above which a pattern, `READS` times in a row, costs as much as its whole chunk..."""
+"""A pattern that took more seconds, `READS` times in a row, costs as much as its whole chunk..."""
 READS = 3
 COSTLIER = 2.5
-"""... unless the chunk takes so many times as long."""
+"""... unless the chunk takes this many times as long."""
 CHUNK_BYTES = 64 * 2**20
-"""Most of a chunk that is kept."""
+"""A larger chunk is not kept, bytes."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Explored:
         self._put(index, self._on_beam(replace(self.detectors[index], centred=centred)))
 
     def remove(self, index: int) -> None:
-        """Take a detector away."""
+        """Remove a detector."""
         self.detectors = self.detectors[:index] + self.detectors[index + 1 :]
         self.chosen = min(self.chosen, len(self.detectors) - 1)
         self.changed.emit()
@@ -274,9 +274,9 @@ class PatternReader:
 
     def pattern(self, scan: Dataset, y: int, x: int) -> np.ndarray:
         """The pattern (q_y, q_x) at a probe position."""
-        kept = self._chunk
-        if kept is not None and kept[0].start <= y < kept[0].stop and kept[1].start <= x < kept[1].stop:
-            return np.asarray(kept[2][y - kept[0].start, x - kept[1].start])
+        last = self._chunk
+        if last is not None and last[0].start <= y < last[0].stop and last[1].start <= x < last[1].stop:
+            return np.asarray(last[2][y - last[0].start, x - last[1].start])
         rows, columns = (_around(sizes, at) for sizes, at in zip(scan.data.chunks[:2], (y, x), strict=True))
         nbytes = (rows.stop - rows.start) * (columns.stop - columns.start) * scan.data[0, 0].nbytes
         if self._whole is None and len(self._seconds) == READS and min(self._seconds) > SLOW:
@@ -288,7 +288,7 @@ class PatternReader:
             return found
         from napari_stemnmf.streaming.engine import load
 
-        self._chunk = None  # two of them would be one too many
+        last = self._chunk = None  # only one chunk in memory
         chunk = load(scan.data[rows, columns])
         self._whole = time.perf_counter() - start < COSTLIER * max(self._seconds)
         self._chunk = (rows, columns, chunk) if self._whole else None
@@ -296,7 +296,7 @@ class PatternReader:
 
 
 def _around(sizes: tuple[int, ...], index: int) -> slice:
-    """The chunk along an axis that an index lies in."""
+    """The chunk along an axis that holds an index."""
     ends = np.cumsum(sizes)
     i = int(np.searchsorted(ends, index, side="right"))
     return slice(int(ends[i] - sizes[i]), int(ends[i]))

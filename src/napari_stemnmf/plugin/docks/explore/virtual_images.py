@@ -40,7 +40,7 @@ KEPT = "virtual/kept"
 DETECTOR_KEY = "stemnmf_virtual"
 """In a layer's metadata: mode and detectors, as plain values."""
 PERCENTILES = (0.5, 99.5)
-"""Of an image, that a channel of an RGB image goes from and to."""
+"""Of an image, shown as no and as full intensity of its channel in an RGB image."""
 TOP = 99.0
 """Percentile of the magnitude that is shown as full colour."""
 

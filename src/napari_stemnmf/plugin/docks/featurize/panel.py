@@ -15,7 +15,7 @@ from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, point_reading, 
 from napari_stemnmf.plugin.widgets import button, chooser, column, wrapping_label
 
 SHOWN = {"aa": "maximum", "rv": "position", "bd": "calibrated map"}
-"""The picture that tells most of each representation."""
+"""The most informative picture of each representation."""
 PATTERNS = {"mean": "mean", "maximum": "maximum", "position": "at position", "calibrated map": "disk map"}
 """What can be shown, and its name in the window."""
 PATTERN_SHARE = 0.58
@@ -80,7 +80,7 @@ class FeaturePanel(QWidget):
         return self._shown
 
     def show_feature(self, feature: str) -> None:
-        """Choose the picture that tells most of a representation, unless the user has chosen one."""
+        """Choose the most informative picture of a representation, unless the user has chosen one."""
         tooltip = TOOLTIPS[feature]
         self.view.setToolTip(f"{tooltip}. Wheel: zoom; drag: move; double click: the whole detector")
         self.profile.setToolTip(f"what the radii [px] are chosen by: {tooltip.partition('below, ')[2]}; wheel: zoom")

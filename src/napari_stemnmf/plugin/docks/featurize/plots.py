@@ -115,7 +115,7 @@ class ProfileView(PlainPlot):
         return QColor(DRAWN["centre"][0]) if strong else faint(self.text, WEAK)
 
     def legend(self, picture: FeaturePicture) -> str:
-        """What lies along the axis, and what each curve is, to be shown beside them: so nothing covers the curves."""
+        """The axis and the title of each curve, to be shown beside the plot, where it covers no curve."""
         parts = ["radius [px]"]
         for curve in picture.curves:
             parts.append(f"<span style='color: {self._colour(curve.strong).name()}'>━</span> {curve.title}")

@@ -1,4 +1,4 @@
-"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks), seen before."""
+"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks), with a preview."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ class FeaturizeWidget(ChoosingStep):
 
 
 def _found(details: dict[str, Any]) -> dict[str, Any]:
-    """What Featurize took for settings that may be automatic, by their names."""
+    """Values that Featurize chose for settings that may be automatic, by their names."""
     found: dict[str, Any] = {}
     if "rings" in details:
         found["rings"] = [round(float(radius), 2) for radius in details["rings"]]

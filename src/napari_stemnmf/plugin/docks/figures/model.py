@@ -49,7 +49,7 @@ class Drawn(NamedTuple):
 
 
 class SaveRequest(NamedTuple):
-    """A figure, and the path without a suffix that it goes to."""
+    """A figure, and the path without a suffix to write it to."""
 
     figure: Figure
     stem: Path

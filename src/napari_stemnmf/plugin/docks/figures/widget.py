@@ -1,4 +1,4 @@
-"""Figures: any figure of the catalogue, drawn from the scans that are open, seen in the dock, and written for print."""
+"""Figures: any figure of the catalogue, drawn from the open scans, shown in the dock, and written for print."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIRST = "sizes"
 """The figure that the dock begins with: it needs no truth."""
 SAVED_AS = "PDF and PNG (*.pdf *.png)"
 SIZE = (520, 420)
-"""Width and height that the view asks for, in pixels of the screen."""
+"""Preferred width and height of the view, in pixels of the screen."""
 ZOOM_STEP = 1.25
 """Factor of one step of the wheel."""
 NEAREST = 4.0
@@ -64,7 +64,7 @@ class FigureView(QGraphicsView):
         self.setToolTip("wheel: nearer; drag: move; double click: all of it")
 
     def sizeHint(self) -> QSize:
-        """Wide enough to tell what a figure shows."""
+        """Wide enough to read a figure."""
         return QSize(*SIZE)
 
     def show_png(self, png: bytes) -> None:
@@ -94,7 +94,7 @@ class FigureView(QGraphicsView):
         self.setBackgroundBrush(QColor(background))
 
     def wheelEvent(self, event: Any) -> None:
-        """Nearer or further, about the mouse."""
+        """Zoom about the mouse."""
         factor = ZOOM_STEP if event.angleDelta().y() > 0 else 1 / ZOOM_STEP
         if self.pixmap.isNull() or self.transform().m11() * factor > NEAREST:
             return
@@ -169,7 +169,7 @@ class FiguresWidget(QWidget):
         self._sources.add(paths)
 
     def save_as(self, stem: Path) -> None:
-        """Write what is seen, as PDF and PNG."""
+        """Write the figure that is shown, as PDF and PNG."""
         if self.drawn is not None:
             self._writer.ask(SaveRequest(self.drawn.figure, stem))
 
