@@ -35,13 +35,13 @@ def wait(until: Callable[[], object]) -> None:
 def moved(step: Any, value: float) -> float:
     """Milliseconds from a change of the least SNR to the pattern drawn with its disks."""
     done: list[object] = []
-    step._latest.done.connect(done.append)
+    step._preview.ready.connect(done.append)
     start = time.perf_counter()
     step._disks.editor("min_snr").box.value = value
-    wait(lambda: done and not step._latest.busy)
+    wait(lambda: done and not step._preview.busy)
     step.panel.view.repaint()
     spent = time.perf_counter() - start
-    step._latest.done.disconnect(done.append)
+    step._preview.ready.disconnect(done.append)
     return 1e3 * spent
 
 

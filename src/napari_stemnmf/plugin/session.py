@@ -84,6 +84,8 @@ class Session:
         self.running: Running | None = None
         self.note = ""
         self.scored: Any = None  # of the Score dock: a `docks.score.model.Scored`, or None
+        self.explored: Any = None  # of the Explore dock: a `docks.explore.model.Explored`, or None
+        self.probe_users: set[int] = set()  # ids of the docks that show the probe's cross
         self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
         self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
 

@@ -1,4 +1,4 @@
-"""Small parts of docks: layouts without margins, labels that wrap, tables to read, and whether a widget is visible."""
+"""Small parts of docks: layouts without margins, buttons, choosers, labels, tables, and whether a widget is visible."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QBoxLayout,
+    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QLayout,
+    QPushButton,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
@@ -54,6 +56,27 @@ def wrapping_label(tooltip: str = "") -> QLabel:
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     label.setToolTip(tooltip)
     return label
+
+
+def button(
+    text: str, tooltip: str, pressed: Callable[[], object] | None = None, *, checkable: bool = False
+) -> QPushButton:
+    """A button with what it does; `pressed` is called without arguments on each click."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    made.setCheckable(checkable)
+    if pressed is not None:
+        made.clicked.connect(lambda *_: pressed())
+    return made
+
+
+def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:
+    """A choice among named titles; the data of each entry is its name."""
+    made = QComboBox()
+    for name, title in titles.items():
+        made.addItem(title, name)
+    made.setToolTip(tooltip)
+    return made
 
 
 class Table(QTableWidget):

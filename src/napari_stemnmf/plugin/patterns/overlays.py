@@ -1,24 +1,25 @@
-"""What is drawn over a pattern: circles, rings, cells and marks, as lines in detector pixels. No Qt, no data.
+"""What is drawn over a pattern: circles, rings, cells, bins and marks, as lines in detector pixels. No Qt, no data.
 
-Points are (q_y, q_x) rows; a row of NaN lifts the pen, so that many lines are one array. Leans on `Geometry`, which
-knows the ellipse, and on the features, which know their radii.
+Points are (q_y, q_x) rows; a row of NaN lifts the pen, so that many lines are one array. `Geometry` holds the ellipse.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_stemnmf.errors import DataError
-
 if TYPE_CHECKING:
     from napari_stemnmf.calibration.geometry import Geometry
-    from napari_stemnmf.recipe import PreprocessSettings, Recipe
+    from napari_stemnmf.recipe import PreprocessSettings
 
 STEP = 5.0
 """Degrees between the points of a circle, at most."""
+MOST_LINES = 400
+"""Above so many lines of bins none are drawn: they would hide what is under them."""
 GAP = np.full((1, 2), np.nan)
 
 
@@ -67,7 +68,7 @@ def cross(q_y: float, q_x: float, size: float) -> np.ndarray:
 
 
 def ring(geometry: Geometry, radius: float, *, step: float = STEP) -> np.ndarray:
-    """(n, 2) where points of one calibrated radius (px) lie on the detector: an ellipse."""
+    """(n, 2) where points of one calibrated radius (px) are on the detector: an ellipse."""
     azimuth = np.linspace(0.0, 360.0, max(8, round(360.0 / step)) + 1)
     return np.stack(geometry.from_polar(np.full(azimuth.shape, radius), azimuth), axis=1)
 
@@ -82,59 +83,42 @@ def cells(geometry: Geometry, rings: Sequence[float], angle_step: float) -> np.n
 
 
 def in_prepared_pixels(pixels: np.ndarray, settings: PreprocessSettings) -> np.ndarray:
-    """(n, 2) where pixels of the file's detector lie after crop and binning, px."""
+    """(n, 2) where pixels of the file's detector are after crop and binning, px."""
     first = np.array([crop[0] if crop else 0 for crop in (settings.q_y, settings.q_x)])
     return np.asarray((np.asarray(pixels, np.float64).reshape(-1, 2) - first + 0.5) / settings.bin - 0.5)
 
 
-def drawn(
-    geometry: Geometry, recipe: Recipe, *, cell_rings: Sequence[float], fitted: Sequence[float], hot_pixels: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The lines of every overlay that needs no more than the geometry.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        Of the picture that is shown: its centre is that of this pattern.
-    recipe : Recipe
-        Radii of the features.
-    cell_rings : sequence of float
-        Radii (px) that bound the cells of AA; none if they are not known.
-    fitted : sequence of float
-        Radii (px) of what the ellipse and the pixel size were fitted to; NaN for none.
-    hot_pixels : ndarray
-        (h, 2) in pixels of the picture.
-
-    Returns
-    -------
-    dict
-        (n, 2) lines by the names of `OVERLAYS`; those that cannot be drawn are absent.
-    """
+def centre(geometry: Geometry) -> np.ndarray:
+    """(n, 2) the centre as a cross, and the central disk around it."""
     radius = geometry.probe_radius
-    lines = {
-        "centre": joined(
-            [cross(geometry.q_y, geometry.q_x, 0.4 * radius), ring(geometry_round(geometry), radius, step=STEP)]
-        ),
-        "ellipse": joined(ring(geometry, radius) for radius in fitted if np.isfinite(radius)),
-        "aa": cells(geometry, cell_rings, recipe.aa.featurize.angle_step) if len(cell_rings) else np.empty((0, 2)),
-        "rv": _radial_variance(geometry, recipe),
-        "hot": circles(hot_pixels[:, 0], hot_pixels[:, 1], 0.8, points=4),
-    }
-    return {name: points for name, points in lines.items() if len(points)}
+    return joined([cross(geometry.q_y, geometry.q_x, 0.4 * radius), ring(round_geometry(geometry), radius)])
 
 
-def geometry_round(geometry: Geometry) -> Geometry:
-    """The same centre without an ellipse: how a disk, or a calibrated map, lies."""
-    from dataclasses import replace
-
-    return replace(geometry, ellipse_ratio=1.0)
-
-
-def _radial_variance(geometry: Geometry, recipe: Recipe) -> np.ndarray:
-    from napari_stemnmf.features.radial_variance import choose_radii
-
-    try:
-        radii = choose_radii(geometry, recipe.rv.featurize)
-    except DataError:  # no radius between disk and edge: Featurize says so when it runs
+def kept_cells(
+    geometry: Geometry, r_in: np.ndarray, r_out: np.ndarray, azimuth: np.ndarray, angle_step: float
+) -> np.ndarray:
+    """(n, 2) outlines of the cells that are kept, each with its middle azimuth."""
+    if not len(r_in):
         return np.empty((0, 2))
-    return joined(ring(geometry, float(radius)) for radius in (radii[0], radii[-1]))
+    points = max(2, round(angle_step / STEP) + 1)
+    arc = np.linspace(-0.5, 0.5, points) * angle_step
+    turn = np.concatenate([arc, arc[::-1], arc[:1]])
+    radius = np.concatenate([np.zeros(points), np.ones(points), np.zeros(1)])
+    radii = r_in[:, None] + (r_out - r_in)[:, None] * radius
+    outline = np.stack(geometry.from_polar(radii, azimuth[:, None] + turn), axis=-1)
+    gaps = np.full((len(outline), 1, 2), np.nan)
+    return np.concatenate([outline, gaps], axis=1).reshape(-1, 2)
+
+
+def bin_grid(shape: tuple[int, int], side: float) -> np.ndarray:
+    """(n, 2) the bounds of square bins over a detector; none where they would be too many to see."""
+    rows, columns = (np.arange(math.ceil(size / side) + 1) * side - 0.5 for size in shape)
+    if len(rows) + len(columns) > MOST_LINES:
+        return np.empty((0, 2))
+    lines = [np.array([[y, columns[0]], [y, columns[-1]]]) for y in rows]
+    return joined(lines + [np.array([[rows[0], x], [rows[-1], x]]) for x in columns])
+
+
+def round_geometry(geometry: Geometry) -> Geometry:
+    """The same centre without an ellipse: the geometry of a disk, or of a calibrated map."""
+    return replace(geometry, ellipse_ratio=1.0)

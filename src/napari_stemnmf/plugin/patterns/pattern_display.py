@@ -1,4 +1,4 @@
-"""A pattern to look at closely: scale, colours, contrast, what the mouse is on, and copies. Shared by the docks."""
+"""A pattern with its controls: scale, colours, contrast, readout and copies. Shared by the docks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,10 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QMenu, QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.patterns.preview import SCALES, limits, scaled
+from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, limits, scaled
+from napari_stemnmf.plugin.widgets import button, column, row, wrapping_label
 
 EMPTY = "\n"
 """What the readout shows in place of its two lines, so that nothing moves."""
@@ -32,18 +22,9 @@ LOW, HIGH = 0.5, 99.8
 
 
 class PatternDisplay(QWidget):
-    """Shows one pattern.
+    """Shows one pattern; `low` and `high` are percentiles of the scaled counts, shown darkest and brightest.
 
-    Attributes
-    ----------
-    view : PatternView
-    scale, colours : QComboBox
-    low, high : QDoubleSpinBox
-        Percentiles of the scaled counts that are shown darkest and brightest.
-    readout : QLabel
-        Two lines below the pattern.
-    copy : QPushButton
-        Menu: copy the picture, copy the values, save the array.
+    `readout` has two lines; `saved` carries the path of a saved array.
     """
 
     saved = Signal(object)
@@ -60,22 +41,21 @@ class PatternDisplay(QWidget):
         )
         self._image: np.ndarray | None = None
         self._drawn: tuple[Any, ...] = ()
-        wanted = preferences()
+        preferred = preferences()
         self.scale, self.colours = QComboBox(), QComboBox()
         self.scale.addItems(SCALES)
         self.scale.setToolTip("how counts are turned into brightness")
         self.colours.addItems(COLOURMAPS)
         self.colours.setToolTip("colour map, all of them perceptually uniform")
-        for box, value in ((self.scale, wanted.scaling), (self.colours, wanted.colormap)):
+        for box, value in ((self.scale, preferred.scaling), (self.colours, preferred.colormap)):
             box.setCurrentIndex(max(0, box.findText(value)))
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.setMinimumWidth(NARROW)
         self.low, self.high = _percentile(LOW), _percentile(HIGH)
         self.low.setToolTip("percentile of the brightness that is shown darkest [%]")
         self.high.setToolTip("percentile of the brightness that is shown brightest [%]")
-        self.readout = QLabel(EMPTY)
-        self.readout.setWordWrap(True)
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.readout = wrapping_label()
+        self.readout.setText(EMPTY)
         self._lay_out()
         for box in (self.scale, self.colours):
             box.currentIndexChanged.connect(self._draw)
@@ -89,28 +69,27 @@ class PatternDisplay(QWidget):
         return self._image
 
     def show_pattern(self, image: np.ndarray | None, note: str = "") -> None:
-        """Show a pattern, or say why there is none."""
+        """Show a pattern, or in its place a note why there is none."""
         self._image = image
         self.copy.setEnabled(image is not None)
         self.view.show_message(note if image is None else "")
         self._draw()
 
     def copy_picture(self) -> None:
-        """What is seen, with what is drawn over it, to the clipboard."""
+        """Copy the view, with what is drawn over the pattern, to the clipboard."""
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setPixmap(self.view.grab())
 
     def copy_values(self) -> None:
-        """The counts, to the clipboard as a spreadsheet takes them."""
-        from napari_stemnmf.plugin.patterns.patterns_shown import as_text
-
+        """Copy the counts to the clipboard, as text for a spreadsheet."""
         clipboard = QGuiApplication.clipboard()
         if self._image is not None and clipboard is not None:
-            clipboard.setText(as_text(self._image))
+            lines = ("\t".join(f"{value:.7g}" for value in line) for line in self._image.tolist())
+            clipboard.setText("\n".join(lines))
 
     def save_array(self, path: str | Path = "") -> None:
-        """The counts to a NumPy file; asks for its name if none is given."""
+        """Save the counts to a NumPy file; a dialog asks for its name if none is given."""
         from napari_stemnmf.files import atomic_write
 
         if self._image is None:
@@ -126,7 +105,7 @@ class PatternDisplay(QWidget):
         look = (self._image, self.scale.currentText(), self.low.value(), self.high.value())
         self.view.show_colourmap(self.colours.currentText())
         if self._drawn and look[0] is self._drawn[0] and look[1:] == self._drawn[1:]:
-            return  # only what lies over it is new
+            return  # only the overlays are new
         self._drawn = look
         if self._image is None:
             self.view.show_image(None, None)
@@ -136,26 +115,17 @@ class PatternDisplay(QWidget):
         self.view.show_image(image, self._image, limits(image, low, high))
 
     def _lay_out(self) -> None:
-        self.copy = QPushButton("Copy")
-        self.copy.setToolTip("take the pattern with you: as a picture, as numbers, as a NumPy file")
+        self.copy = button("Copy", "take the pattern with you: as a picture, as numbers, as a NumPy file")
         menu = QMenu(self.copy)
         menu.addAction("Copy picture", self.copy_picture)
         menu.addAction("Copy values", self.copy_values)
         menu.addAction("Save array…", lambda: self.save_array())
         self.copy.setMenu(menu)
-        look = QHBoxLayout()
+        look = row(self.scale, self.colours, self.low, self.high, self.copy)
         look.setSpacing(3)
-        look.addWidget(self.scale, 1)
-        look.addWidget(self.colours, 2)
-        look.addWidget(self.low)
-        look.addWidget(self.high)
-        look.addWidget(self.copy)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(3)
-        column.addLayout(look)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.readout)
+        look.setStretch(0, 1)
+        look.setStretch(1, 2)
+        column(look, self.view, self.readout, parent=self, stretch=self.view).setSpacing(3)
 
 
 def _percentile(value: float) -> QDoubleSpinBox:

@@ -1,6 +1,6 @@
 """A pattern with overlays, in Qt: pyqtgraph, so that no second OpenGL context is needed beside napari's canvas.
 
-Shows what it is given and reports where the mouse is, clicks, arrow keys and what is drawn; it knows nothing of scans.
+Shows an image and signals the position of the mouse, clicks, arrow keys and what is drawn, without reference to a scan.
 Coordinates are detector pixels, a pixel's centre on its index.
 """
 
@@ -15,10 +15,10 @@ from qtpy.QtGui import QColor, QTransform
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.patterns.overlays import OVERLAYS
-from napari_stemnmf.plugin.patterns.preview import limits
+from napari_stemnmf.plugin.patterns.scan_patterns import limits
 
 SIZE = (320, 280)
-"""Width and height that the view asks for, in pixels of the screen."""
+"""Preferred width and height of the view, in pixels of the screen."""
 LEAST = 150
 """Least width and height of the view, in pixels of the screen."""
 MASK_OPACITY = 90
@@ -39,8 +39,8 @@ DRAWN_COLOUR = "#ffffff"
 class PatternView(pg.PlotWidget):
     """An image in detector pixels, row 0 on top, with lines and a mask over it.
 
-    Wheel and drag zoom and move; a double click shows all of it again. `stepped` tells arrow keys as rows and columns.
-    While a polygon is drawn, clicks add corners, a double click or Enter ends it (`drawn`), Escape gives it up.
+    Wheel and drag zoom and move; a double click shows all of it again. `stepped` carries arrow keys (rows, columns).
+    While a polygon is drawn, clicks add corners, a double click or Enter ends it (`drawn`), Escape cancels it.
     """
 
     clicked = Signal(float, float)
@@ -89,7 +89,7 @@ class PatternView(pg.PlotWidget):
         self.scene().sigMouseMoved.connect(self._on_move)
 
     def sizeHint(self) -> QSize:
-        """As wide as napari's docks are by themselves."""
+        """As wide as napari's docks are by default."""
         return QSize(*SIZE)
 
     def show_image(
@@ -113,15 +113,15 @@ class PatternView(pg.PlotWidget):
         self._image.setColorMap(colours)
 
     def add(self, item: Any) -> None:
-        """Lay a pyqtgraph item over the image."""
+        """Add a pyqtgraph item over the image."""
         self.getPlotItem().addItem(item)
 
     def remove(self, item: Any) -> None:
-        """Take an item away again."""
+        """Remove an item."""
         self.getPlotItem().removeItem(item)
 
     def draw(self, on: bool = True) -> None:
-        """Begin to draw a polygon, or give it up."""
+        """Begin to draw a polygon, or cancel it."""
         self._corners = [] if on else None
         self._drawing.setData(x=[], y=[])
         self.setCursor(Qt.CursorShape.CrossCursor if on else Qt.CursorShape.ArrowCursor)
@@ -134,7 +134,7 @@ class PatternView(pg.PlotWidget):
         return self._corners is not None
 
     def show_mask(self, mask: np.ndarray | None) -> None:
-        """Lay a mask (True = keep) over the image, masked pixels red."""
+        """Show a mask (True = keep) over the image, masked pixels red."""
         if mask is None:
             self._mask.clear()
             return
@@ -149,11 +149,11 @@ class PatternView(pg.PlotWidget):
         self._lines[name].setData(x=points[:, 1].astype(np.float64), y=points[:, 0].astype(np.float64))
 
     def show_overlay(self, name: str, visible: bool) -> None:
-        """Tick an overlay on or off."""
+        """Show or hide an overlay."""
         (self._mask if name == "mask" else self._lines[name]).setVisible(visible)
 
     def show_message(self, text: str) -> None:
-        """Say something in place of an image."""
+        """Show a message in place of an image."""
         self._message.setText(text)
         self._message.setVisible(bool(text))
 
@@ -222,6 +222,6 @@ class PatternView(pg.PlotWidget):
             message.setGeometry(self.rect().adjusted(12, 0, -12, 0))
 
     def leaveEvent(self, event: Any) -> None:
-        """The mouse is elsewhere: nothing to read."""
+        """The mouse has left: there is nothing to read."""
         self.hovered.emit(None)
         super().leaveEvent(event)

@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.export.findings import findings
+from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.layers.places import axes_of
+from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import button
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.patterns.preview import Picture
 
 SLIDERS = {"min_snr": 30.0, "min_relative": 0.2}
 """Settings of the disks that are edited with a slider, and how far it reaches."""
@@ -31,14 +35,14 @@ FORMS = {
 
 
 class CalibrateWidget(StepWidget):
-    """Finds what lies between detector and reciprocal space, and shows it over the patterns.
+    """Finds the transformation from detector to reciprocal space, and shows it over the patterns.
 
     Attributes
     ----------
     look : PushButton
-        Takes the survey only: mean and maximum pattern, hot pixels, mask and probe.
+        Takes the survey only.
     panel : PatternPanel
-        The pattern with its overlays; disks are found anew whenever a setting changes.
+        The pattern with its overlays; disks are found again whenever a setting changes.
     mask : MaskPanel
     ring : QPushButton
         While it is down, a click on the pattern chooses the ring of the pixel size.
@@ -48,22 +52,18 @@ class CalibrateWidget(StepWidget):
     run_text: ClassVar[str] = "Calibrate all"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.calibrate.mask_panel import MaskPanel
-        from napari_stemnmf.plugin.docks.calibrate.pattern_panel import PatternPanel
-        from napari_stemnmf.plugin.jobs.preview import Latest
-        from napari_stemnmf.plugin.patterns.position_picker import PositionPicker
-        from napari_stemnmf.plugin.patterns.preview import Preview
+        from napari_stemnmf.plugin.docks.calibrate.panels import MaskPanel, PatternPanel
+        from napari_stemnmf.plugin.patterns.probe import PositionPicker
 
-        self.panel = PatternPanel()
-        self.mask = MaskPanel(viewer)
-        self._preview = Preview()
-        self._latest = Latest(self._preview)
+        self.panel, self.mask = PatternPanel(), MaskPanel(viewer)
+        self._pictures = CalibratePictures()
+        self._preview: Preview[PictureRequest, CalibratePicture] = Preview(self._pictures)
         self._picker = PositionPicker(viewer)
-        self._number = 0
         self._own_choice = False
         super().__init__(viewer)
         self.feature.visible = False
-        self._latest.done.connect(self._on_picture)
+        self._preview.ready.connect(self.panel.show_picture)
+        self._preview.failed.connect(self._show_note)
         self.panel.wanted.connect(self._on_wanted)
         self.panel.clicked.connect(self._on_click)
         self.panel.pick.toggled.connect(self._on_pick)
@@ -96,9 +96,8 @@ class CalibrateWidget(StepWidget):
         )
         stop = self._form("beam_stop")
         self.add_section("Beam stop and mask", self.mask, stop.native, tooltip="detector pixels that are left out")
-        self.ring = QPushButton("Pick ring")
-        self.ring.setCheckable(True)
-        self.ring.setToolTip("then click the ring on the pattern, and enter its d spacing [nm] above")
+        tooltip = "then click the ring on the pattern, and enter its d spacing [nm] above"
+        self.ring = button("Pick ring", tooltip, checkable=True)
         self._found_forms = {}
         for path, (title, tooltip) in FORMS.items():
             form = self._found_forms[path] = self._form(path)
@@ -132,17 +131,16 @@ class CalibrateWidget(StepWidget):
 
     def _on_probe(self, row: int, column: int) -> None:
         """The session's probe was moved, here or elsewhere."""
-        self.panel.show_position(row, column)
+        self.panel.probe.show_position(row, column)
         if self.panel.pick.isChecked() and self.panel.chosen != "position":
             self.panel.choose("position")
         if self.panel.chosen == "position":
             self._ask()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.panel.view.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+        self.panel.view.set_colours(*theme_colours(self._viewer))
 
     # ---- what happens around
 
@@ -158,13 +156,12 @@ class CalibrateWidget(StepWidget):
         self.mask.show_state(session)
         surveyed = analysis is not None and analysis.survey is not None
         if session is not None:
-            self.panel.span(*session.scan_shape)
-            self.panel.show_position(*session.position)
+            self.panel.probe.set_scan_shape(*session.scan_shape)
+            self.panel.probe.show_position(*session.position)
+            axis = axes_of(session)[2]
+            self.panel.calibrate(axis.scale, axis.unit)
         if not self._own_choice:
             self.panel.choose("mean" if surveyed or dataset is None else "position")
-        axes = analysis.axes if analysis is not None and surveyed else dataset.axes if dataset is not None else None
-        if axes is not None:
-            self.panel.calibrate(axes[2].scale, axes[2].unit)
         self._show_found(analysis)
         if session is None:
             self.panel.pick.setChecked(False)
@@ -178,12 +175,8 @@ class CalibrateWidget(StepWidget):
         """What is automatic shows what was found."""
         probe, calibration = (None, None) if analysis is None else (analysis.probe, analysis.calibration)
         if probe is not None:
-            for path, name, value in (
-                ("center", "q_y", probe.q_y),
-                ("center", "q_x", probe.q_x),
-                ("center", "probe_radius", probe.radius),
-            ):
-                self._found_forms[path].editor(name).show_found(value)
+            for name, value in (("q_y", probe.q_y), ("q_x", probe.q_x), ("probe_radius", probe.radius)):
+                self._found_forms["center"].editor(name).show_found(value)
             self._disks.editor("spacing").show_found(2 * probe.radius)
             self._disks.editor("edge").show_found(probe.radius)
         if calibration is not None:
@@ -195,35 +188,24 @@ class CalibrateWidget(StepWidget):
 
     def _ask(self) -> None:
         """Have the chosen picture made, with the settings as they are now."""
-        from napari_stemnmf.plugin.patterns.preview import Picture, Request
-
-        self._number += 1
         session = self._session
         if session is None:
-            self._preview.forget()
-            self.panel.show_picture(Picture(note="Open a 4D-STEM scan."))
+            self._preview.drop()
+            self._pictures.forget()
+            self._show_note("Open a 4D-STEM scan.")
             return
         if self.panel.shown.image is None:
-            self.panel.show_picture(Picture(note="Reading…"))
-        self._latest.ask(
-            Request(
-                session.dataset,
-                session.analysis,
-                session.recipe,
-                self.panel.chosen,
-                self.panel.position,
-                self._number,
-            )
-        )
+            self._show_note("Reading…")
+        recipe, picture, position = session.recipe, self.panel.chosen, self.panel.position
+        self._preview.ask(PictureRequest(session.dataset, session.analysis, recipe, picture, position))
 
-    def _on_picture(self, picture: Picture) -> None:
-        if self._session is not None and picture.number == self._number:
-            self.panel.show_picture(picture)
+    def _show_note(self, note: str) -> None:
+        self.panel.show_picture(CalibratePicture(note=note))
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
-        self._latest.close()
+        self._preview.close()
         self._picker.set_active(None)
 
 

@@ -16,7 +16,7 @@ from qtpy.QtGui import QColor, QTransform
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_stemnmf.plugin.docks.compare.model import Compared, Frame
-from napari_stemnmf.plugin.patterns.preview import limits
+from napari_stemnmf.plugin.patterns.scan_patterns import limits
 from napari_stemnmf.plugin.plain_plot import PlainPlot, faint
 
 LEAST = 130

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.docks.explore import virtual_view
+from napari_stemnmf.plugin.docks.explore import virtual_images
 from napari_stemnmf.plugin.jobs import tasks as jobs
-from napari_stemnmf.plugin.jobs.preview import Latest
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import places
 from napari_stemnmf.plugin.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_stemnmf.control import Control
     from napari_stemnmf.plugin.docks.explore.model import Explored
-    from napari_stemnmf.plugin.docks.explore.virtual_view import Virtual, VirtualRequest
+    from napari_stemnmf.plugin.docks.explore.virtual_images import Virtual, VirtualRequest
     from napari_stemnmf.plugin.session import Session
 
 REST_MS = 300
 """How long a detector rests before the whole scan is read for its image."""
 FILL_MS = 250
-"""How often the image is made anew while the live copy is being filled."""
+"""How often the image is made again while the live copy is being filled."""
 
 
 class LiveImage(QObject):
     """Keeps the layer of one scan's virtual image up to date, in threads: the latest request wins.
 
-    `told` says what the image is, `shown` that there is another.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-    parent : QObject
+    `message` describes the image, `shown` carries another.
     """
 
-    told = Signal(str)
+    message = Signal(str)
     shown = Signal(object)
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
@@ -44,17 +40,20 @@ class LiveImage(QObject):
         self._viewer = viewer
         self._session: Session | None = None
         self._explored: Explored | None = None
-        self._quick, self._whole = Latest(virtual_view.make), Latest(virtual_view.make)
+        self._quick: Preview[VirtualRequest, Virtual] = Preview(virtual_images.make, every=True)  # as the copy fills
+        self._whole: Preview[VirtualRequest, Virtual] = Preview(virtual_images.make)
         self._rest, self._fill = QTimer(self), QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
         self._fill.setInterval(FILL_MS)
-        self._number, self._filled = 0, 0.0
+        self._filled = 0.0
         self._asked: Any = None
+        self._exact = False  # whether the image that is shown needs no better one
         self._control: Control | None = None
         self._virtual: Virtual | None = None
-        for latest in (self._quick, self._whole):
-            latest.done.connect(self._on_done)
+        for preview in (self._quick, self._whole):
+            preview.ready.connect(self._on_ready)
+            preview.failed.connect(self.message)
         self._rest.timeout.connect(self._ask_exact)
         self._fill.timeout.connect(self._on_fill)
 
@@ -70,34 +69,26 @@ class LiveImage(QObject):
         return waits or self._quick.busy or self._whole.busy
 
     def follow(self, session: Session | None, found: Explored | None) -> None:
-        """Show the image of a scan as its detectors are now, or of none; the same request is not asked twice."""
+        """Show the image of a scan as its detectors are now, or of none; the same request is not made twice."""
         if found is not self._explored:
             self.stop()
             self._session, self._explored = session, found
         if found is None or session is None:
             return
         calibration = session.analysis.calibration if session.analysis is not None else None
-        wanted = (
-            calibration,
-            found.detectors if found.mode == "rgb" else found.current,
-            found.mode,
-            found.exact,
-            found.scan(session),
-        )
-        if self._asked is None or not all(a is b or a == b for a, b in zip(wanted, self._asked, strict=True)):
-            self._asked = wanted
+        placed = found.detectors if found.mode == "rgb" else found.current
+        asked = (calibration, placed, found.mode, found.exact, found.scan(session))
+        if self._asked is None or not all(a is b or a == b for a, b in zip(asked, self._asked, strict=True)):
+            self._asked = asked
             self._ask()
 
     def stop(self) -> None:
         """Read no more; what is shown stays."""
-        self._rest.stop()
+        self._drop()
         self._fill.stop()
-        self._number += 1
-        if self._control is not None:
-            self._control.cancel()
         if self._explored is not None:
             self._explored.stop()
-        self._asked = self._virtual = self._control = None
+        self._asked = self._virtual = None
         self._session = self._explored = None
 
     def close(self) -> None:
@@ -117,29 +108,28 @@ class LiveImage(QObject):
         session, shown = self._session, self._virtual
         if session is None:
             return
-        if shown is not None and self._is_exact() and shown.request.mode == mode:
-            virtual_view.keep(self._viewer, session, shown)
+        if shown is not None and self._exact and shown.request.mode == mode:
+            virtual_images.keep(self._viewer, session, shown)
             return
         request = self._request(live=False, mode=mode)
         if request is None:
             return
         if session.running is not None:
             raise StemNMFError(f"{session.running.title} is running; keep the image when that has ended.")
-        work = virtual_view.make_exact(request)
-        jobs.Task(self._viewer, session, "Virtual image", work, virtual_view.keep).start()
+
+        def work(control: Control) -> Virtual:
+            return virtual_images.make(replace(request, control=control))
+
+        jobs.Task(self._viewer, session, "Virtual image", work, virtual_images.keep).start()
 
     def _ask(self) -> None:
         """Have the image made from the live copy, and exactly once the detector rests."""
-        if self._control is not None:
-            self._control.cancel()
-            self._control = None
-        self._rest.stop()
-        self._number += 1
+        self._drop()
         request = self._request(live=True)
         if request is None or request.live is None:
             self._virtual = None
             self._fill.stop()
-            self.told.emit("")
+            self.message.emit("")
             return
         request.live.start()
         self._filled = request.live.fraction
@@ -148,6 +138,16 @@ class LiveImage(QObject):
             self._fill.start()
         if self._explored is not None and self._explored.exact:
             self._rest.start()
+
+    def _drop(self) -> None:
+        """Want no result any more of what was asked so far."""
+        self._rest.stop()
+        self._quick.drop()
+        self._whole.drop()
+        self._exact = False
+        if self._control is not None:
+            self._control.cancel()
+            self._control = None
 
     def _request(self, *, live: bool, mode: str = "") -> VirtualRequest | None:
         from napari_stemnmf.control import Control
@@ -163,18 +163,18 @@ class LiveImage(QObject):
         copy = found.live(scan) if live else None
         workers = preferences().workers(scan)
         control = None if live else Control(stage="The virtual image")
-        return virtual_view.VirtualRequest(
-            scan, placed, mode, places.axes_of(session), origin, self._number, copy, control, workers
+        return virtual_images.VirtualRequest(
+            scan, placed, mode, places.axes_of(session), origin, copy, control, workers
         )
 
     def _ask_exact(self) -> None:
         request = self._request(live=False)
-        if self._fill.isActive():  # one read at a time: the copy first, which all detectors live on
+        if self._fill.isActive():  # one read at a time: the copy first, which all detectors use
             self._rest.start()
-        elif request is not None and not self._is_exact():
+        elif request is not None and not self._exact:
             self._control = request.control
             self._whole.ask(request)
-            self._tell()
+            self._describe()
 
     def _on_fill(self) -> None:
         """The live copy has grown."""
@@ -182,32 +182,23 @@ class LiveImage(QObject):
         if request is None or request.live is None or request.live.error:
             self._fill.stop()
             if request is not None and request.live is not None:
-                self.told.emit(request.live.error)
+                self.message.emit(request.live.error)
             return
-        if request.live.fraction > self._filled and not self._is_exact():
+        if request.live.fraction > self._filled and not self._exact:
             self._filled = request.live.fraction
             self._quick.ask(request)
         if request.live.complete:
             self._fill.stop()
 
-    def _on_done(self, found: Virtual) -> None:
+    def _on_ready(self, found: Virtual) -> None:
         session = self._session
-        if session is None or found.request.number != self._number or self._is_exact():
+        if session is None or self._exact:
             return
-        if found.image is None:
-            if found.note:
-                self.told.emit(found.note)
-            return
-        self._virtual = found
-        virtual_view.show_live(self._viewer, session, found)
+        self._virtual, self._exact = found, found.exact
+        virtual_images.show_live(self._viewer, session, found)
         self.shown.emit(found)
-        self._tell()
+        self._describe()
 
-    def _is_exact(self) -> bool:
-        """Whether what is shown needs no better image."""
-        shown = self._virtual
-        return shown is not None and shown.exact and shown.request.number == self._number
-
-    def _tell(self) -> None:
+    def _describe(self) -> None:
         if self._virtual is not None:
-            self.told.emit(virtual_view.words(self._virtual, reading=self._control is not None))
+            self.message.emit(virtual_images.summary(self._virtual, reading=self._control is not None))

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.explore.model import (
+    PICTURES,
+    Beam,
+    Explored,
+    PatternReader,
+    PatternRequest,
+    ShownPattern,
+    explored,
+    find_beam,
+    known_beam,
+)
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.layers.places import axes_of, masked_by
+from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import Visibility
+from napari_stemnmf.plugin.widgets import Visibility, chooser, column
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored
-    from napari_stemnmf.plugin.patterns.patterns_shown import Shown
+    from napari_stemnmf.dataset import Dataset
 
 
 class ExploreWidget(StepWidget):
@@ -24,14 +38,12 @@ class ExploreWidget(StepWidget):
     Attributes
     ----------
     picture : QComboBox
-        Which pattern is shown, one of `patterns_shown.SHOWN`.
-    display : PatternDisplay
-    probe : ProbeLine
-    region : RegionPanel
-    detectors : DetectorPanel
+        Which pattern is shown, one of `model.PICTURES`.
+    display, probe, region, detectors : QWidget
+        The pattern, and the parts that change what it shows.
     overlay : DetectorOverlay
         The detectors over the pattern.
-    source : PatternSource
+    source : Preview
         Reads the patterns.
     live : LiveImage
         The image under them.
@@ -40,30 +52,26 @@ class ExploreWidget(StepWidget):
     step: ClassVar[str] = "explore"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.explore.detector_panel import DetectorPanel
+        from napari_stemnmf.plugin.docks.explore.detectors import DetectorOverlay
         from napari_stemnmf.plugin.docks.explore.live_image import LiveImage
-        from napari_stemnmf.plugin.docks.explore.model import find_beam
-        from napari_stemnmf.plugin.docks.explore.pattern_source import PatternSource
-        from napari_stemnmf.plugin.docks.explore.plots import DetectorOverlay
-        from napari_stemnmf.plugin.docks.explore.region_panel import RegionPanel
-        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.docks.explore.panels import DetectorPanel, RegionPanel
         from napari_stemnmf.plugin.patterns.pattern_display import PatternDisplay
-        from napari_stemnmf.plugin.patterns.position_picker import PositionPicker
-        from napari_stemnmf.plugin.patterns.probe_line import ProbeLine
+        from napari_stemnmf.plugin.patterns.probe import PositionPicker, ProbeLine
 
         self.display, self.probe, self.detectors = PatternDisplay(), ProbeLine(), DetectorPanel()
         self.overlay = DetectorOverlay(self.display.view)
-        self._explored: Explored | None = None
-        self._beam = Latest(lambda scan: (scan, find_beam(scan)))
-        self._picker = PositionPicker(viewer)
         self.region = RegionPanel(viewer)
-        self._shown: Shown | None = None
+        self.source: Preview[PatternRequest, ShownPattern] = Preview(PatternReader())
+        self._beam: Preview[Dataset, Beam | None] = Preview(find_beam)
+        self._picker = PositionPicker(viewer)
+        self._explored: Explored | None = None
+        self._request: PatternRequest | None = None
+        self._what = ""
         self._made = False
         super().__init__(viewer)
         for part in (self.feature, self.run, self.cancel, self.cost, self.progress):
             part.visible = False
         self.live = LiveImage(viewer, self.native)
-        self.source = PatternSource(self.native)
         self._made = True
         self._connect(viewer)
         self._on_theme()
@@ -72,14 +80,8 @@ class ExploreWidget(StepWidget):
     # ---- how it looks
 
     def _add_forms(self) -> None:
-        from napari_stemnmf.plugin.patterns.patterns_shown import SHOWN
-
-        self.picture = QComboBox()
-        for name, title in SHOWN.items():
-            self.picture.addItem(title, name)
-        self.picture.setToolTip(
-            "what to show: one pattern, or the mean or maximum over a region or over the whole scan"
-        )
+        tooltip = "what to show: one pattern, or the mean or maximum over a region or over the whole scan"
+        self.picture = chooser(PICTURES, tooltip)
         self.add_section(
             "Virtual detectors", self.detectors, expanded=True, tooltip="images under parts of the detector"
         )
@@ -89,20 +91,16 @@ class ExploreWidget(StepWidget):
         """Pattern above, settings below, and the user draws the line between them."""
         super()._style()
         above = QWidget()
-        column = QVBoxLayout(above)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(3)
-        column.addWidget(self.picture)
-        column.addWidget(self.display, 1)
-        column.addWidget(self.probe)
+        column(self.picture, self.display, self.probe, parent=above, stretch=self.display).setSpacing(3)
         self._put_above(above, 1, 1)
-        self._sight = Visibility(above, self._on_sight)
+        self._visibility = Visibility(above, self._on_visible)
 
     def _connect(self, viewer: Any) -> None:
-        self.source.shown.connect(self._on_pattern)
+        self.source.ready.connect(self._on_pattern)
+        self.source.failed.connect(self._show_note)
         self.live.shown.connect(lambda found: self.detectors.show_wheel(found.top, found.unit))
-        self.live.told.connect(self._say)
-        self._beam.done.connect(self._on_beam)
+        self.live.message.connect(self._show_message)
+        self._beam.ready.connect(self._on_beam)
         self.picture.currentIndexChanged.connect(self._on_picture)
         self.probe.moved.connect(self._on_typed_position)
         self.probe.pick.toggled.connect(self._on_pick)
@@ -114,7 +112,7 @@ class ExploreWidget(StepWidget):
         view.hovered.connect(self._on_hover)
         view.stepped.connect(self._on_stepped)
         view.drawn.connect(self._on_drawn)
-        self.display.saved.connect(lambda path: self._say(f"Saved {path}."))
+        self.display.saved.connect(lambda path: self._show_message(f"Saved {path}."))
         viewer.events.theme.connect(self._on_theme)
 
     # ---- the probe and the region
@@ -131,7 +129,7 @@ class ExploreWidget(StepWidget):
     def _on_pick(self, on: bool) -> None:
         if on:
             self.region.rest()
-        self._picker.set_active(self._session if self._in_sight else None, anywhere=on)
+        self._picker.set_active(self._session if self._in_view else None, anywhere=on)
 
     def _on_probe(self, row: int, column: int) -> None:
         """The session's probe was moved, here or elsewhere."""
@@ -157,32 +155,42 @@ class ExploreWidget(StepWidget):
             self._ask_pattern()
 
     def _ask_pattern(self) -> None:
+        """Have the pattern read that is chosen now; the read of the one before stops."""
         session, found = self._session, self._explored
         if session is None or found is None:
-            self.source.say("Open a 4D-STEM scan.")
-        elif self._in_sight:
+            self._stop_reading()
+            self._show_note("Open a 4D-STEM scan.")
+            self.source.ask(PatternRequest())  # the reader drops what it has read
+        elif self._in_view:
+            self._stop_reading()
+            survey = session.analysis.survey if session.analysis is not None else None
             region = self.region.inside() if found.picture.startswith("region") else None
-            self.source.ask(session, found, region)
+            self._request = PatternRequest(found.scan(session), survey, found.picture, session.position, region)
+            self.source.ask(self._request)
 
-    def _on_pattern(self, shown: Shown) -> None:
-        self._shown = shown
+    def _stop_reading(self) -> None:
+        self.source.drop()
+        if self._request is not None:
+            self._request.control.cancel()
+            self._request = None
+
+    def _on_pattern(self, shown: ShownPattern) -> None:
+        self._what = shown.what
         self.display.show_pattern(shown.image, shown.note)
         self._on_hover(None)
 
+    def _show_note(self, note: str) -> None:
+        self._on_pattern(ShownPattern(note=note))
+
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
-        import math
-
-        from napari_stemnmf.plugin.layers.places import axes_of
-        from napari_stemnmf.plugin.patterns.readings import of_point
-
-        shown, found = self._shown, self._explored
+        found = self._explored
         if point is None or self._session is None or found is None:
-            self.display.readout.setText((shown.what if shown is not None else "") + "\n")
+            self.display.readout.setText(f"{self._what}\n")
             return
         q_y, q_x, value = point
         radius = math.hypot(q_y - found.beam.q_y, q_x - found.beam.q_x) if found.beam is not None else None
         axis = axes_of(self._session)[-1]
-        self.display.readout.setText(of_point(q_y, q_x, value, radius, axis.scale, axis.unit))
+        self.display.readout.setText(point_reading(q_y, q_x, value, radius, axis.scale, axis.unit))
 
     # ---- the detectors
 
@@ -196,8 +204,7 @@ class ExploreWidget(StepWidget):
             show_error(str(error))
 
     def _do(self, what: str) -> None:
-        from napari_stemnmf.plugin.docks.explore.detector_shapes import new_detector
-        from napari_stemnmf.plugin.layers.places import masked_by
+        from napari_stemnmf.plugin.docks.explore.detectors import new_detector
 
         session, found = self._session, self._explored
         scan = found.scan(session) if session is not None and found is not None else None
@@ -209,9 +216,10 @@ class ExploreWidget(StepWidget):
             self.live.keep("rgb")
         elif what == "polygon":
             self.display.view.draw()
-            self._say("Click corners on the pattern; a double click or Enter closes the polygon, Escape gives it up.")
+            self._show_message(
+                "Click corners on the pattern; a double click or Enter closes the polygon, Escape gives it up."
+            )
         elif what == "mask":
-            from napari_stemnmf.plugin.layers.places import axes_of
             from napari_stemnmf.streaming.virtual_detectors import Mask
 
             layer = self._viewer.layers.selection.active
@@ -225,61 +233,55 @@ class ExploreWidget(StepWidget):
     def _on_drawn(self, corners: list[tuple[float, float]]) -> None:
         from napari_stemnmf.streaming.virtual_detectors import Polygon
 
-        self._say("")
+        self._show_message("")
         if self._explored is not None and len(corners) >= 3:
             self._explored.add(Polygon.through(corners))
 
     def _on_typed_number(self, name: str, value: float) -> None:
-        from napari_stemnmf.plugin.docks.explore.detector_shapes import with_number
+        from napari_stemnmf.plugin.docks.explore.detectors import with_number
 
         found = self._explored
         if found is not None and found.current is not None:
             found.change(found.chosen, with_number(found.current.detector, name, value))
 
-    def _on_beam(self, answer: tuple[Any, Beam | None]) -> None:
-        scan, beam = answer
-        found, session = self._explored, self._session
-        if found is not None and session is not None and found.scan(session) is scan:
-            found.set_beam(beam)
+    def _on_beam(self, beam: Beam | None) -> None:
+        if self._explored is not None:
+            self._explored.set_beam(beam)
 
     def _on_explored(self) -> None:
         """What is explored has changed, here or in another dock of the same scan."""
         found, session = self._explored, self._session
         if found is None or session is None:
             return
-        from napari_stemnmf.plugin.layers.places import axes_of
-
         self.detectors.show_explored(found, axes_of(session))
-        index = self.picture.findData(found.picture)
-        if self.picture.currentIndex() != index:
-            self.picture.setCurrentIndex(index)
+        self.picture.setCurrentIndex(self.picture.findData(found.picture))
         self.overlay.show_explored(found)
-        if self._in_sight:
+        if self._in_view:
             self.live.follow(session, found)
 
-    def _say(self, text: str) -> None:
-        self.detectors.about.setText(text)
-        self.detectors.about.setVisible(bool(text))
+    def _show_message(self, message: str) -> None:
+        self.detectors.about.setText(message)
+        self.detectors.about.setVisible(bool(message))
 
     # ---- what happens around
 
     @property
-    def _in_sight(self) -> bool:
-        return bool(self._sight.visible)
+    def _in_view(self) -> bool:
+        return self._visibility.visible
 
-    def _on_sight(self, seen: bool) -> None:
-        """Out of sight (another step, a closed dock) nothing is read, and the canvas is left alone."""
-        if not seen:
+    def _on_visible(self, visible: bool) -> None:
+        """While it is hidden (another step, a closed dock) nothing is read, and the canvas is left alone."""
+        if not visible:
             self.probe.pick.setChecked(False)
             self._stop()
-        self._picker.set_active(self._session if seen else None)
-        if seen:
+        self._picker.set_active(self._session if visible else None)
+        if visible:
             self._ask_pattern()
             self._on_explored()
 
     def _stop(self) -> None:
         self.live.stop()
-        self.source.stop()
+        self._stop_reading()
 
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""
@@ -299,8 +301,6 @@ class ExploreWidget(StepWidget):
         return session.running.line() if session.running is not None else ""
 
     def _follow(self, session: Session | None) -> None:
-        from napari_stemnmf.plugin.docks.explore.model import explored, known_beam
-
         found = explored(session) if session is not None else None
         if found is not self._explored:
             self._stop()
@@ -310,26 +310,27 @@ class ExploreWidget(StepWidget):
             if found is not None:
                 found.changed.connect(self._on_explored)
             self.region.follow(session)
-            self._picker.set_active(session if self._in_sight else None, anywhere=self.probe.pick.isChecked())
+            self._picker.set_active(session if self._in_view else None, anywhere=self.probe.pick.isChecked())
         if session is not None and found is not None:
-            self.probe.span(*session.scan_shape)
+            self.probe.set_scan_shape(*session.scan_shape)
             self.probe.show_position(*session.position)
             beam, scan = known_beam(session), found.scan(session)
-            if beam is not None:
-                found.set_beam(beam)
-            elif found.beam is None and scan is not None:
+            if beam is None and found.beam is None and scan is not None:
                 self._beam.ask(scan)
+            else:
+                self._beam.drop()
+                found.set_beam(beam)
         else:
+            self._beam.drop()
             self.detectors.show_explored(None)
             self.overlay.show_explored(None)
         self._ask_pattern()
         self._on_explored()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.display.view.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+        self.display.view.set_colours(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:
         self._stop()

@@ -1,6 +1,6 @@
 """A profile over radius in Qt, with bounds that can be dragged: those of AA's rings, or the first and last radius.
 
-Shows a `FeaturePicture` and signals new bounds; it knows nothing of scans. pyqtgraph, as `pattern_view`.
+Shows a `FeaturePicture` and signals new bounds, without reference to a scan. pyqtgraph, as `pattern_view`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,24 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.docks.featurize.lines import DRAWN
 from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
+from napari_stemnmf.plugin.plain_plot import PlainPlot, faint
 
+DRAWN = {
+    "centre": ("#00d5ff", 1.4),
+    "cells": ("#b9c4ff90", 0.8),
+    "bins": ("#b9c4ff38", 0.5),
+    "rings": ("#8f9dff", 1.4),
+    "bounds": ("#e8bd00", 1.4),
+    "left out": ("#ff6b6b", 1.0),
+    "disks": ("#57f287", 1.4),
+}
+"""What can be drawn over the pattern: colour and width of its lines."""
 SIZE = (320, 130)
 """Width and height that the view asks for, in pixels of the screen."""
-LEAST = 80
-"""Least height, in pixels of the screen."""
 WEAK = 110
 """Opacity, of 255, of curves to compare with."""
 STEP = 0.25
@@ -28,48 +35,33 @@ GRIP = 5
 """Half width, in pixels of the screen, of what can be gripped of a bound: pyqtgraph's own is narrower than a finger."""
 
 
-class ProfileView(pg.PlotWidget):
-    """Curves over radius [px], the peaks of rings, and bounds to drag.
+class ProfileView(PlainPlot):
+    """Curves over radius [px], the peaks of rings, and bounds to drag: `bounds` for the rings of AA, else `region`.
 
-    Attributes
-    ----------
-    bounds : list of InfiniteLine
-        Those of the rings of AA.
-    region : LinearRegionItem
-        First and last radius of RV and BD.
-    rings_moved : Signal
-        With all radii, when one was dragged.
-    span_moved : Signal
-        With first and last radius, None for that which was not dragged.
+    `rings_moved` carries all radii, `span_moved` first and last radius, None for that which was not dragged.
     """
 
     rings_moved = Signal(object)
     span_moved = Signal(object, object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    least = (0, 80)
+
+    def __init__(self) -> None:
+        super().__init__("", "", "")
         self._plot = self.getPlotItem()
-        self._plot.setMenuEnabled(False)
-        self._plot.hideButtons()
         self._plot.setMouseEnabled(x=True, y=False)
         self._plot.getAxis("left").setWidth(46)
-        self._plot.getAxis("left").enableAutoSIPrefix(False)
         self._curves: list[Any] = []
         self._peaks = pg.ScatterPlotItem(symbol="t", size=9, pen=None, brush=DRAWN["disks"][0])
         self._plot.addItem(self._peaks)
         self.bounds: list[Any] = []
-        fill = QColor(DRAWN["bounds"][0])
-        fill.setAlpha(28)
-        self.region = pg.LinearRegionItem(brush=fill, pen=pg.mkPen(DRAWN["bounds"][0], width=2))
+        self.region = pg.LinearRegionItem(
+            brush=faint(DRAWN["bounds"][0], 28), pen=pg.mkPen(DRAWN["bounds"][0], width=2)
+        )
         self.region.setVisible(False)
         self.region.sigRegionChangeFinished.connect(self._on_region)
         self._plot.addItem(self.region)
-        self._text = QColor("#888888")
         self._shown: FeaturePicture | None = None
-        self._showing = False
-        self.setMinimumHeight(LEAST)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setFrameShape(self.Shape.NoFrame)
 
     def sizeHint(self) -> QSize:
         """Wide as a dock, and lower than the pattern above it."""
@@ -77,22 +69,12 @@ class ProfileView(pg.PlotWidget):
 
     def show_picture(self, picture: FeaturePicture) -> None:
         """Show the curves and bounds of a picture."""
-        self._showing = True
-        try:
-            self._show_curves(picture)
-            self._show_bounds(picture)
-        finally:
-            self._showing = False
+        self._show_curves(picture)
+        self._show_bounds(picture)
         self._shown = picture
 
-    def set_colours(self, background: str, text: str) -> None:
-        """Take the colours of the window's theme."""
-        self.setBackground(QColor(background))
-        self._text = QColor(text)
-        for side in ("left", "bottom"):
-            axis = self._plot.getAxis(side)
-            axis.setPen(self._text)
-            axis.setTextPen(self._text)
+    def redraw(self) -> None:
+        """Draw again, in the colours of the theme as they are now."""
         if self._shown is not None:
             self.show_picture(self._shown)
 
@@ -130,12 +112,10 @@ class ProfileView(pg.PlotWidget):
             self._plot.setYRange(low, high if high > low else low + 1.0, padding=0.1)
 
     def _colour(self, strong: bool) -> QColor:
-        colour = QColor(DRAWN["centre"][0]) if strong else QColor(self._text)
-        colour.setAlpha(255 if strong else WEAK)
-        return colour
+        return QColor(DRAWN["centre"][0]) if strong else faint(self.text, WEAK)
 
     def legend(self, picture: FeaturePicture) -> str:
-        """What lies along the axis, and what each curve is, to be shown beside them: so nothing covers the curves."""
+        """The axis and the title of each curve, to be shown beside the plot, where it covers no curve."""
         parts = ["radius [px]"]
         for curve in picture.curves:
             parts.append(f"<span style='color: {self._colour(curve.strong).name()}'>━</span> {curve.title}")
@@ -147,27 +127,28 @@ class ProfileView(pg.PlotWidget):
         while len(self.bounds) > len(picture.rings):
             self._plot.removeItem(self.bounds.pop())
         while len(self.bounds) < len(picture.rings):
-            line = pg.InfiniteLine(movable=True, pen=pg.mkPen(DRAWN["rings"][0], width=2), hoverPen=self._text)
+            line = pg.InfiniteLine(movable=True, pen=pg.mkPen(DRAWN["rings"][0], width=2), hoverPen=self.text)
             line.setCursor(Qt.CursorShape.SplitHCursor)
             line.addMarker("v", 1.0, 2 * GRIP)
             line.sigPositionChangeFinished.connect(self._on_bounds)
             self._plot.addItem(line)
             self.bounds.append(line)
         for line, radius in zip(self.bounds, picture.rings, strict=True):
-            line.setPos(radius)
+            with QSignalBlocker(line):
+                line.setPos(radius)
         self.region.setVisible(picture.span is not None)
         if picture.span is not None:
-            self.region.setRegion(picture.span)
+            with QSignalBlocker(self.region):
+                self.region.setRegion(picture.span)
 
     def _on_bounds(self, *_: Any) -> None:
-        if not self._showing:
-            radii = sorted({_rounded(line.value()) for line in self.bounds})
-            if len(radii) >= 2:
-                self.rings_moved.emit(tuple(radii))
+        radii = sorted({_rounded(line.value()) for line in self.bounds})
+        if len(radii) >= 2:
+            self.rings_moved.emit(tuple(radii))
 
     def _on_region(self, *_: Any) -> None:
         span = None if self._shown is None else self._shown.span
-        if self._showing or span is None:
+        if span is None:
             return
         moved = [
             None if abs(a - b) < STEP / 2 else _rounded(a) for a, b in zip(self.region.getRegion(), span, strict=True)

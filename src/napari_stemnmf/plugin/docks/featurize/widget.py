@@ -1,4 +1,4 @@
-"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks), seen before."""
+"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks), with a preview."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from magicgui.widgets import Container
 
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeaturePictures, FeatureRequest
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.forms.form import align_labels
 from napari_stemnmf.plugin.forms.toggle import LayerToggle
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import result_layers as layers
+from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
-
-    from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
 
 
 class FeaturizeWidget(ChoosingStep):
@@ -33,7 +34,7 @@ class FeaturizeWidget(ChoosingStep):
     chosen : dict of CheckBox
         Which representations to compute, by name.
     patterns : LayerToggle
-        Puts the 4-D layer away, or shows it.
+        Removes the 4-D layer, or shows it.
     maps : dict of LayerToggle
         Each shows the columns of one feature matrix as images.
     """
@@ -42,17 +43,15 @@ class FeaturizeWidget(ChoosingStep):
     run_text: ClassVar[str] = "Featurize"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.featurize.feature_panel import FeaturePanel
-        from napari_stemnmf.plugin.docks.featurize.model import FeaturePreview
-        from napari_stemnmf.plugin.jobs.preview import Latest
+        from napari_stemnmf.plugin.docks.featurize.panel import FeaturePanel
 
         self.panel = FeaturePanel()
-        self._preview = FeaturePreview()
-        self._latest = Latest(self._preview)
-        self._number = 0
+        self._pictures = FeaturePictures()
+        self._preview: Preview[FeatureRequest, FeaturePicture] = Preview(self._pictures)
         self._sampled: Session | None = None
         super().__init__(viewer)
-        self._latest.done.connect(self._on_shown)
+        self._preview.ready.connect(self.panel.show_picture)
+        self._preview.failed.connect(self._show_note)
         self.panel.wanted.connect(self._ask)
         self.panel.moved.connect(self._on_moved)
         self.panel.sample.clicked.connect(self._on_sample)
@@ -75,7 +74,7 @@ class FeaturizeWidget(ChoosingStep):
         return [self.boxes]
 
     def _add_forms(self) -> None:
-        self._described = {name: self.add_form(f"{name}.featurize") for name in FEATURES}
+        self._feature_forms = {name: self.add_form(f"{name}.featurize") for name in FEATURES}
         self.maps = {
             name: LayerToggle(
                 self._viewer,
@@ -121,67 +120,53 @@ class FeaturizeWidget(ChoosingStep):
         self._ask()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari.utils.theme import get_theme
+        from napari_stemnmf.plugin.plain_plot import theme_colours
 
-        theme = get_theme(self._viewer.theme)
-        self.panel.set_colours(theme.canvas.as_hex(), theme.text.as_hex())
+        self.panel.set_colours(*theme_colours(self._viewer))
 
     # ---- what happens around
 
     def _on_probe(self, row: int, column: int) -> None:
         if self._session is not None:
-            self.panel.span(*self._session.scan_shape, (row, column))
+            self.panel.show_position(self._session.scan_shape, (row, column))
             self._ask()
 
     def _ask(self) -> None:
         """Have the preview made, with the settings and the position as they are now."""
-        from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeatureRequest
-
-        self._number += 1
         session, feature = self._session, str(self.feature.value)
         if session is None:
-            self._preview.forget()
-            self.panel.show_picture(FeaturePicture(note="Open a 4D-STEM scan.", feature=feature))
+            self._preview.drop()
+            self._pictures.forget()
+            self._show_note("Open a 4D-STEM scan.")
             return
         if self.panel.shown.feature != feature:
-            self.panel.show_picture(FeaturePicture(self.panel.shown.image, note="Looking…", feature=feature))
-        self._latest.ask(
-            FeatureRequest(
-                session.dataset,
-                session.analysis,
-                session.recipe,
-                self.panel.chosen,
-                session.position,
-                self._number,
-                feature,
-                session is self._sampled,
-            )
-        )
+            self._show_note("Looking…", keep_image=True)
+        recipe, picture, position = session.recipe, self.panel.chosen, session.position
+        coarse = session is self._sampled
+        self._preview.ask(FeatureRequest(session.dataset, session.analysis, recipe, picture, position, feature, coarse))
 
-    def _on_shown(self, picture: FeaturePicture) -> None:
-        if self._session is not None and picture.number == self._number:
-            self.panel.show_picture(picture)
+    def _show_note(self, note: str, keep_image: bool = False) -> None:
+        image = self.panel.shown.image if keep_image else None
+        self.panel.show_picture(FeaturePicture(image, note=note, feature=str(self.feature.value)))
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._viewer.events.theme.disconnect(self._on_theme)
-        self._latest.close()
+        self._preview.close()
 
     def _show_session(self, session: Session | None) -> None:
         feature = str(self.feature.value)
-        for name, form in self._described.items():
+        for name, form in self._feature_forms.items():
             form.visible = name == feature
-        self.panel.look_at(feature)
+        self.panel.show_feature(feature)
         self.panel.setEnabled(session is not None)
         surveyed = session is not None and session.analysis is not None and session.analysis.survey is not None
         readable = session is not None and session.dataset is not None
         self.panel.sample.setVisible(readable and not surveyed and session is not self._sampled)
         if session is not None:
-            self.panel.span(*session.scan_shape, session.position)
-            axes = session.analysis.axes if session.analysis is not None else None
-            axes = session.dataset.axes if axes is None and session.dataset is not None else axes
-            if axes is not None:
-                self.panel.calibrate(axes[2].scale, axes[2].unit)
+            self.panel.show_position(session.scan_shape, session.position)
+            axis = axes_of(session)[2]
+            self.panel.calibrate(axis.scale, axis.unit)
         self._ask()
         self.patterns.show_state(session, "patterns", session is not None and session.dataset is not None)
         for name, button in self.maps.items():
@@ -190,14 +175,14 @@ class FeaturizeWidget(ChoosingStep):
         if session is None:
             return
         self._show_choices(session)
-        for name, form in self._described.items():
+        for name, form in self._feature_forms.items():
             features = session.result("featurize", name)
             for setting, value in _found(features.details).items() if features is not None else ():
                 form.editor(setting).show_found(value)
 
 
 def _found(details: dict[str, Any]) -> dict[str, Any]:
-    """What Featurize took for settings that may be automatic, by their names."""
+    """Values that Featurize chose for settings that may be automatic, by their names."""
     found: dict[str, Any] = {}
     if "rings" in details:
         found["rings"] = [round(float(radius), 2) for radius in details["rings"]]

@@ -1,4 +1,4 @@
-"""What a figure is drawn from: analyses to tick, and the true grains of each."""
+"""The table of what a figure is drawn from: analyses to tick, and the true grains of each."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
-    QFileDialog,
-    QHeaderView,
-    QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
@@ -32,8 +23,8 @@ class MaterialTable(QTableWidget):
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(0, 2, parent)
+    def __init__(self, viewer: Any) -> None:
+        super().__init__(0, 2)
         self.setToolTip("tick what is drawn, and say where its true grains are")
         self._viewer = viewer
         self._sessions: list[tuple[str, Session]] = []
@@ -43,12 +34,11 @@ class MaterialTable(QTableWidget):
         self._single: Session | None = None  # the one, where only one is taken
         self._known: list[Session] = []
         self._several = True
-        self._filling = False
         self._items: list[QTableWidgetItem] = []
         self._boxes: list[QComboBox] = []
         self.setHorizontalHeaderLabels(["analysis", "truth"])
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setEditTriggers(self.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(self.SelectionMode.NoSelection)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         header, numbers = self.horizontalHeader(), self.verticalHeader()
         if header is not None and numbers is not None:
@@ -112,24 +102,21 @@ class MaterialTable(QTableWidget):
         return [*truth_layers(self._viewer.layers, scan_shape(session.analysis)), *self._files[session]]
 
     def _fill(self) -> None:
-        self._filling = True
-        try:
+        taken = [session for _, session in self.ticked()]
+        with QSignalBlocker(self):
             self._set_rows(len(self._sessions))
-            taken = [session for _, session in self.ticked()]
             for (name, session), item, box in zip(self._sessions, self._items, self._boxes, strict=True):
                 item.setText(name)
                 item.setToolTip(f"{name}: draw it")
                 item.setCheckState(Qt.CheckState.Checked if session in taken else Qt.CheckState.Unchecked)
                 choices, truth = self._choices(session), self.truth(session)
                 box.clear()
-                box.addItems([NONE, *map(_name, choices), FILE])
+                box.addItems([NONE, *(choice.name for choice in choices), FILE])
                 box.setCurrentIndex(0 if truth is None else 1 + choices.index(truth))
-        finally:
-            self._filling = False
         self._fit_height()
 
     def _set_rows(self, count: int) -> None:
-        """As many rows as that; those there are stay."""
+        """Add or remove rows at the end."""
         self.setRowCount(count)
         del self._items[count:], self._boxes[count:]
         for row in range(len(self._items), count):
@@ -156,7 +143,7 @@ class MaterialTable(QTableWidget):
             self._fill()
 
     def add_truth_file(self, session: Session, path: Path) -> None:
-        """Offer the arrays of a file that can be true grains, and take the first; say so where there are none."""
+        """Offer the arrays of a file that can be true grains, and take the first; an error where there are none."""
         from napari.utils.notifications import show_error
 
         if session.analysis is None:
@@ -171,8 +158,7 @@ class MaterialTable(QTableWidget):
         self.set_truth(session, found[0])
 
     def _on_item(self, item: QTableWidgetItem) -> None:
-        if not self._filling:
-            self.tick(self._sessions[item.row()][1], item.checkState() == Qt.CheckState.Checked)
+        self.tick(self._sessions[item.row()][1], item.checkState() == Qt.CheckState.Checked)
 
     def _fit_height(self) -> None:
         """As high as its rows, up to a few of them."""
@@ -180,8 +166,3 @@ class MaterialTable(QTableWidget):
         rows = sum(self.rowHeight(row) for row in range(min(self.rowCount(), MOST_ROWS)))
         if header is not None:
             self.setFixedHeight(header.sizeHint().height() + max(rows, 1) + 2 * self.frameWidth())
-
-
-def _name(truth: Any) -> str:
-    """How a Labels layer, or an array of a file, is called on the screen."""
-    return truth.name if isinstance(truth, Path) else str(truth.name)

@@ -24,62 +24,56 @@ DPI = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
-    """What is to be drawn.
+class FigureRequest:
+    """What is to be drawn; the names in `analyses`, `truths` and `datasets` are those that the figure shows."""
 
-    Attributes
-    ----------
-    number : int
-        To tell the newest from those before.
-    name : str
-        Of the figure in the catalogue.
-    analyses : dict of str to Analysis
-        By the names that the figure gives them.
-    truths : dict of str to array or path
-        True grains, by the same names: a label image or stack of masks, or a file that holds one.
-    datasets : dict of str to Dataset
-        The scans that are at hand.
-    feature : str
-        Empty for a figure of all.
-    """
-
-    number: int
-    name: str
+    name: str  # of the figure in the catalogue
     analyses: dict[str, Analysis]
-    truths: dict[str, np.ndarray | Path] = field(default_factory=dict)
-    datasets: dict[str, Dataset] = field(default_factory=dict)
-    feature: str = ""
+    truths: dict[str, np.ndarray | Path] = field(default_factory=dict)  # label image or stack of masks, or their file
+    datasets: dict[str, Dataset] = field(default_factory=dict)  # the scans that are available
+    feature: str = ""  # empty for a figure of all
+
+    def is_same(self, other: FigureRequest | None) -> bool:
+        """Whether the other asks for the same figure of the very same objects."""
+        if other is None or (self.name, self.feature) != (other.name, other.feature):
+            return False
+        pairs = ((getattr(self, key), getattr(other, key)) for key in ("analyses", "truths", "datasets"))
+        return all(list(a) == list(b) and all(a[key] is b[key] for key in a) for a, b in pairs)
 
 
 class Drawn(NamedTuple):
-    """A figure, and its preview as a PNG; or a sentence on why there is none."""
+    """A figure, and its preview as a PNG."""
 
-    number: int
-    figure: Figure | None
+    figure: Figure
     png: bytes
-    error: str = ""
 
 
-class SaveOrder(NamedTuple):
-    """A figure, and the path without a suffix that it goes to."""
+class SaveRequest(NamedTuple):
+    """A figure, and the path without a suffix to write it to."""
 
     figure: Figure
     stem: Path
 
 
-def draw(order: Order) -> Drawn:
-    """Draw a figure; every error becomes a sentence, for the window waits for an answer."""
+def draw(request: FigureRequest) -> Drawn:
+    """Draw a figure.
+
+    Raises
+    ------
+    StemNMFError
+        If it cannot be drawn, for whatever reason.
+    """
     from napari_stemnmf.figures import catalogue
 
     try:
-        truths = {name: _masks(truth, name) for name, truth in order.truths.items()}
-        figure = catalogue.draw(order.name, order.analyses, truths, order.datasets, order.feature or None)
-        return Drawn(order.number, figure, preview(figure))
-    except StemNMFError as error:
-        return Drawn(order.number, None, b"", str(error))
+        truths = {name: _masks(truth, name) for name, truth in request.truths.items()}
+        figure = catalogue.draw(request.name, request.analyses, truths, request.datasets, request.feature or None)
+        return Drawn(figure, preview(figure))
+    except StemNMFError:
+        raise
     except Exception as error:
-        logger.exception("The figure '%s' failed.", order.name)
-        return Drawn(order.number, None, b"", f"The figure '{order.name}' failed: {type(error).__name__}: {error}.")
+        logger.exception("The figure '%s' failed.", request.name)
+        raise StemNMFError(f"The figure '{request.name}' failed: {type(error).__name__}: {error}.") from error
 
 
 def preview(figure: Figure) -> bytes:
@@ -91,14 +85,17 @@ def preview(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def save(order: SaveOrder) -> tuple[list[Path], str]:
-    """Write a figure as PDF and PNG; the files, or a sentence on why there are none."""
+def save(request: SaveRequest) -> list[Path]:
+    """Write a figure as PDF and PNG, and give the files.
+
+    Raises
+    ------
+    StemNMFError
+        If they cannot be written.
+    """
     from napari_stemnmf.figures import style
 
-    try:
-        return style.save(order.figure, order.stem), ""
-    except StemNMFError as error:
-        return [], str(error)
+    return style.save(request.figure, request.stem)
 
 
 def _masks(truth: np.ndarray | Path, name: str) -> np.ndarray:

@@ -1,68 +1,132 @@
-"""Figures: any figure of the catalogue, drawn from the scans that are open, seen in the dock, and written for print."""
+"""Figures: any figure of the catalogue, drawn from the open scans, shown in the dock, and written for print."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
+    QFrame,
+    QGraphicsPixmapItem,
+    QGraphicsScene,
+    QGraphicsView,
     QHBoxLayout,
-    QLabel,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_stemnmf.plugin.docks.figures.model import Drawn, FigureRequest, SaveRequest, draw, save
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.session import FEATURE_NAMES
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
+from napari_stemnmf.plugin.widgets import button, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
-    from napari_stemnmf.plugin.docks.figures.model import Drawn, Order
 
 ORDER = ("rv", "aa", "bd")
 """Representations in the order of the paper's figures."""
 FIRST = "sizes"
 """The figure that the dock begins with: it needs no truth."""
 SAVED_AS = "PDF and PNG (*.pdf *.png)"
+SIZE = (520, 420)
+"""Preferred width and height of the view, in pixels of the screen."""
+ZOOM_STEP = 1.25
+"""Factor of one step of the wheel."""
+NEAREST = 4.0
+"""Pixels of the screen for one of the picture, at most."""
+
+
+class FigureView(QGraphicsView):
+    """A picture that the wheel zooms and a drag moves; a double click shows all of it again."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._paper = QGraphicsScene(self)
+        self._picture = QGraphicsPixmapItem()
+        self._paper.addItem(self._picture)
+        self._picture.setTransformationMode(Qt.TransformationMode.SmoothTransformation)
+        self._all = True
+        self.setScene(self._paper)
+        self.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        self.setDragMode(QGraphicsView.DragMode.ScrollHandDrag)
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.AnchorUnderMouse)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setMinimumSize(160, 120)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setToolTip("wheel: nearer; drag: move; double click: all of it")
+
+    def sizeHint(self) -> QSize:
+        """Wide enough to read a figure."""
+        return QSize(*SIZE)
+
+    def show_png(self, png: bytes) -> None:
+        """Show a picture; nothing where there are no bytes."""
+        pixmap = QPixmap()
+        pixmap.loadFromData(png)
+        self._picture.setPixmap(pixmap)
+        self._paper.setSceneRect(QRectF(pixmap.rect()))
+        self.show_all()
+
+    @property
+    def pixmap(self) -> QPixmap:
+        """What is shown."""
+        return self._picture.pixmap()
+
+    def show_all(self) -> None:
+        """All of the picture, not larger than it is."""
+        self._all = True
+        if self.pixmap.isNull():
+            return
+        self.fitInView(self._picture, Qt.AspectRatioMode.KeepAspectRatio)
+        if self.transform().m11() > 1.0:
+            self.resetTransform()
+
+    def set_theme(self, background: str) -> None:
+        """Take the colour of the window's theme."""
+        self.setBackgroundBrush(QColor(background))
+
+    def wheelEvent(self, event: Any) -> None:
+        """Zoom about the mouse."""
+        factor = ZOOM_STEP if event.angleDelta().y() > 0 else 1 / ZOOM_STEP
+        if self.pixmap.isNull() or self.transform().m11() * factor > NEAREST:
+            return
+        self._all = False
+        self.scale(factor, factor)
+        if self.transform().m11() * self.pixmap.width() < self.width() / 2:
+            self.show_all()
+
+    def mouseDoubleClickEvent(self, event: Any) -> None:
+        """All of it."""
+        self.show_all()
+
+    def resizeEvent(self, event: Any) -> None:
+        """All of it stays all of it."""
+        super().resizeEvent(event)
+        if self._all:
+            self.show_all()
 
 
 class FiguresWidget(QWidget):
-    """A figure, what it is drawn from, its preview, and Save.
+    """A figure of the catalogue, what it is drawn from (`material`), its preview (`view`), and Save.
 
-    Attributes
-    ----------
-    figure : QComboBox
-        Which figure; its data are the names of the catalogue.
-    material : MaterialTable
-        Analyses to tick, and their truth.
-    feature : QComboBox
-        Representation, for a figure of one.
-    view : FigureView
-    status : QLabel
-        What the figure shows, and what is missing.
-    redraw, save, add_file : QPushButton
-    drawn : Drawn or None
-        What is seen.
+    `drawn` is the figure that is shown, and None while there is none; `status` says what is missing then.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.figures.catalogue import CATALOGUE
-        from napari_stemnmf.plugin.docks.figures import model as drawing
-        from napari_stemnmf.plugin.docks.figures.figure_view import FigureView
         from napari_stemnmf.plugin.docks.figures.material_table import MaterialTable
-        from napari_stemnmf.plugin.jobs.preview import Latest
 
         super().__init__()
         self._viewer = viewer
-        self._number = 0
-        self._asked: Order | None = None
+        self._asked: FigureRequest | None = None
         self.drawn: Drawn | None = None
         self.figure, self.feature = QComboBox(), QComboBox()
         for name, entry in CATALOGUE.items():
@@ -71,20 +135,26 @@ class FiguresWidget(QWidget):
         self.figure.setCurrentIndex(list(CATALOGUE).index(FIRST))
         self.material = MaterialTable(viewer)
         self.view = FigureView()
-        self.about, self.status = QLabel(), QLabel()
-        self.add_file, self.redraw, self.save = (QPushButton(t) for t in ("Add file…", "Redraw", "Save…"))
+        self.about, self.status = wrapping_label(), wrapping_label()
+        self.add_file = button(
+            "Add file…", "draw an analysis that is not open in the viewer (.stemnmf.h5)", self._on_add
+        )
+        tooltip = "draw again: true grains that were painted meanwhile are taken as they are now"
+        self.redraw = button("Redraw", tooltip, self._on_redraw)
+        tooltip = "write NAME.pdf and NAME.png, at a journal's width; the text stays text"
+        self.save = button("Save…", tooltip, self._on_save)
         self._lay_out()
         self._sources = AnalysisSources(viewer, self)
-        self._drawer, self._writer = Latest(drawing.draw, self), Latest(drawing.save, self)
+        self._drawer: Preview[FigureRequest, Drawn] = Preview(draw, self)
+        self._writer: Preview[SaveRequest, list[Path]] = Preview(save, self, every=True)
         self.figure.currentIndexChanged.connect(self._refresh)
         self.feature.activated.connect(self._ask)
         self.material.changed.connect(self._refresh)
         self._sources.changed.connect(self._on_sources)
-        self.add_file.clicked.connect(self._on_add)
-        self.redraw.clicked.connect(self._on_redraw)
-        self.save.clicked.connect(self._on_save)
-        self._drawer.done.connect(self._on_drawn)
-        self._writer.done.connect(self._on_written)
+        self._drawer.ready.connect(lambda drawn: self._show(drawn, ""))
+        self._drawer.failed.connect(self._on_failed)
+        self._writer.ready.connect(self._on_written)
+        self._writer.failed.connect(self._show_error)
         viewer.events.theme.connect(self._on_theme)
         self.destroyed.connect(lambda: self._disconnect())  # a method of what is destroyed would not be called
         self._on_theme()
@@ -99,11 +169,9 @@ class FiguresWidget(QWidget):
         self._sources.add(paths)
 
     def save_as(self, stem: Path) -> None:
-        """Write what is seen, as PDF and PNG."""
-        from napari_stemnmf.plugin.docks.figures.model import SaveOrder
-
-        if self.drawn is not None and self.drawn.figure is not None:
-            self._writer.ask(SaveOrder(self.drawn.figure, stem))
+        """Write the figure that is shown, as PDF and PNG."""
+        if self.drawn is not None:
+            self._writer.ask(SaveRequest(self.drawn.figure, stem))
 
     # ---- what the user does
 
@@ -151,21 +219,20 @@ class FiguresWidget(QWidget):
         self._ask()
 
     def _ask(self, *_: Any) -> None:
-        """Have the figure drawn if it is another than the one that is seen or being drawn."""
-        order, lacks = self._order()
-        if order is None:
-            self._number += 1  # what is being drawn is no longer wanted
+        """Have the figure drawn if it is another than the one that is shown or being drawn."""
+        request, lacks = self._request()
+        if request is None:
+            self._drawer.drop()
             self._asked = None
             self._show(None, lacks)
-        elif self._asked is None or not _same(order, self._asked):
-            self._asked = order
+        elif not request.is_same(self._asked):
+            self._asked = request
             self._show(None, "Drawing…")
-            self._drawer.ask(order)
+            self._drawer.ask(request)
 
-    def _order(self) -> tuple[Order | None, str]:
+    def _request(self) -> tuple[FigureRequest | None, str]:
         """What is to be drawn, or what it lacks."""
         from napari_stemnmf.figures.catalogue import CATALOGUE
-        from napari_stemnmf.plugin.docks.figures.model import Order
 
         name = self.figure.currentData()
         entry, ticked = CATALOGUE[name], self.material.ticked()
@@ -179,9 +246,7 @@ class FiguresWidget(QWidget):
             return None, f"The figure needs the true grains of {', '.join(without)}: choose them beside the analysis."
         if entry.needs_feature and not self.feature.count():
             return None, f"{ticked[0][0]} holds no components or grains yet; run Cluster and Refine."
-        self._number += 1
-        return Order(
-            self._number,
+        return FigureRequest(
             name,
             {each: session.analysis for each, session, _ in found if session.analysis is not None},
             {each: truth if isinstance(truth, Path) else truth.data for each, _, truth in found if truth is not None},
@@ -189,23 +254,19 @@ class FiguresWidget(QWidget):
             self.feature.currentData() if entry.needs_feature else "",
         ), ""
 
-    def _on_drawn(self, drawn: Drawn) -> None:
+    def _on_failed(self, message: str) -> None:
+        self._show(None, message)
+        self._show_error(message)
+
+    def _show_error(self, message: str) -> None:
         from napari.utils.notifications import show_error
 
-        if self._asked is None or drawn.number != self._asked.number:
-            return
-        self._show(drawn if drawn.figure is not None else None, drawn.error)
-        if drawn.error:
-            show_error(drawn.error)
+        show_error(message)
 
-    def _on_written(self, written: tuple[list[Path], str]) -> None:
-        from napari.utils.notifications import show_error, show_info
+    def _on_written(self, paths: list[Path]) -> None:
+        from napari.utils.notifications import show_info
 
-        paths, error = written
-        if error:
-            show_error(error)
-        else:
-            show_info(f"Wrote {' and '.join(path.name for path in paths)} to {paths[0].parent}.")
+        show_info(f"Wrote {' and '.join(path.name for path in paths)} to {paths[0].parent}.")
 
     def _show(self, drawn: Drawn | None, status: str) -> None:
         self.drawn = drawn
@@ -225,12 +286,6 @@ class FiguresWidget(QWidget):
     def _lay_out(self) -> None:
         self.figure.setToolTip("which figure")
         self.feature.setToolTip("the representation that the figure is of")
-        self.add_file.setToolTip("draw an analysis that is not open in the viewer (.stemnmf.h5)")
-        self.redraw.setToolTip("draw anew: true grains that were painted meanwhile are taken as they are now")
-        self.save.setToolTip("write NAME.pdf and NAME.png, at a journal's width; the text stays text")
-        for label in (self.about, self.status):
-            label.setWordWrap(True)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self._form = QFormLayout()
         self._form.addRow("figure", self.figure)
         self._form.addRow(self.about)
@@ -251,14 +306,3 @@ class FiguresWidget(QWidget):
 
 def _has(analysis: Any, feature: str) -> bool:
     return analysis is not None and (feature in analysis.models or feature in analysis.grains)
-
-
-def _same(one: Order, other: Order) -> bool:
-    """Whether two orders are for the same figure of the very same things."""
-    if (one.name, one.feature) != (other.name, other.feature):
-        return False
-    for name in ("analyses", "truths", "datasets"):
-        here, there = getattr(one, name), getattr(other, name)
-        if list(here) != list(there) or any(here[key] is not there[key] for key in here):
-            return False
-    return True

@@ -32,7 +32,7 @@ from qtpy.QtWidgets import (
 
 from napari_stemnmf.plugin.docks.review.model import Pictures, progress
 from napari_stemnmf.plugin.patterns.pattern_view import PatternView
-from napari_stemnmf.plugin.patterns.preview import SCALES, scaled
+from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, scaled
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,13 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
-from napari_stemnmf.plugin.docks.featurize.coarse import sample_positions
-from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeaturePreview, FeatureRequest
+from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.featurize.model import (
+    FeaturePicture,
+    FeaturePictures,
+    FeatureRequest,
+    sample_positions,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +32,9 @@ def request(scan: stem.Dataset, analysis: stem.Analysis | None, feature: str, **
 
 
 def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Analysis) -> None:
-    preview = FeaturePreview()
-    aa = preview(request(scan, analysis, "aa", picture="maximum", number=3))
-    assert (aa.number, aa.feature) == (3, "aa")
+    preview = FeaturePictures()
+    aa = preview(request(scan, analysis, "aa", picture="maximum"))
+    assert aa.feature == "aa"
     assert aa.rings == analysis.features["aa"].details["rings"]
     assert f"{analysis.features['aa'].values.shape[1]} columns" in aa.summary
     assert len(aa.peaks) == len(aa.rings) - 1
@@ -56,7 +61,7 @@ def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Ana
 
 
 def test_settings_that_cannot_be_are_said_and_the_pattern_stays(scan: stem.Dataset, analysis: stem.Analysis) -> None:
-    preview = FeaturePreview()
+    preview = FeaturePictures()
     off = analysis.recipe.replaced({"rv.featurize.r_min": 30.0, "rv.featurize.r_max": 12.0})
     picture = preview(request(scan, analysis, "rv", picture="maximum", recipe=off))
     assert picture.image is not None
@@ -65,12 +70,13 @@ def test_settings_that_cannot_be_are_said_and_the_pattern_stays(scan: stem.Datas
     picture = preview(request(scan, analysis, "aa", picture="maximum", recipe=wide))
     assert "left out" in picture.summary
     results_only = replace(request(scan, analysis, "aa", picture="position"), dataset=None)
-    assert "not open" in preview(results_only).note
+    with pytest.raises(StemNMFError, match="not open"):
+        preview(results_only)
     assert preview(replace(results_only, picture="maximum")).rings
 
 
 def test_without_a_survey_a_coarse_sample_may_stand_in(scan: stem.Dataset, analysis: stem.Analysis) -> None:
-    preview = FeaturePreview()
+    preview = FeaturePictures()
     nothing = preview(request(scan, None, "aa", picture="maximum"))
     assert nothing.image is None
     assert "First look" in nothing.note
@@ -106,7 +112,7 @@ def test_bounds_are_dragged_and_the_probe_is_followed(
     session, panel = dock.session, dock.panel
 
     def shown(until: Callable[[FeaturePicture], object]) -> FeaturePicture:
-        qtbot.waitUntil(lambda: not dock._latest.busy and bool(until(panel.shown)), timeout=20_000)
+        qtbot.waitUntil(lambda: not dock._preview.busy and bool(until(panel.shown)), timeout=20_000)
         return panel.shown
 
     shown(lambda picture: "First look" in picture.note)

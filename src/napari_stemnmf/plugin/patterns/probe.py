@@ -1,4 +1,4 @@
-"""The probe on the canvas: a cross that is dragged, moved by arrow keys, or put where the scan is pressed.
+"""The probe position: a cross on the canvas that mouse and arrow keys move, and a line with its two numbers.
 
 The position itself is the session's. While the 4-D layer is shown, napari's own sliders are the probe.
 """
@@ -7,34 +7,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import numpy as np
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QSignalBlocker, QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import button
 
 ROLE = "position"
 NEAR = 12.0
-"""Distance from the cross at which it is taken hold of, in pixels of the canvas."""
+"""Distance from the cross at which the mouse grips it, in pixels of the canvas."""
 LAG_MS = 30
-"""The cross follows by so much: napari draws its canvas anew, and the pattern should not wait for that."""
+"""The cross follows after so long: napari redraws its canvas, and the pattern should not wait for that."""
 KEYS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 LARGE_STEP = 10
 """Positions that an arrow key with Shift moves by."""
-_users: WeakKeyDictionary[Session, set[int]] = WeakKeyDictionary()
-"""Who shows the cross of a session: the last to leave takes it away."""
+
+
+class ProbeLine(QWidget):
+    """Shows a probe position as two numbers, and signals when the user wants another; `pick` chooses on the scan."""
+
+    moved = Signal(int, int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row, self.column = QSpinBox(), QSpinBox()
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        for name, box, what in (("scan y", self.row, "row"), ("x", self.column, "column")):
+            box.setToolTip(f"{what} of the probe position whose pattern is shown [px]")
+            box.setKeyboardTracking(False)
+            box.valueChanged.connect(lambda _: self.moved.emit(*self.position))
+            label = QLabel(name)
+            label.setBuddy(box)
+            line.addWidget(label)
+            line.addWidget(box, 1)
+        tooltip = "while it is down, a press anywhere on the scan shows the pattern there; a cross marks it"
+        self.pick = button("Pick", tooltip, checkable=True)
+        line.addWidget(self.pick)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Row and column."""
+        return self.row.value(), self.column.value()
+
+    def set_scan_shape(self, rows: int, columns: int) -> None:
+        """Bound the position by the scan's shape, without signalling a change."""
+        with QSignalBlocker(self.row), QSignalBlocker(self.column):
+            self.row.setMaximum(rows - 1)
+            self.column.setMaximum(columns - 1)
+
+    def show_position(self, row: int, column: int) -> None:
+        """Show a position without signalling it."""
+        with QSignalBlocker(self.row), QSignalBlocker(self.column):
+            self.row.setValue(row)
+            self.column.setValue(column)
 
 
 class PositionPicker:
-    """Shows and moves the probe of a session while it is active.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-    """
+    """Shows and moves the probe of a session on a viewer's canvas while it is active."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -54,11 +89,11 @@ class PositionPicker:
         self._disconnect()
         self._session = session
         if session is not None:
-            self._take_hold(session)
+            self._connect(session)
 
-    def _take_hold(self, session: Session) -> None:
+    def _connect(self, session: Session) -> None:
         viewer = self._viewer
-        _users.setdefault(session, set()).add(id(self))
+        session.probe_users.add(id(self))
         viewer.mouse_drag_callbacks.append(self._on_press)
         viewer.dims.events.current_step.connect(self._on_dims)
         session.probe_moved.connect(self._on_moved)
@@ -82,9 +117,8 @@ class PositionPicker:
         viewer.mouse_drag_callbacks.remove(self._on_press)
         viewer.dims.events.current_step.disconnect(self._on_dims)
         session.probe_moved.disconnect(self._on_moved)
-        users = _users.get(session, set())
-        users.discard(id(self))
-        if users:
+        session.probe_users.discard(id(self))
+        if session.probe_users:  # the last to leave removes the cross
             self._cross = None
             return
         for key in KEYS:
@@ -94,7 +128,7 @@ class PositionPicker:
         if cross is not None:
             if cross in viewer.layers:
                 viewer.layers.remove(cross)
-            cross.metadata = {}  # napari's buttons keep a layer that has left; let that not keep the scan
+            cross.metadata = {}  # napari's buttons keep a removed layer, which must not keep the scan
 
     # ---- the user moves it
 
@@ -165,7 +199,7 @@ class PositionPicker:
 
 
 def _stepper(session: Session, rows: int, columns: int) -> Callable[[Any], None]:
-    """What an arrow key does; it keeps no scan that has left."""
+    """What an arrow key does; it keeps no scan alive."""
     scan = ref(session)
 
     def step(_: Any) -> None:

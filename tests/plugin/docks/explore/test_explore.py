@@ -16,7 +16,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.docks.explore.virtual_view import DETECTOR_KEY, LIVE, legend, mixed, wheel
+from napari_stemnmf.plugin.docks.explore.virtual_images import DETECTOR_KEY, LIVE, legend, mixed, wheel
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session

@@ -1,21 +1,20 @@
 """From virtual detectors to an image of the scan and its layer: at once from the live copy, then exactly. No Qt.
 
-Pure functions that are called in worker threads. Leans on `passes.virtual_images` and `passes.live_scan`.
+Pure functions that are called in worker threads. Leans on `streaming.virtual_images` and `streaming.live_scan`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.errors import Cancelled, StemNMFError
 from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.session import ROLE_KEY, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari.components import ViewerModel
 
@@ -41,72 +40,48 @@ KEPT = "virtual/kept"
 DETECTOR_KEY = "stemnmf_virtual"
 """In a layer's metadata: mode and detectors, as plain values."""
 PERCENTILES = (0.5, 99.5)
-"""Of an image, that a channel of an RGB image goes from and to."""
+"""Of an image, shown as no and as full intensity of its channel in an RGB image."""
 TOP = 99.0
 """Percentile of the magnitude that is shown as full colour."""
 
 
 @dataclass(frozen=True, eq=False)
 class VirtualRequest:
-    """What image to make: from the live copy, or, where `live` is None, from the whole scan.
-
-    Attributes
-    ----------
-    scan : Dataset
-    placed : tuple of Placed
-        The chosen detector; all of them for "rgb".
-    mode : str
-        One of `MODES`.
-    axes : sequence of Axis
-        Of the patterns, for 1/nm.
-    origin : ndarray or None
-        (scan_y, scan_x, 2) where the beam is in each pattern, px; the mean over the scan where that is not known.
-    number : int
-    live : LiveScan or None
-    control : Control or None
-        Stops a read of the whole scan.
-    workers : int or None
-        Threads for that; the cores at hand if None.
-    """
+    """What image to make: from the live copy, or, where `live` is None, from the whole scan."""
 
     scan: Dataset
-    placed: tuple[Placed, ...]
-    mode: str
-    axes: Sequence[Axis]
-    origin: np.ndarray | None
-    number: int
+    placed: tuple[Placed, ...]  # the chosen detector; all of them for "rgb"
+    mode: str  # one of `MODES`
+    axes: Sequence[Axis]  # of the patterns, for 1/nm
+    origin: np.ndarray | None  # (scan_y, scan_x, 2) the beam in each pattern, px; None: the mean over the scan
     live: LiveScan | None = None
-    control: Control | None = None
-    workers: int | None = None
+    control: Control | None = None  # stops a read of the whole scan
+    workers: int | None = None  # threads for that; the available cores if None
 
 
 @dataclass(frozen=True, eq=False)
 class Virtual:
-    """An image (scan_y, scan_x) or, in colours, (scan_y, scan_x, 3), float32; or a sentence on why there is none.
+    """An image (scan_y, scan_x) or, in colours, (scan_y, scan_x, 3), float32.
 
     `unit` is that of its values, `top` the magnitude at full brightness of the wheel, `exact` whether the whole scan
     was read for it.
     """
 
     request: VirtualRequest
-    image: np.ndarray | None = None
-    note: str = ""
+    image: np.ndarray
     unit: str = ""
     top: float = 0.0
     exact: bool = False
 
 
 def make(request: VirtualRequest) -> Virtual:
-    """The image that is requested for; what cannot be done becomes its note."""
-    try:
-        return _made(request)
-    except Cancelled:
-        return Virtual(request)
-    except StemNMFError as error:
-        return Virtual(request, note=str(error))
+    """The requested image.
 
-
-def _made(request: VirtualRequest) -> Virtual:
+    Raises
+    ------
+    StemNMFError
+        If the scan cannot be read.
+    """
     exact = request.live is None or request.live.exact
     if request.mode == "sum":
         return Virtual(request, _sums(request)[0], unit="counts", exact=exact)
@@ -115,12 +90,12 @@ def _made(request: VirtualRequest) -> Virtual:
     calibrated = bool(request.axes) and request.axes[-1].unit == "1/nm"
     scale = (request.axes[-2].scale, request.axes[-1].scale) if calibrated else (1.0, 1.0)
     y, x = _centres(request).shift(request.origin, scale=scale)
-    found = Virtual(request, unit="1/nm" if calibrated else "px", exact=exact)
+    unit = "1/nm" if calibrated else "px"
     if request.mode == "com wheel":
         top = _top(y, x)
-        return replace(found, image=wheel(y, x, top), top=top)
+        return Virtual(request, wheel(y, x, top), unit, top, exact)
     image = {"com y": y, "com x": x, "com magnitude": np.hypot(y, x)}[request.mode]
-    return replace(found, image=image)
+    return Virtual(request, image, unit, exact=exact)
 
 
 def _sums(request: VirtualRequest) -> np.ndarray:
@@ -137,11 +112,9 @@ def _centres(request: VirtualRequest) -> CentresOfMass:
     from napari_stemnmf.streaming.virtual_images import centres_of_mass
 
     detector = request.placed[0].detector
-    return (
-        request.live.centres_of_mass(detector)
-        if request.live is not None
-        else centres_of_mass(request.scan, detector, workers=request.workers, control=request.control)
-    )
+    if request.live is not None:
+        return request.live.centres_of_mass(detector)
+    return centres_of_mass(request.scan, detector, workers=request.workers, control=request.control)
 
 
 def mixed(images: np.ndarray, colours: Sequence[str]) -> np.ndarray:
@@ -178,15 +151,13 @@ def name_of(found: Virtual) -> str:
     request = found.request
     if request.mode == "rgb":
         return f"RGB of {len(request.placed)} detectors"
-    words = request.placed[0].detector.words(request.axes)
-    return words if request.mode == "sum" else f"{TITLES[request.mode]}, {words}"
+    text = request.placed[0].detector.words(request.axes)
+    return text if request.mode == "sum" else f"{TITLES[request.mode]}, {text}"
 
 
 def layer_of(session: Session, found: Virtual, role: str = LIVE) -> places.LayerTuple:
     """The image as layer data, with its geometry in the metadata."""
     image, request = found.image, found.request
-    if image is None:
-        raise ValueError("There is no image to show.")
     meta = places.on_scan(session, "virtual detector" if role == LIVE else name_of(found), role)
     meta["metadata"][DETECTOR_KEY] = {
         "mode": request.mode,
@@ -204,7 +175,7 @@ def layer_of(session: Session, found: Virtual, role: str = LIVE) -> places.Layer
 
 
 def show_live(viewer: ViewerModel, session: Session, found: Virtual) -> None:
-    """Put the image into the layer that follows the detectors, which lies above the scan's own image."""
+    """Put the image into the layer that follows the detectors, which is above the scan's own image."""
     data, meta, _ = layer_of(session, found)
     layer = display.find(viewer, session, LIVE)
     if layer is not None and layer.rgb == bool(meta.get("rgb")):
@@ -249,16 +220,7 @@ def _add(viewer: ViewerModel, session: Session, data: np.ndarray, meta: dict[str
         viewer.layers.selection.active = active
 
 
-def make_exact(request: VirtualRequest) -> Callable[[Control], Virtual]:
-    """A function that makes the image from the whole scan, under another control."""
-
-    def work(control: Control) -> Virtual:
-        return _made(replace(request, live=None, control=control))
-
-    return work
-
-
-def words(found: Virtual, *, reading: bool = False) -> str:
+def summary(found: Virtual, *, reading: bool = False) -> str:
     """What the image is, in a sentence or two."""
     if found.exact:
         return "The image is exact."
@@ -269,13 +231,8 @@ def words(found: Virtual, *, reading: bool = False) -> str:
     parts = ["Preview"]
     parts += [f"of {live.fraction:.0%} of the scan"] if not live.complete else []
     parts += [f"with {bin_} × {bin_} pixels as one"] if bin_ > 1 else []
-    parts += (
-        [f"and every {step}th position"]
-        if step > 3
-        else [f"and every {('', '', 'other', 'third')[step]} position"]
-        if step > 1
-        else []
-    )
+    if step > 1:
+        parts += [f"and every {('other', 'third')[step - 2] if step < 4 else f'{step}th'} position"]
     return " ".join(parts) + ("; the whole scan is being read." if reading else ".")
 
 

@@ -14,9 +14,9 @@ from qtpy.QtCore import QPointF, Qt
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
+from napari_stemnmf.plugin.docks.calibrate.model import PICTURES
 from napari_stemnmf.plugin.forms.section import Section
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
-from napari_stemnmf.plugin.patterns.preview import PICTURES
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.simulation.distorted import Distorted
 
@@ -57,7 +57,8 @@ def settled(qtbot: Any) -> Any:
     """Waits until the wanted picture is shown."""
 
     def wait(widget: Any) -> Any:
-        qtbot.waitUntil(lambda: widget.panel.shown.number == widget._number and not widget._latest.busy, timeout=60_000)
+        qtbot.waitUntil(lambda: not widget._preview.busy, timeout=60_000)
+        qtbot.wait(20)
         return widget.panel.shown
 
     return wait
@@ -372,7 +373,7 @@ def test_two_scans_show_their_own_patterns(
 def test_the_preview_keeps_no_scan_that_has_left(viewer: Any, dock: Any, settled: Any, qtbot: Any) -> None:
     session = weakref.ref(dock.session)
     viewer.layers.clear()
-    qtbot.waitUntil(lambda: not dock._latest.busy, timeout=5_000)
+    qtbot.waitUntil(lambda: not dock._preview.busy, timeout=5_000)
     gc.collect()
     assert session() is None
     assert dock.panel.shown.image is None

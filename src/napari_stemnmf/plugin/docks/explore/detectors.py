@@ -1,12 +1,16 @@
-"""How a virtual detector is drawn, taken hold of and typed in: outlines, handles and numbers. Pure functions, no Qt."""
+"""Virtual detectors over the pattern: their outlines, handles and numbers, and the items that the mouse drags."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import QObject, QPointF, QRectF, QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QPainterPath, QPolygonF
 
+from napari_stemnmf.plugin.plain_plot import faint
 from napari_stemnmf.streaming.virtual_detectors import (
     LEAST,
     Annulus,
@@ -20,7 +24,14 @@ from napari_stemnmf.streaming.virtual_detectors import (
 )
 
 if TYPE_CHECKING:
-    from napari_stemnmf.plugin.docks.explore.model import Beam
+    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored, Placed
+    from napari_stemnmf.plugin.patterns.pattern_view import PatternView
+
+FILL = 45
+"""Opacity of the chosen detector, of 255."""
+HANDLE = 10
+"""Size of a handle, in pixels of the screen."""
+
 
 CENTRE = "centre"
 FAR = 1e5
@@ -64,7 +75,7 @@ _NUMBERS: dict[str, tuple[Number, ...]] = {
 def new_detector(what: str, shape: tuple[int, int], beam: Beam | None) -> tuple[Detector, bool]:
     """A detector to begin with, and whether it is bound to the beam: "bright", "dark", or one of a kind.
 
-    Without a beam it lies about the middle of a detector of that shape.
+    Without a beam it is placed about the middle of a detector of that shape.
     """
     if beam is None:
         y, x, r = (shape[0] - 1) / 2, (shape[1] - 1) / 2, 0.05 * min(shape)
@@ -90,7 +101,7 @@ def numbers(detector: Detector) -> tuple[Number, ...]:
 
 
 def with_number(detector: Detector, name: str, value: float) -> Detector:
-    """The detector with one number changed; radii give way to one another."""
+    """The detector with one number changed; radii stay in order."""
     if name in ("q_y", "q_x"):
         return detector.moved(**{"q_y": detector.q_y, "q_x": detector.q_x, name: value})
     changed: Detector = replace(detector, **{name: value})  # type: ignore[arg-type]
@@ -103,7 +114,7 @@ def with_number(detector: Detector, name: str, value: float) -> Detector:
 
 
 def handles(detector: Detector) -> dict[str, tuple[float, float]]:
-    """Points (q_y, q_x) that the mouse can take hold of, by name."""
+    """Points (q_y, q_x) that the mouse can grip, by name."""
     y, x = detector.q_y, detector.q_x
     found = {CENTRE: (y, x)}
     if isinstance(detector, Disk):
@@ -123,7 +134,7 @@ def handles(detector: Detector) -> dict[str, tuple[float, float]]:
 
 
 def dragged(detector: Detector, handle: str, q_y: float, q_x: float) -> Detector:
-    """The detector after one of its handles was put elsewhere."""
+    """The detector after one of its handles was moved."""
     if handle == CENTRE:
         return detector.moved(q_y, q_x)
     if isinstance(detector, Polygon):
@@ -175,3 +186,135 @@ def _around(y: float, x: float, radius: float, angle: float) -> tuple[float, flo
 def _box(y: float, x: float, height: float, width: float) -> np.ndarray:
     corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) / 2
     return np.array([y, x]) + corners * [height, width]
+
+
+class DetectorItem(pg.GraphicsObject):
+    """One detector; the one that is chosen shows its handles."""
+
+    changed = Signal(object)
+    chosen = Signal()
+
+    def __init__(self, detector: Detector, colour: str) -> None:
+        super().__init__()
+        self._handles: dict[str, pg.TargetItem] = {}
+        self._from: tuple[float, float] | None = None
+        self.show_detector(detector, colour, False)
+
+    def show_detector(self, detector: Detector, colour: str, chosen: bool) -> None:
+        """Show another detector, without signalling that."""
+        self.prepareGeometryChange()
+        self._detector, self._colour, self._chosen = detector, colour, chosen
+        self._path = QPainterPath()
+        self._path.setFillRule(Qt.FillRule.OddEvenFill)
+        for line in outlines(detector):
+            self._path.addPolygon(QPolygonF([QPointF(float(x), float(y)) for y, x in line]))
+            self._path.closeSubpath()
+        self._show_handles()
+        self.setZValue(20 if chosen else 10)
+        self.update()
+
+    def boundingRect(self) -> QRectF:
+        """Called by Qt."""
+        return self._path.boundingRect().adjusted(-1.0, -1.0, 1.0, 1.0)
+
+    def shape(self) -> QPainterPath:
+        """What the mouse can press."""
+        return self._path
+
+    def paint(self, painter: Any, *_: Any) -> None:
+        """Called by Qt."""
+        painter.setRenderHint(painter.RenderHint.Antialiasing)
+        painter.setPen(pg.mkPen(self._colour, width=2.4 if self._chosen else 1.4))
+        painter.setBrush(faint(self._colour, FILL if self._chosen else 0))
+        painter.drawPath(self._path)
+
+    def mouseClickEvent(self, event: Any) -> None:
+        """A click chooses it."""
+        if event.button() == Qt.MouseButton.LeftButton and not event.double():
+            self.chosen.emit()
+
+    def mouseDragEvent(self, event: Any) -> None:
+        """A drag of its inside moves it."""
+        if event.button() != Qt.MouseButton.LeftButton:
+            event.ignore()
+            return
+        event.accept()
+        if event.isStart():
+            self.chosen.emit()
+            self._from = self._detector.q_y, self._detector.q_x
+        if self._from is not None:
+            by = event.pos() - event.buttonDownPos()
+            self._change(self._detector.moved(self._from[0] + by.y(), self._from[1] + by.x()))
+        if event.isFinish():
+            self._from = None
+
+    def _show_handles(self) -> None:
+        needed = handles(self._detector) if self._chosen else {}
+        for name in set(self._handles) - set(needed):
+            target = self._handles.pop(name)
+            target.setParentItem(None)
+            if target.scene() is not None:
+                target.scene().removeItem(target)
+        for name, (q_y, q_x) in needed.items():
+            if name not in self._handles:
+                self._handles[name] = self._new_handle(name)
+            with QSignalBlocker(self._handles[name]):
+                self._handles[name].setPos(q_x, q_y)
+
+    def _new_handle(self, name: str) -> pg.TargetItem:
+        target = pg.TargetItem(
+            size=HANDLE,
+            symbol="+" if name == CENTRE else "s",
+            pen=pg.mkPen(self._colour, width=1.5),
+            hoverPen=pg.mkPen("w", width=2),
+            brush=pg.mkBrush(0, 0, 0, 120),
+            hoverBrush=pg.mkBrush(self._colour),
+        )
+        target.setParentItem(self)
+        target.setZValue(float(name == CENTRE))  # where a small detector's handles overlap, it is moved
+        target.sigPositionChanged.connect(lambda _, name=name: self._on_handle(name))
+        return target
+
+    def _on_handle(self, name: str) -> None:
+        at = self._handles[name].pos()
+        self._change(dragged(self._detector, name, at.y(), at.x()))
+
+    def _change(self, detector: Detector) -> None:
+        if detector != self._detector:
+            self.changed.emit(detector)
+
+
+class DetectorOverlay(QObject):
+    """The detectors of an `Explored` over a pattern view; what the user drags and clicks changes it."""
+
+    def __init__(self, view: PatternView) -> None:
+        super().__init__(view)
+        self._view = view
+        self._explored: Explored | None = None
+        self.items: list[DetectorItem] = []
+
+    def show_explored(self, found: Explored | None) -> None:
+        """Show its detectors as they are now; None for none."""
+        self._explored = found
+        placed = found.detectors if found is not None else ()
+        while len(self.items) > len(placed):
+            self._view.remove(self.items.pop())
+        for i, each in enumerate(placed):
+            if i == len(self.items):
+                self.items.append(self._new_item(i, each))
+            self.items[i].show_detector(each.detector, each.colour, found is not None and i == found.chosen)
+
+    def _new_item(self, index: int, placed: Placed) -> DetectorItem:
+        item = DetectorItem(placed.detector, placed.colour)
+        item.changed.connect(lambda changed: self._on_changed(index, changed))
+        item.chosen.connect(lambda: self._on_chosen(index))
+        self._view.add(item)
+        return item
+
+    def _on_changed(self, index: int, detector: Detector) -> None:
+        if self._explored is not None:
+            self._explored.change(index, detector)
+
+    def _on_chosen(self, index: int) -> None:
+        if self._explored is not None:
+            self._explored.choose(index)

@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.plugin.patterns import overlays
-from napari_stemnmf.recipe import PreprocessSettings, Recipe
+from napari_stemnmf.recipe import PreprocessSettings
 
 ROUND = Geometry((64, 80), 30.5, 41.0, 3.0)
 STRETCHED = Geometry((64, 80), 30.5, 41.0, 3.0, ellipse_ratio=1.21, ellipse_angle=0.0)
@@ -52,20 +52,6 @@ def test_hot_pixels_follow_crop_and_binning() -> None:
         overlays.in_prepared_pixels(np.array([[10, 20], [11, 21]]), settings), [[-0.25] * 2, [0.25] * 2]
     )
     np.testing.assert_allclose(overlays.in_prepared_pixels(np.array([[3, 4]]), PreprocessSettings()), [[3, 4]])
-
-
-def test_what_cannot_be_drawn_is_left_out() -> None:
-    drawn = overlays.drawn(ROUND, Recipe(), cell_rings=(), fitted=[np.nan], hot_pixels=np.empty((0, 2)))
-    assert set(drawn) == {"centre", "rv"}
-    recipe = Recipe().replaced({"rv.featurize.r_min": 200.0})
-    drawn = overlays.drawn(ROUND, recipe, cell_rings=(8.0, 14.0), fitted=[12.0], hot_pixels=np.array([[3.0, 4.0]]))
-    assert set(drawn) == {"centre", "aa", "ellipse", "hot"}
-
-
-def test_the_central_disk_stays_round_where_the_detector_is_stretched() -> None:
-    points = overlays.drawn(STRETCHED, Recipe(), cell_rings=(), fitted=(), hot_pixels=np.empty((0, 2)))["centre"]
-    away = np.hypot(*(points[~np.isnan(points[:, 0])] - [30.5, 41.0]).T)
-    assert away.max() == pytest.approx(3.0)
 
 
 def test_every_overlay_has_its_own_colour() -> None:

@@ -1,36 +1,25 @@
-"""The preview of the Featurize step: a pattern with what is taken of it, and a profile whose bounds can be dragged."""
+"""The preview of Featurize: a pattern with what is taken of it, and a profile whose bounds can be dragged."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pyqtgraph as pg
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QSpinBox, QSplitter, QWidget
 
-from napari_stemnmf.plugin.docks.featurize.lines import DRAWN
 from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture
-from napari_stemnmf.plugin.docks.featurize.plots import ProfileView
+from napari_stemnmf.plugin.docks.featurize.plots import DRAWN, ProfileView
 from napari_stemnmf.plugin.patterns.pattern_view import PatternView
-from napari_stemnmf.plugin.patterns.preview import SCALES, scaled
-from napari_stemnmf.plugin.patterns.readings import of_point
+from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, point_reading, scaled
+from napari_stemnmf.plugin.widgets import button, chooser, column, wrapping_label
 
 SHOWN = {"aa": "maximum", "rv": "position", "bd": "calibrated map"}
-"""The picture that tells most of each representation."""
+"""The most informative picture of each representation."""
 PATTERNS = {"mean": "mean", "maximum": "maximum", "position": "at position", "calibrated map": "disk map"}
 """What can be shown, and its name in the window."""
 PATTERN_SHARE = 0.58
-"""Of the height, at first; the user draws the line between pattern and profile."""
+"""Of the height, at first; the user moves the line between pattern and profile."""
 LEAST = 110
 """Least width and height of the pattern, in pixels of the screen."""
 BOX_WIDTH = 76
@@ -43,17 +32,9 @@ TOOLTIPS = {
 
 
 class FeaturePanel(QWidget):
-    """Shows a `FeaturePicture`, and signals when another is wanted or a bound was dragged.
+    """Shows a `FeaturePicture`; signals when another is `wanted`, and when the probe is `moved` (row, column).
 
-    Attributes
-    ----------
-    picture, scale : QComboBox
-    row, column : QSpinBox
-        The probe position.
-    sample : QPushButton
-        Asks for a preview from a coarse sample, where there is no survey.
-    view : PatternView
-    profile : ProfileView
+    `sample` asks for a preview from a coarse sample, where there is no survey.
     """
 
     wanted = Signal()
@@ -67,34 +48,24 @@ class FeaturePanel(QWidget):
         for name, item in self._lines.items():
             colour, width = DRAWN[name]
             item.setPen(pg.mkPen(colour, width=width))
-            self.view.getPlotItem().addItem(item)
+            self.view.add(item)
         self._shown = FeaturePicture()
         self._drawn: tuple[Any, str] = (None, "")
         self._step, self._unit = 1.0, "px"
-        self._quiet = False
         self._own_choice = False
-        self.readout = QLabel()
-        self.readout.setWordWrap(True)
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.readout = wrapping_label()
         self.legend = QLabel()
         self.legend.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.sample = QPushButton("Preview from a sample of the scan")
-        self.sample.setToolTip("reads at most 144 patterns from all over the scan, and shows what Featurize would take")
+        tooltip = "reads at most 144 patterns from all over the scan, and shows what Featurize would take"
+        self.sample = button("Preview from a sample of the scan", tooltip)
         self.sample.setVisible(False)
-        both = QSplitter(Qt.Orientation.Vertical)
-        both.addWidget(self.view)
-        both.addWidget(self.profile)
-        both.setChildrenCollapsible(False)
-        self.splitter = both
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(3)
-        column.addLayout(self._choices())
-        column.addWidget(both, 1)
-        column.addWidget(self.legend)
-        column.addWidget(self.readout)
-        column.addWidget(self.sample)
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter.addWidget(self.view)
+        self.splitter.addWidget(self.profile)
+        self.splitter.setChildrenCollapsible(False)
+        parts = (self._choices(), self.splitter, self.legend, self.readout, self.sample)
+        column(*parts, parent=self, stretch=self.splitter).setSpacing(3)
         self.profile.hide()
         self.view.hovered.connect(self._on_hover)
 
@@ -108,23 +79,21 @@ class FeaturePanel(QWidget):
         """What is shown now."""
         return self._shown
 
-    def look_at(self, feature: str) -> None:
-        """Choose the picture that tells most of a representation, unless the user has chosen one."""
+    def show_feature(self, feature: str) -> None:
+        """Choose the most informative picture of a representation, unless the user has chosen one."""
         tooltip = TOOLTIPS[feature]
         self.view.setToolTip(f"{tooltip}. Wheel: zoom; drag: move; double click: the whole detector")
         self.profile.setToolTip(f"what the radii [px] are chosen by: {tooltip.partition('below, ')[2]}; wheel: zoom")
         if not self._own_choice:
-            self._quietly(lambda: self.picture.setCurrentIndex(list(PATTERNS).index(SHOWN[feature])))
+            with QSignalBlocker(self.picture):
+                self.picture.setCurrentIndex(list(PATTERNS).index(SHOWN[feature]))
 
-    def span(self, rows: int, columns: int, position: tuple[int, int]) -> None:
-        """Take the scan's shape and the probe's position."""
-
-        def change() -> None:
-            for box, size, value in ((self.row, rows, position[0]), (self.column, columns, position[1])):
+    def show_position(self, scan_shape: tuple[int, int], position: tuple[int, int]) -> None:
+        """Show the probe's position within the scan's shape, without signalling it."""
+        for box, size, value in zip((self.row, self.column), scan_shape, position, strict=True):
+            with QSignalBlocker(box):
                 box.setMaximum(max(0, size - 1))
                 box.setValue(value)
-
-        self._quietly(change)
 
     def calibrate(self, step: float, unit: str) -> None:
         """Take the size of a detector pixel, for the readout."""
@@ -150,7 +119,7 @@ class FeaturePanel(QWidget):
     def set_colours(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""
         self.view.set_colours(background, text)
-        self.profile.set_colours(background, text)
+        self.profile.set_theme(background, text)
         self.show_picture(self._shown)
 
     def _show_image(self) -> None:
@@ -163,12 +132,11 @@ class FeaturePanel(QWidget):
         self.view.show_image(image, picture.image)
 
     def _choices(self) -> QHBoxLayout:
-        self.picture, self.scale = QComboBox(), QComboBox()
-        for name, title in PATTERNS.items():
-            self.picture.addItem(title, name)
-        self.picture.setToolTip(
+        self.scale = QComboBox()
+        self.picture = chooser(
+            PATTERNS,
             "the pattern to draw on: mean or maximum over the scan, the one at the probe position, or the map of all "
-            "Bragg disks with descan and ellipse taken out"
+            "Bragg disks with descan and ellipse taken out",
         )
         self.scale.addItems(SCALES)
         self.scale.setMaximumWidth(BOX_WIDTH)
@@ -182,27 +150,15 @@ class FeaturePanel(QWidget):
             box.setMaximumWidth(BOX_WIDTH)
             box.setKeyboardTracking(False)
             box.setToolTip(f"{what} of the probe position [px]; all docks look at the same one")
-            box.valueChanged.connect(self._on_position)
+            box.valueChanged.connect(lambda _: self.moved.emit(self.row.value(), self.column.value()))
             line.addWidget(box)
         self.picture.currentIndexChanged.connect(self._on_picture)
         self.scale.currentIndexChanged.connect(self._show_image)
         return line
 
-    def _quietly(self, change: Any) -> None:
-        self._quiet = True
-        try:
-            change()
-        finally:
-            self._quiet = False
-
     def _on_picture(self, *_: Any) -> None:
-        if not self._quiet:
-            self._own_choice = True
-            self.wanted.emit()
-
-    def _on_position(self, *_: Any) -> None:
-        if not self._quiet:
-            self.moved.emit(self.row.value(), self.column.value())
+        self._own_choice = True
+        self.wanted.emit()
 
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
         picture = self._shown
@@ -211,5 +167,5 @@ class FeaturePanel(QWidget):
             self.readout.setText("\n".join(part for part in (picture.summary, note) if part))
             return
         q_y, q_x, value = point
-        lines = of_point(q_y, q_x, value, picture.radius(q_y, q_x), self._step, self._unit).splitlines()
+        lines = point_reading(q_y, q_x, value, picture.radius(q_y, q_x), self._step, self._unit).splitlines()
         self.readout.setText("\n".join([*lines, ""]) if picture.summary and picture.note else ";  ".join(lines))
