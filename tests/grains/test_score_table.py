@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.score_table import MEANINGS, confusion, distributions, pairs, score_table
+from napari_stemnmf.grains.scoring import MEANINGS, confusion, distributions, pairs, score_table
 from napari_stemnmf.grains.scoring import Scores, score
 
 TRUTH = np.zeros((3, 6, 6), bool)

@@ -9,8 +9,8 @@ import pytest
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.grains.review_priority import rank
-from napari_stemnmf.grains.similarity import compared_pixels, difference, most_alike
+from napari_stemnmf.grains.confidence import review_order
+from napari_stemnmf.grains.confidence import compared_pixels, difference, most_similar
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def test_the_neighbour_of_the_most_alike_pattern_is_found(patterns):
     masks = np.zeros((4, 8, 12), bool)
     masks[0, :4, :4] = masks[1, 4:, 4:8] = masks[2, 3:6, 3:6] = masks[3, :, 11] = True  # 0 and 1 meet at a corner
     grains = Grains.from_masks(masks, ids=[2, 3, 5, 9])
-    alike = most_alike(patterns, grains)
+    alike = most_similar(patterns, grains)
     assert alike.ids[[0, 2, 3]].tolist() == [5, 2, 3]
     assert alike.ids[1] in (2, 5)  # it touches both, and resembles neither
     assert alike.neighbour.tolist() == [True, True, True, False]  # grain 9 has none: the most alike of all
     assert alike.correlation[0] == pytest.approx(alike.correlation[2])
     assert alike.correlation[0] > 0.99
     assert alike.correlation[3] > 0.99 > abs(alike.correlation[1])
-    alone = most_alike(patterns[:1], Grains.from_masks(masks[:1]))
+    alone = most_similar(patterns[:1], Grains.from_masks(masks[:1]))
     assert alone.ids.tolist() == [0]
     assert np.isnan(alone.correlation).all()
     with pytest.raises(DataError, match="measure the grains"):
-        most_alike(patterns, Grains.from_masks(masks[:2]))
+        most_similar(patterns, Grains.from_masks(masks[:2]))
 
 
 def test_the_direct_beam_is_not_compared(patterns):
@@ -48,8 +48,8 @@ def test_the_direct_beam_is_not_compared(patterns):
     bright = patterns.copy()
     bright[:, 3:6, 3:6] += np.arange(4)[:, None, None] * 1e5
     grains = Grains.from_masks(np.ones((4, 2, 2), bool))
-    np.testing.assert_array_equal(most_alike(bright, grains, keep).ids, most_alike(patterns, grains, keep).ids)
-    assert most_alike(bright, grains, keep).ids.tolist() == [3, 4, 1, 2]
+    np.testing.assert_array_equal(most_similar(bright, grains, keep).ids, most_similar(patterns, grains, keep).ids)
+    assert most_similar(bright, grains, keep).ids.tolist() == [3, 4, 1, 2]
 
 
 def test_the_difference_has_no_sum_and_no_sign_of_brightness(patterns):

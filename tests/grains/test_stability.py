@@ -12,7 +12,7 @@ from napari_stemnmf.clustering import ensemble
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.grains.refinement import Grains, refine
-from napari_stemnmf.grains.stability import mean_best_iou, seed_grains, stability
+from napari_stemnmf.grains.confidence import mean_best_iou, seed_grains, stability
 from napari_stemnmf.recipe import ClusteringSettings, RefinementSettings, ScalingSettings
 
 SCALING, SEPARATION = ScalingSettings(), RefinementSettings(min_size=3)

@@ -14,8 +14,8 @@ from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.ensemble import Ensemble, FeatureMatrix
 from napari_stemnmf.clustering.hals import weights
-from napari_stemnmf.clustering.iterative import SeedRecord
-from napari_stemnmf.clustering.matrices import check_matrix
+from napari_stemnmf.clustering.iterative_nmf import SeedRecord
+from napari_stemnmf.clustering.matrix import check_matrix
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.flat import flat_masks

@@ -12,7 +12,7 @@ import pandas as pd
 
 from napari_stemnmf import files
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.grains.score_table import distributions, pairs, score_table
+from napari_stemnmf.grains.scoring import distributions, pairs, score_table
 from napari_stemnmf.grains.scoring import Scores
 from napari_stemnmf.study.measures import QUANTITIES, to_table
 from napari_stemnmf.study.outcome import Study
