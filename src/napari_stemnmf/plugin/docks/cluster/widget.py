@@ -159,7 +159,7 @@ class ClusterWidget(StepWidget):
     def _show_scree(self, session: Session, found: Scree) -> None:
         from napari_stemnmf.clustering.scree import starting_components
 
-        start = starting_components(session.recipe.chain(str(self.feature.value)).clustering, found)
+        start = starting_components(session.recipe.chain(str(self.feature.value)).clustering, found.suggested)
         self.scree.show_scree(found, start)
         self._clustering.editor("components").show_found(start)
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.grains.confidence import Similarity
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.refinement import Grains
-    from napari_stemnmf.grains.confidence import Similarity
 
 ORDERS = {
     "overall": "all of the following together",
