@@ -98,7 +98,7 @@ def patterns():
     return (np.stack([first, second, 2 * first, second]) + noise).astype(np.float32)
 
 
-def test_the_neighbour_of_the_most_alike_pattern_is_found(patterns):
+def test_the_neighbour_of_the_most_similar_pattern_is_found(patterns):
     masks = np.zeros((4, 8, 12), bool)
     masks[0, :4, :4] = masks[1, 4:, 4:8] = masks[2, 3:6, 3:6] = masks[3, :, 11] = True  # 0 and 1 meet at a corner
     grains = Grains.from_masks(masks, ids=[2, 3, 5, 9])
