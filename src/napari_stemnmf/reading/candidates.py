@@ -266,7 +266,7 @@ def _listed(candidates: Sequence[Candidate], most: int = 8) -> str:
 
 
 def _scan_first(axes: list[int], scalings: tuple[Scaling | None, ...]) -> tuple[int, ...]:
-    """The axes as scan_y, scan_x, q_y, q_x: in their order, unless names and units say that the detector comes first."""
+    """The axes as scan_y, scan_x, q_y, q_x: as stored, unless names and units say that the detector comes first."""
     kinds = [units.kind(scalings[axis]) for axis in axes]
     if kinds[:2] != ["q", "q"] or "q" in kinds[2:]:
         return tuple(axes)

@@ -77,19 +77,17 @@ def open(
 
         return open_hdf5_scan(file, dataset=dataset, scan_shape=shape)
     if kind in ("npy", "npz"):
-        from napari_stemnmf.reading import npy
+        from napari_stemnmf.reading.npy import open_npy, open_npz
 
-        return (npy.open_npy if kind == "npy" else npy.open_npz)(file, dataset=dataset, scan_shape=shape)
+        return (open_npy if kind == "npy" else open_npz)(file, dataset=dataset, scan_shape=shape)
     if kind == "zarr":
         from napari_stemnmf.reading.zarr import open_store
 
         return open_store(file, dataset=dataset, scan_shape=shape)
     if kind in ("tif", "mrc"):
-        from napari_stemnmf.reading import image_stacks
+        from napari_stemnmf.reading.image_stacks import open_mrc, open_tif
 
-        return (image_stacks.open_tif if kind == "tif" else image_stacks.open_mrc)(
-            file, dataset=dataset, scan_shape=shape
-        )
+        return (open_tif if kind == "tif" else open_mrc)(file, dataset=dataset, scan_shape=shape)
     from napari_stemnmf.reading.rosetta import open_rosetta
 
     return open_rosetta(file, kind, dataset=dataset, scan_shape=shape)
