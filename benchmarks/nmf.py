@@ -30,9 +30,8 @@ from sklearn.exceptions import ConvergenceWarning
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.clustering.ensemble import cluster, one_blas_thread
-from napari_stemnmf.clustering.iterative import random_start
-from napari_stemnmf.clustering.matrices import model_error
-from napari_stemnmf.clustering.merging import correlation, merge, normalise
+from napari_stemnmf.clustering.iterative_nmf import correlation, merge, normalise, random_start
+from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.features.bragg_disks import bragg_disks

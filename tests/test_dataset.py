@@ -77,13 +77,6 @@ def test_fingerprint_follows_the_data(counts):
     assert stem.Dataset.from_array(counts.astype(np.int32)).fingerprint() != mark
 
 
-def test_axes_can_be_calibrated_afterwards(counts):
-    dataset = stem.Dataset.from_array(counts)
-    changed = dataset.with_axes(q_y={"scale": 0.2, "unit": "1/nm", "assumed": False})
-    assert changed.axes[2].scale == 0.2
-    assert dataset.axes[2].scale == 1.0
-
-
 def test_dataset_can_be_sent_to_another_process(counts):
     dataset = pickle.loads(pickle.dumps(stem.Dataset.from_array(counts)))
     np.testing.assert_array_equal(dataset.data.compute(), counts)

@@ -18,7 +18,7 @@ from napari_stemnmf.errors import Cancelled
 class Progress:
     """One report: `done` of `total` steps of `stage`, and a line for the user.
 
-    `detail` may say more than the line, for a face that knows what to make of it: a `SeedNews` while clustering.
+    `detail` may say more than the line, for a face that knows what to make of it: a `SeedProgress` while clustering.
     """
 
     stage: str

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,11 +156,6 @@ class Dataset:
     def pattern(self, y: int, x: int) -> np.ndarray:
         """The diffraction pattern (q_y, q_x) at one probe position; reads one chunk."""
         return np.asarray(self.data[y, x].compute(scheduler="synchronous"))
-
-    def with_axes(self, **changes: dict[str, Any]) -> Dataset:
-        """A copy with some axes changed, e.g. ``with_axes(q_y={"scale": 0.1, "unit": "1/nm"})``."""
-        axes = tuple(replace(a, **changes.get(a.name, {})) for a in self.axes)
-        return replace(self, axes=axes)  # type: ignore[arg-type]
 
     def fingerprint(self) -> str:
         """A short hash that changes when the data does: shape, dtype, four sampled patterns, file size and time.

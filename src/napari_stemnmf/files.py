@@ -1,11 +1,11 @@
-"""Files that are either whole or absent. Leans on nothing but the standard library."""
+"""Files that are either whole or absent. Uses the standard library only."""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,9 @@ FILE_SUFFIX = ".stemnmf.h5"
 
 @contextmanager
 def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
+    """A temporary file beside `path` that replaces it when the block ends well, and is deleted when it does not.
+
+    It is made like any new file, so that the system gives it the rights that the user's umask allows.
 
     Parameters
     ----------
@@ -30,13 +32,11 @@ def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
         If the folder cannot be written to, or there is no room.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}{path.suffix}")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         _make_sure_of_room(part, size)
         yield part
-        _match_umask(part)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(part, path)
@@ -56,10 +56,3 @@ def _make_sure_of_room(path: Path, size: int) -> None:
                 if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot reserve
                     raise OSError(error.errno, error.strerror, str(path)) from error
             file.truncate(0)
-
-
-def _match_umask(path: Path) -> None:
-    """Give a mkstemp file (readable by its owner alone) the rights an ordinary new file would have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)

@@ -180,7 +180,7 @@ def stability(found: Found, feature: str, *, workers: int | None = None, control
     """
     import numpy as np
 
-    from napari_stemnmf.grains.stability import stability as from_seeds
+    from napari_stemnmf.grains.confidence import stability as from_seeds
 
     grains = found.grains[feature]
     if feature not in found.models or feature not in found.features:

@@ -1,4 +1,4 @@
-"""How many threads work, in what order, and that they do not multiply: parallel over blocks, never inside them."""
+"""Threads: how many, in what order their results come, and BLAS at one thread inside each of them."""
 
 from __future__ import annotations
 
@@ -24,69 +24,74 @@ def default_workers() -> int:
 def in_order(
     work: Callable[[A], B], items: Iterable[A], workers: int, ahead: int | None = None
 ) -> Generator[B, None, None]:
-    """``map(work, items)`` by threads: `ahead` items (or `workers`) are worked at, or done and not yet taken."""
-    flying: deque[Future[B]] = deque()
+    """``map(work, items)`` by threads; at most `ahead` items (default: `workers`) are in work or not yet taken."""
+    pending: deque[Future[B]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
-                flying.append(pool.submit(work, item))
-                if len(flying) >= (ahead or workers):
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
+                pending.append(pool.submit(work, item))
+                if len(pending) >= (ahead or workers):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in flying:
+            for future in pending:
                 future.cancel()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS at one thread for as long as anyone, in any thread, is inside: the workers are the parallelism.
+    """BLAS at one thread while any thread of the process is inside, since the workers already run in parallel.
 
-    The first to enter sets the limit, the last to leave lifts it. Sums then do not depend on the number of threads.
+    Sums then do not depend on the number of threads. The first to enter sets the limit, the last to leave lifts it.
     """
-    with _Limit.lock:
-        if _Limit.users == 0:
-            _Limit.holder = _Holder()
-        _Limit.users += 1
+    _blas_limit.enter()
     try:
         yield
     finally:
-        with _Limit.lock:
-            _Limit.users -= 1
-            if _Limit.users == 0 and _Limit.holder is not None:
-                _Limit.holder.lift()
-                _Limit.holder = None
+        _blas_limit.leave()
 
 
-class _Holder:
-    """A thread that sets the limit and lifts it again: threadpoolctl heeds only the thread that has set it."""
+class _BlasLimit:
+    """Counts those who want BLAS at one thread, and sets the limit while there are any.
+
+    A thread of its own sets the limit and lifts it again, because threadpoolctl obeys only the thread that has set it.
+    """
 
     def __init__(self) -> None:
-        self._set, self._lift = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._hold, name="stemnmf-blas-limit", daemon=True)
-        self._thread.start()
-        self._set.wait()
+        self._lock = threading.Lock()
+        self._users = 0
+        self._thread = threading.Thread()
+        self._end = threading.Event()
 
-    def _hold(self) -> None:
-        from threadpoolctl import threadpool_limits
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                limited, self._end = threading.Event(), threading.Event()
+                arguments = (limited, self._end)
+                self._thread = threading.Thread(target=_limit_blas, args=arguments, name="stemnmf-blas", daemon=True)
+                self._thread.start()
+                limited.wait()
+            self._users += 1
 
-        try:
-            with threadpool_limits(limits=1, user_api="blas"):
-                self._set.set()
-                self._lift.wait()
-        finally:
-            self._set.set()
-
-    def lift(self) -> None:
-        """Give BLAS its threads back."""
-        self._lift.set()
-        self._thread.join()
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._end.set()
+                self._thread.join()
 
 
-class _Limit:
-    """How many want BLAS at one thread; one count for the whole process, as the limit is."""
+def _limit_blas(limited: threading.Event, end: threading.Event) -> None:
+    """Hold BLAS at one thread from when `limited` is set until `end` is set."""
+    from threadpoolctl import threadpool_limits
 
-    lock = threading.Lock()
-    users = 0
-    holder: _Holder | None = None
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            limited.set()
+            end.wait()
+    finally:
+        limited.set()
+
+
+_blas_limit = _BlasLimit()  # one object, because BLAS itself has one number of threads for the whole process

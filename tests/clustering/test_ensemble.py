@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from napari_stemnmf.clustering.ensemble import Ensemble, choose, cluster
-from napari_stemnmf.clustering.matrices import model_error
+from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, DataError

@@ -14,10 +14,11 @@ from scipy.optimize import nnls
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
-from napari_stemnmf.clustering import hals, matrices
+from napari_stemnmf.clustering import hals
+from napari_stemnmf.clustering import matrix as matrix_module
 from napari_stemnmf.clustering.hals import nmf, weights
-from napari_stemnmf.clustering.iterative import random_start
-from napari_stemnmf.clustering.matrices import model_error
+from napari_stemnmf.clustering.iterative_nmf import random_start
+from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
 
@@ -81,14 +82,14 @@ def test_an_exact_product_is_recovered() -> None:
 def test_the_cheap_error_is_the_error(matrix: np.ndarray) -> None:
     W, H = random_start(matrix, 6, 0)
     gram, product = W.T.astype(np.float64) @ W, W.T.astype(np.float64) @ matrix
-    cheap = hals._error(matrices.squared_norm(matrix), gram, product, H)
+    cheap = hals._error(matrix_module.squared_norm(matrix), gram, product, H)
     assert cheap == pytest.approx(model_error(matrix, W, H), rel=1e-6)
 
 
 def test_blocks_and_strips_do_not_change_the_result(matrix: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     start = random_start(matrix, 5, 0)
     whole = nmf(matrix, *start, max_iterations=15)
-    monkeypatch.setattr(matrices, "BLOCK", 101)
+    monkeypatch.setattr(matrix_module, "BLOCK", 101)
     blocks = nmf(matrix, *start, max_iterations=15)
     np.testing.assert_allclose(blocks.W @ blocks.H, whole.W @ whole.H, atol=1e-3)
 

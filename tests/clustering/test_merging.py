@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_stemnmf.clustering.merging import correlation, merge, normalise, pairs_to_merge
+from napari_stemnmf.clustering.iterative_nmf import correlation, merge, normalise, pairs_to_merge
 
 sizes = st.tuples(st.integers(3, 30), st.integers(1, 9))
 maps = sizes.flatmap(lambda s: arrays(np.float32, s, elements=st.floats(0, 10, width=16)))

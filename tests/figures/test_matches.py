@@ -13,7 +13,7 @@ from napari_stemnmf.figures.kinds import KIND_COLOURS
 from napari_stemnmf.figures.matches import PAGE_HEIGHT, matches
 from napari_stemnmf.figures.style import MM, WIDTHS
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.grains.score_table import FN, FP, TP
+from napari_stemnmf.grains.scoring import FN, FP, TP
 
 AXES = (Axis("scan_y", 40, 0.5, "nm"), Axis("scan_x", 50, 0.5, "nm"))
 

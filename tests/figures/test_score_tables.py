@@ -8,7 +8,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.figures.score_tables import best, score_tables
-from napari_stemnmf.grains.score_table import score_table
+from napari_stemnmf.grains.scoring import score_table
 
 PAGE = 175.0
 

@@ -8,11 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.editing import Edit, apply
+from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
 
 SCAN = (12, 14)
+
+
+def apply(grains, edits):
+    """Grains after edits, in order."""
+    review = Review(grains)
+    for edit in edits:
+        review = review.with_edit(edit)
+    return review.grains
 
 
 def box(top, left, bottom, right):
@@ -213,7 +221,6 @@ def same(a, b):
 def test_any_history_can_be_replayed_undone_and_redone(review):
     replayed = Review(review.base, review.edits)
     assert same(replayed.grains, review.grains)
-    assert same(apply(review.base, review.edits), review.grains)
     assert replayed.verdicts().equals(review.verdicts())
     back = review
     for _ in review.edits:

@@ -9,9 +9,10 @@ import pytest
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.grains.editing import Edit, apply
+from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.patterns import grain_patterns
 from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.review import Review
 from napari_stemnmf.streaming import engine
 
 
@@ -27,6 +28,13 @@ def some_grains(scan_shape=(6, 5), count=4, seed=1) -> Grains:
     generator = np.random.default_rng(seed)
     masks = generator.random((count, *scan_shape)) > 0.6
     return Grains.from_masks(masks, generator.uniform(0.1, 3, masks.shape))
+
+
+def edited_by(grains: Grains, *edits: Edit) -> Grains:
+    review = Review(grains)
+    for edit in edits:
+        review = review.with_edit(edit)
+    return review.grains
 
 
 def scaled(pattern: np.ndarray, keep=...) -> np.ndarray:
@@ -132,7 +140,7 @@ def test_patterns_that_are_known_are_taken_over_and_only_the_changed_grains_are_
         Edit("split region", (3,), points=[(7, 0), (7, 1)]),
         Edit("new", points=[(6, 5)]),
     ]
-    edited = apply(grains, edits)
+    edited = edited_by(grains, *edits)
     again = grain_patterns(dataset, {"aa": edited}, known=known, source="as it is")
     assert reads == [4, 6, 4, 6]  # rows 0 to 3 hold grains 1 and 2 alone
     whole = grain_patterns(dataset, {"aa": edited}, source="as it is")
@@ -144,7 +152,7 @@ def test_patterns_that_are_known_are_taken_over_and_only_the_changed_grains_are_
     np.testing.assert_array_equal(back["aa"].single, known["aa"].single)
     np.testing.assert_array_equal(back["rv"].patterns, known["aa"].patterns)
     reads.clear()
-    apart = apply(grains, [Edit("erase", (2,), points=[(2, 2), (2, 3)])])  # now grain 1 has these to itself
+    apart = edited_by(grains, Edit("erase", (2,), points=[(2, 2), (2, 3)]))  # now grain 1 has these to itself
     shared = grain_patterns(dataset, {"aa": apart}, known=known, source="as it is")["aa"]
     assert reads == [0, 2, 0, 2]
     assert not np.array_equal(shared.single[0], known["aa"].single[0])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.score_table import MEANINGS, confusion, distributions, pairs, score_table
-from napari_stemnmf.grains.scoring import Scores, score
+from napari_stemnmf.grains.scoring import MEANINGS, Scores, confusion, distributions, pairs, score, score_table
 
 TRUTH = np.zeros((3, 6, 6), bool)
 TRUTH[0, :2], TRUTH[1, 1:4], TRUTH[2, 5, 5] = True, True, True  # 12, 18 and 1 positions

@@ -7,7 +7,7 @@ import tifffile
 from skimage.io import imsave
 
 from napari_stemnmf.errors import DataError, ReadError
-from napari_stemnmf.reading.detector_images import load_detector_image
+from napari_stemnmf.reading.masks import load_detector_image
 
 MASK = np.arange(60).reshape(6, 10) % 3 > 0
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import napari_stemnmf as stem
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
-from napari_stemnmf.reading.opening import can_open, describe, split
+from napari_stemnmf.reading.opening import can_open, split, summary
 
 SCAN = np.random.default_rng(0).poisson(5, (3, 4, 8, 8)).astype("u2")
 
@@ -111,7 +111,7 @@ def test_the_description_says_what_is_assumed(tmp_path: Path):
         file["data"] = SCAN
         file["data"].attrs.update(Q_pixel_size_invA=0.02, center_px=[4.0, 4.0])
         file.attrs["energy_eV"] = 300e3
-    text = describe(stem.open(tmp_path / "film.h5"))
+    text = summary(stem.open(tmp_path / "film.h5"))
     assert "3 x 4 probe positions, 8 x 8 detector pixels" in text
     assert "uint16, 1.5 KiB" in text
     assert "scan_y    3 x 1 px (assumed: the file gives no scale)" in text

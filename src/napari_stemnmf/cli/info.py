@@ -16,6 +16,6 @@ def add(commands: Any) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from napari_stemnmf.reading.opening import describe
+    from napari_stemnmf.reading.opening import summary
 
-    print(describe(open_file(options)))
+    print(summary(open_file(options)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.grains.score_table import ScoresByName
+    from napari_stemnmf.grains.scoring import ScoresByName
 
 ALL = "all"
 COLUMN = 8
@@ -74,7 +74,7 @@ def _score(options: argparse.Namespace) -> None:
 
 def as_text(scores: ScoresByName, width: int) -> str:
     """A table for a terminal: a line for each number, a column for each analysis and feature, folded at a width."""
-    from napari_stemnmf.grains.score_table import MEANINGS
+    from napari_stemnmf.grains.scoring import MEANINGS
 
     names = ["", "", *MEANINGS]
     first = [f"{name:<{max(map(len, names))}}" for name in names]

@@ -1,7 +1,7 @@
 """The iterative NMF from many random starts, and the choice among them.
 
 Seeds run side by side in threads, BLAS with one thread in each, so that the result does not depend on the number of
-threads. Leans on scaling, scree and iterative (one seed). Source: Bruefach et al. 2022, "Iterative NMF".
+threads. Source: Bruefach et al. 2022, "Iterative NMF".
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.hals import weights
-from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, SeedRecord, coarse_rows
-from napari_stemnmf.clustering.matrices import Matrix, check_matrix, model_error
+from napari_stemnmf.clustering.iterative_nmf import IterativeNMF, SeedProgress, SeedRecord
+from napari_stemnmf.clustering.matrix import Matrix, check_matrix, model_error
 from napari_stemnmf.clustering.scaling import scale
-from napari_stemnmf.clustering.scree import Scree, scree
+from napari_stemnmf.clustering.scree import Scree, coarse_rows, scree, starting_components
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings
@@ -26,7 +26,7 @@ from napari_stemnmf.threads import default_workers, one_blas_thread
 
 
 class FeatureMatrix(Protocol):
-    """What is needed of a representation: its matrix, one row per probe position, and the scan's shape."""
+    """The part of a representation that clustering needs: one row per probe position, and the scan's shape."""
 
     @property
     def values(self) -> np.ndarray | csr_array: ...
@@ -55,6 +55,8 @@ class Ensemble:
     scree : Scree
     seeds : tuple of SeedRecord
         One for every seed, in order.
+    cache : dict
+        What later stages compute from this model and keep as long as it lives (`grains.confidence`); not stored.
     """
 
     W: np.ndarray
@@ -65,6 +67,7 @@ class Ensemble:
     kept: np.ndarray
     scree: Scree
     seeds: tuple[SeedRecord, ...] = field(default_factory=tuple)
+    cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def k(self) -> int:
@@ -95,7 +98,7 @@ def cluster(
     workers : int, optional
         Seeds that run side by side; as many as there are processors if not given. Does not change the result.
     control : Control
-        Progress is reported for every cycle, with a `SeedNews`; a cancel is noticed within one iteration.
+        Progress is reported for every cycle, with a `SeedProgress`; a cancel is noticed within one iteration.
 
     Returns
     -------
@@ -119,10 +122,10 @@ def cluster(
     with one_blas_thread():
         V = check_matrix(scaled.values)
         curve = scree(scaled.values, control=control)
-        start = starting_components(settings, curve)
+        start = starting_components(settings, curve.suggested)
         coarse = coarse_rows((rows, columns), start) if settings.coarse_fit == "on" else None
-        coarse_fit = None if coarse is None else check_matrix(scaled.values[coarse])
-        seeds = _Seeds(V, coarse_fit, start, settings, control)
+        V_coarse = None if coarse is None else check_matrix(scaled.values[coarse])
+        seeds = _Seeds(V, V_coarse, start, settings, control)
         with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
             try:
                 records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
@@ -134,11 +137,6 @@ def cluster(
         raise DataError("No seed gave a model with a component left.")
     best = next(record for record in records if record.seed == seeds.best[1])
     return Ensemble(seeds.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, records)
-
-
-def starting_components(settings: ClusteringSettings, curve: Scree) -> int:
-    """Components k0 that every seed starts from: as many as are set, or a multiple of what the scree suggests."""
-    return settings.components or max(2, round(settings.start_factor * curve.suggested))
 
 
 def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array, *, control: Control | None = None) -> Ensemble:
@@ -173,9 +171,9 @@ class _Seeds:
     """The seeds of one call of `cluster`: what they share, and the best model so far."""
 
     def __init__(
-        self, V: Matrix, coarse_fit: Matrix | None, start: int, settings: ClusteringSettings, control: Control
+        self, V: Matrix, V_coarse: Matrix | None, start: int, settings: ClusteringSettings, control: Control
     ) -> None:
-        self.V, self.coarse_fit, self.start, self.settings, self.control = V, coarse_fit, start, settings, control
+        self.V, self.V_coarse, self.start, self.settings, self.control = V, V_coarse, start, settings, control
         self.lock = threading.Lock()
         self.finished = 0
         self.best: tuple[float, int] = (np.inf, -1)
@@ -183,17 +181,17 @@ class _Seeds:
 
     def run(self, seed: int) -> SeedRecord:
         """One seed to its end."""
-        job = IterativeNMF(self.V, self.coarse_fit, self.start, self.settings, seed, self.tell, self.control)
-        record = job.run()
+        nmf = IterativeNMF(self.V, self.V_coarse, self.start, self.settings, seed, self.report, self.control)
+        record = nmf.run()
         if record.status != "cancelled":
             with self.lock:
                 self.finished += 1
                 if record.k and (record.error, seed) < self.best:
-                    self.best, self.W = (record.error, seed), job.W
-            self.tell(SeedNews(seed, len(record.cycles), record.k, record.error, record.status))
+                    self.best, self.W = (record.error, seed), nmf.W
+            self.report(SeedProgress(seed, len(record.cycles), record.k, record.error, record.status))
         return record
 
-    def tell(self, news: SeedNews) -> None:
+    def report(self, progress: SeedProgress) -> None:
         """Report to the user, one thread at a time."""
         with self.lock:
-            self.control.report(self.finished, self.settings.seeds, str(news), news)
+            self.control.report(self.finished, self.settings.seeds, str(progress), progress)

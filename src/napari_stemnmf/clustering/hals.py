@@ -5,8 +5,8 @@ doi 10.1162/NECO_a_00256 (several sweeps per matrix product); Ang & Gillis 2019,
 (extrapolation).
 
 V is read once per iteration, in blocks of rows: HVᵀ of a block, the sweeps over its W, and its share of WᵀW and WᵀV.
-W is kept transposed, (k, n), so that a sweep runs along contiguous rows. All that touches V, which may be sparse, is in
-matrices.
+W is kept transposed, (k, n), so that a sweep runs along contiguous rows. The products with V, which may be sparse, are
+in `matrix`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,16 @@ import numpy as np
 from numba import njit
 from scipy.sparse import sparray
 
-from napari_stemnmf.clustering.matrices import Matrix, blocks, check_matrix, gather, model_error, project, squared_norm
-from napari_stemnmf.clustering.sparse import SparseMatrix
+from napari_stemnmf.clustering.matrix import (
+    Matrix,
+    SparseMatrix,
+    blocks,
+    check_matrix,
+    gather,
+    model_error,
+    project,
+    squared_norm,
+)
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 
@@ -26,7 +34,8 @@ _STRIP = 96  # columns swept at a time: with up to 100 components they stay in t
 _W_SWEEPS = 2
 _H_SWEEPS = 4  # H is small beside a dense V: its sweeps cost nothing beside the matrix products
 _H_SWEEPS_SPARSE = 2  # the H of a sparse V is wide, and more sweeps save no iteration that they cost
-_WINDOW = 4  # iterations between two looks at how far the error fell; extrapolation makes single steps uneven
+_WEIGHT_ROUNDS = 10  # of 20 sweeps each; components that are nearly alike converge slowly, and matter little then
+_WINDOW = 4  # iterations between two checks of how far the error fell; extrapolation makes single steps uneven
 _CANCELLATION = 0.1  # errors below this are taken from the residual, as those from the sums lose digits
 _VANISHED = np.float32(1e-20)  # squared length below which a factor rests: what is divided by it could overflow
 _STEP_START, _STEP_UP, _STEP_LIMIT, _STEP_LIMIT_UP, _STEP_DOWN = 0.5, 1.05, 0.9, 1.01, 1.5
@@ -74,7 +83,7 @@ def nmf(
         The fit ends when the error falls by less than this share of itself per iteration (a mean over four).
     max_iterations : int
     control : Control
-        Looked at before every block of rows.
+        Checked for a cancel before every block of rows.
 
     Returns
     -------
@@ -161,19 +170,10 @@ def weights(V: np.ndarray | sparray | Matrix, H: np.ndarray, *, control: Control
     return W.T
 
 
-_WEIGHT_ROUNDS = 10  # of 20 sweeps each; components that are nearly alike settle slowly, and matter little then
-
-
 def _update_weights(
-    V: Matrix,
-    W_ahead: np.ndarray,
-    W_now: np.ndarray,
-    W_new: np.ndarray,
-    H: np.ndarray,
-    step: float,
-    control: Control,
+    V: Matrix, W_ahead: np.ndarray, W_now: np.ndarray, W_new: np.ndarray, H: np.ndarray, step: float, control: Control
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sweep over W from `W_ahead`: `W_new` becomes the result, `W_ahead` what lies beyond it as seen from `W_now`.
+    """Sweep over W from `W_ahead`: `W_new` becomes the result, `W_ahead` the extrapolation from `W_now` through it.
 
     Returns WᵀW and WᵀV of the new `W_ahead`: float32 products of blocks summed in float64.
     """

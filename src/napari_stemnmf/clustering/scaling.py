@@ -1,7 +1,6 @@
 """Bring feature columns to a common scale, so that NMF weighs them as the recipe says.
 
-A sparse matrix stays sparse. Leans on NumPy, SciPy and the settings only. Source: Bruefach et al. 2022, eq. 2 (min-max
-scaling).
+A sparse matrix stays sparse. Source: Bruefach et al. 2022, eq. 2 (min-max scaling).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How many components to expect: the scree of a principal component analysis, and a suggestion from it.
+"""How many components to expect and to start from: the scree of a principal component analysis.
 
-Leans on NumPy and SciPy only. The suggestion starts the iterative NMF (five times as many components) and can be
-overruled.
+The suggestion of the scree, times a factor, starts the iterative NMF; settings overrule it. Uses NumPy and SciPy only,
+so that a window can ask quickly.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from scipy.sparse import csr_array, sparray
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.recipe import ClusteringSettings
 
 _DENSE = 1500  # columns up to which the covariance is decomposed exactly
 _BLOCK = 1024  # rows that are widened to float64 at a time
 _FLOOR = 1e-6  # variances below this share of the largest are rounding of float32 features
+COARSE_STRIDE = 2  # a coarse fit sees every other row and column of the scan
+_COARSE_ROWS, _COARSE_ROWS_PER_COMPONENT = 1000, 10  # least rows of a coarse fit, and least per starting component
 _POWERS = 6  # rounds of subspace iteration where the matrix is too wide for an exact decomposition
 
 
@@ -119,6 +122,22 @@ def knee(variance: np.ndarray) -> int:
     height = np.log(np.maximum(variance, _FLOOR * variance[0]))
     chord = np.linspace(height[0], height[-1], len(height))
     return max(1, int(np.argmax(chord - height)))
+
+
+def starting_components(settings: ClusteringSettings, suggested: int) -> int:
+    """Components k0 that every seed starts from: as many as are set, or a multiple of what the scree suggests."""
+    return settings.components or max(2, round(settings.start_factor * suggested))
+
+
+def coarse_rows(scan_shape: tuple[int, int], start: int) -> np.ndarray | None:
+    """Rows of V on every other row and column of the scan; None where they are too few for `start` components."""
+    rows = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)[::COARSE_STRIDE, ::COARSE_STRIDE].ravel()
+    return rows if enough_for_coarse_fit(len(rows), start) else None
+
+
+def enough_for_coarse_fit(rows: float, start: float) -> bool:
+    """Whether so many rows of V are enough for a coarse fit of so many starting components."""
+    return rows >= max(_COARSE_ROWS, _COARSE_ROWS_PER_COMPONENT * start)
 
 
 def _total_variance(V: np.ndarray | csr_array, mean: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_stemnmf import storage
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.grains.score_table import ScoresByName, distributions, pairs, score_table
+from napari_stemnmf.grains.scoring import ScoresByName, distributions, pairs, score_table
 
 TABLES = {"scores": score_table, "distributions": distributions, "pairs": pairs}
 """The tables, by the names of their files."""

@@ -212,8 +212,7 @@ def _matches(material: Material) -> Figure:
 def _score_table(material: Material) -> Figure:
     from napari_stemnmf.figures.score_tables import score_tables
     from napari_stemnmf.figures.style import FEATURE_NAMES
-    from napari_stemnmf.grains.score_table import score_table
-    from napari_stemnmf.grains.scoring import score
+    from napari_stemnmf.grains.scoring import score, score_table
 
     scores = {
         (name, str(feature)): score(analysis.grains[feature], material.truths[name])

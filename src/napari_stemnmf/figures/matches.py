@@ -23,8 +23,7 @@ from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.figures.maps import GROUND, outlines, round_length
 from napari_stemnmf.figures.style import WIDTHS, in_style, new_figure
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.grains.score_table import FN, FP, TN, TP, confusion
-from napari_stemnmf.grains.scoring import MATCH_IOU, Scores, score
+from napari_stemnmf.grains.scoring import FN, FP, MATCH_IOU, TN, TP, Scores, confusion, score
 
 PAGE_HEIGHT = 235.0
 """A figure is made no higher than this while its pictures can be made smaller, mm."""

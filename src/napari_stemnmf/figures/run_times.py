@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from napari_stemnmf.clustering.ensemble import starting_components
+from napari_stemnmf.clustering.scree import starting_components
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, in_style, new_figure
 from napari_stemnmf.figures.typeset import table_height, typeset
@@ -71,7 +71,7 @@ def _row(name: str, analysis: Analysis, feature: str) -> dict[str, Any]:
         "film": name,
         "feature": feature,
         "k_scree": model.scree.suggested,
-        "k0": starting_components(settings, model.scree),
+        "k0": starting_components(settings, model.scree.suggested),
         "merge_threshold": settings.merge_threshold,
         "seeds": len(model.seeds),
         "k": model.k,

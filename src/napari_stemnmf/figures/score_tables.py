@@ -21,7 +21,7 @@ ONE_TO_ONE = {
     "recall_depth_2": "2 deep",
     "recall_depth_3": "3 or deeper",
 }
-"""Columns of `grains.score_table.score_table`, as the tables name them."""
+"""Columns of `grains.scoring.score_table`, as the tables name them."""
 PARTS = (
     ("Area by area: any grain against any true grain (%)", AREA),
     ("Grain by grain: each found grain against its best match, means (%)", GRAIN),
@@ -41,7 +41,7 @@ def score_tables(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        As `grains.score_table.score_table` gives it: ``film``, ``feature``, and the plain numbers of the scores. Within
+        As `grains.scoring.score_table` gives it: ``film``, ``feature``, and the plain numbers of the scores. Within
         each film the best value of every column is bold; films are not compared with each other.
 
     Returns

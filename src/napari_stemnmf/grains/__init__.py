@@ -1,1 +1,1 @@
-"""From component maps to grains: separation, patterns, measurement, and scores against truth."""
+"""From component maps to grains: refinement, patterns, measurement, confidence, corrections by hand, and scores."""

@@ -1,13 +1,20 @@
-"""Grains corrected by hand: what a user did, as a list that can be replayed, and what comes of it.
+"""Grains corrected by hand: what a user did, as a list of edits that can be replayed, and the grains that result.
 
 An `Edit` names grains by their ids, so that a list of edits means the same whenever it is replayed on the grains that
-Refine found. Grains overlap: an edit changes the masks of the grains that it names and of no other. Leans on
-`splitting` for where a grain falls apart.
+Refine found. Grains overlap: an edit changes the masks of the grains that it names and of no other.
+
+- merge: the union of masks and the larger weights, under the first of the ids;
+- split: the largest part keeps the id, the others get new ones, by their first position; of a split by a region,
+  the part inside it gets the new one;
+- delete: the ids are never used again;
+- add, erase: positions; added ones weigh as much as the grain's do on average, in a new grain 1.
+
+A new id is the highest ever used + 1. Rows keep their order, new grains come last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,8 +27,8 @@ from napari_stemnmf.grains.splitting import by_line, by_region, by_seeds
 GEOMETRY = frozenset({"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"})
 """Kinds of edits that change masks."""
 
-WORDS = frozenset({"accept", "reject", "undecide", "comment", "class"})
-"""Kinds of edits that only say something about grains."""
+ANNOTATIONS = frozenset({"accept", "reject", "undecide", "comment", "class"})
+"""Kinds of edits that change what is noted about grains: verdict, comment, class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +38,7 @@ class Edit:
     Attributes
     ----------
     kind : str
-        One of `GEOMETRY` or `WORDS`.
+        One of `GEOMETRY` or `ANNOTATIONS`.
     grains : tuple of int
         Ids of the grains that it acts on; none for "new", one for splits, "add" and "erase".
     text : str
@@ -52,8 +59,8 @@ class Edit:
     points: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
 
     def __post_init__(self) -> None:
-        if self.kind not in GEOMETRY | WORDS:
-            raise DataError(f"There is no edit '{self.kind}'; choose from {', '.join(sorted(GEOMETRY | WORDS))}.")
+        if self.kind not in GEOMETRY | ANNOTATIONS:
+            raise DataError(f"There is no edit '{self.kind}'; choose from {', '.join(sorted(GEOMETRY | ANNOTATIONS))}.")
         points = np.array(self.points, dtype=np.float64)
         if points.size == 0:
             points = np.empty((0, 2))
@@ -91,14 +98,14 @@ class Shapes:
     highest: int
 
     @classmethod
-    def of(cls, base: Grains) -> Shapes:
-        """The grains before any edit."""
+    def from_grains(cls, base: Grains) -> Shapes:
+        """The shapes of grains before any edit."""
         rows = zip(base.ids.tolist(), base.masks, base.weights, base.component.tolist(), strict=True)
         return cls(base, {i: Shape(m, w, c) for i, m, w, c in rows}, int(base.ids.max(initial=0)))
 
     @property
     def grains(self) -> Grains:
-        """The grains as they are now, stacked anew at each asking: a review keeps many states."""
+        """The grains as they are now; stacked at every access, because a review keeps many states."""
         shapes = list(self.by_id.values())
         empty = (0, *self.base.scan_shape)
         return Grains(
@@ -124,52 +131,19 @@ class Shapes:
         return Shapes(self.base, kept, self.highest + len(made))
 
     def chosen(self, edit: Edit, least: int = 1, most: int | None = None) -> list[Shape]:
-        """The grains that an edit names, in its order; an error where they are not there or not as many as it takes."""
+        """The grains that an edit names, in its order; an error if some are missing, or too few or too many."""
         absent = [str(i) for i in edit.grains if i not in self.by_id]
         if absent:
             raise DataError(f"There is no grain {', '.join(absent)}; it was deleted, merged, or never there.")
         if len(edit.grains) < least or (most is not None and len(edit.grains) > most):
-            wanted = {(1, None): "one grain or more", (2, None): "two grains or more", (1, 1): "one grain"}
-            number = wanted.get((least, most), "no grain")
+            numbers = {(1, None): "one grain or more", (2, None): "two grains or more", (1, 1): "one grain"}
+            number = numbers.get((least, most), "no grain")
             raise DataError(f"'{edit.kind}' takes {number}, not {len(edit.grains)}; select {number}.")
         return [self.by_id[i] for i in edit.grains]
 
 
-def apply(base: Grains, edits: Iterable[Edit]) -> Grains:
-    """Grains after edits, replayed in order; edits that are only words change nothing.
-
-    - merge: the union of masks and the larger weights, under the first of the ids;
-    - split: the largest part keeps the id, the others get new ones, by their first position; of a split by a region,
-      the part inside it gets the new one;
-    - delete: the ids are never used again;
-    - add, erase: positions; added ones weigh as much as the grain's do on average, in a new grain 1.
-
-    A new id is the highest ever used + 1. Rows keep their order, new grains come last.
-
-    Parameters
-    ----------
-    base : Grains
-    edits : iterable of Edit
-
-    Returns
-    -------
-    Grains
-        `base` itself if no edit changed a mask.
-
-    Raises
-    ------
-    DataError
-        If an edit names a grain that is not there, would change nothing or would leave a grain without positions.
-    """
-    shapes = start = Shapes.of(base)
-    for edit in edits:
-        if edit.kind in GEOMETRY:
-            shapes = shapes.after(edit)
-    return base if shapes is start else shapes.grains
-
-
 Change = tuple[dict[int, Shape | None], Sequence[Shape]]
-"""What an edit makes of the grains that it names (None: it is gone), and the new ones."""
+"""What becomes of the grains that an edit names (None: deleted), and the new grains."""
 
 
 def _merge(shapes: Shapes, edit: Edit) -> Change:

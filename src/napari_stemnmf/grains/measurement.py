@@ -1,8 +1,7 @@
-"""One row a grain: size, shape, place, overlap, and how alike its patterns are.
+"""One row a grain: size, shape, position, overlap, and the similarity of its patterns.
 
 Lengths come in pixels (probe positions) and, where the scan is calibrated in a length, in nm; then eccentricity and
-orientation are those of the real shape, even where the step along y is not the step along x. Leans on NumPy, pandas
-and scipy's convex hull.
+orientation are those of the real shape, even where the step along y is not the step along x.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from scipy.spatial.distance import pdist
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.flat import flat_masks
 from napari_stemnmf.grains.patterns import GrainPatterns, digests
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.refinement import Grains, flat_masks
 from napari_stemnmf.units import normalise
 
 LENGTHS = ("equivalent_diameter", "feret_max", "major_axis", "minor_axis", "perimeter", "centroid_y", "centroid_x")

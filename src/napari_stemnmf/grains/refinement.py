@@ -1,9 +1,8 @@
 """From component maps to spatially distinct grains.
 
-A component says "this kind of pattern, so much of it, here"; two crystals of like orientation share one. Cutting each
-map at a threshold and into connected regions gives the grains (Bruefach, Ophus & Scott 2022, "Spatial and Size
-Refinement"). Grains may overlap: the record is the stack of weighted masks, and a flat label image is only a view of
-it. Leans on scikit-image's thresholds and scipy.ndimage.
+A component says where one kind of pattern is, and how much of it; two crystals of similar orientation share one.
+Cutting each map at a threshold and into connected regions gives the grains (Bruefach, Ophus & Scott 2022, "Spatial and
+Size Refinement"). Grains may overlap: the record is the stack of weighted masks, a label image is only a view of it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import csr_array
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
@@ -52,37 +52,24 @@ class Grains:
     thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
-        given = {
-            name: np.asarray(getattr(self, name)) for name in ("masks", "weights", "component", "ids", "thresholds")
-        }
-        if given["masks"].ndim != 3:
-            raise DataError(
-                f"Masks of grains have the axes (grain, scan_y, scan_x), not the shape {given['masks'].shape}."
-            )
-        if given["weights"].shape != given["masks"].shape:
-            raise DataError(
-                f"Weights of shape {given['weights'].shape} do not fit masks of shape {given['masks'].shape}."
-            )
-        count = len(given["masks"])
+        kinds = {"masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32}
+        given = {name: np.asarray(getattr(self, name)) for name in kinds}
+        shape, ids, count = given["masks"].shape, given["ids"], len(given["masks"])
+        if len(shape) != 3:
+            raise DataError(f"Masks of grains have the axes (grain, scan_y, scan_x), not the shape {shape}.")
+        if given["weights"].shape != shape:
+            raise DataError(f"Weights of shape {given['weights'].shape} do not fit masks of shape {shape}.")
         for name in ("component", "ids"):
             if given[name].shape != (count,):
                 raise DataError(f"There are {count} grains, but '{name}' has the shape {given[name].shape}.")
-        ids = given["ids"]
         if count and (ids.min() < 1 or len(np.unique(ids)) != count):
             raise DataError("The ids of grains must be unique and at least 1.")
-        kinds = {"masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32}
         for name, kind in kinds.items():
             object.__setattr__(self, name, given[name].astype(kind, copy=False))
 
     @classmethod
     def from_masks(
-        cls,
-        masks: Any,
-        weights: Any = None,
-        *,
-        component: Any = None,
-        ids: Any = None,
-        thresholds: Any = None,
+        cls, masks: Any, weights: Any = None, *, component: Any = None, ids: Any = None, thresholds: Any = None
     ) -> Grains:
         """Grains from boolean masks (g, scan_y, scan_x), or from one mask (scan_y, scan_x).
 
@@ -132,9 +119,7 @@ class Grains:
         labels = np.zeros(self.scan_shape, np.int32)
         highest = np.zeros(self.scan_shape, np.float32)
         areas = self.masks.sum(axis=(1, 2))
-        for row in np.lexsort(
-            (np.arange(len(self)), areas)
-        ):  # smaller first: a later one must be strictly larger to win
+        for row in np.argsort(areas, kind="stable"):  # smaller first: a later one must be strictly larger to win
             peak = self.weights[row].max(initial=0.0)
             share = self.weights[row] / peak if peak > 0 else np.zeros(self.scan_shape, np.float32)
             wins = self.masks[row] & ((share > highest) | (labels == 0))
@@ -153,12 +138,21 @@ class Grains:
         return self.masks.sum(axis=0, dtype=np.uint16)
 
 
+def flat_masks(masks: np.ndarray) -> csr_array:
+    """Masks (g, scan_y, scan_x) as a sparse matrix (g, positions) of int64, whose products count shared positions."""
+    inside = [np.flatnonzero(mask) for mask in masks]
+    ends = np.cumsum([0, *map(len, inside)])
+    positions = np.concatenate(inside) if inside else np.empty(0, np.int64)
+    shape = len(masks), int(np.prod(masks.shape[1:]))
+    return csr_array((np.ones(len(positions), np.int64), positions, ends), shape=shape)
+
+
 def refine(maps: np.ndarray, settings: RefinementSettings | None = None, *, control: Control | None = None) -> Grains:
     """Cut each component map into grains.
 
-    Per map: the threshold is found, values below it are set to 0, 8-connected regions are told apart, and those of
+    Per map: the threshold is found, values below it are set to 0, 8-connected regions are separated, and those of
     under `settings.min_size` positions are left out. A map that is constant or empty gives no grain. Beyond the paper,
-    and off unless asked for: a map without `coherence` is noise and gives no grain, and a map can be blurred before it
+    and off by default: a map without `coherence` is noise and gives no grain, and a map can be blurred before it
     is cut (the grains keep the weights of the map as it is).
 
     Parameters
@@ -186,7 +180,7 @@ def refine(maps: np.ndarray, settings: RefinementSettings | None = None, *, cont
 
 
 def cuts_of(maps: np.ndarray, settings: RefinementSettings, *, control: Control | None = None) -> list[Cut | None]:
-    """Each map (k, scan_y, scan_x) cut at its threshold, None for one that is noise; raises as `separate`."""
+    """Each map (k, scan_y, scan_x) cut at its threshold, None for one that is noise; raises as `refine`."""
     control = Control() if control is None else control
     maps = np.asarray(maps)
     if maps.ndim != 3:
@@ -227,7 +221,7 @@ class Cut(NamedTuple):
     """A component map, cut at its threshold."""
 
     smooth: np.ndarray
-    """(scan_y, scan_x) the map that was cut: blurred, if that was asked for."""
+    """(scan_y, scan_x) the map that was cut, blurred if the settings say so."""
     threshold: float
     """In the units of the map; NaN where it is constant."""
     above: np.ndarray
@@ -287,7 +281,7 @@ def regions(mask: np.ndarray, min_size: int = 1) -> list[np.ndarray]:
 
 
 def _method(name: str) -> Callable[[np.ndarray], float]:
-    from skimage import filters  # late: it is slow to import, and a face may need the class alone
+    from skimage import filters  # late: slow to import, and many need `Grains` alone
 
     methods = {
         "yen": filters.threshold_yen,

@@ -1,7 +1,6 @@
-"""What a user makes of the grains of one feature: edits, verdicts, classes and comments, with undo and redo.
+"""The review of the grains of one feature: edits, verdicts, classes and comments, with undo and redo.
 
-A review is the grains that Refine found and the list of what was done to them; all else follows from these by replay.
-Leans on `editing`.
+A review is the grains that Refine found and the list of edits; everything else follows from these by replay.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ ACCEPTED, REJECTED = "accepted", "rejected"
 _VERDICTS = {"accept": ACCEPTED, "reject": REJECTED, "undecide": ""}
 
 
-class Words(NamedTuple):
-    """What is said of one grain."""
+class Annotation(NamedTuple):
+    """What a user noted about one grain."""
 
     verdict: str = ""
     """`ACCEPTED`, `REJECTED`, or empty: not decided."""
@@ -51,9 +50,9 @@ class Review:
     undone: tuple[Edit, ...] = ()
 
     def with_edit(self, edit: Edit) -> Review:
-        """The review with one more thing done; what was undone can then no longer be redone.
+        """The review with one more edit; what was undone can then no longer be redone.
 
-        Words that say what is said already change nothing, and leave the review as it is.
+        An annotation that is there already changes nothing, and leaves the review as it is.
 
         Raises
         ------
@@ -61,9 +60,9 @@ class Review:
             If the edit names a grain that is not there, would change no mask or would leave a grain without positions.
         """
         state = self._states[-1].after(edit)
-        if edit.kind not in GEOMETRY and state.words == self._states[-1].words:
+        if edit.kind not in GEOMETRY and state.annotations == self._states[-1].annotations:
             return self
-        return Review(self.base, (*self.edits, edit))._knowing([*self._states, state], self)
+        return Review(self.base, (*self.edits, edit))._with_states([*self._states, state], self)
 
     def undo(self) -> Review:
         """The review without the last edit.
@@ -76,7 +75,7 @@ class Review:
         if not self.edits:
             raise DataError("There is nothing to undo.")
         *edits, last = self.edits
-        return replace(self, edits=tuple(edits), undone=(*self.undone, last))._knowing(self._states[:-1], self)
+        return replace(self, edits=tuple(edits), undone=(*self.undone, last))._with_states(self._states[:-1], self)
 
     def redo(self) -> Review:
         """The review with the edit that was undone last.
@@ -91,7 +90,7 @@ class Review:
         *undone, last = self.undone
         state = self._states[-1].after(last)
         again = replace(self, edits=(*self.edits, last), undone=tuple(undone))
-        return again._knowing([*self._states, state], self)
+        return again._with_states([*self._states, state], self)
 
     @cached_property
     def grains(self) -> Grains:
@@ -100,13 +99,11 @@ class Review:
         return self.base if shapes is self._states[0].shapes else shapes.grains
 
     def verdicts(self) -> pd.DataFrame:
-        """What is said of each grain: "verdict" ("", "accepted", "rejected"), "class" and "comment", by "grain_id"."""
-        words = self._states[-1].words
+        """The annotation of each grain: "verdict" ("", "accepted", "rejected"), "class", "comment", by "grain_id"."""
         ids = self._states[-1].shapes.by_id
-        said = [words.get(i, Words()) for i in ids]
-        columns = {"verdict": 0, "class": 1, "comment": 2}
-        found = {name: [w[at] for w in said] for name, at in columns.items()}
-        return pd.DataFrame(found, index=pd.Index(list(ids), dtype="int64", name="grain_id"), dtype=object)
+        rows = [self._states[-1].annotations.get(i, Annotation()) for i in ids]
+        columns = {name: [row[at] for row in rows] for at, name in enumerate(("verdict", "class", "comment"))}
+        return pd.DataFrame(columns, index=pd.Index(list(ids), dtype="int64", name="grain_id"), dtype=object)
 
     @property
     def digest(self) -> str:
@@ -119,14 +116,14 @@ class Review:
 
     @cached_property
     def _states(self) -> list[_State]:
-        """What was there before each edit, and what is there now."""
-        states = [_State(Shapes.of(self.base), {})]
+        """The state before each edit, and the present one."""
+        states = [_State(Shapes.from_grains(self.base), {})]
         for edit in self.edits:
             states.append(states[-1].after(edit))
         return states
 
-    def _knowing(self, states: list[_State], before: Review) -> Review:
-        """The same, which need not replay its edits, nor stack grains anew that the one before it has as well."""
+    def _with_states(self, states: list[_State], before: Review) -> Review:
+        """This review with its states given, so that edits need not be replayed, nor unchanged grains stacked again."""
         self.__dict__["_states"] = states
         if "grains" in before.__dict__ and states[-1].shapes is before._states[-1].shapes:
             self.__dict__["grains"] = before.grains
@@ -134,37 +131,37 @@ class Review:
 
 
 class _State(NamedTuple):
-    """Grains and words between two edits."""
+    """Grains and their annotations between two edits."""
 
     shapes: Shapes
-    words: Mapping[int, Words]
+    annotations: Mapping[int, Annotation]
 
     def after(self, edit: Edit) -> _State:
-        """What an edit makes of it."""
+        """The state after an edit."""
+        before = [self.annotations.get(i, Annotation()) for i in edit.grains]
         if edit.kind not in GEOMETRY:
             self.shapes.chosen(edit)
-            said = {i: _said(self.words.get(i, Words()), edit) for i in edit.grains}
-            return self._replace(words={**self.words, **said})
+            changed = {i: _annotated(old, edit) for i, old in zip(edit.grains, before, strict=True)}
+            return self._replace(annotations={**self.annotations, **changed})
         shapes = self.shapes.after(edit)
-        words = {i: said for i, said in self.words.items() if i in shapes.by_id}
+        annotations = {i: annotation for i, annotation in self.annotations.items() if i in shapes.by_id}
         made = [i for i in shapes.by_id if i > self.shapes.highest]
-        before = [self.words.get(i, Words()) for i in edit.grains]
         if edit.kind == "merge":
-            words[edit.grains[0]] = _joined(before)
+            annotations[edit.grains[0]] = _joined(before)
         elif edit.kind.startswith("split"):
-            words[edit.grains[0]] = before[0]._replace(verdict="")
-            words |= {i: Words(kind=before[0].kind) for i in made}
-        return _State(shapes, words)
+            annotations[edit.grains[0]] = before[0]._replace(verdict="")
+            annotations |= {i: Annotation(kind=before[0].kind) for i in made}
+        return _State(shapes, annotations)
 
 
-def _said(before: Words, edit: Edit) -> Words:
+def _annotated(before: Annotation, edit: Edit) -> Annotation:
     if edit.kind in _VERDICTS:
         return before._replace(verdict=_VERDICTS[edit.kind])
     return before._replace(**{"class": {"kind": edit.text}, "comment": {"comment": edit.text}}[edit.kind])
 
 
-def _joined(parts: list[Words]) -> Words:
-    """Of grains that became one: not decided; the class that all have; all comments."""
+def _joined(parts: list[Annotation]) -> Annotation:
+    """The annotation of merged grains: not decided, the class that all share, all comments."""
     kinds = {part.kind for part in parts}
     comments = dict.fromkeys(part.comment for part in parts if part.comment)
-    return Words(kind=kinds.pop() if len(kinds) == 1 else "", comment="; ".join(comments))
+    return Annotation(kind=kinds.pop() if len(kinds) == 1 else "", comment="; ".join(comments))

@@ -7,16 +7,19 @@ Three questions, three groups of numbers (method.md, "Scores against truth"):
   blind to missed and doubled grains;
 - *one to one*: Hungarian matching by intersection over union (IoU), which is not blind to them.
 
-Truth is a stack of masks that may overlap. Leans on scipy's sparse products and its assignment solver.
+Truth is a stack of masks that may overlap. In tables, grains have the numbers of label images: a found grain its id, a
+true one its row + 1; 0 is the background, no grain.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
@@ -29,6 +32,33 @@ MATCH_IOU = 0.5
 DEPTHS = (1, 2, 3)
 """Overlap depths that recall is given for; the last stands for itself and all deeper."""
 
+RATES = ("TPR_G", "TNR_G", "FPR_G", "FNR_G")
+"""Rates of a found grain against its best match (Bruefach, Ophus & Scott 2022, eq. 5)."""
+
+TN, TP, FP, FN = 0, 1, 2, 3
+"""Classes of a position: in neither of a found and a true grain, in both, only found, only true."""
+
+MEANINGS = {
+    "precision_A": "of the positions where any grain was found: the share where any true grain is",
+    "TPR_A": "of the positions with any true grain: the share where any grain was found",
+    "TNR_A": "of the positions without a true grain: the share where none was found",
+    "FPR_A": "of the positions without a true grain: the share where a grain was found",
+    "FNR_A": "of the positions with any true grain: the share where none was found",
+    "TPR_G": "of the positions of the best match: the share in the found grain; mean over the found grains",
+    "TNR_G": "of the positions outside the best match: the share outside the found grain; mean over the found grains",
+    "FPR_G": "of the positions outside the best match: the share in the found grain; mean over the found grains",
+    "FNR_G": "of the positions of the best match: the share outside the found grain; mean over the found grains",
+    "n_true": "true grains",
+    "n_found": "found grains",
+    "n_true_hit": "true grains that are the best match of at least one found grain",
+    "mean_iou": "intersection over union of the true grains with their one-to-one partners, 0 where missed; mean",
+    "f1_iou50": f"F1 of the one-to-one pairs with an intersection over union above {MATCH_IOU:g}",
+    "recall_depth_1": "share of the true grains' positions that their partners hold, where one true grain lies",
+    "recall_depth_2": "the same where two true grains lie on one another",
+    "recall_depth_3": "the same where three or more true grains lie on one another",
+}
+"""What each plain number of `Scores` says, in its order; shares run from 0 to 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -38,18 +68,8 @@ class Scores:
 
     Attributes
     ----------
-    precision_A, TPR_A, TNR_A, FPR_A, FNR_A : float
-        Any grain against any true grain, over all positions.
-    TPR_G, TNR_G, FPR_G, FNR_G : float
-        Means of `distributions` over the found grains; NaN if none was found.
-    n_true, n_found : int
-        Numbers of true and of found grains.
-    n_true_hit : int
-        True grains that are the best match of at least one found grain.
-    mean_iou : float
-        Mean over the true grains of the IoU with their one-to-one partner, 0 without a partner.
-    f1_iou50 : float
-        2 h / (n_found + n_true), with h one-to-one pairs of IoU > 0.5.
+    precision_A, TPR_A, ..., n_true, n_found, ..., f1_iou50 : float or int
+        As `MEANINGS` explains them. The rates of grains (``_G``) are means of `distributions`.
     recall_by_depth : dict
         For each number of true grains at a position (the last: or more), the share of their claims on positions that
         their one-to-one partners meet; NaN where no position is so deep.
@@ -103,13 +123,12 @@ class Scores:
 
     def as_dict(self) -> dict[str, float | int]:
         """The plain numbers, by name; recall by depth as ``recall_depth_1``, ``_2``, ``_3`` (three or deeper)."""
-        names = (
-            "precision_A", "TPR_A", "TNR_A", "FPR_A", "FNR_A", "TPR_G", "TNR_G", "FPR_G", "FNR_G",
-            "n_true", "n_found", "n_true_hit", "mean_iou", "f1_iou50",
-        )  # fmt: skip
-        values: dict[str, float | int] = {name: getattr(self, name) for name in names}
-        values.update({f"recall_depth_{depth}": recall for depth, recall in self.recall_by_depth.items()})
-        return values
+        values = {name: getattr(self, name) for name in MEANINGS if not name.startswith("recall")}
+        return values | {f"recall_depth_{depth}": recall for depth, recall in self.recall_by_depth.items()}
+
+
+ScoresByName = Mapping[tuple[str, str], Scores]
+"""Scores by the name of the analysis (the film) and the feature."""
 
 
 def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Scores:
@@ -189,6 +208,66 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
         pairs=np.stack([rows[row], true_rows[column]], axis=1),
         pair_iou=pair_iou,
     )
+
+
+def score_table(scores: ScoresByName) -> pd.DataFrame:
+    """One row for each analysis and feature: ``film``, ``feature``, then the numbers that `MEANINGS` explains."""
+    rows = [{"film": film, "feature": feature, **found.as_dict()} for (film, feature), found in scores.items()]
+    return pd.DataFrame(rows, columns=["film", "feature", *MEANINGS])
+
+
+def distributions(scores: ScoresByName) -> pd.DataFrame:
+    """One row for each found grain of each analysis and feature.
+
+    Columns are ``film``, ``feature``; ``grain``, the number of the found grain; ``true_grain``, that of its best match,
+    0 for none; the `RATES` and ``IoU`` of the two.
+    """
+
+    def rows(found: Scores) -> dict[str, Any]:
+        rates = {name: found.distributions[name] for name in RATES}
+        return {"grain": found.ids[found.found], "true_grain": found.best_match + 1, **rates, "IoU": found.best_iou}
+
+    return _stacked(scores, ("grain", "true_grain", *RATES, "IoU"), rows)
+
+
+def pairs(scores: ScoresByName) -> pd.DataFrame:
+    """One row for each one-to-one pair: ``film``, ``feature``, numbers of the ``found`` and ``true`` grain, ``IoU``."""
+
+    def rows(found: Scores) -> dict[str, Any]:
+        return {"found": found.ids[found.pairs[:, 0]], "true": found.pairs[:, 1] + 1, "IoU": found.pair_iou}
+
+    return _stacked(scores, ("found", "true", "IoU"), rows)
+
+
+def confusion(found_mask: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
+    """Where a found grain is right, and how it is wrong.
+
+    Parameters
+    ----------
+    found_mask, true_mask : ndarray of bool, (scan_y, scan_x)
+
+    Returns
+    -------
+    ndarray of int8, (scan_y, scan_x)
+        0 in neither (TN), 1 in both (TP), 2 only found (FP), 3 only true (FN).
+
+    Raises
+    ------
+    DataError
+        If the two are not of the same scan.
+    """
+    found, true = np.asarray(found_mask, bool), np.asarray(true_mask, bool)
+    if found.shape != true.shape:
+        raise DataError(f"A mask of shape {found.shape} cannot be compared with one of shape {true.shape}.")
+    return np.select([found & true, found, true], [TP, FP, FN], TN).astype(np.int8)
+
+
+def _stacked(scores: ScoresByName, columns: tuple[str, ...], rows: Callable[[Scores], dict[str, Any]]) -> pd.DataFrame:
+    """The rows of all scores in one table, behind the columns ``film`` and ``feature``."""
+    frames = [{"film": film, "feature": feature, **rows(found)} for (film, feature), found in scores.items()]
+    if not frames:
+        return pd.DataFrame(columns=["film", "feature", *columns])
+    return pd.concat([pd.DataFrame(frame) for frame in frames], ignore_index=True)
 
 
 def _as_grains(masks: Any, weights: Any, kind: str) -> Grains:

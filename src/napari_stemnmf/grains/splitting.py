@@ -1,7 +1,6 @@
-"""Where a grain falls apart: along a line, at the edge of a region, or between seeds.
+"""Splitting a grain: along a line, at the edge of a region, or between seeds.
 
-Each way gives masks that do not overlap and together are the grain. Leans on scipy's graphs and distances and on
-scikit-image's watershed.
+Each way gives masks that do not overlap and together are the grain.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from napari_stemnmf.errors import DataError
 
 CHIP = 3
-"""A line makes no part of fewer positions, unless it makes none but such: they go to the part beside them."""
+"""A line makes no part of fewer positions, unless all parts are so small: they join the part beside them."""
 COMPACTNESS = 0.03
-"""What a position's distance from a seed counts beside its weight, as a share of the largest. Without it, two seeds on
-one slope part a grain beside one of them."""
+"""How much a position's distance from a seed counts beside its weight, as a share of the largest. Without it, two seeds
+on one slope of the weights split a grain right beside one of them."""
 
 _BONDS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a position to four of its eight neighbours: each bond once
 _STEP = 0.25  # positions; how finely a line is prolonged
@@ -43,10 +42,10 @@ def by_region(mask: np.ndarray, region: np.ndarray) -> np.ndarray:
 def by_line(mask: np.ndarray, vertices: np.ndarray) -> list[np.ndarray]:
     """The parts of a grain on the sides of a line.
 
-    The line cuts the bonds between neighbouring positions (eight each) that it crosses, and what no longer hangs
-    together is apart: a line that crosses two arms of a grain makes three parts. An end inside the grain is prolonged
-    straight to its edge. Chips of under `CHIP` positions go to the nearest part, and pieces that were apart before
-    and that the line leaves whole to the largest one.
+    The line cuts the bonds between neighbouring positions (eight each) that it crosses, and the pieces that are no
+    longer connected are the parts: a line that crosses two arms of a grain makes three. An end inside the grain is
+    prolonged straight to its edge. Chips of under `CHIP` positions go to the nearest part, and pieces that were
+    separate before and that the line leaves whole go to the largest one.
 
     Parameters
     ----------
@@ -74,10 +73,10 @@ def by_line(mask: np.ndarray, vertices: np.ndarray) -> list[np.ndarray]:
     divided = np.isin(origin, [o for o in np.unique(origin) if (origin == o).sum() > 1])
     if not divided.any():
         raise DataError("the line does not cut it in two; draw it across from edge to edge.")
-    of_note = divided & (sizes >= np.minimum(CHIP, np.sort(sizes[divided])[-2]))
-    parts = np.where(np.isin(after, pieces[of_note]), after, 0)
+    large = divided & (sizes >= np.minimum(CHIP, np.sort(sizes[divided])[-2]))
+    parts = np.where(np.isin(after, pieces[large]), after, 0)
     whole = np.isin(after, pieces[~divided])
-    parts[whole] = pieces[of_note][np.argmax(sizes[of_note])]
+    parts[whole] = pieces[large][np.argmax(sizes[large])]
     return _parts(_filled(parts, mask))
 
 
@@ -136,7 +135,7 @@ def _way_out(mask: np.ndarray, before: np.ndarray, end: np.ndarray) -> np.ndarra
 
 
 def _pieces(mask: np.ndarray, line: np.ndarray | None) -> np.ndarray:
-    """The pieces of a mask that hang together by bonds that a line does not cross, numbered from 1; 0 outside."""
+    """The connected pieces of a mask without the bonds that a line crosses, numbered from 1; 0 outside."""
     number = np.zeros(mask.shape, np.int64)
     number[mask] = np.arange(int(mask.sum()))
     ends = []
@@ -171,9 +170,9 @@ def _crossed(shape: tuple[int, ...], bond: tuple[int, int], line: np.ndarray) ->
         if (low >= high).any():
             continue
         y, x = np.ogrid[low[0] : high[0], low[1] : high[1]]
-        ends_apart = _side(a, b, y, x) != _side(a, b, y + bond[0], x + bond[1])
+        separated = _side(a, b, y, x) != _side(a, b, y + bond[0], x + bond[1])
         along = bond[0] * (np.stack([a, b])[:, 1, None, None] - x) - bond[1] * (np.stack([a, b])[:, 0, None, None] - y)
-        crossed[low[0] : high[0], low[1] : high[1]] ^= ends_apart & ((along[0] > 0) != (along[1] > 0))
+        crossed[low[0] : high[0], low[1] : high[1]] ^= separated & ((along[0] > 0) != (along[1] > 0))
     return crossed
 
 

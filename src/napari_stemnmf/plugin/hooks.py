@@ -56,7 +56,7 @@ def read_analysis(path: str) -> list[Any]:
     """All layers of an analysis, and its scan where that is still where it was."""
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.plugin.layers.result_layers import all_layers
-    from napari_stemnmf.reading.finding import find_scan
+    from napari_stemnmf.reading.opening import find_scan
 
     try:
         analysis = Analysis.load(path)

@@ -238,7 +238,7 @@ def detector_mask(
     if given is not None:
         keep &= _prepared(np.asarray(given, bool), shape, preprocess)
     if settings.mask is not None:
-        from napari_stemnmf.reading.detector_images import load_detector_image
+        from napari_stemnmf.reading.masks import load_detector_image
 
         keep &= _prepared(load_detector_image(settings.mask, shape) != 0, shape, preprocess)
     if settings.find == "auto":

@@ -275,7 +275,7 @@ def _dark(dataset: Dataset, settings: PreprocessSettings) -> np.ndarray | None:
     """The dark reference of the cropped detector, with 0 for what is no number."""
     if settings.dark is None:
         return None
-    from napari_stemnmf.reading.detector_images import load_detector_image
+    from napari_stemnmf.reading.masks import load_detector_image
 
     dark = load_detector_image(settings.dark, dataset.detector_shape, stacks=True).astype(np.float64)
     where = tuple(slice(None) if span is None else slice(*span) for span in (settings.q_y, settings.q_x))

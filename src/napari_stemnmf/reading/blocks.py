@@ -1,9 +1,9 @@
-"""Parts of a file, read when they are wanted: what stands between a file on disk and a Dask array.
+"""Parts of a file, read when they are needed: the layer between a file on disk and a Dask array.
 
-A `Blocks` object knows a file's path and layout, never an open handle: every read opens the file, copies what was asked
-and closes it. So it can be pickled and sent to another process, threads share it freely, nothing keeps a user from
-renaming or deleting the file, and memory holds only the blocks that are being worked on (a memory map would count every
-page that was touched). What goes wrong while reading comes out as `ReadError`.
+A `Blocks` object holds a file's path and layout, never an open handle: every read opens the file, copies the part and
+closes it. So it can be pickled and sent to another process, threads share it freely, users can rename or delete the
+file, and memory holds only the blocks that are in work (a memory map would count every page that was touched). Errors
+while reading are raised as `ReadError`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
 if TYPE_CHECKING:
     import dask.array as da
 
-LARGEST_BLOCK_BYTES = 8 * BLOCK_BYTES  # a block grows so far to hold whole chunks of the file, not further
+LARGEST_BLOCK_BYTES = 8 * BLOCK_BYTES  # at most so large does a block become to hold whole chunks of the file
 
 
 class Blocks(ABC):
     """A scan (scan_y, scan_x, q_y, q_x) in a file, read by rectangles of probe positions.
 
     Subclasses set `shape`, `path` (for messages) and `dtype` (native byte order, in which blocks come), and read.
-    Indexing takes integers, slices, and lists of positions, as Dask does it: what is sliced from the Dask array is
-    read, and not the whole block that it lies in.
+    Indexing takes integers, slices, and lists of positions, as Dask does: a slice of the Dask array reads that slice,
+    not its whole blocks.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class Blocks(ABC):
 
         dtype = working_dtype(self.dtype)
         meta = np.empty((0, 0, 0, 0), self.dtype)
-        stat = self.path.stat()  # napari caches Dask results by name: a file that was written anew needs another one
+        stat = self.path.stat()  # napari caches Dask results by name: a file that was rewritten needs a new one
         array = da.from_array(
             self,
             chunks=self.chunks(),
@@ -192,7 +192,7 @@ class RawFrames(Frames):
 
 @contextlib.contextmanager
 def reading(path: Path, what: str = "") -> Iterator[None]:
-    """Turn whatever goes wrong while reading a file into one sentence."""
+    """Turn every error while reading a file into one sentence."""
     try:
         yield
     except StemNMFError:
@@ -261,7 +261,7 @@ def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int) -> Scan
 
 
 def _positions(entry: Any, size: int) -> range:
-    """The positions that one index asks for, ascending; for a list, all between its ends."""
+    """The positions of one index, ascending; for a list, all between its ends."""
     if isinstance(entry, (list, np.ndarray)):
         return range(int(min(entry)), int(max(entry)) + 1) if len(entry) else range(0)
     if not isinstance(entry, slice):

@@ -1,6 +1,6 @@
-"""What HDF5 files say about the axes of an array, in the conventions of those who write them.
+"""Calibrations of axes in HDF5 files, in the conventions of the programs that write them.
 
-Only hard links are followed here: a calibration that lies in another file is not worth opening it.
+Only hard links are followed: a calibration in another file is not worth opening it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.reading.links import child, inside
-from napari_stemnmf.reading.stored import open_hdf5
+from napari_stemnmf.reading.hdf5_access import child, inside, open_hdf5
 from napari_stemnmf.units import Scaling
 
+_SIDES = (("height", "Y"), ("width", "X"))
 _STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in which unit
     "Q_pixel_size_invA": ("q", "1/Å"), "Q_pixel_size_inv_A": ("q", "1/Å"), "Q_pixel_size_invnm": ("q", "1/nm"),
     "Q_pixel_size_inv_nm": ("q", "1/nm"), "Q_pixel_size_mrad": ("q", "mrad"), "R_pixel_size_A": ("scan", "Å"),
@@ -25,7 +25,7 @@ _STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in whi
 
 
 def scalings(node: Any) -> tuple[Scaling | None, ...]:
-    """What a file says of each axis of a dataset; the first convention that says something wins, axis by axis.
+    """The calibration of each axis of a dataset; the first convention that gives one is taken, axis by axis.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def scalings(node: Any) -> tuple[Scaling | None, ...]:
         One per axis, in the order of the array.
     """
     ndim, parent = len(node.shape), node.parent
-    said = [from_attributes(node.attrs, ndim), _py4dstem(node), _hspy(parent, ndim), _nexus(node), _emd(node)]
-    said += [_velox(node), _dimension_scales(node)]
-    return tuple(next((s[i] for s in said if s and _says(s[i])), None) for i in range(ndim))
+    found = [from_attributes(node.attrs, ndim), _py4dstem(node), _hspy(parent, ndim), _nexus(node), _emd(node)]
+    found += [_velox(node), _dimension_scales(node)]
+    return tuple(next((s[i] for s in found if s and _is_calibrated(s[i])), None) for i in range(ndim))
 
 
 def from_attributes(attributes: Mapping[str, Any], ndim: int) -> list[Scaling | None]:
@@ -59,7 +59,7 @@ def from_attributes(attributes: Mapping[str, Any], ndim: int) -> list[Scaling | 
 
 
 def facts(file: Any) -> dict[str, Any]:
-    """What else users ask for, where the file tells it in a place that we know: beam energy, title."""
+    """The beam energy, where the file gives it in a known place."""
     out: dict[str, Any] = {}
     energy = number(file.attrs.get("energy_eV"))
     if energy is None:
@@ -77,7 +77,7 @@ def facts(file: Any) -> dict[str, Any]:
 
 
 def is_preferred(node: Any) -> bool:
-    """Whether a NeXus file's `signal` or py4DSTEM's class says that this is the scan."""
+    """Whether a NeXus file's `signal` or py4DSTEM's class marks this dataset as the scan."""
     parent = node.parent
     if text(parent.attrs.get("python_class")) == "DataCube" or text(parent.attrs.get("py4dstem_class")) == "DataCube":
         return True
@@ -91,7 +91,7 @@ def is_velox(node: Any) -> bool:
 
 
 def dectris(file: Any, path: Path) -> dict[str, Any]:
-    """Scan shape and step that belong to a Dectris master, from itself or from the STEM file that lies beside it."""
+    """Scan shape and step of a Dectris master, from itself or from the STEM file beside it."""
     group = child_at(file, "entry/data")
     shape = number_list(group.attrs.get("scan_shape")) if group is not None else []
     out: dict[str, Any] = {"scan_shape": None, "scalings": (None, None), "metadata": {"format": "Dectris (HDF5)"}}
@@ -142,7 +142,7 @@ def text(value: Any) -> str:
     return str(value) if isinstance(value, str) else ""
 
 
-def _says(scaling: Scaling | None) -> bool:
+def _is_calibrated(scaling: Scaling | None) -> bool:
     return scaling is not None and (scaling.scale is not None or bool(scaling.name))
 
 
@@ -223,9 +223,6 @@ def _velox(node: Any) -> list[Scaling | None] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return [*(Scaling(step, text(unit)) for step, unit in steps), None]
-
-
-_SIDES = (("height", "Y"), ("width", "X"))
 
 
 def _from_vector(vector: Any, name: str, size: int) -> Scaling | None:

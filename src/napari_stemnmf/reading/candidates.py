@@ -1,12 +1,12 @@
-"""Which array of a file is the scan, and what to say where none is.
+"""The choice of the array of a file that is the scan, and the error messages where there is none.
 
-The readers of container formats (HDF5, Zarr, npz) list what a file holds as `Candidate` objects; the rules for choosing
-one, for naming one, and for refusing are here, once.
+The readers of container formats (HDF5, Zarr, npz) list what a file holds as `Candidate` objects.
 """
 
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from napari_stemnmf.errors import ReadError, ScanShapeError
 from napari_stemnmf.reading.blocks import Blocks, Frames, ScanOfFrames, wrong_scan_shape
 from napari_stemnmf.units import Scaling
 
-CLEARLY_LARGER = 8  # a scan so many times larger than the next is the one that was meant
+CLEARLY_LARGER = 8  # a scan so many times larger than the next one is chosen without asking
 FOUR_AXES = "a 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x)"
 
 
@@ -40,7 +40,7 @@ class Candidate:
     scalings : tuple, optional
         What the file says of each stored axis.
     scan_shape : tuple of int, optional
-        For a stack: rows and columns of the scan, where the file tells them.
+        For a stack: rows and columns of the scan, where the file gives them.
     scan_scalings : tuple, optional
         For a stack: what the file says of the two axes of the scan.
     frame_axis : int
@@ -48,7 +48,7 @@ class Candidate:
     preferred : bool
         Whether the file itself points to it.
     patterns : bool
-        Whether the format holds nothing but patterns, so that a stack needs no second look.
+        Whether the format holds nothing but patterns, so that a stack needs no further check.
     load : callable, optional
         Gives the whole array; for masks.
     metadata : dict, optional
@@ -97,8 +97,23 @@ class Candidate:
         return f"{self.name} ({times(self.shape)})"
 
 
+def open_chosen(
+    candidates: Sequence[Candidate],
+    path: Path,
+    *,
+    dataset: str | None,
+    scan_shape: tuple[int, int] | None,
+    metadata: Callable[[Candidate], dict[str, Any]],
+) -> Dataset:
+    """The dataset of the candidate that `choose` gives; its source names the array where the file holds several."""
+    candidate = choose(candidates, path.name, dataset, scan_shape)
+    several = dataset is not None or sum(c.role == candidate.role for c in candidates) > 1
+    source = f"{path}::{candidate.name.strip('/')}" if several else str(path)
+    return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata(candidate))
+
+
 def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan_shape: Any) -> Candidate:
-    """The candidate that is meant.
+    """The candidate that is named, or the only one that can be the scan.
 
     Raises
     ------
@@ -130,23 +145,18 @@ def open_candidate(
     """
     order, metadata = candidate.order, {**metadata, **(candidate.metadata or {})}
     scalings = [candidate.scalings[axis] if candidate.scalings else None for axis in order]
-    if candidate.role == "stack" and (scan_shape or candidate.scan_shape or pattern_like(candidate)):
+    stack = candidate.role == "stack" and bool(scan_shape or candidate.scan_shape or pattern_like(candidate))
+    if not stack and candidate.role != "scan":
+        raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
+    if stack:
         count, frame = candidate.shape[order[0]], tuple(candidate.shape[axis] for axis in order[1:])
         scan_shape = scan_shape or candidate.scan_shape
         if scan_shape is None:
             raise needs_scan_shape(path.name, count, frame)
-        frames = candidate.blocks(order)
-        if not isinstance(frames, Frames):
-            raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
-        scan: Blocks = ScanOfFrames(frames, scan_shape)
+        scan: Blocks = ScanOfFrames(typing.cast(Frames, candidate.blocks(order)), scan_shape)
         scalings = [*candidate.scan_scalings, *scalings[1:]]
-    elif candidate.role == "scan":
-        blocks = candidate.blocks(order)
-        if not isinstance(blocks, Blocks):
-            raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
-        scan = blocks
     else:
-        raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
+        scan = typing.cast(Blocks, candidate.blocks(order))
     data = scan.to_dask()
     if scan_shape is not None and scan_shape != data.shape[:2]:
         if math.prod(scan_shape) != math.prod(data.shape[:2]):
@@ -156,7 +166,7 @@ def open_candidate(
 
 
 def needs_scan_shape(name: str, count: int, frame: tuple[int, ...]) -> ScanShapeError:
-    """The error for a stack of patterns whose scan shape nobody told."""
+    """The error for a stack of patterns of unknown scan shape."""
     return ScanShapeError(
         f"{name} is a stack of {count} patterns of {times(frame)}; give its scan shape (rows, columns), "
         f"as in scan_shape=({_example(count)}), to open it as a scan."
@@ -202,6 +212,14 @@ def pattern_like(candidate: Candidate) -> bool:
     return candidate.dtype.kind != "b" and several and sides[-1] > 4 and max(sides) <= 16 * min(sides)
 
 
+def named(candidates: Sequence[Candidate], dataset: str) -> list[Candidate]:
+    """The candidates of a name; of a name that is the end of theirs, where there is none."""
+    name = dataset.strip("/")
+    return [c for c in candidates if c.name.strip("/") == name] or [
+        c for c in candidates if c.name.endswith("/" + name)
+    ]
+
+
 def times(shape: Any) -> str:
     """A shape as people write it: ``100 x 100 x 126 x 126``."""
     return " x ".join(str(int(n)) for n in shape)
@@ -216,10 +234,9 @@ def stem(path: Path) -> str:
 
 
 def _named(candidates: Sequence[Candidate], file: str, dataset: str) -> Candidate:
-    wanted = dataset.strip("/")
-    found = [c for c in candidates if c.name.strip("/") == wanted]
-    found = found or [c for c in candidates if c.name.endswith("/" + wanted)]
-    found = found or [c for c in candidates if c.name.strip("/").startswith(wanted + "/") and c.role == "scan"]
+    name = dataset.strip("/")
+    found = named(candidates, dataset)
+    found = found or [c for c in candidates if c.name.strip("/").startswith(name + "/") and c.role == "scan"]
     if len(found) == 1:
         return replace(found[0], preferred=True)
     if found:
@@ -249,14 +266,14 @@ def _listed(candidates: Sequence[Candidate], most: int = 8) -> str:
 
 
 def _scan_first(axes: list[int], scalings: tuple[Scaling | None, ...]) -> tuple[int, ...]:
-    """The axes as scan_y, scan_x, q_y, q_x: as they lie, unless names and units tell that the detector comes first."""
+    """The axes as scan_y, scan_x, q_y, q_x: as stored, unless names and units say that the detector comes first."""
     kinds = [units.kind(scalings[axis]) for axis in axes]
     if kinds[:2] != ["q", "q"] or "q" in kinds[2:]:
         return tuple(axes)
     pairs = [axes[2:], axes[:2]]
     for pair in pairs:
-        names = [(scalings[axis] or Scaling()).name.strip().lower()[-1:] for axis in pair]
-        if names == ["x", "y"]:
+        letters = [(scalings[axis] or Scaling()).name.strip().lower()[-1:] for axis in pair]
+        if letters == ["x", "y"]:
             pair.reverse()
     return (*pairs[0], *pairs[1])
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.reading import calibrations, links
+from napari_stemnmf.reading import calibrations
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
-from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
-from napari_stemnmf.reading.stored import Cube, Hdf5Array, Stack, open_hdf5
+from napari_stemnmf.reading.candidates import Candidate, open_chosen
+from napari_stemnmf.reading.hdf5_access import Hdf5Array, check_storage, locate, open_hdf5, walk
+from napari_stemnmf.reading.stored_arrays import Stack, array_blocks
 
 _DECTRIS = re.compile(r"(^|/)data_\d{6}$")
 _DEPTH = re.compile(r"CBED_array_depth(\d+)/")
@@ -48,19 +49,19 @@ def open_hdf5_scan(path: Path, *, dataset: str | None = None, scan_shape: tuple[
             found = [*found, *_linked(real, dataset)]
         if not any(c.role for c in found) and broken is not None:
             raise broken
-        candidate = choose(found, path.name, dataset, scan_shape)
-        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
-        source = f"{path}::{candidate.name.strip('/')}" if several else str(path)
-        with open_hdf5(real) as file:
-            metadata = {"format": "HDF5", "dataset": candidate.name, **calibrations.facts(file)}
-        return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+
+        def metadata(candidate: Candidate) -> dict[str, Any]:
+            with open_hdf5(real) as file:
+                return {"format": "HDF5", "dataset": candidate.name, **calibrations.facts(file)}
+
+        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=metadata)
 
 
 def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
     """All arrays of a file, external links within its folder followed; and why a link was not, where none could be."""
     folder, found, broken = path.parent, [], None
     with open_hdf5(path) as file:
-        objects = list(links.walk(file))
+        objects = list(walk(file))
         linked = sorted(name for name, node in objects if not hasattr(node, "shape"))
         nodes = [(name, node) for name, node in objects if getattr(node, "shape", None) is not None]
         found += [_candidate(node, path, path, name, folder) for name, node in nodes if not _is_axis(name)]
@@ -68,7 +69,7 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
     targets = []
     for name in linked:
         try:
-            targets.append((name, *links.locate(path, name, folder)))
+            targets.append((name, *locate(path, name, folder)))
         except ReadError as error:
             broken = error
     if scan is not None and broken is not None:
@@ -78,15 +79,15 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
     else:
         for name, target, inner in targets:
             with open_hdf5(target) as file:
-                nodes = [(below, node) for below, node in links.walk(file[inner], name) if getattr(node, "shape", None)]
+                nodes = [(below, node) for below, node in walk(file[inner], name) if getattr(node, "shape", None)]
                 found += [_candidate(node, path, target, below, folder) for below, node in nodes]
     return _deepest(found), broken
 
 
 def _linked(path: Path, dataset: str) -> list[Candidate]:
-    """A dataset that only a link leads to."""
+    """A dataset that is reached by a link only."""
     try:
-        target, inner = links.locate(path, dataset, path.parent)
+        target, inner = locate(path, dataset, path.parent)
     except ReadError as error:
         if "has no dataset" in str(error):
             return []
@@ -104,19 +105,14 @@ def _candidate(node: Any, path: Path, target: Path, name: str, folder: Path) -> 
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         with open_hdf5(target) as file:
-            links.check_storage(file[inner], target, folder)
+            check_storage(file[inner], target, folder)
             if _is_unwritten(file[inner]):
                 raise ReadError(f"{path.name} has room for {name}, but nothing was ever written to it.")
-        stored = Hdf5Array(target, inner)
-        sizes = tuple(shape[axis] for axis in order)
-        if len(order) == 3:
-            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)
-        chunk = (chunks[order[0]], chunks[order[1]]) if chunks else (1, 1)
-        return Cube(stored, len(shape), order, sizes, dtype, chunk)
+        return array_blocks(Hdf5Array(target, inner), shape, order, dtype, chunks)
 
     def load() -> np.ndarray:
         with open_hdf5(target) as file:
-            links.check_storage(file[inner], target, folder)
+            check_storage(file[inner], target, folder)
             return np.asarray(file[inner][()])
 
     return Candidate(
@@ -142,7 +138,7 @@ def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, A
     for _, target, inner in targets:
         with open_hdf5(target) as file:
             node = file[inner]
-            links.check_storage(node, target, folder)
+            check_storage(node, target, folder)
             parts.append((Hdf5Array(target, inner), int(node.shape[0])))
             shapes.append(tuple(node.shape[1:]))
             dtypes.append(node.dtype.newbyteorder("="))
@@ -167,7 +163,7 @@ def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, A
 
 
 def _deepest(found: list[Candidate]) -> list[Candidate]:
-    """Of the thicknesses that a Prismatic simulation holds, the last is the specimen's: the file points to it."""
+    """Of the thicknesses that a Prismatic simulation holds, the last is the specimen's: it is preferred."""
     depths = [(int(match[1]), c) for c in found if (match := _DEPTH.search(c.name)) and c.role == "scan"]
     if len(depths) < 2:
         return found

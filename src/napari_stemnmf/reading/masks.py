@@ -1,20 +1,27 @@
-"""Masks and label images from any container that scans are read from."""
+"""Masks, label images and images of the detector, from any container that scans are read from.
+
+Masks and label images are true grains to score against; images of the detector its masks and dark references, which
+may also be PNG.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from napari_stemnmf.errors import ReadError
+from napari_stemnmf.errors import DataError, ReadError
 from napari_stemnmf.reading import opening
 from napari_stemnmf.reading.blocks import reading
-from napari_stemnmf.reading.candidates import Candidate, times
+from napari_stemnmf.reading.candidates import Candidate, named, times
 
 USUAL_NAMES = ("labels", "masks", "grains", "grain_id", "truth")
 MASK_KINDS = "biu"
-"""Kinds of numbers that can be masks: bool, and integers of either sign."""
+"""Kinds of numbers that can be masks: bool, and integers with or without sign."""
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
@@ -49,7 +56,7 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
 
 
 def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
-    """Masks from a stack of masks (grains, scan_y, scan_x) or a label image (scan_y, scan_x), as `load_masks` has them.
+    """Masks from a stack of masks (grains, scan_y, scan_x) or a label image (scan_y, scan_x), as in `load_masks`.
 
     Parameters
     ----------
@@ -82,6 +89,49 @@ def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
     return masks
 
 
+def load_detector_image(where: str | os.PathLike[str], shape: tuple[int, int], *, stacks: bool = False) -> np.ndarray:
+    """One image of the detector.
+
+    Parameters
+    ----------
+    where : str or path
+        An npy, npz, tif, mrc, png, HDF5 or Zarr file; ``"FILE::dataset"`` names one of several arrays.
+    shape : tuple of int
+        Rows and columns of the detector.
+    stacks : bool
+        Whether a stack of images (k, rows, columns) will do as well: it is averaged.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns), of the file's type; float64 if averaged; of a colour picture, its brightest channel.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read, holds several images that fit, or lacks the one that was named.
+    DataError
+        If no image has the detector's shape.
+    """
+    path, name = opening.split(where)
+    with reading(path):
+        images = _images(path)
+        if name is not None:
+            end = name.strip("/")
+            images = [i for i in images if i.name == end] or [i for i in images if i.name.endswith("/" + end)]
+            if not images:
+                raise ReadError(f"{path.name} holds no array '{name}'.")
+        fitting = [i for i in images if i.shape[-2:] == tuple(shape) and (len(i.shape) == 2 or stacks)]
+        if not fitting:
+            held = ", ".join(times(i.shape) for i in images) or "no image"
+            raise DataError(f"{path.name} holds {held}, but the detector has {times(shape)} pixels.")
+        if len(fitting) > 1:
+            names = ", ".join(i.name for i in fitting)
+            raise ReadError(f"{path.name} holds several images of the detector: {names}; name one, as in FILE::NAME.")
+        image = fitting[0].load().reshape(fitting[0].shape)
+    return image if image.ndim == 2 else np.asarray(image.mean(axis=0, dtype=np.float64))
+
+
 def arrays_in(path: Path) -> list[Candidate]:
     """All arrays of a file that holds masks."""
     kind = opening.sniff(path)
@@ -90,15 +140,15 @@ def arrays_in(path: Path) -> list[Candidate]:
 
         return candidates(path.resolve())[0]
     if kind == "zarr":
-        from napari_stemnmf.reading.stores import store_candidates
+        from napari_stemnmf.reading.zarr import store_candidates
 
         return store_candidates(path)
     if kind == "tif":
-        from napari_stemnmf.reading.images import tif_candidates
+        from napari_stemnmf.reading.image_stacks import tif_candidates
 
         return tif_candidates(path)
     if kind in ("npy", "npz"):
-        from napari_stemnmf.reading.arrays import npy_candidate, npz_candidates
+        from napari_stemnmf.reading.npy import npy_candidate, npz_candidates
 
         return [npy_candidate(path)] if kind == "npy" else npz_candidates(path)
     raise ReadError(f"{path.name} cannot hold masks; save them as HDF5, Zarr, npy, npz or tif.")
@@ -114,14 +164,11 @@ def _not_masks(name: str, dtype: np.dtype) -> ReadError:
 def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidate:
     """The array that was named, or the only one that can be masks."""
     if dataset is not None:
-        wanted = dataset.strip("/")
-        named = [c for c in arrays if c.name.strip("/") == wanted] or [
-            c for c in arrays if c.name.endswith("/" + wanted)
-        ]
-        if len(named) != 1 or len(named[0].shape) not in (2, 3):
+        found = named(arrays, dataset)
+        if len(found) != 1 or len(found[0].shape) not in (2, 3):
             held = ", ".join(c.label for c in arrays) or "no array"
             raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
-        return named[0]
+        return found[0]
     can_be = [c for c in arrays if len(c.shape) in (2, 3) and c.dtype.kind in MASK_KINDS and 0 not in c.shape]
     for group in (can_be, [c for c in can_be if c.name.rsplit("/", 1)[-1] in USUAL_NAMES]):
         if len(group) == 1:
@@ -142,3 +189,44 @@ def _planes(labels: np.ndarray, name: str) -> np.ndarray:
     if len(values) * labels.size > 2**33:
         raise ReadError(f"{name} has {len(values)} labels in {times(labels.shape)} pixels: no label image of grains.")
     return labels[np.newaxis] == values[:, np.newaxis, np.newaxis]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image, or a stack of them, that has not been read yet; axes of length 1 before the last two are left out."""
+
+    name: str
+    shape: tuple[int, ...]
+    load: Callable[[], np.ndarray]
+
+    @classmethod
+    def of(cls, name: str, shape: tuple[int, ...], load: Callable[[], np.ndarray]) -> _Image:
+        return cls(name.strip("/"), (*[n for n in shape[:-2] if n != 1], *shape[-2:]), load)
+
+
+def _images(path: Path) -> list[_Image]:
+    """All images and stacks of images in a file."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(8) == PNG_MAGIC:
+                picture = _png(path)
+                return [_Image("picture", picture.shape, lambda: picture)]
+    if opening.sniff(path) == "mrc":
+        from napari_stemnmf.reading.image_stacks import mrc_frames
+
+        with path.open("rb") as file:
+            frames = mrc_frames(path, file.read(1024))
+        shape = (frames.count, *frames.frame_shape)
+        return [_Image.of("stack", shape, lambda: frames.read_frames(range(frames.count)))]
+    found = [_Image.of(c.name, c.shape, c.load) for c in arrays_in(path) if c.load and c.dtype.kind in "biuf"]
+    return [image for image in found if len(image.shape) in (2, 3)]
+
+
+def _png(path: Path) -> np.ndarray:
+    from skimage.io import imread
+
+    picture = np.asarray(imread(path))
+    if picture.ndim == 3:  # without the alpha channel, the second or fourth
+        channels = picture.shape[2] - 1 if picture.shape[2] in (2, 4) else picture.shape[2]
+        picture = picture[..., :channels].max(axis=2)
+    return picture

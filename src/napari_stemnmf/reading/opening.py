@@ -1,4 +1,4 @@
-"""The door: any file to a `Dataset`, its format told by its content.
+"""Opening any file as a `Dataset`, its format recognised by its content.
 
 Importing this module is quick (no Dask, h5py, Zarr, RosettaSciIO), because napari asks `can_open` of every file that is
 dropped on it.
@@ -6,21 +6,24 @@ dropped on it.
 
 from __future__ import annotations
 
+import logging
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
+from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.reading.blocks import reading
+
+logger = logging.getLogger(__name__)
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK\x03\x04"
 TIF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 VENDORS = ("mib", "blo", "dm3", "dm4", "xml", "tvips", "ser", "emi", "prz")
-ANALYSIS_ENDING = ".stemnmf.h5"
 KNOWN = "HDF5 (py4DSTEM, EMD, hspy...), npy, npz, Zarr, tif, mrc, mib, blo, dm3, dm4, EMPAD xml, tvips, ser and emi"
 _HINTS = {
     ".seq": "is a StreamPix movie, which cannot be read; convert it to HDF5, npy or mrc with its own software",
@@ -43,9 +46,9 @@ def open(
         The file, or the folder where a format is a folder (Zarr, zspy). ``"FILE::dataset"`` names one of several
         datasets in a file.
     dataset : str, optional
-        The same, apart from the path.
+        The name of the dataset, if it is not given in the path.
     scan_shape : tuple of int, optional
-        Rows and columns of the scan, for a file that is a mere stack of patterns; or another shape than the file tells.
+        Rows and columns of the scan, for a file that is a mere stack of patterns; or another shape than the file gives.
 
     Returns
     -------
@@ -74,24 +77,24 @@ def open(
 
         return open_hdf5_scan(file, dataset=dataset, scan_shape=shape)
     if kind in ("npy", "npz"):
-        from napari_stemnmf.reading import arrays
+        from napari_stemnmf.reading.npy import open_npy, open_npz
 
-        return (arrays.open_npy if kind == "npy" else arrays.open_npz)(file, dataset=dataset, scan_shape=shape)
+        return (open_npy if kind == "npy" else open_npz)(file, dataset=dataset, scan_shape=shape)
     if kind == "zarr":
-        from napari_stemnmf.reading.stores import open_store
+        from napari_stemnmf.reading.zarr import open_store
 
         return open_store(file, dataset=dataset, scan_shape=shape)
     if kind in ("tif", "mrc"):
-        from napari_stemnmf.reading import images
+        from napari_stemnmf.reading.image_stacks import open_mrc, open_tif
 
-        return (images.open_tif if kind == "tif" else images.open_mrc)(file, dataset=dataset, scan_shape=shape)
+        return (open_tif if kind == "tif" else open_mrc)(file, dataset=dataset, scan_shape=shape)
     from napari_stemnmf.reading.rosetta import open_rosetta
 
     return open_rosetta(file, kind, dataset=dataset, scan_shape=shape)
 
 
 def can_open(path: str | os.PathLike[str]) -> bool:
-    """Whether `open` would try a file or folder: a quick look that imports no reader.
+    """Whether `open` would try a file or folder: a quick check that imports as little as possible.
 
     A stack without a scan shape, as an npy or tif file may be, is left to napari's own readers, as are plain images.
     """
@@ -99,7 +102,7 @@ def can_open(path: str | os.PathLike[str]) -> bool:
         file, _ = split(path)
         kind = sniff(file)
         if kind == "npy":
-            from napari_stemnmf.reading.arrays import npy_header
+            from napari_stemnmf.reading.npy import npy_header
 
             with file.open("rb") as stream:
                 header = npy_header(stream, file.name)
@@ -110,18 +113,58 @@ def can_open(path: str | os.PathLike[str]) -> bool:
         if kind == "xml":
             return b"<raw_file" in file.read_bytes()
         if kind == "tif":
-            from napari_stemnmf.reading.images import tif_candidates
+            from napari_stemnmf.reading.image_stacks import tif_candidates
 
             return any(candidate.role == "scan" for candidate in tif_candidates(file))
         return True
     except (StemNMFError, OSError):
         return False
-    except Exception:  # whatever a damaged file makes of a parser: it is not for us
+    except Exception:  # whatever a damaged file does to a parser
         return False
 
 
-def describe(dataset: Dataset) -> str:
-    """What a dataset is, in lines for people: shape, type, size, axes with units, source, metadata.
+class Record(Protocol):
+    """The facts of a scan that was open once; `analysis.Input` is one."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def find_scan(record: Record, beside: Path | None = None) -> Dataset | None:
+    """The scan of a record: at its old place, or in the folder `beside`; None if it is gone or has changed.
+
+    Parameters
+    ----------
+    record : object with ``source``, ``shape`` and ``fingerprint``
+        As they were when it was open, ``Analysis.input``.
+    beside : path, optional
+        Folder to look in, under the file's own name, if it is no longer at its old place: that of the analysis.
+    """
+    file, _, inner = record.source.partition("::")
+    if not file:
+        return None
+    places = [Path(file)] if beside is None else [Path(file), beside / Path(file).name]
+    rows, columns = record.shape[:2]
+    for place in places:
+        if not place.exists():
+            continue
+        try:
+            dataset = open(place, dataset=inner or None, scan_shape=(rows, columns))
+            if dataset.fingerprint() == record.fingerprint:
+                return dataset
+        except StemNMFError as error:
+            logger.info("The scan of the analysis cannot be opened: %s", error)
+    return None
+
+
+def summary(dataset: Dataset) -> str:
+    """A dataset in lines for people: shape, type, size, axes with units, source, metadata.
 
     Parameters
     ----------
@@ -166,7 +209,7 @@ def sniff(path: Path) -> str:
         return _folder(path)
     if not path.exists():
         raise ReadError(f"There is no file {path}.")
-    if path.name.lower().endswith(ANALYSIS_ENDING):
+    if path.name.lower().endswith(FILE_SUFFIX):
         raise ReadError(f"{path.name} is an analysis, not a scan; load it with Analysis.load, or drop it on napari.")
     if path.stat().st_size == 0:
         raise ReadError(f"{path.name} is empty (0 bytes).")
@@ -195,7 +238,7 @@ def sniff(path: Path) -> str:
 
 
 def _folder(path: Path) -> str:
-    from napari_stemnmf.reading.stores import is_store
+    from napari_stemnmf.reading.zarr import is_store
 
     if is_store(path):
         return "zarr"
@@ -205,7 +248,7 @@ def _folder(path: Path) -> str:
 
 
 def _zip(path: Path, suffix: str) -> str:
-    from napari_stemnmf.reading.stores import is_store
+    from napari_stemnmf.reading.zarr import is_store
 
     if suffix == ".prz":
         return "prz"

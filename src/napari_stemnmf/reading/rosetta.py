@@ -1,6 +1,6 @@
 """Vendors' formats through RosettaSciIO, which is GPL-3: optional, and imported only when such a file is opened.
 
-What it says of a file is checked against the file where it is known to take a sidecar's word for it.
+Where it is known to trust a sidecar file, what it says is checked against the file itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy as np
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading, wrong_scan_shape
-from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
-from napari_stemnmf.reading.stored import Cube, DaskArray, Stack
+from napari_stemnmf.reading.candidates import Candidate, open_chosen
+from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.units import Scaling
 
 PLUGINS = {
@@ -42,6 +42,28 @@ PLUGINS = {
 ONLY_PATTERNS = ("mib", "blo", "xml", "tvips")
 EMPAD_RECORD = 130 * 128 * 4
 _MIB_ITEM = {"U08": 1, "U16": 2, "U32": 4, "U64": 8}
+
+
+@dataclass(frozen=True)
+class DaskArray(StoredArray):
+    """A lazy array that another reader made; computed here, so that its errors become `ReadError`."""
+
+    path: Path
+    array: Any
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Something that computes what is indexed."""
+        yield _Computed(self.array)
+
+
+@dataclass(frozen=True)
+class _Computed:
+    array: Any
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        part = self.array[index]
+        return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
 
 def open_rosetta(path: Path, kind: str, *, dataset: str | None, scan_shape: tuple[int, int] | None) -> Dataset:
@@ -77,11 +99,8 @@ def open_rosetta(path: Path, kind: str, *, dataset: str | None, scan_shape: tupl
         if kind == "ser":
             signals = with_emi(module, path, signals)
         found = [_candidate(path, i, signal, kind in ONLY_PATTERNS) for i, signal in enumerate(signals)]
-        candidate = choose(found, path.name, dataset, scan_shape)
-        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
-        source = f"{path}::{candidate.name}" if several else str(path)
         metadata = {"format": what.split(" ", 1)[1].removesuffix(" file"), **_facts(signals)}
-        scan = open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+        scan = open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=lambda _: metadata)
         scan.pattern(scan.shape[0] - 1, scan.shape[1] - 1)  # the last pattern is there, or the file is truncated
         return scan
 
@@ -107,7 +126,7 @@ def plugin(path: Path, kind: str) -> tuple[Any, str]:
 def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
     """All signals of a file, lazily where the plugin can, in whole patterns where it can be asked to."""
     parameters = inspect.signature(module.file_reader).parameters
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), _without_warnings():
         warnings.simplefilter("ignore")
         try:
             signals = module.file_reader(str(path), lazy=True, **options)
@@ -178,8 +197,8 @@ def mib_options(path: Path, scan_shape: tuple[int, int] | None) -> dict[str, Any
     whole, rest = divmod(path.stat().st_size, record)
     header = path.with_suffix(".hdr")
     text = header.read_text("latin1") if header.is_file() else ""
-    told = re.search(r"Frames in Acquisition \(Number\):\s*(\d+)", text)
-    expected = int(told[1]) if told else 0
+    stated = re.search(r"Frames in Acquisition \(Number\):\s*(\d+)", text)
+    expected = int(stated[1]) if stated else 0
     cut = f", of {expected} that its .hdr tells of" if expected > whole else ""
     if scan_shape is not None:
         rows, columns = scan_shape
@@ -216,10 +235,7 @@ def _candidate(path: Path, index: int, signal: dict[str, Any], patterns: bool) -
     title = (signal.get("metadata") or {}).get("General", {}).get("title") or f"signal {index}"
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
-        stored, sizes = DaskArray(path, array), tuple(shape[axis] for axis in order)
-        if len(order) == 3:
-            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)
-        return Cube(stored, len(shape), order, sizes, dtype)  # its chunks are memory maps: any part is read alone
+        return array_blocks(DaskArray(path, array), shape, order, dtype)  # memory maps: any part is read alone
 
     scalings = tuple(_scaling(axis) for axis in axes) if len(axes) == len(shape) else ()
     candidate = Candidate(str(title), shape, dtype, blocks, scalings=scalings)
@@ -237,8 +253,8 @@ def _scaling(axis: dict[str, Any]) -> Scaling:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep RosettaSciIO's remarks on a file off the user's terminal; what matters is raised."""
+def _without_warnings() -> Iterator[None]:
+    """Keep RosettaSciIO's warnings about a file off the user's terminal; errors are raised."""
     logger = logging.getLogger("rsciio")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -253,7 +269,7 @@ def _splits_patterns(array: Any) -> bool:
 
 
 def _facts(signals: list[dict[str, Any]]) -> dict[str, Any]:
-    """Beam energy, where a signal tells it."""
+    """Beam energy, where a signal gives it."""
     for signal in signals:
         energy = (signal.get("metadata") or {}).get("Acquisition_instrument", {}).get("TEM", {}).get("beam_energy")
         if isinstance(energy, (int, float)) and energy > 0:

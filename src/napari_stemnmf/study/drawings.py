@@ -101,7 +101,7 @@ def _comparison(study: Study, films: dict[str, Film]) -> Drawing:
 def _scores(films: dict[str, Film]) -> Drawing:
     def draw() -> Figure:
         from napari_stemnmf.figures.score_tables import score_tables
-        from napari_stemnmf.grains.score_table import score_table
+        from napari_stemnmf.grains.scoring import score_table
 
         return score_tables(
             score_table({(_title(n), f): s for n, film in films.items() for f, s in film.scores.items()})

@@ -12,8 +12,7 @@ import pandas as pd
 
 from napari_stemnmf import files
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.grains.score_table import distributions, pairs, score_table
-from napari_stemnmf.grains.scoring import Scores
+from napari_stemnmf.grains.scoring import Scores, distributions, pairs, score_table
 from napari_stemnmf.study.measures import QUANTITIES, to_table
 from napari_stemnmf.study.outcome import Study
 from napari_stemnmf.study.paper import PRINTED

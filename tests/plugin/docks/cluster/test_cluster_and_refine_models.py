@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
-from napari_stemnmf.clustering.iterative import SeedNews
+from napari_stemnmf.clustering.iterative_nmf import SeedProgress
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.refinement import refine
 from napari_stemnmf.plugin.docks.cluster.model import summary, traces_of_model, traces_of_news
@@ -69,7 +69,7 @@ def test_all_components_of_a_large_scan_are_cut_at_once(analysis: stem.Analysis)
 def test_news_of_seeds_become_lines_as_the_model_has_them(analysis: stem.Analysis) -> None:
     from napari_stemnmf.clustering.ensemble import cluster
 
-    told: list[SeedNews] = []
+    told: list[SeedProgress] = []
     chain = analysis.recipe.aa
     control = Control(lambda progress: told.append(progress.detail))
     model = cluster(analysis.features["aa"], chain.scaling, chain.clustering, control=control, workers=2)

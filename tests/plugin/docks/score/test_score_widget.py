@@ -18,8 +18,7 @@ from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.figures.kinds import KIND_COLOURS
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.grains.score_table import MEANINGS, confusion
-from napari_stemnmf.grains.scoring import score
+from napari_stemnmf.grains.scoring import MEANINGS, confusion, score
 from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import Recipe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.ensemble import Ensemble
-    from napari_stemnmf.clustering.iterative import SeedNews
+    from napari_stemnmf.clustering.iterative_nmf import SeedProgress
     from napari_stemnmf.clustering.scree import Scree
     from napari_stemnmf.control import Control
     from napari_stemnmf.recipe import ScalingSettings
@@ -61,7 +61,7 @@ class Trace:
     status: str = RUNNING
 
 
-def traces_of_news(news: Iterable[SeedNews]) -> list[Trace]:
+def traces_of_news(news: Iterable[SeedProgress]) -> list[Trace]:
     """The seeds of a run so far, by number."""
     traces: dict[int, Trace] = {}
     for report in news:

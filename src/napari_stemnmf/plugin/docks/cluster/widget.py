@@ -157,9 +157,9 @@ class ClusterWidget(StepWidget):
         self._request = self._found = None
 
     def _show_scree(self, session: Session, found: Scree) -> None:
-        from napari_stemnmf.clustering.ensemble import starting_components
+        from napari_stemnmf.clustering.scree import starting_components
 
-        start = starting_components(session.recipe.chain(str(self.feature.value)).clustering, found)
+        start = starting_components(session.recipe.chain(str(self.feature.value)).clustering, found.suggested)
         self.scree.show_scree(found, start)
         self._clustering.editor("components").show_found(start)
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.grains.confidence import Similarity
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.refinement import Grains
-    from napari_stemnmf.grains.similarity import Likeness
 
 ORDERS = {
     "overall": "all of the following together",
@@ -103,11 +103,11 @@ def listed(grains: Grains, features: pd.DataFrame, by: str) -> tuple[pd.DataFram
     by : str
         One of `ORDERS`.
     """
-    from napari_stemnmf.grains.review_priority import rank
+    from napari_stemnmf.grains.confidence import review_order
 
     table = features.iloc[grains.ids].set_index("grain_id", drop=False)
     table["positions"] = grains.masks.sum(axis=(1, 2))
-    order, scores = rank(table, by)
+    order, scores = review_order(table, by)
     table.loc[order, "doubt"] = scores
     return table, [int(i) for i in order]
 
@@ -191,14 +191,14 @@ class Measured:
     feature : str
     rows : dict of int to int
         By grain id the row of its pattern.
-    similarity : Likeness or None
+    similarity : Similarity or None
         Of these grains, in the order of `rows`; None until it was computed.
     """
 
     analysis: Analysis
     feature: str
     rows: dict[int, int]
-    similarity: Likeness | None = None
+    similarity: Similarity | None = None
 
     @classmethod
     def of(cls, analysis: Analysis, feature: str, stale: np.ndarray, before: Measured | None = None) -> Measured:
@@ -217,17 +217,17 @@ class Measured:
 
     def compared(self) -> Measured:
         """The same with similarities, computed now: for a thread."""
-        from napari_stemnmf.grains.similarity import most_alike
+        from napari_stemnmf.grains.confidence import most_similar
 
         ids = list(self.rows)
         grains = self.analysis.grains[self.feature]
         patterns = self.analysis.patterns[self.feature].patterns[list(self.rows.values())]
-        found = most_alike(patterns, _only(grains, ids), self._compared_pixels())
+        found = most_similar(patterns, _only(grains, ids), self._compared_pixels())
         return replace(self, similarity=found)
 
     def pictures(self, grain_id: int) -> Pictures:
         """The patterns of a grain."""
-        from napari_stemnmf.grains.similarity import difference
+        from napari_stemnmf.grains.confidence import difference
 
         grains = self.analysis.grains[self.feature]
         if grain_id not in grains.ids:
@@ -254,7 +254,7 @@ class Measured:
         return Pictures(mine, alone if positions else None, unlike, other, r, positions, notes)
 
     def _compared_pixels(self) -> np.ndarray | None:
-        from napari_stemnmf.grains.similarity import compared_pixels
+        from napari_stemnmf.grains.confidence import compared_pixels
 
         calibration = self.analysis.calibration
         shape = self.analysis.patterns[self.feature].patterns.shape[1:]

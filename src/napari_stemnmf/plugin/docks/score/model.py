@@ -15,7 +15,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.grains.score_table import confusion
+from napari_stemnmf.grains.scoring import confusion
 
 if TYPE_CHECKING:
     from napari_stemnmf.grains.scoring import Scores

@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QSizePolicy
 
-from napari_stemnmf.grains.score_table import MEANINGS
+from napari_stemnmf.grains.scoring import MEANINGS
 from napari_stemnmf.plugin.docks.score.model import Row, Scored
 from napari_stemnmf.plugin.widgets import NumberItem, Table
 

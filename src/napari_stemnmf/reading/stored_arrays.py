@@ -1,4 +1,4 @@
-"""Scans that lie in an array which another library indexes: an HDF5 dataset, a Zarr array, RosettaSciIO's Dask array.
+"""Scans in an array that another library indexes: an HDF5 dataset, a Zarr array, RosettaSciIO's Dask array.
 
 The array may have its axes in another order (HyperSpy's EMD files are written transposed), axes of length one between
 them (fpd files have a colour axis), or be spread over several files (Dectris).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.reading.blocks import Blocks, Frames
-from napari_stemnmf.reading.deflate import DeflatedChunks, can_unpack
 
 
-class Stored(ABC):
+class StoredArray(ABC):
     """An array in a file; opened for each read, closed after it."""
 
     path: Path
@@ -30,73 +28,22 @@ class Stored(ABC):
 
 
 @dataclass(frozen=True)
-class Hdf5Array(Stored):
-    """A dataset of an HDF5 file, by a path without external links (see `links`)."""
-
-    path: Path
-    name: str
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """The dataset."""
-        with open_hdf5(self.path) as file:
-            dataset = file[self.name]
-            yield DeflatedChunks(dataset) if can_unpack(dataset) else dataset
-
-
-@dataclass(frozen=True)
-class ZarrArray(Stored):
-    """An array of a Zarr store, a folder or a zip file."""
-
-    path: Path
-    name: str
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """The array."""
-        with open_zarr(self.path) as root:
-            yield root[self.name] if self.name else root
-
-
-@dataclass(frozen=True)
-class DaskArray(Stored):
-    """A lazy array that another reader made; computed here, so that its errors are ours."""
-
-    path: Path
-    array: Any
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """Something that computes what is indexed."""
-        yield _Computed(self.array)
-
-
-@dataclass(frozen=True)
-class _Computed:
-    array: Any
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        part = self.array[index]
-        return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
-
-
-@dataclass(frozen=True)
 class Cube(Blocks):
     """A scan in an array of four axes, besides axes of length one.
 
     Attributes
     ----------
-    stored : Stored
+    stored : StoredArray
         The array.
     ndim_stored : int
         Its number of axes.
     order : tuple of int
         Which of them are scan_y, scan_x, q_y, q_x.
     shape, dtype, chunk
-        As `Blocks` has them.
+        As in `Blocks`.
     """
 
-    stored: Stored
+    stored: StoredArray
     ndim_stored: int
     order: tuple[int, ...]
     shape: tuple[int, ...]
@@ -125,17 +72,17 @@ class Stack(Frames):
 
     Attributes
     ----------
-    parts : tuple of (Stored, int)
+    parts : tuple of (StoredArray, int)
         The arrays, and how many patterns each holds.
     ndim_stored : int
         Their number of axes.
     order : tuple of int
         Which of them count patterns, and are q_y, q_x.
     count, frame_shape, dtype
-        As `Frames` has them.
+        As in `Frames`.
     """
 
-    parts: tuple[tuple[Stored, int], ...]
+    parts: tuple[tuple[StoredArray, int], ...]
     ndim_stored: int
     order: tuple[int, ...]
     frame_shape: tuple[int, ...]
@@ -168,25 +115,21 @@ class Stack(Frames):
         return out
 
 
-def open_hdf5(path: Path) -> Any:
-    """An HDF5 file for reading: with the filters of hdf5plugin, without a lock on it."""
-    import h5py
-    import hdf5plugin  # noqa: F401  (registers its filters)
+def array_blocks(
+    stored: StoredArray,
+    shape: tuple[int, ...],
+    order: tuple[int, ...],
+    dtype: np.dtype,
+    chunks: tuple[int, ...] | None = None,
+) -> Blocks | Frames:
+    """The scan in a stored array of that shape, or its stack of patterns, as the `order` of its axes says.
 
-    return h5py.File(path, "r", locking=False)
-
-
-@contextlib.contextmanager
-def open_zarr(path: Path) -> Iterator[Any]:
-    """The root group or array of a Zarr store, format 2 or 3, for reading."""
-    import zarr
-    from zarr.storage import LocalStore, ZipStore
-
-    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
-    try:
-        yield zarr.open(store=store, mode="r")
-    finally:
-        store.close()
+    `chunks` are the sizes, along each axis of the array, of what the file stores together.
+    """
+    sizes = tuple(shape[axis] for axis in order)
+    if len(order) == 3:
+        return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], dtype)
+    return Cube(stored, len(shape), order, sizes, dtype, (chunks[order[0]], chunks[order[1]]) if chunks else (1, 1))
 
 
 def _ranks(order: tuple[int, ...]) -> tuple[int, ...]:

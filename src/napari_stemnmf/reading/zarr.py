@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,41 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading import calibrations
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
-from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate
-from napari_stemnmf.reading.stored import Cube, Stack, ZarrArray, open_zarr
+from napari_stemnmf.reading.candidates import Candidate, open_chosen
+from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.units import Scaling
 
 MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 """Names of the files that make a folder a Zarr store."""
 DEEPEST = 12
+"""Groups within groups that are searched, at most."""
+
+
+@contextlib.contextmanager
+def open_zarr(path: Path) -> Iterator[Any]:
+    """The root group or array of a Zarr store, format 2 or 3, for reading."""
+    import zarr
+    from zarr.storage import LocalStore, ZipStore
+
+    store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+    try:
+        yield zarr.open(store=store, mode="r")
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True)
+class ZarrArray(StoredArray):
+    """An array of a Zarr store, a folder or a zip file."""
+
+    path: Path
+    name: str
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The array."""
+        with open_zarr(self.path) as root:
+            yield root[self.name] if self.name else root
 
 
 def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
@@ -32,12 +62,12 @@ def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int,
         If it holds no scan, several, or a stack without a scan shape.
     """
     with reading(path, " as Zarr"):
+
+        def metadata(candidate: Candidate) -> dict[str, Any]:
+            return {"format": "Zarr", "dataset": candidate.name or "/"}
+
         found = store_candidates(path)
-        candidate = choose(found, path.name, dataset, scan_shape)
-        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
-        source = f"{path}::{candidate.name}" if several else str(path)
-        metadata = {"format": "Zarr", "dataset": candidate.name or "/"}
-        return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=metadata)
 
 
 def store_candidates(path: Path) -> list[Candidate]:
@@ -86,10 +116,7 @@ def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         check()
-        stored, sizes = ZarrArray(path, name), tuple(shape[axis] for axis in order)
-        if len(order) == 3:
-            return Stack(((stored, sizes[0]),), len(shape), order, sizes[1:], kind)
-        return Cube(stored, len(shape), order, sizes, kind, (chunks[order[0]], chunks[order[1]]))
+        return array_blocks(ZarrArray(path, name), shape, order, kind, chunks)
 
     return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent), load=load)
 
@@ -97,10 +124,10 @@ def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
 def _scalings(array: Any, parent: Any) -> tuple[Scaling | None, ...]:
     """HyperSpy's groups ``axis-0``..., or the attributes of the array."""
     ndim = len(array.shape)
-    said = calibrations.from_attributes(dict(array.attrs), ndim)
+    given = calibrations.from_attributes(dict(array.attrs), ndim)
     axes: list[Scaling | None] = [None] * ndim
     for i in range(ndim if parent is not None else 0):
         member = parent.get(f"axis-{i}")
         if member is not None:
             axes[i] = calibrations.from_hspy_axis(dict(member.attrs))
-    return tuple(a or b for a, b in zip(said, axes, strict=True))
+    return tuple(a or b for a, b in zip(given, axes, strict=True))

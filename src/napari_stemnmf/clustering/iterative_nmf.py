@@ -1,6 +1,7 @@
 """The iterative NMF from one random start: fit, merge components whose maps are alike, refit on V, until none are.
 
-Leans on hals (the fits) and merging. Source: Bruefach et al. 2022, "Iterative NMF".
+W is (n, k): column i reshaped to the scan is a component map. H is (k, m). Source: Bruefach et al. 2022, "Iterative
+NMF".
 
 The first cycles, in which components fall away by the dozen, are coarse fits: they run on every other row and column
 of the scan and stop sooner. From half the starting components on, every fit sees the whole scan.
@@ -15,21 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_stemnmf.clustering.hals import Fit, nmf, weights
-from napari_stemnmf.clustering.matrices import Matrix, model_error
-from napari_stemnmf.clustering.merging import correlation, merge, normalise
+from napari_stemnmf.clustering.matrix import Matrix, model_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.recipe import ClusteringSettings
 
-_COARSE_STRIDE = 2
-_COARSE_ROWS = 1000, 10  # least rows of a coarse fit: so many, and so many per starting component
 _COARSE_END = 0.5  # share of the starting components at which coarse fits end
 _COARSE_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance
 _REFIT_MARGIN = 1.002  # a new start is followed to its minimum only if it comes so near to the model's error at first
 
 
-class SeedNews(NamedTuple):
-    """What a seed has to tell after one of its fits, or, with a `status`, at its end."""
+class SeedProgress(NamedTuple):
+    """The state of a seed after one of its fits, or, with a `status`, at its end."""
 
     seed: int
     cycle: int
@@ -41,8 +39,8 @@ class SeedNews(NamedTuple):
     """As in `SeedRecord`; empty while the seed is running."""
 
     def __str__(self) -> str:
-        how = self.status or f"cycle {self.cycle}"
-        return f"seed {self.seed}{' ' if self.status else ', '}{how}, k {self.k}, error {self.error:.4f}"
+        state = f" {self.status}" if self.status else f", cycle {self.cycle}"
+        return f"seed {self.seed}{state}, k {self.k}, error {self.error:.4f}"
 
 
 @dataclass(frozen=True)
@@ -109,13 +107,6 @@ def random_start(V: Matrix, k: int, seed: int, draw: int = 0) -> tuple[np.ndarra
     return W, H
 
 
-def coarse_rows(scan_shape: tuple[int, int], start: int) -> np.ndarray | None:
-    """Rows of V on every other row and column of the scan; None where they are too few for `start` components."""
-    rows = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)[::_COARSE_STRIDE, ::_COARSE_STRIDE].ravel()
-    least, per_component = _COARSE_ROWS
-    return rows if len(rows) >= max(least, per_component * start) else None
-
-
 class IterativeNMF:
     """The iterative NMF of one seed.
 
@@ -123,30 +114,30 @@ class IterativeNMF:
     ----------
     V : (n, m) float32
         Scaled features, as `check_matrix` returns them.
-    coarse_fit : (n', m) float32 or None
-        The rows of V that early cycles see.
+    V_coarse : (n', m) float32 or None
+        The rows of V that the coarse fits of the first cycles see; None for no coarse fits.
     start : int
         Components to start from.
     settings : ClusteringSettings
     seed : int
-    tell : callable
-        Called with a `SeedNews` after every fit.
+    report : callable
+        Called with a `SeedProgress` after every fit.
     control : Control
-        Looked at before every block of rows of every iteration.
+        Checked for a cancel before every block of rows of every iteration.
     """
 
     def __init__(
         self,
         V: Matrix,
-        coarse_fit: Matrix | None,
+        V_coarse: Matrix | None,
         start: int,
         settings: ClusteringSettings,
         seed: int,
-        tell: Callable[[SeedNews], None],
+        report: Callable[[SeedProgress], None],
         control: Control,
     ) -> None:
-        self.V, self.coarse_fit, self.start = V, coarse_fit, start
-        self.settings, self.seed, self.tell, self.control = settings, seed, tell, control
+        self.V, self.V_coarse, self.start = V, V_coarse, start
+        self.settings, self.seed, self.report, self.control = settings, seed, report, control
         self.W = np.zeros((len(V), 0), np.float32)
         self.H = np.zeros((0, V.shape[1]), np.float32)
         self.error = float("nan")
@@ -157,24 +148,24 @@ class IterativeNMF:
         status, reason = "done", ""
         try:
             loose, tight = self.settings.tolerance, self.settings.tolerance * _FINAL_TIGHT
-            W, H, settled = self._cycles(self.V, *self._first(), loose)
-            if settled:
-                W, H, settled = self._cycles(self.V, W, H, tight)
-            if not settled:
+            W, H, ended = self._cycles(self.V, *self._first_start(), loose)
+            if ended:
+                W, H, ended = self._cycles(self.V, W, H, tight)
+            if not ended:
                 status, reason = "stopped", f"components were still merging after {len(self.cycles)} cycles"
             self._refit(loose, tight)
-            self._settle()
+            self._final_weights()
         except Cancelled:
             status, reason = "cancelled", "cancelled by the user"
         return SeedRecord(self.seed, len(self.H), self.error, tuple(self.cycles), status, self.H, reason)
 
-    def _first(self) -> tuple[np.ndarray, np.ndarray]:
+    def _first_start(self) -> tuple[np.ndarray, np.ndarray]:
         """The start over the whole scan: random, or what the coarse fits lead to."""
-        if self.coarse_fit is None:
+        if self.V_coarse is None:
             return random_start(self.V, self.start, self.seed)
-        start = random_start(self.coarse_fit, self.start, self.seed)
+        start = random_start(self.V_coarse, self.start, self.seed)
         loose = self.settings.tolerance * _COARSE_LOOSE
-        _, H, _ = self._cycles(self.coarse_fit, *start, loose, enough=int(self.start * _COARSE_END))
+        _, H, _ = self._cycles(self.V_coarse, *start, loose, enough=int(self.start * _COARSE_END))
         return weights(self.V, H, control=self.control), H
 
     def _cycles(
@@ -186,7 +177,7 @@ class IterativeNMF:
         """
         while True:
             fit = nmf(V, W, H, tolerance=tolerance, max_iterations=self.settings.max_iterations, control=self.control)
-            self._take(fit)
+            self._accept(fit)
             W, H, merged = merge(self.W, self.H, self.settings.merge_threshold)
             if not merged:
                 return W, H, True
@@ -195,14 +186,14 @@ class IterativeNMF:
             if len(H) <= enough:
                 return W, H, True
 
-    def _take(self, fit: Fit) -> None:
-        """Make a fit the model, and tell of it. The error is the model's only if it was fitted to the whole V."""
+    def _accept(self, fit: Fit) -> None:
+        """Make a fit the model, and report it. The error is the model's only if it was fitted to the whole V."""
         rows = len(fit.W)
         self.W, self.H = normalise(fit.W, fit.H)
         if rows == len(self.V):
             self.error = fit.error
         self.cycles.append(Cycle(len(self.H), fit.error, fit.iterations, rows))
-        self.tell(SeedNews(self.seed, len(self.cycles), len(self.H), fit.error))
+        self.report(SeedProgress(self.seed, len(self.cycles), len(self.H), fit.error))
 
     def _refit(self, loose: float, tight: float) -> None:
         """Fit as many components from a new random start: kept where its error on V is the smaller."""
@@ -215,17 +206,103 @@ class IterativeNMF:
             return
         fit = nmf(self.V, fit.W, fit.H, tolerance=tight, max_iterations=most, control=self.control)
         if self._eligible(fit, 1.0):
-            self._take(fit)
+            self._accept(fit)
 
     def _eligible(self, fit: Fit, margin: float) -> bool:
-        """Whether a fit has a smaller error than `margin` times the model's, and maps as far apart as asked."""
+        """Whether a fit's error is below `margin` times the model's, with no two maps alike unless `refit` is free."""
         if fit.error >= self.error * margin:
             return False
         W, _ = normalise(fit.W, fit.H)
         r = correlation(W)[np.triu_indices(W.shape[1], 1)].max(initial=-1.0)
         return self.settings.refit == "free" or bool(r < self.settings.merge_threshold)
 
-    def _settle(self) -> None:
+    def _final_weights(self) -> None:
         """The best W for the final H, so that H alone gives the model back (`ensemble.choose`), and its error on V."""
         self.W, self.H = normalise(weights(self.V, self.H, control=self.control), self.H)
         self.error = model_error(self.V, self.W, self.H)
+
+
+def normalise(W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the rows of H unit length, their scale to W, and leave out dead components.
+
+    Parameters
+    ----------
+    W : (n, k) array, non-negative
+    H : (k, m) array, non-negative
+
+    Returns
+    -------
+    W, H : (n, k'), (k', m) float32
+        With ``W @ H`` unchanged. A component is dead if its map or its row of H is zero or not finite.
+    """
+    length = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64))
+    total = W.sum(axis=0, dtype=np.float64)
+    alive = np.isfinite(length) & np.isfinite(total) & (length > 0) & (total > 0)
+    length = length[alive]
+    return (
+        (W.T[alive] * length[:, None]).astype(np.float32).T,
+        (H[alive] / length[:, None]).astype(np.float32),
+    )
+
+
+def correlation(W: np.ndarray) -> np.ndarray:
+    """Pearson's r between the columns of W, as (k, k) float64; 0 where a column is constant, 1 on the diagonal."""
+    maps = W.T - W.mean(axis=0, dtype=np.float64).astype(W.dtype)[:, None]
+    covariance = (maps @ maps.T).astype(np.float64)
+    deviation = np.sqrt(np.diag(covariance))
+    inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    r = np.clip(covariance * inverse[:, None] * inverse[None, :], -1.0, 1.0)
+    r = (r + r.T) / 2
+    np.fill_diagonal(r, 1.0)
+    return r
+
+
+def pairs_to_merge(r: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, with ``r >= threshold``: best first, each component in one pair at most.
+
+    Equal correlations are taken in order of their indices, so that the choice is always the same.
+    """
+    first, second = np.triu_indices(len(r), 1)
+    order = np.argsort(-r[first, second], kind="stable")
+    pairs: list[tuple[int, int]] = []
+    taken: set[int] = set()
+    for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
+        if r[i, j] < threshold:
+            break
+        if i not in taken and j not in taken:
+            taken.update((i, j))
+            pairs.append((i, j))
+    return pairs
+
+
+def merge(W: np.ndarray, H: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """One cycle of merging: pairs of maps with Pearson's r at or above `threshold` become one component.
+
+    W adds up; H becomes the W-weighted mean of the pair. Each component takes part in one merge at most, so a
+    group of alike components needs several cycles, with a refit on V between them.
+
+    Parameters
+    ----------
+    W : (n, k) array
+        Weights; with rows of H of unit length (`normalise`) the sum of a column is the weight of a component.
+    H : (k, m) array
+    threshold : float
+        Smallest correlation that merges.
+
+    Returns
+    -------
+    W, H : (n, k'), (k', m)
+        New arrays, in the order of the first of each pair. The arguments are not changed.
+    n_merged : int
+        Number of pairs that were merged: k - k'.
+    """
+    pairs = pairs_to_merge(correlation(W), threshold)
+    maps, rows = W.T.copy(), H.copy()
+    weight = W.sum(axis=0, dtype=np.float64)
+    keep = np.ones(len(rows), bool)
+    for i, j in pairs:
+        share = weight[i] / (weight[i] + weight[j]) if weight[i] + weight[j] > 0 else 0.5
+        rows[i] = share * H[i] + (1.0 - share) * H[j]
+        maps[i] = W[:, i] + W[:, j]
+        keep[j] = False
+    return maps[keep].T, rows[keep], len(pairs)

@@ -14,11 +14,10 @@ from scipy.sparse import csr_array
 from napari_stemnmf.clustering import hals
 from napari_stemnmf.clustering.ensemble import choose, cluster
 from napari_stemnmf.clustering.hals import nmf, weights
-from napari_stemnmf.clustering.iterative import random_start
-from napari_stemnmf.clustering.matrices import check_matrix, model_error, squared_norm
+from napari_stemnmf.clustering.iterative_nmf import random_start
+from napari_stemnmf.clustering.matrix import SparseMatrix, check_matrix, model_error, squared_norm
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import scree
-from napari_stemnmf.clustering.sparse import SparseMatrix
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings
 

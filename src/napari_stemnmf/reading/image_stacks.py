@@ -1,7 +1,7 @@
 """Image stacks that need no vendor's reader: tif (by tifffile) and MRC.
 
-MRC is read here because its headers lie: the references of Celeritas ``.seq`` movies tell of 32,766 images and hold
-one, and the scan of a Direct Electron movie is described in a text file beside it.
+MRC is read here because its headers can be wrong: the references of Celeritas ``.seq`` movies announce 32,766 images
+and hold one, and the scan of a Direct Electron movie is described in a text file beside it.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def mrc_frames(path: Path, head: bytes) -> RawFrames:
     if mode not in MRC_MODES or min(columns, rows, count) < 1 or extended < 0:
         raise ReadError(f"{path.name} is no MRC file that can be read: its header is damaged (mode {mode}).")
     stamp, flags = struct.unpack(f"{end}2i", head[152:160])
-    signed = stamp == 1146047817 and flags & 1  # IMOD says which sign its bytes have; counts have none
+    signed = stamp == 1146047817 and flags & 1  # IMOD marks signed bytes; counts have no sign
     dtype = np.dtype(end + ("i1" if mode == 0 and signed else MRC_MODES[mode]))
     room = path.stat().st_size - 1024 - extended
     there = max(0, room) // (columns * rows * dtype.itemsize)
@@ -167,7 +167,7 @@ def mrc_frames(path: Path, head: bytes) -> RawFrames:
 
 
 def _direct_electron(path: Path) -> dict[str, str]:
-    """What the ``_info.txt`` beside a Direct Electron movie says."""
+    """The entries of the ``_info.txt`` beside a Direct Electron movie."""
     match = _MOVIE.match(path.name)
     names = [re.sub(r"_movie\.mrc$", "_info.txt", path.name, flags=re.IGNORECASE)]
     names += [f"{match['prefix']}_info.txt"] if match else []

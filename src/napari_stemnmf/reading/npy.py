@@ -1,7 +1,4 @@
-"""NumPy's files: npy, read in parts, and npz.
-
-Nothing is ever unpickled: an array of Python objects is refused.
-"""
+"""NumPy's files: npy and npz, read in parts. Nothing is ever unpickled: an array of Python objects is refused."""
 
 from __future__ import annotations
 
@@ -24,13 +21,13 @@ import numpy as np
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, Blocks, Frames, RawFrames, ScanOfFrames, reading
-from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate, what_it_is
-from napari_stemnmf.reading.stored import Cube, Stack, Stored
+from napari_stemnmf.reading.candidates import Candidate, open_candidate, open_chosen, what_it_is
+from napari_stemnmf.reading.stored_arrays import Cube, Stack, StoredArray
 
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What the header of an npy file says, and where its data begins."""
+    """The header of an npy file, and where its data begins."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -79,7 +76,7 @@ class Unpacked:
 
 
 @dataclass(frozen=True)
-class FortranArray(Stored):
+class FortranArray(StoredArray):
     """An array in an npy file written in Fortran order: read plane by plane of its last axis, which varies slowest."""
 
     path: Path
@@ -151,11 +148,11 @@ def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
         found = npz_candidates(path)
         if not found:
             raise ReadError(f"{path.name} is a zip archive without arrays; unpack it and open the file with the scan.")
-        candidate = choose(found, path.name, dataset, scan_shape)
-        several = dataset is not None or sum(c.role == candidate.role for c in found) > 1
-        source = f"{path}::{candidate.name}" if several else str(path)
-        metadata = {"format": "npz", "dataset": candidate.name}
-        return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata)
+
+        def metadata(candidate: Candidate) -> dict[str, Any]:
+            return {"format": "npz", "dataset": candidate.name}
+
+        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=metadata)
 
 
 def npz_candidates(path: Path) -> list[Candidate]:
@@ -175,11 +172,12 @@ def npz_candidates(path: Path) -> list[Candidate]:
                 header = npy_header(file, path.name)
             if header.nbytes + header.offset > info.file_size and not header.dtype.hasobject:
                 raise ReadError(f"{path.name} is damaged: {info.filename} is shorter than its header says.")
+            container = None
             if info.compress_type == zipfile.ZIP_STORED:
                 header = replace(header, offset=header.offset + _member_start(path, info))
-                found.append(_candidate(path, info.filename[:-4], header, None))
             else:
-                found.append(_candidate(path, info.filename[:-4], header, Unpacked(path, info.filename)))
+                container = Unpacked(path, info.filename)
+            found.append(_candidate(path, info.filename[:-4], header, container))
     return found
 
 
@@ -204,7 +202,7 @@ def _candidate(path: Path, name: str, header: NpyHeader, container: Unpacked | N
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         shape, ndim = tuple(header.shape[axis] for axis in order), len(header.shape)
         native = header.dtype.newbyteorder("=")
-        if not header.fortran:  # singleton axes change nothing in how the patterns lie
+        if not header.fortran:  # axes of length one change nothing in the order of the patterns
             count = math.prod(shape[:-2])
             frames = RawFrames(path, header.offset, count, shape[-2:], header.dtype, container=container)
             return frames if len(order) == 3 else ScanOfFrames(frames, shape[:2])

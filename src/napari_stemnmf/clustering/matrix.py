@@ -1,7 +1,8 @@
-"""A sparse V for the NMF: its products with H and W, as fast as the dense ones of a matrix of fewer columns.
+"""The matrix V that NMF takes, dense or sparse, and every product with it.
 
-Under one per cent of a Bragg disk matrix is not zero. It is kept by rows and, once more, by columns, so that one
-compiled kernel makes both products, each number summed by itself in a fixed order. Leans on SciPy and numba.
+A dense V is read in blocks of rows, a sparse one as a whole: under one per cent of a Bragg disk matrix is not zero. A
+sparse V is kept by rows and, once more, by columns, so that one compiled kernel makes the products with H and with W,
+as fast as the dense ones of a matrix of fewer columns, each number summed by itself in a fixed order.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_array, sparray
 
-_LANES = 8  # what the kernel works on is as wide as a multiple of this: its loops then run on whole vectors
+from napari_stemnmf.errors import DataError
+
+BLOCK = 768  # rows of a dense V at a time: they, their products and their part of W stay in the second cache
+_SIMD = 8  # the kernel's tables are a multiple of this wide, so that its loops run on whole SIMD vectors
 _TILE = 16  # results that are written side by side: a cache line
 _RUN = 256  # numbers that are summed in float32 before they join the total in float64
 
 
 @dataclass(frozen=True, eq=False)
 class SparseMatrix:
-    """V (n, m), float32, non-negative, in the two orders that its products take.
+    """A sparse V (n, m), float32, non-negative, in the two orders that its products need.
 
     Attributes
     ----------
@@ -32,8 +36,8 @@ class SparseMatrix:
     columns: csr_array
 
     @classmethod
-    def of(cls, values: sparray) -> SparseMatrix:
-        """From any sparse array, which is not changed: float32, without duplicates and stored zeros."""
+    def from_array(cls, values: sparray) -> SparseMatrix:
+        """A sparse array in float32, without duplicates and stored zeros; the array is not changed."""
         rows = csr_array(values, dtype=np.float32, copy=True)
         rows.sum_duplicates()
         rows.eliminate_zeros()
@@ -70,10 +74,79 @@ class SparseMatrix:
         return max(0.0, self.squared_norm() - 2.0 * inner + float(np.vdot(W.T @ W, H @ H.T)))
 
 
+Matrix = np.ndarray | SparseMatrix
+"""What `check_matrix` returns."""
+
+
+def check_matrix(V: np.ndarray | sparray | Matrix) -> Matrix:
+    """V in float32, in the order that makes its products fastest; no copy if it is so already.
+
+    Returns
+    -------
+    ndarray or SparseMatrix
+        A dense matrix in column order; a sparse one by rows and by columns.
+
+    Raises
+    ------
+    DataError
+        If it is not two-dimensional, or has negative or non-finite values.
+    """
+    if isinstance(V, SparseMatrix):
+        return V
+    sparse = isinstance(V, sparray)
+    V = csr_array(V) if sparse else np.asfortranarray(V, np.float32)
+    if V.ndim != 2 or 0 in V.shape:
+        raise DataError(f"NMF needs a matrix (probe positions, columns); this one has the shape {V.shape}.")
+    values = np.asarray(V.data) if sparse else V
+    if not (values.min(initial=0) >= 0 and np.isfinite(values.max(initial=0))):
+        raise DataError("NMF needs finite, non-negative features; scale them first.")
+    return SparseMatrix.from_array(V) if sparse else V
+
+
+def blocks(V: Matrix) -> list[slice]:
+    """The rows of V in the portions that it is read in."""
+    if isinstance(V, SparseMatrix):
+        return [slice(0, len(V))]
+    return [slice(start, min(start + BLOCK, len(V))) for start in range(0, len(V), BLOCK)]
+
+
+def project(V: Matrix, H: np.ndarray, rows: slice) -> np.ndarray:
+    """H Vᵀ for one of the `blocks` of V: (k, rows) float32."""
+    return V.project(H) if isinstance(V, SparseMatrix) else H @ V[rows].T
+
+
+def gather(V: Matrix, W_part: np.ndarray, rows: slice) -> np.ndarray:
+    """Wᵀ V for one of the `blocks` of V: (k, m) float32, from that block's Wᵀ (k, rows)."""
+    return V.gather(W_part) if isinstance(V, SparseMatrix) else W_part @ V[rows]
+
+
+def squared_norm(V: Matrix) -> float:
+    """‖V‖_F², summed in float64."""
+    if isinstance(V, SparseMatrix):
+        return V.squared_norm()
+    return sum(float(np.einsum("ij,ij->", V[rows], V[rows], dtype=np.float64)) for rows in blocks(V))
+
+
+def model_error(V: np.ndarray | sparray | Matrix, W: np.ndarray, H: np.ndarray) -> float:
+    """‖V − WH‖_F / ‖V‖_F, from the residual itself; for a V of zeros 0 if WH is zero as well, else infinite."""
+    V = SparseMatrix.from_array(V) if isinstance(V, sparray) else V
+    if isinstance(V, SparseMatrix):
+        residual = V.squared_residual(W, H)
+    else:
+        residual = 0.0
+        for rows in blocks(V):
+            difference = V[rows] - W[rows] @ H
+            residual += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
+    norm2 = squared_norm(V)
+    if norm2 > 0:
+        return float(np.sqrt(residual / norm2))
+    return 0.0 if residual == 0 else float("inf")
+
+
 def _product(matrix: csr_array, factor: np.ndarray) -> np.ndarray:
     """`factor` times the transpose of `matrix`: (k, rows) float32 from (k, columns)."""
     k = len(factor)
-    table = np.zeros((factor.shape[1], -(-max(k, 1) // _LANES) * _LANES), np.float32)
+    table = np.zeros((factor.shape[1], -(-max(k, 1) // _SIMD) * _SIMD), np.float32)
     table[:, :k] = factor.T
     out = np.empty((k, matrix.shape[0]), np.float32)
     _accumulate(matrix.data, matrix.indices, matrix.indptr, table, out)

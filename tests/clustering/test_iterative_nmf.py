@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_stemnmf.clustering import iterative
+from napari_stemnmf.clustering import iterative_nmf
 from napari_stemnmf.clustering.hals import nmf
-from napari_stemnmf.clustering.iterative import IterativeNMF, SeedNews, coarse_rows, random_start
-from napari_stemnmf.clustering.matrices import model_error
-from napari_stemnmf.clustering.merging import correlation
+from napari_stemnmf.clustering.iterative_nmf import IterativeNMF, SeedProgress, correlation, random_start
+from napari_stemnmf.clustering.matrix import model_error
+from napari_stemnmf.clustering.scree import coarse_rows
 from napari_stemnmf.control import Control
 from napari_stemnmf.recipe import ClusteringSettings
 
 
-def iterate(V: np.ndarray, draft: np.ndarray | None = None, seed: int = 0, start: int = 14, **settings: object):
+def iterate(V: np.ndarray, coarse: np.ndarray | None = None, seed: int = 0, start: int = 14, **settings: object):
     """One seed run to its end, and its record."""
-    said: list[SeedNews] = []
-    job = IterativeNMF(V, draft, start, ClusteringSettings(**settings), seed, said.append, Control())
+    said: list[SeedProgress] = []
+    job = IterativeNMF(V, coarse, start, ClusteringSettings(**settings), seed, said.append, Control())
     return job, job.run(), said
 
 
@@ -47,7 +47,7 @@ def test_every_fit_is_on_v_not_on_w(matrix: np.ndarray, monkeypatch: pytest.Monk
         seen.append(V.shape)
         return nmf(V, *args, **settings)
 
-    monkeypatch.setattr(iterative, "nmf", spy)
+    monkeypatch.setattr(iterative_nmf, "nmf", spy)
     _, record, _ = iterate(matrix)
     assert len(seen) >= len(record.cycles) > 1
     assert set(seen) == {matrix.shape}
@@ -81,9 +81,9 @@ def test_seeds_differ_and_a_seed_repeats(matrix: np.ndarray) -> None:
     assert 0.2 < (W0 @ H0).mean() / matrix.mean() < 5
 
 
-def test_drafts_see_a_part_of_the_scan_and_the_end_sees_all(matrix: np.ndarray) -> None:
-    draft = matrix.reshape(24, 24, -1)[::2, ::2].reshape(144, -1)
-    job, record, _ = iterate(matrix, draft, start=20)
+def test_coarse_fits_see_a_part_of_the_scan_and_the_end_sees_all(matrix: np.ndarray) -> None:
+    coarse = matrix.reshape(24, 24, -1)[::2, ::2].reshape(144, -1)
+    job, record, _ = iterate(matrix, coarse, start=20)
     rows = [cycle.rows for cycle in record.cycles]
     assert rows[0] == 144
     assert rows[-1] == len(matrix) == len(job.W)
@@ -91,7 +91,7 @@ def test_drafts_see_a_part_of_the_scan_and_the_end_sees_all(matrix: np.ndarray) 
     assert record.error == pytest.approx(model_error(matrix, job.W, record.H), abs=1e-7)
 
 
-def test_draft_rows_are_every_other_row_and_column_of_the_scan() -> None:
+def test_coarse_rows_are_every_other_row_and_column_of_the_scan() -> None:
     rows = coarse_rows((100, 80), 100)
     assert rows is not None
     assert rows[:3].tolist() == [0, 2, 4]
@@ -115,7 +115,7 @@ def test_running_out_of_cycles_is_recorded_with_the_reason(matrix: np.ndarray) -
     assert record.k > 0
 
 
-def test_every_cycle_is_told(matrix: np.ndarray) -> None:
+def test_every_cycle_is_reported(matrix: np.ndarray) -> None:
     _, record, said = iterate(matrix, seed=3, refit="off")
     first = record.cycles[0]
     assert said[0] == (3, 1, first.k, first.error, "")
@@ -125,14 +125,14 @@ def test_every_cycle_is_told(matrix: np.ndarray) -> None:
 
 def test_a_cancelled_seed_keeps_the_model_and_the_error_that_belong_together(matrix: np.ndarray) -> None:
     control = Control()
-    said: list[SeedNews] = []
+    said: list[SeedProgress] = []
 
-    def tell(news: SeedNews) -> None:
-        said.append(news)
+    def report(progress: SeedProgress) -> None:
+        said.append(progress)
         if len(said) == 2:
             control.cancel()
 
-    job = IterativeNMF(matrix, None, 14, ClusteringSettings(), 0, tell, control)
+    job = IterativeNMF(matrix, None, 14, ClusteringSettings(), 0, report, control)
     record = job.run()
     assert record.status == "cancelled"
     assert record.k == record.cycles[-1].k == len(record.H)

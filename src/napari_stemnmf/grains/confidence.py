@@ -1,0 +1,272 @@
+"""How far a grain can be trusted, and which grains to review first.
+
+A grain is stable where the grains of every other random start hold one of nearly the same positions. Two pieces of one
+crystal have similar patterns and touch: whoever reviews grains wants to see that neighbour. From these numbers comes
+the order in which grains are reviewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.clustering.ensemble import Ensemble, FeatureMatrix
+from napari_stemnmf.clustering.hals import weights
+from napari_stemnmf.clustering.iterative_nmf import SeedRecord
+from napari_stemnmf.clustering.matrix import check_matrix
+from napari_stemnmf.clustering.scaling import scale
+from napari_stemnmf.control import Control
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.refinement import Grains, flat_masks, refine
+from napari_stemnmf.recipe import RefinementSettings, ScalingSettings
+from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
+
+BEYOND = 1.5
+"""Probe radii about the centre that are not compared: the direct beam is alike in all patterns."""
+
+CRITERIA = ("overall", "dissimilarity", "stability", "overlap")
+"""Criteria that grains can be ordered by for a review."""
+
+
+def stability(
+    grains: Grains,
+    model: Ensemble,
+    features: FeatureMatrix,
+    scaling: ScalingSettings,
+    refinement: RefinementSettings,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+) -> np.ndarray:
+    """Stability of each grain: the mean, over the other finished seeds, of its best IoU with a grain of that seed.
+
+    The model keeps the grains of its seeds in memory, so that the next call, after an edit, is quick.
+
+    Parameters
+    ----------
+    grains : Grains
+        Of the chosen seed, edited or not.
+    model : Ensemble
+        All seeds.
+    features : object with ``values`` (n, m) and ``scan_shape``
+        What the model was fitted to, before scaling.
+    scaling : ScalingSettings
+    refinement : RefinementSettings
+        How Refine cuts maps into grains.
+    workers : int, optional
+        Seeds that are worked on side by side; does not change the result.
+    control : Control, optional
+        Progress in seeds; a cancel is noticed within one sweep or map.
+
+    Returns
+    -------
+    ndarray, (g,)
+        0 to 1; NaN where there is no other seed.
+    """
+    settings, others = model.cache.get("seed grains", (None, []))
+    if settings != refinement:
+        others = seed_grains(model, features, scaling, refinement, workers=workers, control=control)
+        model.cache["seed grains"] = (refinement, others)
+    return mean_best_iou(flat_masks(grains.masks), others)
+
+
+def seed_grains(
+    model: Ensemble,
+    features: FeatureMatrix,
+    scaling: ScalingSettings,
+    refinement: RefinementSettings,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+) -> list[csr_array]:
+    """The masks (grains, positions) of each seed that was finished, but for the chosen one."""
+    control = Control() if control is None else control
+    seeds = [s for s in model.seeds if s.status != "cancelled" and s.k > 0 and s.seed != model.seed]
+    if not seeds:
+        return []
+    with one_blas_thread():
+        V = check_matrix(scale(features.values, scaling).values)
+
+        def grains_of(seed: SeedRecord) -> csr_array:
+            maps = np.ascontiguousarray(weights(V, seed.H, control=control).T)
+            return flat_masks(refine(maps.reshape(-1, *model.scan_shape), refinement, control=control).masks)
+
+        found = []
+        for masks in in_order(grains_of, seeds, workers or default_workers()):
+            found.append(masks)
+            control.report(len(found), len(seeds), f"grains of seed {len(found)} of {len(seeds)}")
+    return found
+
+
+def mean_best_iou(grains: csr_array, others: Sequence[csr_array]) -> np.ndarray:
+    """For each grain, the mean over all sets of others of the best intersection over union.
+
+    Parameters
+    ----------
+    grains : (g, n) sparse array of int
+        Masks, a row each.
+    others : sequence of (h, n) sparse array of int
+        Sets of masks; one without any counts as an IoU of 0.
+
+    Returns
+    -------
+    ndarray, (g,)
+        NaN if there is no other set.
+    """
+    if not others:
+        return np.full(grains.shape[0], np.nan)
+    area = np.asarray(grains.sum(axis=1))
+    best = np.zeros((len(others), grains.shape[0]))
+    for row, masks in enumerate(others):
+        shared = (grains @ masks.T).toarray()
+        union = area[:, None] + np.asarray(masks.sum(axis=1)) - shared
+        best[row] = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0).max(axis=1, initial=0)
+    return best.mean(axis=0)
+
+
+class Similarity(NamedTuple):
+    """For each of g grains, the other one whose pattern is most similar."""
+
+    ids: np.ndarray
+    """(g,) int64, 0 where there is no other grain."""
+    correlation: np.ndarray
+    """(g,) Pearson's r of the square roots of the two patterns, -1 to 1; NaN where there is no other grain."""
+    neighbour: np.ndarray
+    """(g,) bool, whether the two touch or overlap."""
+
+
+def most_similar(patterns: np.ndarray, grains: Grains, keep: np.ndarray | None = None) -> Similarity:
+    """For each grain the neighbour whose pattern is most similar; of all grains where it has no neighbour.
+
+    Neighbours overlap or touch, corners included. The square root makes the noise of counts even.
+
+    Parameters
+    ----------
+    patterns : ndarray, (g, q_y, q_x)
+        Mean pattern of each grain; values that are not finite count as 0.
+    grains : Grains
+    keep : ndarray of bool, (q_y, q_x), optional
+        True = compare; `compared_pixels` gives those beyond the direct beam.
+
+    Raises
+    ------
+    DataError
+        If there are not as many patterns as grains, or none of their pixels is kept.
+    """
+    if len(patterns) != len(grains):
+        raise DataError(f"There are {len(patterns)} patterns of {len(grains)} grains; measure the grains first.")
+    if keep is not None and not keep.any():
+        raise DataError("The mask leaves no pixel to compare patterns by.")
+    count = len(grains)
+    if count < 2:
+        return Similarity(np.zeros(count, np.int64), np.full(count, np.nan), np.zeros(count, bool))
+    r = _correlation(patterns, keep)
+    touching = _touching(grains.masks)
+    np.fill_diagonal(r, -np.inf)
+    np.fill_diagonal(touching, False)
+    has_neighbour = np.any(touching, axis=1)
+    r[has_neighbour[:, None] & ~touching] = -np.inf
+    best = r.argmax(axis=1)
+    return Similarity(grains.ids[best], r[np.arange(count), best], has_neighbour)
+
+
+def compared_pixels(geometry: Geometry) -> np.ndarray:
+    """The pixels (q_y, q_x) that patterns are compared by: those that are kept and lie beyond the direct beam."""
+    rows, columns = geometry.detector_shape
+    y, x = np.ogrid[:rows, :columns]
+    beyond = np.hypot(y - geometry.q_y, x - geometry.q_x) > BEYOND * geometry.probe_radius
+    return beyond if geometry.mask is None else beyond & geometry.mask
+
+
+def difference(pattern: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """A pattern minus another one scaled to the same sum: positive where the first is brighter; float32, in its counts.
+
+    Parameters
+    ----------
+    pattern, other : ndarray, (q_y, q_x)
+        Values that are not finite count as 0; a pattern without counts is not scaled.
+    """
+    first, second = (np.nan_to_num(p.astype(np.float64), nan=0, posinf=0, neginf=0) for p in (pattern, other))
+    total = second.sum()
+    return (first - second * (first.sum() / total if total > 0 else 1.0)).astype(np.float32)
+
+
+def review_order(table: pd.DataFrame, by: str = "overall") -> tuple[np.ndarray, np.ndarray]:
+    """Grains by review priority: those first whose numbers say that something may be wrong with them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a grain, as `measurement.measure` gives it; columns that are missing count as unknown.
+    by : {"overall", "dissimilarity", "stability", "overlap"}
+        Dissimilarity of its patterns, from 0 for the least of all grains to 1 for the largest; 1 - stability across
+        the seeds; the share of its positions that other grains hold too; or the mean of those that are known.
+
+    Returns
+    -------
+    ids : ndarray of int64, (g,)
+        Highest priority first, equal ones in the order of the table, and grains of which nothing is known last.
+    scores : ndarray, (g,)
+        Priority from 0 to 1, in the same order; NaN where nothing is known.
+
+    Raises
+    ------
+    DataError
+        If there is no such criterion.
+    """
+    if by not in CRITERIA:
+        raise DataError(f"Grains cannot be ranked by '{by}'; choose from {', '.join(CRITERIA)}.")
+    scores = {
+        "dissimilarity": _relative(_column(table, "dissimilarity")),
+        "stability": 1 - _column(table, "stability"),
+        "overlap": _column(table, "overlap_fraction"),
+    }
+    score = _mean(np.stack(list(scores.values()))) if by == "overall" else scores[by]
+    order = np.argsort(-score, kind="stable")  # NaN comes last
+    return table["grain_id"].to_numpy(np.int64)[order], score[order]
+
+
+def _correlation(patterns: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
+    """Pearson's r of the square roots of all pairs, (g, g) float64; 0 with a pattern without contrast."""
+    flat = patterns.reshape(len(patterns), -1) if keep is None else patterns[:, keep]
+    values = np.sqrt(np.clip(np.nan_to_num(flat, nan=0, posinf=0, neginf=0), 0, None), dtype=np.float32)
+    values -= values.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
+    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    r = (values @ values.T).astype(np.float64) * inverse[:, None] * inverse
+    return np.clip(r, -1.0, 1.0)
+
+
+def _touching(masks: np.ndarray) -> np.ndarray:
+    """(g, g) whether two grains share a position or hold neighbouring ones."""
+    wide = masks.copy()
+    wide[:, 1:] |= masks[:, :-1]
+    wide[:, :-1] |= masks[:, 1:]
+    tall = wide.copy()
+    wide[:, :, 1:] |= tall[:, :, :-1]
+    wide[:, :, :-1] |= tall[:, :, 1:]
+    return np.asarray((flat_masks(masks) @ flat_masks(wide).T).toarray() > 0)
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return table[name].to_numpy(np.float64) if name in table else np.full(len(table), np.nan)
+
+
+def _relative(values: np.ndarray) -> np.ndarray:
+    """Values from 0 for the smallest to 1 for the largest; 0 where all are equal."""
+    known = values[np.isfinite(values)]
+    spread = np.ptp(known) if len(known) else 0.0
+    return (values - known.min()) / spread if spread > 0 else np.where(np.isfinite(values), 0.0, np.nan)
+
+
+def _mean(scores: np.ndarray) -> np.ndarray:
+    """The mean of each column's known values."""
+    known = np.isfinite(scores)
+    count = known.sum(axis=0)
+    total = np.where(known, scores, 0).sum(axis=0)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
