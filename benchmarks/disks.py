@@ -84,7 +84,7 @@ def ours(path: str, repeat: int) -> dict[str, Any]:
     import napari_stemnmf as stem
     from napari_stemnmf.disks.detection import DiskDetection, detect, find_disks
     from napari_stemnmf.disks.probe import find_probe
-    from napari_stemnmf.recipe import DiskSettings
+    from napari_stemnmf.stage_settings import DiskSettings
     from napari_stemnmf.streaming.survey import survey
 
     dataset = stem.open(path)

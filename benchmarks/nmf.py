@@ -35,7 +35,8 @@ from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.features.bragg_disks import bragg_disks
-from napari_stemnmf.recipe import ClusteringSettings, Recipe
+from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.stage_settings import ClusteringSettings
 
 TARGET, AIM = 6.0, 15.0
 """How many times less CPU time than the reference is required, and aimed at."""

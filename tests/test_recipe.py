@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.recipe import FEATURES, PRESETS, ClusteringSettings, Recipe
+from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.settings import walk
+from napari_stemnmf.stage_settings import ClusteringSettings
 
 
 @pytest.mark.parametrize("preset", PRESETS)

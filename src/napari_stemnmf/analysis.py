@@ -27,7 +27,7 @@ from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
-from napari_stemnmf.features.featurize import Features
+from napari_stemnmf.features.features import Features
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains

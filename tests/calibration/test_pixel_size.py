@@ -8,7 +8,7 @@ import pytest
 from napari_stemnmf.calibration.pixel_size import PixelSize, pixel_size
 from napari_stemnmf.dataset import AXIS_NAMES, Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import PixelSizeSettings
+from napari_stemnmf.stage_settings import PixelSizeSettings
 
 NOTHING = np.zeros(0)
 

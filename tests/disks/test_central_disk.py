@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_stemnmf.disks.central_disk import find_center, without_hot_pixels
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import CenterSettings
+from napari_stemnmf.stage_settings import CenterSettings
 
 
 def disk(shape: tuple[int, int], q_y: float, q_x: float, radius: float, blur: float = 0.0) -> np.ndarray:

@@ -14,7 +14,7 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, find_rings
-from napari_stemnmf.recipe import AngularAverageSettings
+from napari_stemnmf.stage_settings import AngularAverageSettings
 from napari_stemnmf.streaming.survey import Survey
 
 RINGS = (3.0, 7.5, 12.0, 19.0)

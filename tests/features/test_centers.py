@@ -14,7 +14,7 @@ from napari_stemnmf.features.centers import Centers, parts_of_a_pixel
 from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance
 from napari_stemnmf.features.polar import samples, sectors
 from napari_stemnmf.features.radial_variance import RadialVariance
-from napari_stemnmf.recipe import RadialVarianceSettings
+from napari_stemnmf.stage_settings import RadialVarianceSettings
 
 RINGS = (4.0, 9.0, 15.0)
 RADII = RadialVarianceSettings(r_min=4, r_max=15)

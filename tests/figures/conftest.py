@@ -16,7 +16,7 @@ import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.features.featurize import Features
+from napari_stemnmf.features.features import Features
 from napari_stemnmf.figures.style import SMALLEST_FONT
 from napari_stemnmf.grains.measurement import measure
 from napari_stemnmf.simulation.distorted import distorted

@@ -6,7 +6,7 @@ import pytest
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError, ReadError
 from napari_stemnmf.preprocessing.preprocess import binned, prepare, prepared_axes, take_survey
-from napari_stemnmf.recipe import PreprocessSettings
+from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.survey import survey
 
 CROP = PreprocessSettings(scan_y=(1, 4), scan_x=(2, 6), q_y=(3, 17), q_x=(4, 19))

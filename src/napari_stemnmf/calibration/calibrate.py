@@ -22,7 +22,8 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import EllipseSettings, Recipe
+from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.stage_settings import EllipseSettings
 from napari_stemnmf.streaming.survey import Survey
 
 

@@ -15,7 +15,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.recipe import CenterSettings, OriginSettings
+from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
 ENOUGH = 0.1  # share of the patterns in which the central disk is to be found, to rely on it
 

@@ -11,7 +11,7 @@ from napari_stemnmf.calibration.rings import CENTRAL, disk_rings, profile_rings,
 from napari_stemnmf.calibration.surface import MAD_TO_SIGMA
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import PixelSizeSettings
+from napari_stemnmf.stage_settings import PixelSizeSettings
 
 NEAR = 0.1  # a ring lies within so much of the radius that is given
 STEPS = 20

@@ -21,7 +21,7 @@ from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import Scree, coarse_rows, scree, starting_components
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import ClusteringSettings, ScalingSettings
+from napari_stemnmf.stage_settings import ClusteringSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, one_blas_thread
 
 

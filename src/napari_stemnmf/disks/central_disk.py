@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import CenterSettings
+from napari_stemnmf.stage_settings import CenterSettings
 
 HOT_FACTOR = (
     4.0  # a pixel above this multiple of the 4th highest of its neighbourhood is hot; a small probe stays below

@@ -18,7 +18,7 @@ from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.disks.template import binned
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import DiskSettings
+from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from napari_stemnmf.disks.central_disk import Center, find_center
 from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import CenterSettings, ProbeSettings
+from napari_stemnmf.stage_settings import CenterSettings, ProbeSettings
 from napari_stemnmf.streaming.survey import Survey
 
 SAMPLES = 5

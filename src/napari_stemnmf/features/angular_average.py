@@ -17,7 +17,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, radial_profile, sectors
 from napari_stemnmf.features.projection import Projection
-from napari_stemnmf.recipe import AngularAverageSettings
+from napari_stemnmf.stage_settings import AngularAverageSettings
 from napari_stemnmf.streaming.engine import BlockResult
 from napari_stemnmf.streaming.survey import Survey
 

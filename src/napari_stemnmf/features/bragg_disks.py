@@ -16,8 +16,8 @@ from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.featurize import Features
-from napari_stemnmf.recipe import BraggDiskSettings
+from napari_stemnmf.features.features import Features
+from napari_stemnmf.stage_settings import BraggDiskSettings
 
 BIN_OF_RADIUS = 0.5625
 """Side of a bin per probe radius: the paper's 3 px where a disk's radius is 5.3 px."""

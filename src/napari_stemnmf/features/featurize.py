@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
@@ -19,41 +18,14 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, find_rings
+from napari_stemnmf.features.bragg_disks import bragg_disks
+from napari_stemnmf.features.features import Features
 from napari_stemnmf.features.polar import Table
 from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.features.radial_variance import RadialVariance
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
 from napari_stemnmf.streaming.survey import Survey
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """One representation of a scan: a row per probe position, a column per feature.
-
-    Attributes
-    ----------
-    name : str
-        ``aa``, ``rv`` or ``bd``.
-    values : ndarray or csr_array of float32
-        (n, m) unscaled values of the columns that were kept; sparse for BD.
-    columns : dict of ndarray
-        (m,) each, what the columns stand for: ``ring``, ``r_in``, ``r_out`` [px], ``azimuth`` [deg] for AA,
-        ``radius`` [px] for RV.
-    dropped : tuple of str
-        Columns that were left out, for lack of valid pixels.
-    scan_shape : tuple of int
-        (scan_y, scan_x); n is their product.
-    details : dict
-        What was found or used on the way: ``rings`` [px], ``intensity``, ...
-    """
-
-    name: str
-    values: np.ndarray | csr_array
-    columns: dict[str, np.ndarray]
-    dropped: tuple[str, ...]
-    scan_shape: tuple[int, int]
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +143,6 @@ def featurize(
 def _bragg_disks(peaks: Peaks | None, calibration: Calibration, recipe: Recipe) -> Features:
     if peaks is None:
         raise DataError("Bragg disks (BD) need the disks of every pattern; run disk detection first.")
-    from napari_stemnmf.features.bragg_disks import bragg_disks
-
     return bragg_disks(peaks, calibration, recipe.bd.featurize)
 
 

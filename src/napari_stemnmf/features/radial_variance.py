@@ -13,7 +13,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.polar import Table, check_reach, samples
 from napari_stemnmf.features.projection import Projection
-from napari_stemnmf.recipe import RadialVarianceSettings
+from napari_stemnmf.stage_settings import RadialVarianceSettings
 from napari_stemnmf.streaming.engine import BlockResult
 
 MIN_VALID = 0.5  # share of the azimuths of a radius that must be valid

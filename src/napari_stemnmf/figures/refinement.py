@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.recipe import RefinementSettings
+    from napari_stemnmf.stage_settings import RefinementSettings
 
 BINS = 128
 """Of the histogram of a map."""

@@ -23,7 +23,7 @@ from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.refinement import Grains, flat_masks, refine
-from napari_stemnmf.recipe import RefinementSettings, ScalingSettings
+from napari_stemnmf.stage_settings import RefinementSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 
 BEYOND = 1.5

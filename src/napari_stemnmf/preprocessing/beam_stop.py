@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import BeamStopSettings, PreprocessSettings
+from napari_stemnmf.stage_settings import BeamStopSettings, PreprocessSettings
 from napari_stemnmf.streaming.survey import Survey
 
 COARSE = 128

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from napari_stemnmf.recipe import PreprocessSettings
+from napari_stemnmf.stage_settings import PreprocessSettings
 
 STRUCTURE = 1.5
 """A pixel that stands out by less than this times the contrast around it may belong to a small sharp spot."""

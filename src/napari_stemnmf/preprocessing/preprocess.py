@@ -15,7 +15,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
-from napari_stemnmf.recipe import PreprocessSettings
+from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
 from napari_stemnmf.streaming.survey import Survey, SurveyKernel
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from typing import Any
 
 from napari_stemnmf.errors import StemNMFError
@@ -10,8 +11,20 @@ from napari_stemnmf.streaming.engine import Executor
 
 TIMEOUT = 5
 """Seconds that a scheduler has to answer in."""
-_clients: dict[str, Any] = {}
-_lock = threading.Lock()
+
+
+class Connections:
+    """The dask schedulers that this process is connected to: one connection for each address, for all scans."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.clients: dict[str, Any] = {}
+
+    @classmethod
+    @cache
+    def of_the_process(cls) -> Connections:
+        """Those of this process."""
+        return cls()
 
 
 def connect(address: str) -> Executor:
@@ -35,11 +48,12 @@ def connect(address: str) -> Executor:
         raise StemNMFError(
             "A dask scheduler was named, and the package 'distributed' is not installed: pip install distributed."
         ) from error
-    with _lock:
-        client = _clients.get(address)
+    connections = Connections.of_the_process()
+    with connections.lock:
+        client = connections.clients.get(address)
         if client is None or client.status != "running":
             try:
-                client = _clients[address] = Client(address, timeout=TIMEOUT, set_as_default=False)
+                client = connections.clients[address] = Client(address, timeout=TIMEOUT, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise StemNMFError(
                     f"There is no dask scheduler at {address}; start it, or empty the field in the preferences."
@@ -48,8 +62,9 @@ def connect(address: str) -> Executor:
 
 
 def disconnect() -> None:
-    """Let go of all schedulers."""
-    with _lock:
-        for client in _clients.values():
+    """Leave all schedulers."""
+    connections = Connections.of_the_process()
+    with connections.lock:
+        for client in connections.clients.values():
             client.close()
-        _clients.clear()
+        connections.clients.clear()

@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.plugin.patterns import overlays
-from napari_stemnmf.recipe import PreprocessSettings
+from napari_stemnmf.stage_settings import PreprocessSettings
 
 ROUND = Geometry((64, 80), 30.5, 41.0, 3.0)
 STRETCHED = Geometry((64, 80), 30.5, 41.0, 3.0, ellipse_ratio=1.21, ellipse_angle=0.0)

@@ -14,7 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari_stemnmf.calibration.geometry import Geometry
-    from napari_stemnmf.recipe import PreprocessSettings
+    from napari_stemnmf.stage_settings import PreprocessSettings
 
 STEP = 5.0
 """Degrees between the points of a circle, at most."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.calibration.geometry import Geometry
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.disks.probe import Probe
-    from napari_stemnmf.recipe import DiskSettings, Recipe
+    from napari_stemnmf.recipe import Recipe
+    from napari_stemnmf.stage_settings import DiskSettings
 
 SCALES = ("log", "sqrt", "linear")
 SAMPLED = 512

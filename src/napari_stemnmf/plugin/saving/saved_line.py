@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.jobs.preview import Latest
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.saving import autosave
@@ -73,14 +73,14 @@ class SavedLine(QWidget):
         self._session: Session | None = None
         self._reading = False
         self._pieces: Iterator[None] = iter(())
-        self._loader, self._finder = Latest(_load, self), Latest(_find, self)
+        self._loader, self._finder = Preview(_load, self), Preview(_find, self)
         self.words = QLabel()
         self.save_as, self.open_earlier = QPushButton("Save as…"), QPushButton("Open earlier analysis")
         self.find_scan = QPushButton("Find scan…")
         self._lay_out()
         self._happened.connect(self._refresh)  # from the thread that saves into that of the window
-        self._loader.done.connect(self._on_loaded)
-        self._finder.done.connect(self._on_found)
+        self._loader.ready.connect(self._on_loaded)
+        self._finder.ready.connect(self._on_found)
         self.save_as.clicked.connect(self._on_save_as)
         self.open_earlier.clicked.connect(self.open_earlier_analysis)
         self.find_scan.clicked.connect(self._on_find_scan)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.calibration.geometry import Geometry
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.recipe import PreprocessSettings
+    from napari_stemnmf.stage_settings import PreprocessSettings
     from napari_stemnmf.streaming.survey import Survey
 
 WITHOUT_SURVEY = (

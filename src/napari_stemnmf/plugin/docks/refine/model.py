@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.clustering.ensemble import Ensemble
     from napari_stemnmf.grains.refinement import Cut
-    from napari_stemnmf.recipe import RefinementSettings
+    from napari_stemnmf.stage_settings import RefinementSettings
 
 BINS = 80
 """Of the histogram."""

@@ -1,0 +1,302 @@
+"""The settings of each stage, written once: what a setting is called, its default, unit, bounds and one line of help.
+
+How settings are checked and written is in `settings`; `recipe` puts them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_stemnmf.settings import Settings, setting
+
+
+def _ascending_radii(values: tuple[float, ...]) -> str:
+    fine = len(values) >= 2 and list(values) == sorted(set(values)) and values[0] >= 0
+    return "" if fine else "it needs at least two ascending radii"
+
+
+def _span(values: tuple[int, ...]) -> str:
+    return "" if len(values) == 2 and values[0] < values[1] else "it needs two numbers, the first below the second"
+
+
+def _region(values: tuple[int, ...]) -> str:
+    fine = len(values) == 4 and values[0] < values[1] and values[2] < values[3]
+    return "" if fine else "it needs two numbers for the rows and two for the columns, each first below the second"
+
+
+def _divides_circle(value: float) -> str:
+    return "" if abs(360 / value - round(360 / value)) < 1e-9 else "360 must be a multiple of it"
+
+
+@dataclass(frozen=True)
+class PreprocessSettings(Settings):
+    """What is done to the patterns before anything else looks at them, in this order: crop, dark, hot pixels, bin."""
+
+    scan_y: tuple[int, ...] | None = setting(
+        None, "first scan row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
+    )
+    scan_x: tuple[int, ...] | None = setting(
+        None, "first scan column to keep and the one after the last; empty: all", unit="px", low=0, check=_span
+    )
+    q_y: tuple[int, ...] | None = setting(
+        None, "first detector row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
+    )
+    q_x: tuple[int, ...] | None = setting(
+        None, "first detector column to keep and the one after the last; empty: all", unit="px", low=0, check=_span
+    )
+    dark: str | None = setting(None, "file with a dark reference of the detector's shape to subtract; empty: none")
+    hot_pixels: str = setting(
+        "sigma",
+        "repair pixels that stand out of the mean pattern, by a threshold in robust sigmas or in counts; or do not",
+        choices=("sigma", "counts", "off"),
+    )
+    hot_threshold: float = setting(8.0, "how far a hot pixel stands out, in sigmas or in counts", low=0.0)
+    bin: int = setting(1, "detector pixels along each axis that are summed to one", unit="px", low=1, high=64)
+
+
+@dataclass(frozen=True)
+class BeamStopSettings(Settings):
+    """Which detector pixels are left out."""
+
+    find: str = setting("auto", "look for the shadow of a beam stop in the mean pattern", choices=("auto", "off"))
+    mask: str | None = setting(
+        None, "file with a mask of the detector's shape, true where pixels are kept; empty: none"
+    )
+    margin: float = setting(
+        2.0, "pixels around what is masked that are left out as well", unit="px", low=0.0, high=100.0
+    )
+
+
+@dataclass(frozen=True)
+class CenterSettings(Settings):
+    """Where the direct beam hits the detector on average, and how large its disk is."""
+
+    q_y: float | None = setting(None, "row of the pattern centre; empty: measured", unit="px")
+    q_x: float | None = setting(None, "column of the pattern centre; empty: measured", unit="px")
+    probe_radius: float | None = setting(
+        None, "radius of the central disk; empty: measured on the mean pattern", unit="px", low=0.1
+    )
+
+
+@dataclass(frozen=True)
+class ProbeSettings(Settings):
+    """The template that Bragg disks are looked for with."""
+
+    source: str = setting(
+        "auto",
+        "mean central disk, mean pattern of a vacuum region, or a synthetic disk; auto: the central disk if it is seen",
+        choices=("auto", "central", "vacuum", "synthetic"),
+    )
+    vacuum: tuple[int, ...] | None = setting(
+        None, "scan region without a specimen: first row, row after the last, first column, column after the last",
+        unit="px", low=0, check=_region,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DiskSettings(Settings):
+    """How Bragg disks are found in each pattern. Lengths that are empty follow the probe's radius."""
+
+    subpixel: str = setting(
+        "parabola", "position from a parabola through the peak, or from a finer grid", choices=("parabola", "upsampled")
+    )
+    upsampling: int = setting(16, "steps of the finer grid per pixel", low=2, high=64)
+    min_snr: float = setting(5.0, "least signal-to-noise ratio of a disk", low=0.0, step=0.5)
+    min_absolute: float = setting(0.0, "least height of a disk above its surroundings, counts a pixel", low=0.0)
+    min_relative: float = setting(
+        0.0, "least height, as a share of the reference disk's", low=0.0, high=1.0, step=0.001
+    )
+    relative_to: int = setting(1, "the reference: the n-th highest disk of the pattern; 0 is the highest", low=0)
+    spacing: float | None = setting(
+        None, "least distance between disks; empty: 1.5 of the probe's radius, 1 where they overlap", unit="px", low=0.0
+    )
+    edge: float | None = setting(
+        None, "least distance of a disk's centre from the detector's edge and from masked pixels; "
+        "empty: the probe's radius", unit="px", low=0.0,
+    )  # fmt: skip
+    max_peaks: int = setting(100, "most disks of a pattern, the highest first", low=1, high=10000)
+
+
+@dataclass(frozen=True)
+class OriginSettings(Settings):
+    """The centre of each pattern: the beam may move over the detector as it scans (descan)."""
+
+    method: str = setting(
+        "auto",
+        "from the central disk, from Friedel pairs of disks, or one for all; auto: pairs if a beam stop hides the disk",
+        choices=("auto", "central", "friedel", "mean"),
+    )
+    fit: str = setting(
+        "plane", "surface over the scan that the centres are smoothed to", choices=("constant", "plane", "parabola")
+    )
+
+
+@dataclass(frozen=True)
+class EllipseSettings(Settings):
+    """What should be a circle and is an ellipse."""
+
+    method: str = setting(
+        "auto",
+        "from a ring of Bragg disks, or one of the mean pattern; auto: disks if there are enough, kept if significant",
+        choices=("auto", "disks", "ring", "off"),
+    )
+    ratio: float | None = setting(None, "a / b; empty: measured", low=1.0, high=2.0, step=0.001)
+    angle: float | None = setting(
+        None, "direction of a, from q_x towards q_y; empty: measured", unit="deg", low=0.0, high=180.0
+    )
+    r_min: float | None = setting(None, "inner radius of the ring to fit; empty: found", unit="px", low=0.0)
+    r_max: float | None = setting(None, "outer radius of the ring to fit; empty: found", unit="px", low=1.0)
+
+
+@dataclass(frozen=True)
+class PixelSizeSettings(Settings):
+    """The size of a detector pixel, from a ring of known lattice spacing."""
+
+    d_spacing: float | None = setting(
+        None, "lattice spacing of the ring; empty: the file's calibration is kept", unit="nm", low=0.001, step=0.0001
+    )
+    radius: float | None = setting(
+        None, "radius near which the ring lies; empty: the strongest ring", unit="px", low=0.5
+    )
+
+
+@dataclass(frozen=True)
+class AngularAverageSettings(Settings):
+    """AA: mean intensity of each ring in each sector."""
+
+    rings: tuple[float, ...] | None = setting(
+        None,
+        "radii that bound the rings, ascending; empty: minima of the radial mean of the maximum pattern",
+        unit="px",
+        check=_ascending_radii,
+    )
+    angle_step: float = setting(
+        5.0, "width of a sector; 360 must be a multiple of it", unit="deg", low=0.5, high=180.0, check=_divides_circle
+    )
+    min_valid: float = setting(
+        0.5, "share of valid pixels that a sector needs to be kept", low=0.0, high=1.0, step=0.05
+    )
+    intensity: str = setting(
+        "linear",
+        "counts as they are, or their square root (evens out strong and weak disks)",
+        choices=("linear", "sqrt"),
+    )
+
+
+@dataclass(frozen=True)
+class RadialVarianceSettings(Settings):
+    """RV: variance over azimuth at each radius."""
+
+    r_min: float | None = setting(None, "first radius; empty: just past the central disk", unit="px", low=0.0)
+    r_max: float | None = setting(None, "last radius; empty: just inside the detector's edge", unit="px", low=1.0)
+    columns: int | None = setting(
+        None, "number of radii between first and last; empty: one each detector pixel", low=2, high=4096
+    )
+    angle_step: float = setting(
+        1.0, "azimuthal sampling of the polar pattern", unit="deg", low=0.25, high=15.0, check=_divides_circle
+    )
+    intensity: str = setting(
+        "linear",
+        "counts as they are, or their square root (evens out strong and weak disks)",
+        choices=("linear", "sqrt"),
+    )
+
+
+@dataclass(frozen=True)
+class BraggDiskSettings(Settings):
+    """BD: the Bragg disks of a pattern, binned over the detector."""
+
+    bin: float | None = setting(
+        None,
+        "side of a bin; empty: 0.56 of the probe's radius, to half a pixel",
+        unit="px",
+        low=0.25,
+        high=64.0,
+        step=0.5,
+    )
+    min_snr: float = setting(
+        0.0,
+        "least signal-to-noise ratio of a disk; weak ones come and go, and min-max scaling makes them strong",
+        low=0.0,
+        step=0.5,
+    )
+    r_min: float | None = setting(
+        None, "disks nearer to the centre are left out; empty: the direct beam, two probe radii", unit="px", low=0.0
+    )
+    r_max: float | None = setting(
+        None, "disks farther from the centre are left out; empty: up to the detector's edge", unit="px", low=1.0
+    )
+    intensity: str = setting(
+        "linear",
+        "heights of the disks as they are, or their square root (evens out strong and weak disks)",
+        choices=("linear", "sqrt"),
+    )
+
+
+@dataclass(frozen=True)
+class ScalingSettings(Settings):
+    """How feature columns are brought to a common scale before NMF."""
+
+    method: str = setting(
+        "minmax", "minmax: each column to 0..1; global: one scale for all columns", choices=("minmax", "global")
+    )
+
+
+@dataclass(frozen=True)
+class ClusteringSettings(Settings):
+    """Iterative NMF: fit, merge alike components, refit, until none are alike; from several random starts."""
+
+    components: int | None = setting(
+        None, "components to start from; empty: start_factor times the number that the scree suggests", low=2, high=2000
+    )
+    start_factor: float = setting(
+        5.0, "components to start from, per component that the scree suggests", low=1.0, high=20.0
+    )
+    merge_threshold: float = setting(
+        0.45, "component maps that correlate at least so much are merged", low=0.01, high=1.0, step=0.01
+    )
+    seeds: int = setting(25, "number of random starts", low=1, high=1000)
+    first_seed: int = setting(0, "seed of the first start; the others follow it", low=0)
+    tolerance: float = setting(1e-4, "a fit ends when its error falls by less than this share per iteration", low=0.0)
+    max_iterations: int = setting(200, "most iterations of one fit", low=1)
+    max_cycles: int = setting(50, "most cycles of merging and refitting", low=1)
+    coarse_fit: str = setting(
+        "on",
+        "fit every other scan row and column in the first cycles, or the whole scan from the start",
+        choices=("on", "off"),
+        former="draft",
+        former_choices={"coarse": "on"},
+    )
+    refit: str = setting(
+        "separate",
+        "a last fit from a new random start is kept where its error is smaller: "
+        "if no two of its maps are alike; even if some are; or make none",
+        choices=("separate", "free", "off"),
+        former_choices={"apart": "separate"},
+    )
+
+
+@dataclass(frozen=True)
+class RefinementSettings(Settings):
+    """From component maps to spatially distinct grains."""
+
+    former_name = "SeparationSettings"
+
+    min_coherence: float = setting(
+        0.0,
+        "maps whose neighbouring positions correlate less are noise and left out; 0 keeps all",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    )
+    smoothing: float = setting(
+        0.0,
+        "Gaussian blur of a map (sigma) before its threshold; 0 for none",
+        unit="px",
+        low=0.0,
+        high=20.0,
+        step=0.5,
+    )
+    threshold: str = setting("yen", "how the threshold of a map is found", choices=("yen", "otsu", "li", "triangle"))
+    threshold_scale: float = setting(1.0, "factor on the threshold that was found", low=0.05, high=20.0, step=0.05)
+    min_size: int = setting(25, "regions of fewer probe positions are left out", unit="px", low=1)
