@@ -19,7 +19,18 @@ import napari_stemnmf
 PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
-    ("errors", "control", "settings", "recipe", "dataset", "units", "files", "storage", "threads"),  # the ground
+    (
+        "errors",
+        "control",
+        "settings",
+        "stage_settings",
+        "recipe",
+        "dataset",
+        "units",
+        "files",
+        "storage",
+        "threads",
+    ),  # the ground
     ("reading", "streaming", "preprocessing", "disks", "calibration", "features", "clustering", "grains"),
     ("stage_functions", "stages", "analysis", "corrections", "pipeline", "cost"),
     ("figures", "simulation", "export", "study"),

@@ -16,11 +16,9 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, lay_out
-from napari_stemnmf.disks.measure import measure
 from napari_stemnmf.disks.noise import gain_of, is_saturated, uneven
-from napari_stemnmf.disks.overlap import is_maximum, neighbours, separate
-from napari_stemnmf.disks.selection import select
-from napari_stemnmf.disks.subpixel import refine, vertex
+from napari_stemnmf.disks.overlap import is_maximum, neighbours, select, separate
+from napari_stemnmf.disks.subpixel import measure, refine, vertex
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
 TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache

@@ -248,7 +248,7 @@ def binned(block: np.ndarray, step: int) -> np.ndarray:
 
     Rows and columns that fill no square are dropped; what is not finite counts as 0.
     """
-    from napari_stemnmf.preprocessing.neighbourhoods import add_up
+    from napari_stemnmf.preprocessing.hot_pixels import add_up
 
     rows, columns = block.shape[-2] // step, block.shape[-1] // step
     out = np.empty((*block.shape[:-2], rows, columns), binned_dtype(block.dtype))
