@@ -16,7 +16,7 @@ from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.recipe import CenterSettings, OriginSettings
-from napari_stemnmf.simulation.distorted import Distorted, distorted
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 DESCAN = ((7.0, -3.0), (-4.0, 7.0))
 """Ten pixels from corner to corner."""

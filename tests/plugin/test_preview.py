@@ -12,7 +12,7 @@ from napari_stemnmf import pipeline
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.plugin.patterns.preview import PICTURES, SCALES, Preview, Request, limits, scaled
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.simulation.distorted import Distorted
+from napari_stemnmf.study.distorted import Distorted
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, good_neighb
 from napari_stemnmf.preprocessing.preprocess import take_survey
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.recipe import PreprocessSettings
-from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.study.distorted import distorted
 
 SIGMA = PreprocessSettings()
 COUNTS = PreprocessSettings(hot_pixels="counts", hot_threshold=0.55)
