@@ -23,7 +23,7 @@ from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.featurize import describe
 from napari_stemnmf.preprocessing.preprocess import prepare
-from napari_stemnmf.simulation.distorted import Distorted, distorted
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 BOUNDS = {"centre_px": 0.1, "ratio": 0.002, "angle_deg": 2.0, "aa_r": 0.98}
 CENTRE_BEHIND_STOP = 0.25

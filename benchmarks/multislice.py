@@ -20,8 +20,8 @@ import h5py
 import numpy as np
 
 from napari_stemnmf.control import Control, Progress
-from napari_stemnmf.simulation.specimen import ScanGrid, Specimen, silver_specimen
-from napari_stemnmf.study.multislice import multislice_patterns, multislice_rows
+from napari_stemnmf.study.films import ScanGrid, Specimen, silver_specimen
+from napari_stemnmf.study.multislice import multislice_rows
 
 SHARED = Path(os.environ.get("STEMNMF_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SCAN, DETECTOR, DOSE = (100, 100), 252, 2e5
@@ -54,7 +54,7 @@ def cost(specimen: Specimen, shape: tuple[int, int]) -> tuple[float, float]:
 def whole(name: str, specimen: Specimen) -> None:
     """The whole film, beside the shared one."""
 
-    def tell(progress: Progress) -> None:
+    def show(progress: Progress) -> None:
         if progress.done % 10 == 0:
             spent = time.perf_counter() - wall, time.process_time() - cpu
             print(f"  {progress.done:.0f} rows: {spent[0]:.0f} s, CPU {spent[1]:.0f} s", flush=True)
@@ -62,7 +62,7 @@ def whole(name: str, specimen: Specimen) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     outside, found = scattered(), []
     path = SHARED / "films" / f"{name}_small.h5"
-    for i, row in enumerate(multislice_rows(specimen, ScanGrid(SCAN), DETECTOR, control=Control(tell))):
+    for i, row in enumerate(multislice_rows(specimen, ScanGrid(SCAN), DETECTOR, control=Control(show))):
         if path.exists():
             with h5py.File(path) as file:
                 counts = file["data"][:, i].transpose(0, 2, 1)  # its first axes run along x
@@ -88,16 +88,17 @@ def part(name: str, specimen: Specimen, rows: int) -> None:
     path, outside = SHARED / "films" / f"{name}_small.h5", scattered()
     for y, x in middles:
         if path.exists():
-            patterns = multislice_patterns(specimen, (offsets + (y, x) + 0.5) * 5.0, 126)
+            around = ScanGrid((BLOCK, BLOCK), origin=((y - BLOCK // 2) * 5.0, (x - BLOCK // 2) * 5.0))
+            patterns = np.concatenate(list(multislice_rows(specimen, around, 126, blur=0.0)))
             expected = np.tensordot(weights / weights.sum(), patterns, 1)
             with h5py.File(path) as file:
                 counts = file["data"][x, y].T
             result = agreement(expected[outside] * DOSE, counts[outside])
-            said = ", ".join(f"{key} {value:.4f}" for key, value in result.items())
-            print(f"  ({y}, {x}), {counts[outside].sum()} scattered electrons: {said}", flush=True)
+            numbers = ", ".join(f"{key} {value:.4f}" for key, value in result.items())
+            print(f"  ({y}, {x}), {counts[outside].sum()} scattered electrons: {numbers}", flush=True)
+        here = ScanGrid((1, 1), origin=(y * 5.0, x * 5.0))
         thick, thin = (
-            multislice_patterns(specimen, np.array([[y, x]]) * 5.0 + 2.5, 126, slice_thickness=t)[:, outside]
-            for t in (4.0, 2.0)
+            next(multislice_rows(specimen, here, 126, blur=0.0, slice_thickness=t))[:, outside] for t in (4.0, 2.0)
         )
         error = np.linalg.norm(thick - thin) / max(np.linalg.norm(thin), 1e-12)
         print(

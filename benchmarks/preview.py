@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QApplication
 from napari_stemnmf.disks.detection import detect
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.study.distorted import distorted
 
 MOVES = 30
 BOUND_MS = 50.0

@@ -3,10 +3,10 @@
     python benchmarks/simulation.py [--films DIR] [--only ag1,ag2,ag3] [--side 100]
 
 DIR holds multislice simulations of the same films (`ag1_small.h5`, ..., scan and detector axes x first); without them
-only the cost is measured. Asked is (a) how far each predicted disk lies from the nearest disk that the package measures
-in the same pattern, and (b) how virtual dark-field images of the same reflections correlate, around the grain and over
-the whole scan. Nothing is left out but what is named below; (b) is sorted by the grain's greatest thickness over the
-reflection's extinction distance, since kinematic theory holds where that is small.
+only the cost is measured. Measured are (a) the distance from each predicted disk to the nearest disk that the package
+measures in the same pattern, and (b) the correlation of virtual dark-field images of the same reflections, around the
+grain and over the whole scan. Nothing is left out but what is named below; (b) is sorted by the grain's greatest
+thickness over the reflection's extinction distance, since kinematic theory holds where that is small.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from scipy.spatial import cKDTree
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import find_disks
 from napari_stemnmf.disks.probe import find_probe
+from napari_stemnmf.simulation.diffraction import disks
 from napari_stemnmf.simulation.film import Film
-from napari_stemnmf.simulation.kinematic import disks
-from napari_stemnmf.simulation.specimen import Q_SPAN, ScanGrid, silver_specimen
 from napari_stemnmf.streaming.survey import survey
-from napari_stemnmf.study.kinematic_film import KinematicFilm, diffracting, kinematic_film
+from napari_stemnmf.study.films import Q_SPAN, KinematicFilm, ScanGrid, diffracting, kinematic_film, silver_specimen
 from napari_stemnmf.study.simulate import simulate
 
 FILMS = ("ag1", "ag2", "ag3")
@@ -115,7 +114,7 @@ def dark_fields(pair: Compared) -> np.ndarray:
     Å, kinematic over multislice intensity at the maximum.
     """
     shape = pair.grid.shape
-    patterns = np.concatenate(list(pair.engine.rows())).reshape(len(pair.counts), -1)
+    patterns = np.concatenate([pair.engine.row(i) for i in range(shape[0])]).reshape(len(pair.counts), -1)
     counts = pair.counts.reshape(len(pair.counts), -1)
     bright = pair.engine.shares.max(axis=0).toarray().ravel() >= BRIGHT
     rows, places = [], pair.q
@@ -127,7 +126,9 @@ def dark_fields(pair: Compared) -> np.ndarray:
         inside = ((q > PROBE_RADIUS) & (q < DETECTOR - 1 - PROBE_RADIUS)).all()
         if not (bright[column] and inside and depth.any() and radius / (Q_SPAN / DETECTOR) > 2 * PROBE_RADIUS + 1):
             continue
-        aperture = disks(beams.q[k], (DETECTOR, DETECTOR), pair.engine.center, Q_SPAN / DETECTOR, PROBE_RADIUS).indices
+        aperture = disks(
+            beams.q[k], (DETECTOR, DETECTOR), (pair.engine.center,) * 2, Q_SPAN / DETECTOR, PROBE_RADIUS
+        ).indices
         images = [
             image[:, aperture].sum(axis=1, dtype=np.float64).reshape(shape) / scale
             for image, scale in ((patterns, 1.0), (counts, pair.dose))
@@ -163,12 +164,12 @@ def report(folder: Path, name: str, side: int) -> None:
         rows = fields[(fields[:, 0] >= low) & (fields[:, 0] < high)]
         if len(rows):
             around, over = (np.quantile(rows[:, k], [0, 0.1, 0.5]) for k in (1, 2))
-            said = "; ".join(
+            numbers = "; ".join(
                 f"{what} least {v[0]:.3f} 10% {v[1]:.3f} median {v[2]:.3f}"
                 for what, v in (("around the grain", around), ("over the scan", over))
             )
             print(
-                f"{name} (b) t/xi {low:g} to {high:g}: {len(rows)} reflections, {said}; at least 0.8 "
+                f"{name} (b) t/xi {low:g} to {high:g}: {len(rows)} reflections, {numbers}; at least 0.8 "
                 f"{(rows[:, 1] >= 0.8).mean():.0%}; intensity kinematic/multislice {np.median(rows[:, 4]):.2f}"
             )
 

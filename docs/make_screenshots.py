@@ -26,8 +26,8 @@ from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.plugin.layers.result_layers import all_layers, scan_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.simulation.distorted import distorted
 from napari_stemnmf.simulation.sample import sample
+from napari_stemnmf.study.distorted import distorted
 
 IMAGES = Path(__file__).parent / "images"
 SHARED = Path(os.environ.get("STEMNMF_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")

@@ -13,7 +13,7 @@ from napari_stemnmf import cli, pipeline
 from napari_stemnmf.errors import AnalysisError, DataError
 from napari_stemnmf.export.calibration import summary, text
 from napari_stemnmf.figures.calibration import calibration_figure
-from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.study.distorted import distorted
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.simulation.distorted import Distorted
+from napari_stemnmf.study.distorted import Distorted
 
 
 def found_in(scan: Distorted, *, noise: float = 0.08, missed: float = 0.1, false: float = 0.1, seed: int = 0) -> Peaks:

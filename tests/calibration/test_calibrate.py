@@ -15,8 +15,8 @@ from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 from napari_stemnmf.streaming.survey import Survey, survey
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 DESCAN = ((7.0, -3.0), (-4.0, 7.0))
 SILVER_111 = 0.23591

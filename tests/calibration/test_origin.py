@@ -15,8 +15,8 @@ from napari_stemnmf.calibration.origin import find_origin
 from napari_stemnmf.disks.inversion import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.simulation.distorted import Distorted, distorted
-from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
+from napari_stemnmf.recipe import CenterSettings, OriginSettings
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 DESCAN = ((7.0, -3.0), (-4.0, 7.0))
 """Ten pixels from corner to corner."""

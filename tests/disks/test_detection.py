@@ -18,9 +18,9 @@ from napari_stemnmf.disks.detection import DiskDetection, detect, find_disks, pl
 from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.disks.template import synthetic_kernel
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.distorted import distorted
-from napari_stemnmf.stage_settings import DiskSettings
+from napari_stemnmf.recipe import DiskSettings
 from napari_stemnmf.streaming.survey import survey
+from napari_stemnmf.study.distorted import distorted
 
 Lattice = Any
 """What the fixtures `lattice` and `small` give; see conftest."""

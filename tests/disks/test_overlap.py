@@ -10,9 +10,9 @@ from napari_stemnmf.disks.detection import detect, find_disks
 from napari_stemnmf.disks.falloff import STEP, falloff_of
 from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
-from napari_stemnmf.simulation.distorted import distorted
-from napari_stemnmf.stage_settings import DiskSettings
+from napari_stemnmf.recipe import DiskSettings
 from napari_stemnmf.streaming.survey import survey
+from napari_stemnmf.study.distorted import distorted
 
 PLACE = np.array([60.3, 55.2])
 

@@ -15,9 +15,9 @@ from napari_stemnmf.disks.probe import find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.pipeline import analyse
-from napari_stemnmf.simulation.distorted import distorted
-from napari_stemnmf.stage_settings import CenterSettings, ProbeSettings
+from napari_stemnmf.recipe import CenterSettings, ProbeSettings
 from napari_stemnmf.streaming.survey import survey
+from napari_stemnmf.study.distorted import distorted
 from napari_stemnmf.study.nanowire import nanowire
 
 

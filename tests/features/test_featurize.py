@@ -24,8 +24,8 @@ from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, Features, describe
 from napari_stemnmf.features.radial_variance import RadialVariance
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 from napari_stemnmf.streaming.survey import Survey, survey
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 RINGS = (6.0, 12.0, 20.0)
 

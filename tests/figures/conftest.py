@@ -19,7 +19,7 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.figures.style import SMALLEST_FONT
 from napari_stemnmf.grains.measurement import measure
-from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.study.distorted import distorted
 
 QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 20, "*.refinement.min_size": 6}
 

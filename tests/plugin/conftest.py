@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
-from napari_stemnmf.simulation.distorted import Distorted, distorted
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 MANIFEST = Path(stem.__file__).parent / "napari.yaml"
 QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 12, "*.refinement.min_size": 6}

@@ -12,10 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.simulation.crystals import random_rotations
-from napari_stemnmf.simulation.specimen import ScanGrid, Specimen, silver_specimen
-from napari_stemnmf.study.kinematic_film import kinematic_film
-from napari_stemnmf.study.multislice import CUTOFF, Window, multislice_patterns, multislice_rows
+from napari_stemnmf.simulation.diffraction import random_rotations
+from napari_stemnmf.study.films import ScanGrid, Specimen, kinematic_film, silver_specimen
+from napari_stemnmf.study.multislice import CUTOFF, Window, blurred_rows, multislice_rows
 
 needs_abtem = pytest.mark.skipif(find_spec("abtem") is None, reason="abTEM is not installed (extra: simulation)")
 DETECTOR = 126
@@ -37,6 +36,12 @@ def specimen() -> Specimen:
     )
 
 
+def pattern_at(specimen: Specimen, y: float, x: float, detector: int = DETECTOR, **options) -> np.ndarray:
+    """What a point source gives at one position, Å."""
+    (row,) = multislice_rows(specimen, ScanGrid((1, 1), 1.0, (y - 0.5, x - 0.5)), detector, blur=0.0, **options)
+    return row[0]
+
+
 @pytest.mark.parametrize(
     ("detector", "binning", "extent", "points", "center"),
     [(252, 1, 100.0, 400, 126.0), (126, 2, 100.0, 400, 62.75), (64, 4, 256 / 2.52, 432, 31.625)],
@@ -46,6 +51,30 @@ def test_a_window_fits_its_detector(detector, binning, extent, points, center):
     assert (window.binning, window.points, window.center) == (binning, points, center)
     assert window.extent == pytest.approx(extent)
     assert window.pixel <= 0.25 + 1e-9
+
+
+@pytest.mark.parametrize("shape", [(20, 13), (3, 30), (9, 1), (1, 1)])
+def test_rows_are_blurred_as_the_whole_scan_mirrored_at_its_edges(shape):
+    scan = np.random.default_rng(0).random((*shape, 4, 5), dtype=np.float32)
+    rows = list(blurred_rows(iter(scan), shape, 2.0))
+    assert all(row.dtype == np.float32 for row in rows)
+    whole = gaussian_filter(scan, (2.0, 2.0, 0, 0), mode="mirror", truncate=4.0)
+    np.testing.assert_allclose(np.stack(rows), whole, atol=1e-6)
+
+
+def test_no_more_rows_are_taken_than_the_blur_reaches():
+    taken = []
+    scan = np.ones((40, 3, 2, 2), np.float32)
+    rows = blurred_rows((taken.append(i) or row for i, row in enumerate(scan)), (40, 3), 2.0)
+    next(rows)
+    assert len(taken) == 9  # itself and four standard deviations
+    next(rows)
+    assert len(taken) == 10
+
+
+def test_a_point_source_blurs_nothing():
+    scan = np.random.default_rng(0).random((4, 3, 2, 2), dtype=np.float32)
+    np.testing.assert_array_equal(np.stack(list(blurred_rows(iter(scan), (4, 3), 0.0))), scan)
 
 
 def test_without_abtem_the_error_says_what_to_install(specimen, monkeypatch):
@@ -61,12 +90,12 @@ def test_numbers_out_of_bounds_are_refused_at_once(specimen):
     with pytest.raises(DataError, match="cut-off"):
         multislice_rows(specimen, ScanGrid((4, 4)), DETECTOR, cutoff=0.1)
     with pytest.raises(DataError, match="16 x 16"):
-        multislice_patterns(specimen, np.zeros((1, 2)), 8)
+        multislice_rows(specimen, ScanGrid((1, 1)), 8)
 
 
 @needs_abtem
 def test_in_vacuum_all_electrons_stay_in_one_disk(specimen):
-    (pattern,) = multislice_patterns(specimen, np.array([[250.0, 250.0]]), DETECTOR)
+    pattern = pattern_at(specimen, 250.0, 250.0)
     assert pattern.sum() == pytest.approx(1.0, abs=1e-4)
     q = np.arange(DETECTOR) - Window.of(DETECTOR).center
     assert pattern[np.hypot(q[:, None], q) < 2.667 + 1].sum() == pytest.approx(1.0, abs=1e-3)
@@ -78,7 +107,7 @@ def test_in_vacuum_all_electrons_stay_in_one_disk(specimen):
 def test_thin_grains_diffract_where_and_about_as_kinematics_say(specimen):
     scan = ScanGrid((1, 2), step=120.0, origin=(40.0, -20.0))  # over the middle of each grain
     (patterns,) = multislice_rows(specimen, scan, DETECTOR, blur=0.0)
-    (kinematic,) = kinematic_film(specimen, scan, DETECTOR, blur=1e-3).rows()
+    kinematic = kinematic_film(specimen, scan, DETECTOR, blur=1e-3).row(0)
     q = np.arange(DETECTOR) - 62.75
     outside = np.hypot(q[:, None], q) > 6
     expected = [gaussian_filter(p, 1.0)[outside] for p in kinematic]
@@ -98,9 +127,9 @@ def test_rows_are_the_patterns_of_their_positions_whatever_the_number_of_threads
     assert all(row.dtype == np.float32 for row in rows)
     assert reports == sorted(reports)
     assert reports[-1] == 1.0
-    positions = np.stack(np.meshgrid(scan.y, scan.x, indexing="ij"), axis=-1).reshape(-1, 2)
-    patterns = multislice_patterns(specimen, positions, DETECTOR, workers=3)
-    np.testing.assert_array_equal(np.concatenate(rows), patterns)
+    again = list(multislice_rows(specimen, scan, DETECTOR, blur=0.0, workers=3))
+    np.testing.assert_array_equal(np.stack(rows), np.stack(again))
+    np.testing.assert_allclose(rows[2][1], pattern_at(specimen, scan.y[2], scan.x[1]), atol=1e-5)
     blurred = list(multislice_rows(specimen, scan, DETECTOR, blur=0.7, workers=3))
     whole = gaussian_filter(np.stack(rows), (0.7, 0.7, 0, 0), mode="mirror", truncate=4.0)
     np.testing.assert_allclose(np.stack(blurred), whole, atol=1e-6)
@@ -108,8 +137,7 @@ def test_rows_are_the_patterns_of_their_positions_whatever_the_number_of_threads
 
 @needs_abtem
 def test_binned_detectors_see_the_same_electrons(specimen):
-    position = np.array([[100.0, 45.0]])
-    fine, coarse = (multislice_patterns(specimen, position, d)[0] for d in (252, 126))
+    fine, coarse = (pattern_at(specimen, 100.0, 45.0, d) for d in (252, 126))
     np.testing.assert_allclose(fine.reshape(126, 2, 126, 2).sum(axis=(1, 3)), coarse, atol=1e-6)
 
 
@@ -117,10 +145,7 @@ def test_binned_detectors_see_the_same_electrons(specimen):
 def test_thicker_slices_change_little(specimen):
     q = np.arange(DETECTOR) - 62.75
     outside = np.hypot(q[:, None], q) > 6
-    thick, thin = (
-        multislice_patterns(specimen, np.array([[100.0, 45.0]]), DETECTOR, slice_thickness=t)[0][outside]
-        for t in (4.0, 2.0)
-    )
+    thick, thin = (pattern_at(specimen, 100.0, 45.0, slice_thickness=t)[outside] for t in (4.0, 2.0))
     assert np.linalg.norm(thick - thin) < 0.05 * np.linalg.norm(thin)
 
 
@@ -146,7 +171,8 @@ def test_expected_patterns_agree_with_the_shared_films(name, y, x, cutoff, share
         dose = file["data"].attrs["dose_e_per_pattern"]
     offsets = np.stack(np.meshgrid(*[np.arange(-5, 6)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     weights = np.exp(-((offsets / 2.0) ** 2).sum(axis=1) / 2)
-    patterns = multislice_patterns(silver_specimen(name), (offsets + (y, x) + 0.5) * 5.0, DETECTOR, cutoff=cutoff)
+    scan = ScanGrid((11, 11), origin=((y - 5) * 5.0, (x - 5) * 5.0))
+    patterns = np.concatenate(list(multislice_rows(silver_specimen(name), scan, DETECTOR, blur=0.0, cutoff=cutoff)))
     expected = np.tensordot(weights / weights.sum(), patterns, 1) * dose
     q = np.arange(DETECTOR) - 62.75
     outside = np.hypot(q[:, None], q) > 6

@@ -1,6 +1,7 @@
 """The nanowire: two strands of crystals, seen as the truth says, with the faults that the truth lists."""
 
 import threading
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
@@ -12,10 +13,14 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.pipeline import analyse
-from napari_stemnmf.simulation.specimen import ScanGrid
-from napari_stemnmf.study.nanowire import nanowire, structure_factor
-from napari_stemnmf.study.simulate import simulate
+from napari_stemnmf.study.films import ScanGrid
+from napari_stemnmf.study.nanowire import Nanowire, nanowire, structure_factor
+from napari_stemnmf.study.simulate import drawn_rows, simulate
 from napari_stemnmf.study.wire import RADIUS, ROUGHNESS, twisted_wire
+
+
+def rows_of(scan: Nanowire, control: Control | None = None, workers: int = 2) -> Iterator[np.ndarray]:
+    return drawn_rows(scan.row, scan.shape, control or Control(), workers)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def scan():
 
 @pytest.fixture(scope="module")
 def expected(scan) -> np.ndarray:
-    return np.stack(list(scan.rows()))
+    return np.stack(list(rows_of(scan)))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def test_rows_are_shares_of_the_beam_one_scan_row_after_another(scan, expected):
 
 
 def test_same_arguments_give_the_same_scan_however_many_work():
-    small = [np.stack(list(nanowire(1, (20, 20), 96).rows(workers=n))) for n in (1, 3)]
+    small = [np.stack(list(rows_of(nanowire(1, (20, 20), 96), workers=n))) for n in (1, 3)]
     np.testing.assert_array_equal(*small)
     other = nanowire(2, (20, 20), 96)
     assert not np.array_equal(other.row(10), small[0][10])
@@ -118,12 +123,12 @@ def test_scattering_follows_the_thickness(scan, expected, truth):
 
 
 def test_strong_disks_lie_on_rings_of_silver_once_descan_and_ellipse_are_undone(scan, truth):
-    scene = scan.scene
-    pattern = np.repeat(np.arange(44 * 24), np.diff(scene.first))
+    drawn = scan.patterns
+    pattern = np.repeat(np.arange(44 * 24), np.diff(drawn.first))
     center = truth["distortions/center"].reshape(-1, 2)[pattern]
     frame = Geometry((144, 144), 0.0, 0.0, 1.0, float(truth["distortions/ellipse_ratio"]), 35.0)
-    radius, _ = frame.to_polar(scene.disk_y - center[:, 0], scene.disk_x - center[:, 1])
-    strong = (scene.height > np.quantile(scene.height, 0.9)) & (radius > 5) & (radius < 40)
+    radius, _ = frame.to_polar(drawn.disk_y - center[:, 0], drawn.disk_x - center[:, 1])
+    strong = (drawn.height > np.quantile(drawn.height, 0.9)) & (radius > 5) & (radius < 40)
     rings = np.sqrt([3, 4, 8, 11, 12, 16, 19, 20, 24]) / 4.0853 / scan.calibration["Q_pixel_size_invA"]
     assert strong.sum() > 300
     assert np.quantile(np.abs(radius[strong, None] - rings).min(axis=1), 0.95) < 0.15
@@ -159,7 +164,7 @@ def test_a_file_counts_what_is_expected_hot_pixels_too(tmp_path):
         counts, hot = file["data"][:].astype(float), file["distortions/hot_pixels"][:]
         assert len(file["labels"]) > 3
     scan = nanowire(3, (20, 20), 96)
-    expected = np.stack(list(scan.rows())) * scan.dose
+    expected = np.stack(list(rows_of(scan))) * scan.dose
     off = (counts - expected).sum(axis=(0, 1)) / np.sqrt(expected.sum(axis=(0, 1)))
     assert np.abs(off[tuple(hot.T)]).max() < 4
     assert off.mean() == pytest.approx(0, abs=0.05)
@@ -190,7 +195,7 @@ def test_calibration_finds_what_the_truth_says(scan, expected, truth):
 def test_a_scan_can_be_cancelled(scan):
     cancel = threading.Event()
     reports = []
-    rows = scan.rows(Control(reports.append, cancel))
+    rows = rows_of(scan, Control(reports.append, cancel))
     next(rows)
     next(rows)
     assert [(r.done, r.total) for r in reports] == [(1, 44)]

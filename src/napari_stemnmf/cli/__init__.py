@@ -1,4 +1,4 @@
-"""The ``stemnmf`` command: the pipeline in a shell, one module a command.
+"""The ``stemnmf`` command: the pipeline in a shell, one module for each command or two.
 
 Every setting of the recipe can be given with ``--set NAME=VALUE``; the options with names of their own are those
 that people change at every run. Results go to stdout, progress to stderr.
@@ -15,7 +15,7 @@ from napari_stemnmf import __version__
 from napari_stemnmf.errors import Cancelled, StemNMFError
 
 CANCELLED = 130  # what a shell expects of a command that was interrupted
-COMMANDS = ("info", "run", "calibrate", "score", "figure", "recipe", "demo", "simulate", "reproduce")
+COMMANDS = ("info", "run", "calibrate", "score", "figure", "recipe", "demo", "study")
 """Modules of this folder, in the order of the help; each has `add(commands)`."""
 
 

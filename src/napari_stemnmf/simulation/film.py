@@ -1,37 +1,47 @@
 """The simulated film: overlapping silver grains on amorphous carbon, and how they share out the beam.
 
-Facetted fcc grains of random orientation float in a film thicker than they are. What is made of it (`sample`,
-`distorted`) differs in the detector only. Leans on `crystals`, `shapes`, `kinematic` and, for constants, `specimen`.
+Facetted fcc grains of random orientation float in a film thicker than they are. A grain is the set of points inside
+all of its planes n . r <= d, seen from its centre: the facets of an equilibrium (Wulff) shape, rotated with the
+lattice, and the planes halfway to its neighbours (Bruefach, Ophus & Scott 2022, "Ag Film 4D-STEM Simulation"). Lengths
+in Å; lab axes x along scan_x, y along scan_y, z along the beam.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy import ndimage, sparse
 
-from napari_stemnmf.simulation import crystals, kinematic, shapes
-from napari_stemnmf.simulation.specimen import ENERGY, FILM_FACETS, GAP, SCAN_STEP, TRUE_THICKNESS
+from napari_stemnmf.simulation import diffraction
 
+ENERGY = 300e3
+"""eV"""
+SCAN_STEP = 5.0
+"""Å"""
 Q_MAX = 1.2
-"""1/Å, from the direct beam to the detector's edge"""
+"""1/Å, from the direct beam to the detector's edge."""
 FILM_DEPTH = 150.0
 """Å"""
-FACETS = FILM_FACETS["ag1"]
-"""Distances of {001}, {011} and {111} of the largest grains, Å."""
+FACETS = (35.0, 41.0, 40.0)
+"""Distances of {001}, {011} and {111} from the centre of the largest grains, Å."""
 SIZES = (0.6, 1.05)
 """Smallest and largest grain, in units of FACETS."""
+GAP = 2.0
+"""Between grains that meet, Å."""
 GRAINS_PER_POSITION = 1 / 120
 """Density of grain centres, at SCAN_STEP."""
 BLUR = 1.0
 """Standard deviation of probe and source together, in scan positions."""
 SUPPORT = 5.0
 """Atoms of amorphous carbon per Å²: about 5 nm."""
+TRUE_THICKNESS = 10.0
+"""A true grain is where it is thicker than this, Å."""
 TRUE_SIZE = 25
 """Grains on fewer probe positions are left out of the film."""
 MIN_DISKS = 3
-"""Orientations with fewer disks of at least 1 % of the beam, at 50 Å, are drawn again: such a grain is hardly seen."""
+"""Orientations with fewer disks of at least 1 % of the beam, at 50 Å, are drawn again: such a grain hardly shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +64,16 @@ class Film:
 
     depth: list[np.ndarray]
     orientations: list[np.ndarray]
-    beams: list[kinematic.Beams]
+    beams: list[diffraction.Beams]
     margin: int
     blur: float
 
     def shares(self, support: float, thermal: float) -> sparse.csr_array:
         """Share of the dose in each part of each pattern, (n, 3 + all beams).
 
-        The parts: direct beam, halo of the support, halo of an ångström of silver (both to be multiplied by `halos`),
-        then the disks of each grain's beams. `support` and `thermal` are the sums of the halos over the detector.
+        The parts: direct beam, diffuse scattering of the support, that of an ångström of silver (both to be multiplied
+        by `diffuse_scattering`), then the disks of each grain's beams. `support` and `thermal` are the sums of
+        `diffuse_scattering` over the detector.
         """
         total = np.sum(self.depth, axis=0)
         diffracted = np.zeros(total.shape)
@@ -118,7 +129,7 @@ def silver_film(
         Grains thicker than `TRUE_THICKNESS` on fewer probe positions are left out.
     """
     margin = int(np.ceil(4 * blur))
-    reflections = crystals.reflections(crystals.fcc("Ag"), Q_MAX * np.sqrt(2) + 0.2)
+    reflections = diffraction.reflections(diffraction.fcc("Ag"), Q_MAX * np.sqrt(2) + 0.2)
     extent = np.array([scan_shape[1], scan_shape[0]]) * scan_step
     centers, sizes = _places(extent, generator)
     y = (np.arange(-margin, scan_shape[0] + margin) + 0.5)[:, None] * scan_step
@@ -126,11 +137,11 @@ def silver_film(
     depth, orientations, beams = [], [], []
     for index, (center, size) in enumerate(zip(centers, sizes, strict=True)):
         rotation, diffracted = _orientation(reflections, generator)
-        normals, offsets = shapes.cubic_facets(tuple(size * d for d in FACETS))
-        cut_normals, cut_offsets = shapes.halfway_planes(center, np.delete(centers, index, axis=0), GAP)
+        normals, offsets = cubic_facets(tuple(size * d for d in FACETS))
+        cut_normals, cut_offsets = halfway_planes(center, np.delete(centers, index, axis=0), GAP)
         normals = np.vstack([normals @ rotation.T, cut_normals])
         offsets = np.append(offsets, cut_offsets)
-        thickness = shapes.thickness(normals, offsets, y - center[1], x - center[0])
+        thickness = thickness_along_beam(normals, offsets, y - center[1], x - center[0])
         seen = thickness[margin:-margin, margin:-margin] > TRUE_THICKNESS
         if seen.sum() >= true_size:
             depth.append(thickness)
@@ -139,12 +150,60 @@ def silver_film(
     return Film(depth, orientations, beams, margin, blur)
 
 
-def halos(q: np.ndarray, q_step: float) -> tuple[np.ndarray, np.ndarray]:
+def diffuse_scattering(q: np.ndarray, q_step: float) -> tuple[np.ndarray, np.ndarray]:
     """Shares of the beam that the support, and an ångström of silver, scatter diffusely into a pixel at q (1/Å)."""
-    support = SUPPORT * kinematic.diffuse("C", q, ENERGY, q_step)
-    silver = crystals.fcc("Ag")
-    thermal = kinematic.diffuse("Ag", q, ENERGY, q_step, silver.debye_waller) * 4 / silver.volume
+    support = SUPPORT * diffraction.diffuse("C", q, ENERGY, q_step)
+    silver = diffraction.fcc("Ag")
+    thermal = diffraction.diffuse("Ag", q, ENERGY, q_step, silver.debye_waller) * 4 / silver.volume
     return support, thermal
+
+
+def cubic_facets(distances: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The 26 facets of a cubic crystal with {001}, {011} and {111} planes at the given distances from its centre.
+
+    Returns
+    -------
+    normals : ndarray, (26, 3)
+        Unit vectors in the crystal's frame.
+    offsets : ndarray, (26,)
+        Distances along them, Å.
+    """
+    directions = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)], dtype=np.float64)
+    kinds = np.abs(directions).sum(axis=1).astype(int)
+    return directions / np.sqrt(kinds)[:, None], np.asarray(distances, dtype=np.float64)[kinds - 1]
+
+
+def halfway_planes(center: np.ndarray, others: np.ndarray, gap: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Planes halfway from a centre (3,) to the centres of other grains (n, 3), each moved inward by half the gap."""
+    between = np.asarray(others, dtype=np.float64).reshape(-1, 3) - center
+    length = np.linalg.norm(between, axis=1)
+    return between / length[:, None], length / 2 - gap / 2
+
+
+def thickness_along_beam(normals: np.ndarray, offsets: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Length along z inside all planes, at lab positions (y, x) from the centre, Å; 0 outside.
+
+    Parameters
+    ----------
+    normals : ndarray, (p, 3)
+        Unit vectors (x, y, z) in the lab's frame.
+    offsets : ndarray, (p,)
+        Distances along them.
+    y, x : ndarray
+        Positions; broadcast against each other.
+    """
+    y, x = np.broadcast_arrays(y, x)
+    lower, upper = np.full(x.shape, -np.inf), np.full(x.shape, np.inf)
+    inside = np.ones(x.shape, dtype=bool)
+    for (n_x, n_y, n_z), offset in zip(normals, offsets, strict=True):
+        room = offset - n_x * x - n_y * y  # what is left for n_z z
+        if abs(n_z) < 1e-12:
+            inside &= room >= 0
+        elif n_z > 0:
+            upper = np.minimum(upper, room / n_z)
+        else:
+            lower = np.maximum(lower, room / n_z)
+    return np.where(inside, np.maximum(upper - lower, 0.0), 0.0)
 
 
 def _places(extent: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -165,12 +224,12 @@ def _places(extent: np.ndarray, generator: np.random.Generator) -> tuple[np.ndar
 
 
 def _orientation(
-    reflections: crystals.Reflections, generator: np.random.Generator
-) -> tuple[np.ndarray, kinematic.Beams]:
+    reflections: diffraction.Reflections, generator: np.random.Generator
+) -> tuple[np.ndarray, diffraction.Beams]:
     """A random orientation that shows some disks, and its beams."""
     for _ in range(1000):
-        rotation = crystals.random_rotations(1, generator)[0]
-        beams = kinematic.diffracted_beams(reflections, rotation, ENERGY)
+        rotation = diffraction.random_rotations(1, generator)[0]
+        beams = diffraction.diffracted_beams(reflections, rotation, ENERGY)
         inside = np.linalg.norm(beams.q, axis=1) < Q_MAX
         if (beams.intensity(50.0)[inside] >= 0.01).sum() >= MIN_DISKS:
             break

@@ -18,9 +18,8 @@ from scipy import sparse
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.files import atomic_write
-from napari_stemnmf.simulation import kinematic
-from napari_stemnmf.simulation.film import Q_MAX, halos, silver_film
-from napari_stemnmf.simulation.specimen import ENERGY, SCAN_STEP, TRUE_THICKNESS
+from napari_stemnmf.simulation.diffraction import Beams, disks
+from napari_stemnmf.simulation.film import ENERGY, Q_MAX, SCAN_STEP, TRUE_THICKNESS, diffuse_scattering, silver_film
 
 NAME = "silver grains (sample)"
 """Name of the sample's dataset."""
@@ -153,14 +152,14 @@ def sample(
 
 
 def _basis(
-    beams: list[kinematic.Beams], detector_shape: tuple[int, int], center: tuple[float, float], q_step: float
+    beams: list[Beams], detector_shape: tuple[int, int], center: tuple[float, float], q_step: float
 ) -> tuple[sparse.csr_array, float, float]:
-    """The patterns (b, pixels) whose weighted sum each pattern is, in the order of `Film.shares`; sums of the halos."""
+    """The patterns (b, pixels) whose weighted sum each pattern is, in the order of `Film.shares`; diffuse sums."""
     rows, columns = np.ogrid[: detector_shape[0], : detector_shape[1]]
-    support, thermal = halos(np.hypot(rows - center[0], columns - center[1]) * q_step, q_step)
+    support, thermal = diffuse_scattering(np.hypot(rows - center[0], columns - center[1]) * q_step, q_step)
     radius = PROBE_RADIUS / q_step
-    spots = [kinematic.disks(b.q, detector_shape, center, q_step, radius) for b in beams]
-    direct = kinematic.disks(np.zeros((1, 2)), detector_shape, center, q_step, radius)
+    spots = [disks(b.q, detector_shape, center, q_step, radius) for b in beams]
+    direct = disks(np.zeros((1, 2)), detector_shape, center, q_step, radius)
     basis = sparse.vstack(
         [direct, sparse.csr_array(np.stack([support.ravel(), thermal.ravel()])), *spots], format="csr"
     )

@@ -3,16 +3,15 @@
 Each probe crosses a window of its own, about 100 Å wide, so that the Fourier transform of its exit wave has the
 detector's pixels. Transmission functions are made for a block of scan rows (`transmission`), and a window is a view of
 them; slices without atoms in it cost nothing: the space they fill is crossed in one propagation. The lattice is static:
-there is no thermal diffuse scattering. The source's blur comes last (`blur`).
-
-Leans on `specimen` for the atoms and on abTEM (extra ``simulation``) for probe, interaction and propagation. Lengths in
-Å, arrays (y, x).
+there is no thermal diffuse scattering. The source's blur comes last, row by row, so that the scan is never in memory as
+a whole. abTEM (extra ``simulation``) gives probe, interaction and propagation. Lengths in Å, arrays (y, x).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -23,10 +22,10 @@ from scipy import fft
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.specimen import ENERGY, Q_SPAN, SEMIANGLE, SOURCE_BLUR, ScanGrid, Specimen
-from napari_stemnmf.study.blur import blurred_rows
+from napari_stemnmf.simulation.film import ENERGY
+from napari_stemnmf.study.films import Q_SPAN, SEMIANGLE, SOURCE_BLUR, ScanGrid, Specimen
 from napari_stemnmf.study.transmission import Transmission, fast_length, transmission
-from napari_stemnmf.threads import default_workers, in_order
+from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 
 WINDOW = 100.0
 """A probe's window is at least so wide, Å."""
@@ -37,11 +36,13 @@ CUTOFF = 0.9
 rules out every alias and loses electrons that scatter beyond 1.33 1/Å and would come back: where a grain of Ag3 is
 thick, a fifth of what is scattered. Pixels half as wide give what 0.9 gives here, with either cut-off."""
 SLICE = 4.0
-"""The specimen's slices are at most so thick unless another thickness is asked for, Å."""
+"""The specimen's slices are at most so thick by default, Å."""
 MEMORY = 1.5 * 2**30
 """The transmission functions of a block of scan rows take about so many bytes at most."""
 AHEAD = 2
-"""So many scan rows are worked at, or done and not yet taken."""
+"""So many scan rows are in work, or done and not yet taken."""
+TRUNCATE = 4.0
+"""The Gaussian of the source's blur is cut off at so many standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Window:
 
     @property
     def center(self) -> float:
-        """Where the direct beam lies on the detector along each axis, px."""
+        """Where the direct beam is on the detector along each axis, px."""
         return (self.binning * self.detector // 2 - (self.binning - 1) / 2) / self.binning
 
     def box(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +99,7 @@ class Window:
     def detected(self, wave: np.ndarray) -> np.ndarray:
         """Share of the electrons in each pixel of the detector, (q_y, q_x) float32, of a wave in real space."""
         size = self.binning * self.detector
-        order = np.arange(size) - size // 2  # Fourier components as they lie on the detector
+        order = np.arange(size) - size // 2  # Fourier components in the order of the detector
         amplitude = fft.fft2(wave)[np.ix_(order, order)]
         share = amplitude.real**2 + amplitude.imag**2
         return np.asarray(share.reshape(self.detector, self.binning, self.detector, -1).sum(axis=(1, 3)), np.float32)
@@ -108,12 +109,12 @@ def multislice_rows(
     specimen: Specimen,
     scan: ScanGrid,
     detector: int,
+    control: Control | None = None,
+    workers: int | None = None,
     *,
     blur: float = SOURCE_BLUR,
     slice_thickness: float = SLICE,
     cutoff: float = CUTOFF,
-    control: Control | None = None,
-    workers: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Expected patterns, one scan row after another: (scan_x, q_y, q_x) float32, shares of the incident electrons.
 
@@ -124,18 +125,18 @@ def multislice_rows(
     scan : ScanGrid
         Where the probe stands.
     detector : int
-        Pixels along each axis; the detector spans 2.52 1/Å whatever their number. The direct beam lies at
+        Pixels along each axis; the detector spans 2.52 1/Å whatever their number. The direct beam is at
         ``Window.of(detector).center`` px on both axes.
+    control : Control, optional
+        Learns of each scan row that is finished, and can cancel.
+    workers : int, optional
+        Threads; by default one a core.
     blur : float
         Standard deviation of the source, in scan positions. The scan is mirrored about its outermost positions.
     slice_thickness : float
         Of the specimen's slices at most, Å.
     cutoff : float
         Waves and transmission functions end at this share of the highest frequency of the grid.
-    control : Control, optional
-        Learns of each scan row that is finished, and can cancel.
-    workers : int, optional
-        Threads; by default one a core.
 
     Raises
     ------
@@ -146,53 +147,53 @@ def multislice_rows(
     """
     control = control if control is not None else Control()
     window = Window.of(detector)
-    _check(slice_thickness, cutoff)
+    if find_spec("abtem") is None:
+        raise DataError("Multislice needs abTEM, which is not installed: pip install 'napari-stemnmf[simulation]'.")
+    if not 0.5 <= slice_thickness <= 10.0:
+        raise DataError(f"Slices must be 0.5 to 10 Å thick, not {slice_thickness} Å.")
+    if not 0.5 <= cutoff <= 1.0:
+        raise DataError(f"The cut-off must be 0.5 to 1 of the highest frequency, not {cutoff}.")
     rows = _sharp_rows(specimen, scan, window, slice_thickness, cutoff, control, workers or default_workers())
     return blurred_rows(rows, scan.shape, blur)
 
 
-def multislice_patterns(
-    specimen: Specimen,
-    positions: np.ndarray,
-    detector: int,
-    *,
-    slice_thickness: float = SLICE,
-    cutoff: float = CUTOFF,
-    control: Control | None = None,
-    workers: int | None = None,
-) -> np.ndarray:
-    """Expected patterns at some probe positions, without the source's blur.
+def blurred_rows(rows: Iterator[np.ndarray], shape: tuple[int, int], sigma: float) -> Iterator[np.ndarray]:
+    """Rows (scan_x, ...) of a scan of `shape` (rows, columns), blurred along both scan axes by `sigma` positions.
 
-    Positions that lie close together should come together: one box holds them all.
-
-    Parameters
-    ----------
-    specimen : Specimen
-        What the beam crosses.
-    positions : ndarray, (n, 2)
-        (y, x), Å.
-    detector, slice_thickness, cutoff, control, workers
-        As for `multislice_rows`.
-
-    Returns
-    -------
-    ndarray of float32, (n, q_y, q_x)
-        Shares of the incident electrons.
+    The scan is mirrored about its outermost positions. Each row is taken from `rows` once; as many are held as the
+    Gaussian is wide.
     """
-    control, workers = control if control is not None else Control(), workers or default_workers()
-    positions = np.asarray(positions, np.float64).reshape(-1, 2)
-    window = Window.of(detector)
-    _check(slice_thickness, cutoff)
-    out = np.empty((len(positions), detector, detector), np.float32)
-    if not len(out):
-        return out
-    with _settings(cutoff):
-        probe = _Probe(specimen, window, slice_thickness)
-        field = probe.field(positions, probe.atoms(positions), control, workers)
-        for n, pattern in enumerate(in_order(partial(probe.pattern, field, control), positions, workers)):
-            out[n] = pattern
-            control.report(n + 1, len(positions), "Multislice")
-    return out
+    if sigma <= 0:
+        yield from rows
+        return
+    reach = int(np.ceil(TRUNCATE * sigma))
+    across, along = _smoothing(shape[0], sigma), _smoothing(shape[1], sigma).astype(np.float32)
+    held: deque[np.ndarray] = deque(maxlen=2 * reach + 1)
+    last = -1
+    for i in range(shape[0]):
+        while last < min(i + reach, shape[0] - 1):
+            row = np.asarray(next(rows), np.float32)
+            with one_blas_thread():
+                held.append((along @ row.reshape(shape[1], -1)).reshape(row.shape))
+            last += 1
+        first = last + 1 - len(held)
+        out = np.zeros_like(held[0])
+        for n, row in enumerate(held):
+            if weight := across[i, first + n]:
+                out += np.float32(weight) * row
+        yield out
+
+
+def _smoothing(length: int, sigma: float) -> np.ndarray:
+    """Matrix (length, length) that blurs by a Gaussian; mirrored about its first and last value. Rows sum to 1."""
+    reach = int(np.ceil(TRUNCATE * sigma))
+    offsets = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    matrix, period = np.zeros((length, length)), max(1, 2 * (length - 1))
+    for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
+        along = (np.arange(length) + offset) % period  # there and back
+        matrix[np.arange(length), np.minimum(along, period - along)] += weight
+    return matrix
 
 
 def _sharp_rows(
@@ -205,10 +206,19 @@ def _sharp_rows(
     workers: int,
 ) -> Generator[np.ndarray, None, None]:
     """Scan rows (scan_x, q_y, q_x), without the source's blur."""
+    import abtem
+
+    settings = {  # single precision, one thread a transform (the probes are the parallelism), plans that do not vary
+        "precision": "float32",
+        "fft": "fftw",
+        "fftw.threads": 1,
+        "fftw.planning_effort": "FFTW_ESTIMATE",
+        "antialias.cutoff": cutoff,
+    }
     rows, columns = scan.shape
     y, x = scan.y, scan.x
     control.report(0, rows, "Placing atoms")
-    with _settings(cutoff):
+    with abtem.config.set(settings):
         probe = _Probe(specimen, window, slice_thickness)
         atoms = probe.atoms(_grid(y, x))
         together = _rows_together(specimen, scan, window, slice_thickness)
@@ -286,27 +296,3 @@ def _rows_together(specimen: Specimen, scan: ScanGrid, window: Window, slice_thi
 def _grid(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Probe positions (n, 2), row after row."""
     return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
-
-
-def _check(slice_thickness: float, cutoff: float) -> None:
-    """Refuse slices of such a thickness, or to work without abTEM."""
-    if find_spec("abtem") is None:
-        raise DataError("Multislice needs abTEM, which is not installed: pip install 'napari-stemnmf[simulation]'.")
-    if not 0.5 <= slice_thickness <= 10.0:
-        raise DataError(f"Slices must be 0.5 to 10 Å thick, not {slice_thickness} Å.")
-    if not 0.5 <= cutoff <= 1.0:
-        raise DataError(f"The cut-off must be 0.5 to 1 of the highest frequency, not {cutoff}.")
-
-
-def _settings(cutoff: float) -> AbstractContextManager[object]:
-    """abTEM in single precision, one thread a transform (the threads are ours), and plans that do not vary."""
-    import abtem
-
-    settings = {
-        "precision": "float32",
-        "fft": "fftw",
-        "fftw.threads": 1,
-        "fftw.planning_effort": "FFTW_ESTIMATE",
-        "antialias.cutoff": cutoff,
-    }
-    return abtem.config.set(settings)  # type: ignore[no-any-return]

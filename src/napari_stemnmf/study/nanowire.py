@@ -1,35 +1,32 @@
 """The stand-in for the paper's experiment: a twisted nanowire on amorphous carbon, scanned with a real camera's faults.
 
 The wire (`wire`) is taken for silver: its palladium is silver's neighbour in scattering, its gold is the fine core's.
-Its crystals diffract kinematically and patterns of crystals one above the other add up (`film`). They are seen by a
-camera with descan, an ellipse, hot pixels and a beam stop (`scene`), 300 kV, 2 mrad and 5 Å a step as Bruefach, Ophus &
-Scott (2022) say; what they do not say (dose, camera length, the faults' size) is chosen here.
+Its crystals diffract kinematically and patterns of crystals one above the other add up (`film`). The `camera` has
+descan, an ellipse, hot pixels and a beam stop; 300 kV, 2 mrad and 5 Å a step are those of Bruefach, Ophus & Scott
+(2022); what they do not state (dose, camera length, the size of the faults) is chosen here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation import crystals, film, kinematic
-from napari_stemnmf.simulation.scene import (
+from napari_stemnmf.simulation import diffraction, film
+from napari_stemnmf.study.camera import (
     Camera,
-    Scene,
+    Patterns,
     beam_shift,
-    film_scene,
+    film_patterns,
     hot_places,
-    kept,
+    stop_mask,
     stop_shadow,
     stretching,
 )
-from napari_stemnmf.simulation.specimen import ScanGrid
+from napari_stemnmf.study.films import ScanGrid
 from napari_stemnmf.study.wire import Wire, twisted_wire
-from napari_stemnmf.threads import default_workers, in_order
 
 SEMIANGLE = 2e-3
 """Semi-convergence angle, rad."""
@@ -54,20 +51,20 @@ HOT_PIXELS = 48
 """At REFERENCE."""
 HOT_COUNTS = (3.0, 300.0)
 """What the weakest and the strongest hot pixel count too much in each pattern."""
-TRUE_THICKNESS = film.TRUE_THICKNESS
 TRUE_SIZE = 10
-"""Crystals thicker than that on fewer probe positions are no true grains: the paper leaves such regions out."""
+"""Crystals thicker than `film.TRUE_THICKNESS` on fewer probe positions are no true grains:
+the paper leaves such regions out."""
 RINGS = ((0.48, 0.08, 1.5), (0.85, 0.10, 1.2))
 """Where the structure factor of amorphous carbon has peaks, their standard deviation, 1/Å, and their height."""
 HOLE = (0.3, 0.75)
 """It falls towards q = 0, within so many 1/Å, by this share: neighbouring atoms keep a distance."""
-LEAST = 1e-7
+LEAST_SHARE = 1e-7
 """Disks with a smaller share of the beam are not drawn."""
 
 
 @dataclass(frozen=True, eq=False)
 class Nanowire:
-    """A scan of the wire that is drawn when it is asked for; an engine as `scan_file` wants it.
+    """A scan of the wire, drawn row by row.
 
     Attributes
     ----------
@@ -75,7 +72,7 @@ class Nanowire:
         Its crystals, on the scan.
     true : ndarray of int
         Which of them are true grains.
-    scene : Scene
+    patterns : Patterns
         Shares of the incident electrons, without stop and hot pixels.
     transmission : ndarray, (q_y, q_x)
         Of the beam stop.
@@ -89,7 +86,7 @@ class Nanowire:
 
     wire: Wire
     true: np.ndarray
-    scene: Scene
+    patterns: Patterns
     transmission: np.ndarray
     hot_pixels: np.ndarray
     hot_counts: np.ndarray
@@ -98,27 +95,11 @@ class Nanowire:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(scan_y, scan_x, q_y, q_x)"""
-        return (*self.scene.scan_shape, *self.transmission.shape)
-
-    def rows(self, control: Control | None = None, workers: int | None = None) -> Iterator[np.ndarray]:
-        """One scan row after another, (scan_x, q_y, q_x) float32: expected shares of the dose in each pixel.
-
-        The counts of the hot pixels are in it, as shares of `dose`. What is drawn does not depend on `workers`.
-
-        Raises
-        ------
-        Cancelled
-            If the user asked to stop.
-        """
-        control = Control() if control is None else control
-        for index, patterns in enumerate(in_order(self.row, range(self.shape[0]), workers or default_workers())):
-            control.check()
-            yield patterns
-            control.report(index + 1, self.shape[0])
+        return (*self.patterns.scan_shape, *self.transmission.shape)
 
     def row(self, row: int) -> np.ndarray:
-        """One scan row of `rows`."""
-        expected = self.scene.row(row)
+        """One scan row, (scan_x, q_y, q_x) float32: expected shares of the dose in each pixel, hot pixels included."""
+        expected = self.patterns.row(row)
         expected *= self.transmission
         expected[:, self.hot_pixels[:, 0], self.hot_pixels[:, 1]] += self.hot_counts / self.dose
         return expected.astype(np.float32)
@@ -128,12 +109,12 @@ class Nanowire:
         thickness = self.wire.thickness[self.true]
         core = self.wire.core[self.true]
         small = np.delete(self.wire.thickness, self.true, axis=0).sum(axis=0)
-        centers = self.scene.center.reshape(*self.scene.scan_shape, 2)
-        scale = self.scene.camera.detector / REFERENCE
+        centers = self.patterns.center.reshape(*self.patterns.scan_shape, 2)
+        scale = self.patterns.camera.detector / REFERENCE
         return {
             "labels": (
-                thickness > TRUE_THICKNESS,
-                f"thickness > {TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap",
+                thickness > film.TRUE_THICKNESS,
+                f"thickness > {film.TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap",
             ),
             "thickness": (thickness, "of each grain along the beam, A"),
             "orientations": (
@@ -156,18 +137,18 @@ class Nanowire:
             "distortions/ellipse_angle": (np.array(ELLIPSE_ANGLE), "direction of a, degrees from q_x towards q_y"),
             "distortions/hot_pixels": (self.hot_pixels, "(row, column)"),
             "distortions/hot_counts": (self.hot_counts, "what each hot pixel counts too much in every pattern"),
-            "distortions/mask": (kept(self.transmission), "(q_y, q_x), True = keep: all but the beam stop"),
+            "distortions/mask": (stop_mask(self.transmission), "(q_y, q_x), True = keep: all but the beam stop"),
         }
 
     @property
     def calibration(self) -> dict[str, Any]:
         """What a calibrated file says of the scan."""
-        center = self.scene.center.mean(axis=0)
+        center = self.patterns.center.mean(axis=0)
         return {
-            "Q_pixel_size_invA": self.scene.camera.q_step,
+            "Q_pixel_size_invA": self.patterns.camera.q_step,
             "R_pixel_size_A": SCAN_STEP,
             "center_px": (float(center[0]), float(center[1])),
-            "probe_radius_px": self.scene.camera.radius,
+            "probe_radius_px": self.patterns.camera.radius,
             "energy_eV": film.ENERGY,
             "semiangle_rad": SEMIANGLE,
             "source_blur_sigma_px": BLUR,
@@ -210,24 +191,26 @@ def nanowire(
     margin = int(np.ceil(4 * BLUR))
     wire = twisted_wire(ScanGrid(scan_shape, SCAN_STEP), wire_chance, margin)
     q_step, scale = Q_SPAN / detector, detector / REFERENCE
-    camera = Camera(detector, q_step, SEMIANGLE / kinematic.wavelength(film.ENERGY) / q_step)
+    camera = Camera(detector, q_step, SEMIANGLE / diffraction.wavelength(film.ENERGY) / q_step)
     middle = (detector - 1) / 2 + place_chance.uniform(-6, 6, 2) * scale
     center = middle + beam_shift(scan_shape, np.array(DESCAN) * scale)
     stretch = stretching(ELLIPSE_RATIO, ELLIPSE_ANGLE)
-    scene = film_scene(_film(wire, margin), halos, scan_shape, camera, 1.0, center, stretch, LEAST)
-    hot = hot_places(camera, scene.center, max(4, round(HOT_PIXELS * scale**2)), hot_chance)
+    patterns = film_patterns(
+        _film(wire, margin), camera, center, stretch, dose=1.0, scattering=diffuse_scattering, least=LEAST_SHARE
+    )
+    hot = hot_places(camera, patterns.center, max(4, round(HOT_PIXELS * scale**2)), hot_chance)
     weakest, strongest = HOT_COUNTS
     counts = weakest * (strongest / weakest) ** hot_chance.uniform(size=len(hot))
     inner = wire.inner(margin)
-    seen = (inner.thickness > TRUE_THICKNESS).sum(axis=(1, 2))
+    seen = (inner.thickness > film.TRUE_THICKNESS).sum(axis=(1, 2))
     true = np.flatnonzero(seen >= TRUE_SIZE)
-    stop = stop_shadow(camera, scene.center, stop_chance, TRANSMISSION)
-    return Nanowire(inner, true, scene, stop, hot, counts, float(dose))
+    stop = stop_shadow(camera, patterns.center, stop_chance, TRANSMISSION)
+    return Nanowire(inner, true, patterns, stop, hot, counts, float(dose))
 
 
-def halos(q: np.ndarray, q_step: float) -> tuple[np.ndarray, np.ndarray]:
-    """As `film.halos`, but with the rings of amorphous carbon."""
-    support, thermal = film.halos(q, q_step)
+def diffuse_scattering(q: np.ndarray, q_step: float) -> tuple[np.ndarray, np.ndarray]:
+    """As `film.diffuse_scattering`, but with the rings of amorphous carbon."""
+    support, thermal = film.diffuse_scattering(q, q_step)
     return support * structure_factor(q), thermal
 
 
@@ -239,8 +222,8 @@ def structure_factor(q: np.ndarray) -> np.ndarray:
 
 
 def _film(wire: Wire, margin: int) -> film.Film:
-    """The wire's crystals as what diffracts them wants them."""
-    reflections = crystals.reflections(crystals.fcc("Ag"), Q_SPAN / 2 * np.sqrt(2) + 0.2)
-    beams = [kinematic.diffracted_beams(reflections, rotation, film.ENERGY) for rotation in wire.orientations]
+    """The wire's crystals as a film."""
+    reflections = diffraction.reflections(diffraction.fcc("Ag"), Q_SPAN / 2 * np.sqrt(2) + 0.2)
+    beams = [diffraction.diffracted_beams(reflections, rotation, film.ENERGY) for rotation in wire.orientations]
     depth = [np.asarray(thickness, np.float64) for thickness in wire.thickness]
     return film.Film(depth, list(wire.orientations), beams, margin, BLUR)

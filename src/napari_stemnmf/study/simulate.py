@@ -1,35 +1,42 @@
-"""The paper's simulated films, and the stand-in for its experiment, as files: one call for each.
+"""The paper's simulated films, and the stand-in for its experiment, as HDF5 files with their truth: one call for each.
 
-Leans on `specimen` for what is simulated, on an engine (`kinematic_film`, `multislice`, `nanowire`) for its patterns
-and on `scan_file` for the file.
+An engine (`films`, `multislice`, `nanowire`) gives expected patterns, one scan row after another; here electrons are
+counted, patterns packed by threads outside of HDF5's lock, and the file appears when it is whole. What is written does
+not depend on the number of threads: each chunk has a seed of its own. h5py alone can read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.kinematic import wavelength
-from napari_stemnmf.simulation.specimen import (
-    ENERGY,
+from napari_stemnmf.files import atomic_write
+from napari_stemnmf.simulation.diffraction import wavelength
+from napari_stemnmf.simulation.film import ENERGY, SCAN_STEP, TRUE_THICKNESS
+from napari_stemnmf.study.films import (
     FILM_CELL,
     FILM_FACETS,
     FILM_SEED,
     Q_SPAN,
-    SCAN_STEP,
     SEMIANGLE,
     SOURCE_BLUR,
-    TRUE_THICKNESS,
     ScanGrid,
     Specimen,
+    kinematic_film,
     silver_specimen,
 )
-from napari_stemnmf.study.scan_file import Simulated, Truth, is_simulated, write_scan
+from napari_stemnmf.threads import default_workers, in_order
 
 NANOWIRE = "nanowire"
 NAMES = (*FILM_FACETS, NANOWIRE)
@@ -42,6 +49,32 @@ FILM_DOSE = 2e5
 """Electrons a pattern."""
 LEAST_SCAN, MOST_SCAN = 4, int(FILM_CELL[0] / SCAN_STEP)
 LEAST_DETECTOR = 64
+MADE_BY = "stemnmf simulate"
+"""The attribute `made_by` of a file that may be replaced."""
+CHUNK_BYTES = 2**20
+"""Of a chunk, about, before packing."""
+ROWS_BYTES = 2**28
+"""Of the scan rows that are in work, about, unless there is one alone."""
+LEVEL = 1
+"""Of compression."""
+
+Truth = Mapping[str, tuple[np.ndarray, str]]
+"""Name in the file (``group/name``): values and what they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A scan whose patterns are not drawn yet, of `shape` (scan_y, scan_x, q_y, q_x).
+
+    `rows`, of a `Control` and a number of threads, gives one scan row after another, (scan_x, q_y, q_x) float32: the
+    expected share of the incident electrons in each pixel; it reports its progress. `calibration` becomes attributes.
+    """
+
+    name: str
+    shape: tuple[int, int, int, int]
+    rows: Callable[[Control, int], Iterator[np.ndarray]]
+    truth: Truth
+    calibration: Mapping[str, Any]
 
 
 def simulate(
@@ -144,28 +177,23 @@ def _film(
         )
     if detector < LEAST_DETECTOR:
         raise DataError(f"A film needs a detector of {LEAST_DETECTOR} pixels or more along each axis, not {detector}.")
-    specimen, grid = silver_specimen(name, seed), ScanGrid(shape)
-    truth = film_truth(specimen, grid)
+    specimen, grid, whole = silver_specimen(name, seed), ScanGrid(shape), (*shape, detector, detector)
+    truth = _film_truth(specimen, grid)
     settings: dict[str, Any] = {"engine": engine}
+    rows: Callable[[Control, int], Iterator[np.ndarray]]
     if engine == "multislice":
         from napari_stemnmf.study.multislice import Window, multislice_rows
 
-        center = (Window.of(detector).center,) * 2
+        rows = partial(multislice_rows, specimen, grid, detector, slice_thickness=slice_thickness)
+        center = Window.of(detector).center
         settings["slice_thickness_A"] = float(slice_thickness)
-
-        def rows(control: Control, workers: int) -> Iterator[np.ndarray]:
-            return multislice_rows(
-                specimen, grid, detector, slice_thickness=slice_thickness, control=control, workers=workers
-            )
     else:
-        from napari_stemnmf.study.kinematic_film import kinematic_film
-
         film = kinematic_film(specimen, grid, detector)
-        rows, center = film.rows, film.center
+        rows, center = partial(drawn_rows, film.row, whole), film.center
     calibration = {
         "Q_pixel_size_invA": Q_SPAN / detector,
         "R_pixel_size_A": grid.step,
-        "center_px": center,
+        "center_px": (center, center),
         "probe_radius_px": SEMIANGLE / wavelength(ENERGY) / (Q_SPAN / detector),
         "energy_eV": ENERGY,
         "semiangle_rad": SEMIANGLE,
@@ -173,17 +201,11 @@ def _film(
         "film_seed": seed,
         **settings,
     }
-    return Simulated(f"silver grains ({name}, {engine})", (*shape, detector, detector), rows, truth, calibration)
+    return Simulated(f"silver grains ({name}, {engine})", whole, rows, truth, calibration)
 
 
-def film_truth(specimen: Specimen, scan: ScanGrid) -> Truth:
-    """Where each grain of a scan lies, and what it is.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
+def _film_truth(specimen: Specimen, scan: ScanGrid) -> Truth:
+    """Where each grain of a scan is, and how it is oriented."""
     thickness = specimen.thickness(scan)
     labels = thickness > TRUE_THICKNESS
     true = labels.any(axis=(1, 2))
@@ -214,6 +236,110 @@ def _nanowire(
 
     if engine != "kinematic":
         raise DataError("The nanowire is simulated by the kinematic engine alone.")
-    asked = {"scan_shape": shape, "detector": detector, "dose": dose}
-    wire = nanowire(seed, **{key: value for key, value in asked.items() if value is not None})  # type: ignore[arg-type]
-    return Simulated("twisted nanowire (kinematic)", wire.shape, wire.rows, wire.truth(), wire.calibration), wire.dose
+    given = {"scan_shape": shape, "detector": detector, "dose": dose}
+    wire = nanowire(seed, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    rows = partial(drawn_rows, wire.row, wire.shape)
+    return Simulated("twisted nanowire (kinematic)", wire.shape, rows, wire.truth(), wire.calibration), wire.dose
+
+
+def drawn_rows(
+    row: Callable[[int], np.ndarray], shape: tuple[int, int, int, int], control: Control, workers: int
+) -> Iterator[np.ndarray]:
+    """The scan rows that an engine draws one by one, in order; the same whatever the number of threads."""
+    for index, patterns in enumerate(in_order(row, range(shape[0]), workers, rows_at_once(shape, workers))):
+        control.check()
+        yield patterns
+        control.report(index + 1, shape[0])
+
+
+def rows_at_once(shape: tuple[int, int, int, int], workers: int) -> int:
+    """How many rows of a scan of this shape may be in work, so that memory stays bounded."""
+    return max(1, min(workers, ROWS_BYTES // (4 * math.prod(shape[1:]))))
+
+
+def is_simulated(path: str | Path) -> bool:
+    """Whether a file was written by `write_scan`."""
+    try:
+        with h5py.File(path) as file:
+            return bool(file.attrs.get("made_by") == MADE_BY)
+    except OSError:
+        return False
+
+
+def write_scan(
+    path: str | Path,
+    scan: Simulated,
+    *,
+    dose: float | None,
+    seed: int = 0,
+    control: Control | None = None,
+    workers: int | None = None,
+) -> None:
+    """Write a simulated scan and its truth, whole or not at all; a file that is there is replaced.
+
+    `dose` electrons a pattern are counted with Poisson noise of `seed`, as uint16 (at most 65535 a pixel); None keeps
+    the expected shares of the incident electrons as float32. Raises `DataError` if the file cannot be written, and
+    `Cancelled`.
+    """
+    control = Control() if control is None else control
+    workers = default_workers() if workers is None else max(1, workers)
+    try:
+        with atomic_write(path) as part, h5py.File(part, "w") as file:
+            file.attrs.update({"made_by": MADE_BY, "name": scan.name, "energy_eV": scan.calibration["energy_eV"]})
+            for name, (values, definition) in scan.truth.items():
+                packed = {"compression": "gzip", "compression_opts": LEVEL} if values.size > 1024 else {}
+                file.create_dataset(name, data=values, **packed).attrs["definition"] = definition
+            _write_patterns(file, scan, dose, seed, control, workers)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error}.") from error
+
+
+def _write_patterns(
+    file: h5py.File, scan: Simulated, dose: float | None, seed: int, control: Control, workers: int
+) -> None:
+    dtype = np.dtype(np.float32 if dose is None else np.uint16)
+    columns = int(np.clip(CHUNK_BYTES // (scan.shape[2] * scan.shape[3] * dtype.itemsize), 1, scan.shape[1]))
+    chunks = (1, columns, *scan.shape[2:])
+    data = file.create_dataset(
+        "data", scan.shape, dtype, chunks=chunks, shuffle=True, compression="gzip", compression_opts=LEVEL
+    )
+    data.attrs.update(scan.calibration)
+    data.attrs["axes"] = "scan_y, scan_x, q_y, q_x"
+    if dose is None:
+        data.attrs["definition"] = "expected share of the incident electrons in each pixel, without noise"
+    else:
+        data.attrs["definition"] = "electrons counted, with Poisson noise; part of the beam may miss the detector"
+        data.attrs.update({"dose_e_per_pattern": float(dose), "noise_seed": int(seed)})
+
+    def pack(numbered: tuple[int, np.ndarray]) -> list[bytes]:
+        row, patterns = numbered
+        packed = []
+        for first in range(0, scan.shape[1], columns):
+            chunk = np.zeros(chunks[1:], dtype)  # the last one may reach beyond the scan
+            part = patterns[first : first + columns]
+            values = part if dose is None else counted(part, dose, np.random.default_rng([seed, row, first]))
+            chunk[: len(part)] = values
+            packed.append(_deflated(chunk))
+        return packed
+
+    rows = (patterns for patterns in scan.rows(control, workers))
+    with closing(rows), closing(in_order(pack, enumerate(rows), workers, rows_at_once(scan.shape, workers))) as done:
+        for row, packed in enumerate(done):
+            control.check()
+            for index, values in enumerate(packed):
+                data.id.write_direct_chunk((row, index * columns, 0, 0), values)
+    control.check()
+
+
+def counted(expected: np.ndarray, dose: float, generator: np.random.Generator) -> np.ndarray:
+    """Electrons counted where shares of `dose` are expected, uint16, in an array of the same shape."""
+    counts = np.zeros(expected.shape, np.uint16)
+    lit = expected > 0  # most pixels of a film without support are dark
+    counts[lit] = np.minimum(generator.poisson(expected[lit] * np.float64(dose)), np.iinfo(np.uint16).max)
+    return counts
+
+
+def _deflated(chunk: np.ndarray) -> bytes:
+    """A chunk as HDF5's filters shuffle and gzip leave it."""
+    in_bytes = np.ascontiguousarray(chunk).view(np.uint8).reshape(-1, chunk.itemsize)
+    return zlib.compress(in_bytes.T.tobytes(), LEVEL)

@@ -1,10 +1,10 @@
 """Transmission functions of atoms: what a fast electron's wave is multiplied by in each thin slice of a specimen.
 
 Projected potentials are those of free atoms (Kirkland) with the Debye-Waller factor, of whole atoms in the slice that
-their nuclei lie in. Atoms are spread on a grid of half the pixels as Gaussians, whose transform is divided out again.
+their nuclei are in. Atoms are spread on a grid of half the pixels as Gaussians, whose transform is divided out again.
 (abTEM's own potentials have bilinear weights on the grid itself; with pixels of 0.25 Å those take 8 % off the intensity
-that one slice scatters to 0.45 1/Å, and 38 % at 1.1 1/Å.) Leans on abTEM for scattering factors, interaction constant
-and anti-aliasing. Lengths in Å, arrays (y, x).
+that one slice scatters to 0.45 1/Å, and 38 % at 1.1 1/Å.) abTEM gives scattering factors, interaction constant and
+anti-aliasing. Lengths in Å, arrays (y, x).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numba import njit
 from scipy import fft
 
 from napari_stemnmf.control import Control
-from napari_stemnmf.simulation.specimen import ENERGY, Specimen
+from napari_stemnmf.simulation.film import ENERGY
+from napari_stemnmf.study.films import Specimen
 from napari_stemnmf.threads import in_order
 
 CELL = 5.0

@@ -1,8 +1,8 @@
 """A twisted nanowire as a body: two strands wound about one axis, each made of many crystals.
 
 The sizes are those of the wires of Bruefach, Ophus & Scott (2022), "Pd@AuAg Twisted Nanowires": 5 to 10 nm across, a
-core of pieces of about 2 nm, a thicker shell of larger crystals that lie along the strand. Leans on `crystals` and
-`specimen.ScanGrid`. Lengths in Å; lab axes x along scan_x, y along scan_y and along the wire, z along the beam.
+core of pieces of about 2 nm, a thicker shell of larger crystals that lie along the strand. Lengths in Å; lab
+axes x along scan_x, y along scan_y and along the wire, z along the beam.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from napari_stemnmf.simulation import crystals
-from napari_stemnmf.simulation.specimen import ScanGrid
+from napari_stemnmf.simulation.diffraction import random_rotations
+from napari_stemnmf.study.films import ScanGrid
 
 RADIUS = 23.0
 """Of a strand, and how far its middle lies from the common axis."""
@@ -193,7 +193,7 @@ def _crystals_at(strand: _Strand, points: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _orientations(strand: _Strand, generator: np.random.Generator) -> np.ndarray:
     """(g, 3, 3), shell before core: random ones, and some of the shell with <110> along the strand."""
-    rotations = crystals.random_rotations(len(strand.shell) + len(strand.core), generator)
+    rotations = random_rotations(len(strand.shell) + len(strand.core), generator)
     textured = np.flatnonzero(generator.uniform(size=len(strand.shell)) < TEXTURED)
     at = np.searchsorted(strand.length, strand.shell[textured, 0] * ELONGATION).clip(0, len(strand.length) - 1)
     for crystal, tangent in zip(textured, strand.tangent[at], strict=True):

@@ -18,7 +18,7 @@ from napari_stemnmf.plugin.docks.calibrate.model import PICTURES
 from napari_stemnmf.plugin.forms.section import Section
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.simulation.distorted import Distorted
+from napari_stemnmf.study.distorted import Distorted
 
 
 def add(viewer: Any, dataset: stem.Dataset, analysis: stem.Analysis | None = None) -> Session:

@@ -15,7 +15,7 @@ from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.calibrate.model import PICTURES, CalibratePicture, CalibratePictures, lines_over
 from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.simulation.distorted import Distorted
+from napari_stemnmf.study.distorted import Distorted
 
 
 @pytest.fixture(scope="module")

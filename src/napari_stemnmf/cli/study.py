@@ -1,23 +1,28 @@
-"""``stemnmf simulate``: the paper's films, and the stand-in for its experiment, with known truth."""
+"""``stemnmf simulate`` and ``stemnmf reproduce``: the paper's scans with known truth, and its study done again."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.cli.options import pair
 from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 
+if TYPE_CHECKING:
+    from napari_stemnmf.study.results import Study
+
 NAMES = ("ag1", "ag2", "ag3", "nanowire")
+ENGINES = ("kinematic", "multislice")
 
 
 def add(commands: Any) -> None:
-    """Add the command to the parser's."""
+    """Add both commands to the parser's."""
     about = "simulate a scan of the paper, with known truth"
     parser = commands.add_parser("simulate", help=about, description=f"{about[0].upper()}{about[1:]}.")
     parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
@@ -28,12 +33,29 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--detector", type=int, metavar="N", help="pixels along each axis; default 252, nanowire 432")
     parser.add_argument("--dose", type=float, metavar="E", help="electrons a pattern; default 2e5, nanowire 1e6")
-    parser.add_argument("--engine", choices=("kinematic", "multislice"), default="kinematic", help="default: kinematic")
+    parser.add_argument("--engine", choices=ENGINES, default="kinematic", help="default: kinematic")
     parser.add_argument("--slice-thickness", type=float, default=4.0, metavar="A", help="of multislice, Å; default 4")
     parser.add_argument("--no-noise", action="store_true", help="write expected shares of the beam, not counts")
     parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that was not simulated, too")
     parser.set_defaults(command=_simulate)
+
+    parser = commands.add_parser(
+        "reproduce",
+        help="do the paper's study again: simulate, analyse, score, draw, compare",
+        description="The study of Bruefach, Ophus & Scott (2022), done again; DIR/index.html shows it.",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for all results; gone on with")
+    parser.add_argument("--quick", action="store_true", help="small films, few seeds: to see that all works")
+    given = "take the films that lie there: HDF5 files named ag1*, ag2*, ag3*, nanowire*, truth in 'labels'"
+    parser.add_argument("--films", type=Path, metavar="FOLDER", help=given)
+    simulated = "what simulates the films that are not given"
+    parser.add_argument("--engine", choices=ENGINES, default="kinematic", help=simulated)
+    seeds = "random starts of each clustering; default: 25, quick: 3"
+    parser.add_argument("--seeds", type=int, metavar="N", help=seeds)
+    parser.add_argument("--no-nanowire", action="store_true", help="leave out the nanowire")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
+    parser.set_defaults(command=_reproduce)
 
 
 def _scan(text: str) -> tuple[int, int]:
@@ -72,3 +94,34 @@ def _simulate(options: argparse.Namespace) -> int | None:
         grains = len(file["labels"])
     print(f"{path}: {rows} x {columns} patterns of {q_y} x {q_x} px, {grains} true grains in {path}::labels")
     return None
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from napari_stemnmf.study.study import reproduce
+
+    cancel = threading.Event()
+    with Reporter() as reporter, interrupt_sets(cancel):
+        study = reproduce(
+            options.out,
+            quick=options.quick,
+            films=options.films,
+            engine=options.engine,
+            seeds=options.seeds,
+            nanowire=not options.no_nanowire,
+            progress=reporter,
+            cancel=cancel,
+            workers=options.workers,
+        )
+    _print_verdicts(study)
+
+
+def _print_verdicts(study: Study) -> None:
+    """The verdicts, one a line, and where the page is."""
+    width = max(len(judged.verdict.value) for judged in study.judged)
+    for judged in study.judged:
+        print(f"{judged.verdict.value:<{width}}  {judged.claim.text}: {judged.ours}")
+    counts = Counter(judged.verdict.value for judged in study.judged)
+    print(f"{len(study.judged)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}.")
+    if study.plan.quick:
+        print("Quick study: its numbers say nothing of the paper's films.")
+    print(f"Look at {study.folder / 'index.html'}.")

@@ -1,7 +1,6 @@
-"""Expected patterns of a film, drawn one scan row after another as a camera with faults sees them.
+"""A camera with the faults of measured scans (descan, an ellipse, a beam stop, hot pixels), and what it expects to see.
 
-What is wrong with measured scans (descan, an ellipse, a beam stop, hot pixels) is made here, for all simulations that
-have it. Leans on `film` for what the film does to the beam and on `rendering` for the compiled drawing.
+`nanowire` and `distorted` draw their patterns with it, one scan row after another.
 """
 
 from __future__ import annotations
@@ -10,20 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.film import Film
-from napari_stemnmf.simulation.rendering import render
+from napari_stemnmf.simulation.film import Film, diffuse_scattering
 
 SOFTNESS = 0.15
 """Half the width of a disk's edge, in radii."""
 TRANSMISSION = 0.005
-"""Of a beam stop, unless another is asked for."""
+"""Of a beam stop, by default."""
 TABLE_STEP = 0.25
 """Sampling of the diffuse profiles, px."""
+SUBPIXELS = 4
+"""A pixel on a disk's edge is sampled at so many places along each axis."""
 
-Profiles = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
-"""As `film.halos`: what the support, and an ångström of metal, scatter into a pixel at q (1/Å) of a size (1/Å)."""
+Scattering = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+"""As `film.diffuse_scattering`: what support, and an ångström of metal, scatter into a pixel at q (1/Å) of a size."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Camera:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class Patterns:
     """Expected counts of all patterns, without stop and hot pixels, to be drawn row by row.
 
     Attributes
@@ -61,7 +62,7 @@ class Scene:
         From what is round to what is seen, (q_y, q_x).
     diffuse : ndarray, (n, 2)
         Electrons that meet the support, and the metal in Å.
-    halos : ndarray, (2, r)
+    profiles : ndarray, (2, r)
         What those scatter into a pixel, at multiples of `TABLE_STEP` px.
     first : ndarray of int64, (n + 1,)
         The disks of pattern i are ``first[i]`` to ``first[i + 1]``, the direct beam before the others.
@@ -76,7 +77,7 @@ class Scene:
     center: np.ndarray
     stretch: np.ndarray
     diffuse: np.ndarray
-    halos: np.ndarray
+    profiles: np.ndarray
     first: np.ndarray
     disk_y: np.ndarray
     disk_x: np.ndarray
@@ -90,8 +91,8 @@ class Scene:
         first = self.first[here.start : here.stop + 1]
         disks = (self.disk_y, self.disk_x, self.height)
         radius, inverse = self.camera.radius, np.linalg.inv(self.stretch)
-        halos = self.diffuse[here] @ self.halos
-        render(out, self.center[here], inverse, halos, TABLE_STEP, first, *disks, radius, SOFTNESS * radius)
+        profiles = self.diffuse[here] @ self.profiles
+        _render(out, self.center[here], inverse, profiles, TABLE_STEP, first, *disks, radius, SOFTNESS * radius)
         return out
 
     def mean(self) -> np.ndarray:
@@ -103,43 +104,41 @@ class Scene:
         pattern = np.repeat(np.arange(len(self.center)), np.diff(self.first))
         y, x = self.disk_y - self.center[pattern, 0], self.disk_x - self.center[pattern, 1]
         place = np.hypot(*(np.linalg.inv(self.stretch) @ [y, x])) / TABLE_STEP
-        below = np.minimum(place.astype(np.int64), self.halos.shape[1] - 1)
-        return np.asarray((self.diffuse[pattern] * self.halos[:, below].T).sum(axis=1))
+        below = np.minimum(place.astype(np.int64), self.profiles.shape[1] - 1)
+        return np.asarray((self.diffuse[pattern] * self.profiles[:, below].T).sum(axis=1))
 
 
-def film_scene(
+def film_patterns(
     film: Film,
-    profiles: Profiles,
-    scan_shape: tuple[int, int],
     camera: Camera,
-    dose: float,
     center: np.ndarray,
     stretch: np.ndarray,
+    *,
+    dose: float,
+    scattering: Scattering = diffuse_scattering,
     least: float = 0.0,
-) -> Scene:
-    """Where the disks of all patterns lie, and how high they and the diffuse part are.
+) -> Patterns:
+    """Where the disks of all patterns are, and how high they and the diffuse part are.
 
     Parameters
     ----------
     film : Film
         What the beam goes through.
-    profiles : callable
-        Its diffuse scattering.
-    scan_shape : tuple of int
-        Rows and columns.
     camera : Camera
         What sees the patterns.
-    dose : float
-        Electrons a pattern; 1 for shares of them.
     center : ndarray, (scan_y, scan_x, 2)
         Where the direct beam hits the camera, px.
     stretch : ndarray, (2, 2)
         As `stretching` gives it.
+    dose : float
+        Electrons a pattern; 1 for shares of them.
+    scattering : callable
+        The diffuse scattering.
     least : float
         Disks with at most this share of the beam are left out.
     """
     across = np.arange(camera.detector) - (camera.detector - 1) / 2
-    support, thermal = (p.sum() for p in profiles(np.hypot(across[:, None], across) * camera.q_step, camera.q_step))
+    support, thermal = (p.sum() for p in scattering(np.hypot(across[:, None], across) * camera.q_step, camera.q_step))
     shares = film.shares(float(support), float(thermal))
     radii = np.arange(0, 2 * camera.detector, TABLE_STEP) * camera.q_step
     common = shares[:, :3].toarray()
@@ -153,13 +152,13 @@ def film_scene(
     places = flat[pattern] + q[spots.indices]
     # A soft edge moves no area across the radius but for its variance, which a smoothstep of half width s gives as s²/5
     area = np.pi * camera.radius**2 * (1 + SOFTNESS**2 / 5)
-    return Scene(
-        scan_shape,
+    return Patterns(
+        (center.shape[0], center.shape[1]),
         camera,
         np.ascontiguousarray(flat),
         stretch,
         dose * common[:, 1:],
-        np.stack(profiles(radii, camera.q_step)),
+        np.stack(scattering(radii, camera.q_step)),
         spots.indptr.astype(np.int64),
         np.ascontiguousarray(places[:, 0]),
         np.ascontiguousarray(places[:, 1]),
@@ -206,7 +205,7 @@ def stop_shadow(
     return np.asarray(transmission + (1 - transmission) * np.clip(distance + 0.5, 0.0, 1.0))
 
 
-def kept(transmission: np.ndarray) -> np.ndarray:
+def stop_mask(transmission: np.ndarray) -> np.ndarray:
     """The mask of what a beam stop leaves to be seen, True = keep."""
     return transmission > (1 + transmission.min()) / 2
 
@@ -233,3 +232,59 @@ def hot_places(camera: Camera, center: np.ndarray, number: int, generator: np.ra
     if len(chosen) < number:
         raise DataError(f"{number} hot pixels do not fit on a detector of {camera.detector} px; ask for fewer.")
     return np.array(chosen, np.int32).reshape(-1, 2)
+
+
+@njit(cache=True, nogil=True)
+def _render(
+    out: np.ndarray,
+    centers: np.ndarray,
+    inverse: np.ndarray,
+    profiles: np.ndarray,
+    table_step: float,
+    first: np.ndarray,
+    disk_y: np.ndarray,
+    disk_x: np.ndarray,
+    height: np.ndarray,
+    radius: float,
+    soft: float,
+) -> None:  # pragma: no cover - compiled
+    """Write the expected counts of p patterns into `out` (p, q_y, q_x) float64; names as in `Patterns`.
+
+    `inverse` undoes the stretch; `profiles` (p, r) is each pattern's diffuse part, counts a pixel, at multiples of
+    `table_step` px; a disk has half of its height at `radius`, and an edge 2 `soft` wide (px).
+    """
+    rows, columns = out.shape[1:]
+    last = profiles.shape[1] - 2
+    reach = int(np.ceil(radius + soft)) + 1
+    inner, outer = radius - soft - 0.75, radius + soft + 0.75  # beyond these a pixel is whole, or empty
+    for p in range(len(out)):
+        for i in range(rows):
+            for j in range(columns):
+                y, x = i - centers[p, 0], j - centers[p, 1]
+                u, v = inverse[0, 0] * y + inverse[0, 1] * x, inverse[1, 0] * y + inverse[1, 1] * x
+                place = np.sqrt(u * u + v * v) / table_step
+                k = min(int(place), last)
+                out[p, i, j] = profiles[p, k] + (place - k) * (profiles[p, k + 1] - profiles[p, k])
+        for d in range(first[p], first[p + 1]):
+            middle_y, middle_x = int(np.rint(disk_y[d])), int(np.rint(disk_x[d]))
+            for i in range(max(0, middle_y - reach), min(rows, middle_y + reach + 1)):
+                for j in range(max(0, middle_x - reach), min(columns, middle_x + reach + 1)):
+                    y, x = i - disk_y[d], j - disk_x[d]
+                    distance = np.sqrt(y * y + x * x)
+                    if distance <= inner:
+                        out[p, i, j] += height[d]
+                    elif distance < outer:
+                        out[p, i, j] += height[d] * _covered(y, x, radius, soft)
+
+
+@njit(cache=True, nogil=True)
+def _covered(y: float, x: float, radius: float, soft: float) -> float:  # pragma: no cover - compiled
+    """Mean over a pixel of a disk's profile: 1 inside, falling smoothly to 0 over its edge."""
+    total = 0.0
+    for i in range(SUBPIXELS):
+        for j in range(SUBPIXELS):
+            v = y + (i + 0.5) / SUBPIXELS - 0.5
+            u = x + (j + 0.5) / SUBPIXELS - 0.5
+            t = min(max((radius + soft - np.sqrt(v * v + u * u)) / (2 * soft), 0.0), 1.0)
+            total += t * t * (3.0 - 2.0 * t)
+    return total / SUBPIXELS**2

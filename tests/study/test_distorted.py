@@ -5,7 +5,7 @@ import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.distorted import distorted
+from napari_stemnmf.study.distorted import distorted
 
 
 def counts(dataset) -> np.ndarray:

@@ -1,9 +1,12 @@
-"""The silver films of the paper as bodies: where their grains lie, how thick they are, and every atom of them.
+"""The silver films of the paper: where their grains are, every atom of them, and what they diffract kinematically.
 
 One hundred facetted fcc grains of random place and orientation in a cell of 1000 x 1000 x 300 Å that repeats in x and
 y; the three films have the same centres and orientations and differ in the grains' size alone (Bruefach, Ophus & Scott
-2022, "Ag Film 4D-STEM Simulation"). How they diffract is for `kinematic_film` and `multislice`. Leans on `crystals` and
-`shapes`. Lengths in Å; lab axes x along scan_x, y along scan_y, z along the beam.
+2022, "Ag Film 4D-STEM Simulation"). In the kinematic engine every electron is scattered once: each grain sends a share
+of the beam into each of its reflections that depends on its thickness, excitation error and structure factor; patterns
+of grains one above the other add up; probe and source blur the scan. No support, no thermal diffuse scattering. Good
+while grains are well thinner than an extinction distance. The other engine is `multislice`. Lengths in Å; lab axes x
+along scan_x, y along scan_y, z along the beam.
 """
 
 from __future__ import annotations
@@ -13,31 +16,39 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
+from numba import njit
+from scipy import sparse
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation import crystals, shapes
+from napari_stemnmf.simulation import diffraction
+from napari_stemnmf.simulation.film import (
+    ENERGY,
+    FACETS,
+    GAP,
+    SCAN_STEP,
+    Film,
+    cubic_facets,
+    halfway_planes,
+    thickness_along_beam,
+)
 
-ENERGY = 300e3
-"""eV"""
 SEMIANGLE = 1.05e-3
 """Semi-convergence angle, rad."""
-SCAN_STEP = 5.0
-"""Å"""
 Q_SPAN = 2.52
 """What the detector spans from edge to edge, 1/Å."""
 SOURCE_BLUR = 2.0
 """Standard deviation of the source, in scan positions."""
-TRUE_THICKNESS = 10.0
-"""A grain is where it is thicker than this, Å."""
-GAP = 2.0
-"""Between grains that meet, Å."""
-FILM_FACETS = {"ag1": (35.0, 41.0, 40.0), "ag2": (52.0, 62.0, 60.0), "ag3": (70.0, 82.0, 80.0)}
+FILM_FACETS = {"ag1": FACETS, "ag2": (52.0, 62.0, 60.0), "ag3": (70.0, 82.0, 80.0)}
 """Distances of {001}, {011} and {111} from the centre of a grain, Å: the paper's "diameters", read as radii."""
 FILM_CELL = (1000.0, 1000.0, 300.0)
-"""x, y, z, Å"""
+"""x, y, z, Å."""
 FILM_GRAINS = 100
 FILM_SEED = 90
-"""Of the films unless another is asked for: 31, 36 and 42 grains lie in 100 x 100 positions, as in the paper."""
+"""The films' default seed: 31, 36 and 42 grains are in 100 x 100 positions, as in the paper."""
+PROBE = 0.218 * diffraction.wavelength(ENERGY) / SEMIANGLE
+"""Standard deviation of a Gaussian as wide at half height as the probe's Airy disk, Å."""
+LEAST_SHARE = 1e-7
+"""Beams with a smaller share of the electrons are not drawn: at 2e5 electrons, one in fifty patterns."""
 
 
 @dataclass(frozen=True)
@@ -119,26 +130,26 @@ class Specimen:
         """From a grain's centre to the farthest corner of its facets, Å."""
         from scipy.spatial import HalfspaceIntersection
 
-        normals, distances = shapes.cubic_facets(self.facets)
+        normals, distances = cubic_facets(self.facets)
         corners = HalfspaceIntersection(np.column_stack([normals, -distances]), np.zeros(3)).intersections
         return float(np.linalg.norm(corners, axis=1).max())
 
     @property
-    def crystal(self) -> crystals.Crystal:
+    def crystal(self) -> diffraction.Crystal:
         """What the grains are made of."""
-        return crystals.fcc(self.element, self.lattice_constant, self.debye_waller)
+        return diffraction.fcc(self.element, self.lattice_constant, self.debye_waller)
 
     @cached_property
     def planes(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each grain, unit normals (p, 3) in the lab and distances (p,) from its centre, Å; the cell's too."""
-        facets, distances = shapes.cubic_facets(self.facets)
+        facets, distances = cubic_facets(self.facets)
         faces = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
         images = (self.centers + self._shifts()[:, None]).reshape(-1, 3)
         found = []
         for center, rotation in zip(self.centers, self.orientations, strict=True):
             away = np.linalg.norm(images - center, axis=1)
             near = images[(away > 0) & (away < 2 * self.reach + self.gap)]  # no other can cut anything off
-            halfway, middle = shapes.halfway_planes(center, near, self.gap)
+            halfway, middle = halfway_planes(center, near, self.gap)
             ends = [self.cell[2] - center[2], center[2]]
             found.append((np.vstack([facets @ rotation.T, halfway, faces]), np.concatenate([distances, middle, ends])))
         return found
@@ -153,7 +164,7 @@ class Specimen:
                 for along, at in ((y, image[1]), (x, image[0]))
             )
             beside = (y[near_y, None] - image[1], x[near_x] - image[0])
-            out[index, near_y, near_x] += shapes.thickness(*self.planes[index], *beside)
+            out[index, near_y, near_x] += thickness_along_beam(*self.planes[index], *beside)
         return out
 
     def atoms(self, low: np.ndarray | tuple[float, ...], high: np.ndarray | tuple[float, ...]) -> np.ndarray:
@@ -219,9 +230,97 @@ def silver_specimen(name: str, seed: int | None = None) -> Specimen:
     generator = np.random.default_rng(FILM_SEED if seed is None else seed)
     cell = np.array(FILM_CELL)
     centers = generator.random((FILM_GRAINS, 3)) * cell
-    orientations = crystals.random_rotations(FILM_GRAINS, generator)
-    silver = crystals.fcc("Ag")
+    orientations = diffraction.random_rotations(FILM_GRAINS, generator)
+    silver = diffraction.fcc("Ag")
     lattice_constant = float(silver.lattice[0, 0])
     return Specimen(
         name, "Ag", lattice_constant, silver.debye_waller, cell, True, centers, orientations, FILM_FACETS[name]
     )
+
+
+@dataclass(frozen=True, eq=False)
+class KinematicFilm:
+    """Expected patterns of a specimen, drawn row by row.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (scan_y, scan_x, q_y, q_x)
+    center : float
+        Direct beam along both axes, px.
+    shares : csr_array, (n, beams)
+        Of the incident electrons in each beam, the direct one first, with the source's blur.
+    spots : csr_array, (beams, q_y * q_x)
+        The disk of each beam; sums to 1.
+    """
+
+    shape: tuple[int, int, int, int]
+    center: float
+    shares: sparse.csr_array
+    spots: sparse.csr_array
+
+    def row(self, row: int) -> np.ndarray:
+        """One scan row, (scan_x, q_y, q_x) float32: shares of the incident electrons."""
+        columns, side = self.shape[1:3]
+        out = np.zeros((columns, side * side), np.float32)
+        shares, spots = self.shares, self.spots
+        first = shares.indptr[row * columns : (row + 1) * columns + 1]
+        _add_beams(out, first, shares.indices, shares.data, spots.indptr, spots.indices, spots.data)
+        return out.reshape(columns, side, side)
+
+
+def kinematic_film(specimen: Specimen, scan: ScanGrid, detector: int, *, blur: float = SOURCE_BLUR) -> KinematicFilm:
+    """What a specimen diffracts kinematically.
+
+    Parameters
+    ----------
+    specimen : Specimen
+        What the beam crosses.
+    scan : ScanGrid
+        Where the probe stands.
+    detector : int
+        Pixels along each axis; the detector spans 2.52 1/Å whatever their number. The direct beam hits pixel 126 of
+        252, and the same place when they are binned.
+    blur : float
+        Standard deviation of the source, in scan positions.
+    """
+    film = diffracting(specimen, scan, blur)
+    q_step = Q_SPAN / detector
+    middle = detector * 126.5 / 252 - 0.5
+    radius = SEMIANGLE / diffraction.wavelength(ENERGY) / q_step
+    q = np.concatenate([np.zeros((1, 2)), *[beams.q for beams in film.beams]])
+    spots = diffraction.disks(q, (detector, detector), (middle, middle), q_step, radius).astype(np.float32)
+    everything = film.shares(0.0, 0.0)
+    shares = everything[:, np.r_[0, 3 : everything.shape[1]]].astype(np.float32)
+    shares.data[shares.data < LEAST_SHARE] = 0.0
+    shares.eliminate_zeros()
+    return KinematicFilm((*scan.shape, detector, detector), middle, shares, spots)
+
+
+def diffracting(specimen: Specimen, scan: ScanGrid, blur: float = SOURCE_BLUR) -> Film:
+    """The grains that the probe or its source's tails meet, and their reflections; blurred by probe and source."""
+    blur = float(np.hypot(blur, PROBE / scan.step))
+    margin = int(np.ceil(4 * blur))
+    thickness = specimen.thickness(scan.grown(margin)).astype(np.float64)
+    met = np.flatnonzero(thickness.any(axis=(1, 2)))
+    reflections = diffraction.reflections(specimen.crystal, Q_SPAN / np.sqrt(2) + 0.1)
+    beams = [diffraction.diffracted_beams(reflections, specimen.orientations[g], ENERGY) for g in met]
+    return Film(list(thickness[met]), list(specimen.orientations[met]), beams, margin, blur)
+
+
+@njit(cache=True, nogil=True)
+def _add_beams(
+    out: np.ndarray,
+    first: np.ndarray,
+    beam: np.ndarray,
+    share: np.ndarray,
+    spot_first: np.ndarray,
+    pixel: np.ndarray,
+    weight: np.ndarray,
+) -> None:  # pragma: no cover - compiled
+    """Add to p patterns (p, pixels) sparse rows of shares (`first`, `beam`, `share`) times sparse rows of spots."""
+    for p in range(len(out)):
+        for k in range(first[p], first[p + 1]):
+            b = beam[k]
+            for i in range(spot_first[b], spot_first[b + 1]):
+                out[p, pixel[i]] += share[k] * weight[i]

@@ -1,7 +1,7 @@
-"""A scan with everything that is wrong with measured ones, and its truth: what calibration is tested against.
+"""A scan with everything that is wrong with measured ones, and its truth: tests and benchmarks of calibration use it.
 
 The patterns of a silver film (`film`) are drawn onto a detector of any size with descan, an ellipse, hot pixels and a
-beam stop (`scene`), and electrons are counted. One camera binned differently: probe radius and pixel size follow the
+beam stop (`camera`), and electrons are counted. One camera binned differently: probe radius and pixel size follow the
 detector.
 """
 
@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.film import halos, silver_film
-from napari_stemnmf.simulation.scene import (
+from napari_stemnmf.simulation.film import silver_film
+from napari_stemnmf.study.camera import (
     Camera,
-    Scene,
+    Patterns,
     beam_shift,
-    film_scene,
+    film_patterns,
     hot_places,
-    kept,
+    stop_mask,
     stop_shadow,
     stretching,
 )
-from napari_stemnmf.simulation.specimen import Q_SPAN
+from napari_stemnmf.study.films import Q_SPAN
 
 SCAN_STEP = 20.0
 """Å: coarse, so that a small scan holds many grains."""
@@ -36,9 +37,9 @@ TRUE_SIZE = 4
 REFERENCE = 126
 """Detector of which probe radius and pixel size are given, px."""
 PROBE_RADIUS = 2.67
-"""px at REFERENCE"""
+"""px at REFERENCE."""
 Q_STEP = Q_SPAN / REFERENCE
-"""1/Å a pixel at REFERENCE"""
+"""1/Å a pixel at REFERENCE."""
 LEAST_SNR = 0.05
 """Disks that stand out less, per pixel, are drawn but not listed."""
 
@@ -50,7 +51,7 @@ class Distorted:
     Attributes
     ----------
     dataset : Dataset
-        uint16 counts, with all distortions that were asked for.
+        uint16 counts, with all distortions.
     plain : Dataset
         The same film and dose with other noise: one centre (the mean of `center`), round, no hot pixels, no stop.
     center : ndarray, (scan_y, scan_x, 2)
@@ -157,57 +158,53 @@ def distorted(
     camera = Camera(detector, Q_STEP * REFERENCE / detector, PROBE_RADIUS * detector / REFERENCE)
     middle = (detector - 1) / 2 + place_chance.uniform(-2, 2, 2) * detector / REFERENCE
     center = middle + beam_shift(scan_shape, matrix, curvature)
-    scene = film_scene(silver, halos, scan_shape, camera, dose, center, stretching(ellipse_ratio, ellipse_angle))
-    plain = film_scene(silver, halos, scan_shape, camera, dose, np.broadcast_to(middle, center.shape), np.eye(2))
-
-    transmission = stop_shadow(camera, scene.center, stop_chance) if beam_stop else np.ones((detector, detector))
-    mean = scene.mean() * transmission
-    hot = hot_places(camera, scene.center, hot_pixels, hot_chance)
+    patterns = film_patterns(silver, camera, center, stretching(ellipse_ratio, ellipse_angle), dose=dose)
+    plain = film_patterns(silver, camera, np.broadcast_to(middle, center.shape), np.eye(2), dose=dose)
+    transmission = stop_shadow(camera, patterns.center, stop_chance) if beam_stop else np.ones((detector, detector))
+    mean = patterns.mean() * transmission
+    hot = hot_places(camera, patterns.center, hot_pixels, hot_chance)
     excess = np.zeros_like(mean)
     excess[hot[:, 0], hot[:, 1]] = np.broadcast_to(hot_sigma, hot_pixels) * np.sqrt(mean[hot[:, 0], hot[:, 1]])
-    snr = scene.height / np.sqrt(scene.height + scene.background())
+    snr = patterns.height / np.sqrt(patterns.height + patterns.background())
+    metadata = {"dose_e_per_pattern": float(dose), "seed": int(seed), "simulated": "kinematic"}
     return Distorted(
-        _counted(scene, transmission, excess, noise_chance, "distorted silver grains", seed, dose),
-        _counted(plain, np.ones_like(mean), np.zeros_like(mean), plain_chance, "silver grains", seed, dose),
+        _counted(patterns, transmission, excess, noise_chance, "distorted silver grains", metadata),
+        _counted(plain, 1.0, 0.0, plain_chance, "silver grains", metadata),
         center,
         matrix,
         float(ellipse_ratio),
         float(ellipse_angle) % 180.0,
         hot,
-        kept(transmission) if beam_stop else None,
+        stop_mask(transmission) if beam_stop else None,
         camera.radius,
         10 * camera.q_step,
-        *_listed(scene, snr),
+        *_listed(patterns, snr),
     )
 
 
 def _counted(
-    scene: Scene,
-    transmission: np.ndarray,
-    excess: np.ndarray,
+    patterns: Patterns,
+    transmission: np.ndarray | float,
+    excess: np.ndarray | float,
     generator: np.random.Generator,
     name: str,
-    seed: int,
-    dose: float,
+    metadata: dict[str, Any],
 ) -> Dataset:
     """The scan with electrons counted; one scan row at a time."""
-    side = scene.camera.detector
-    counts = np.empty((*scene.scan_shape, side, side), np.uint16)
-    for row in range(scene.scan_shape[0]):
-        expected = scene.row(row) * transmission + excess
+    side, q_step = patterns.camera.detector, 10 * patterns.camera.q_step
+    counts = np.empty((*patterns.scan_shape, side, side), np.uint16)
+    for row in range(patterns.scan_shape[0]):
+        expected = patterns.row(row) * transmission + excess
         counts[row] = np.minimum(generator.poisson(expected), np.iinfo(np.uint16).max)
-    metadata = {"dose_e_per_pattern": float(dose), "seed": int(seed), "simulated": "kinematic"}
-    return Dataset.from_array(
-        counts, scan_step=SCAN_STEP / 10, q_step=10 * scene.camera.q_step, name=name, metadata=metadata
-    )
+    return Dataset.from_array(counts, scan_step=SCAN_STEP / 10, q_step=q_step, name=name, metadata=metadata)
 
 
-def _listed(scene: Scene, snr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _listed(patterns: Patterns, snr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The table of disks: offsets, q_y, q_x, height, snr; of each pattern the highest first."""
-    y, x = scene.disk_y, scene.disk_x
-    inside = (np.minimum(y, x) >= -0.5) & (np.maximum(y, x) <= scene.camera.detector - 0.5) & (snr >= LEAST_SNR)
-    pattern = np.repeat(np.arange(len(scene.center)), np.diff(scene.first))
-    order = np.lexsort((-scene.height, pattern))
+    y, x = patterns.disk_y, patterns.disk_x
+    inside = (np.minimum(y, x) >= -0.5) & (np.maximum(y, x) <= patterns.camera.detector - 0.5) & (snr >= LEAST_SNR)
+    pattern = np.repeat(np.arange(len(patterns.center)), np.diff(patterns.first))
+    order = np.lexsort((-patterns.height, pattern))
     order = order[inside[order]]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(pattern[inside], minlength=len(scene.center)))])
-    return offsets.astype(np.int64), y[order], x[order], scene.height[order], snr[order]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(pattern[inside], minlength=len(patterns.center)))])
+    return offsets.astype(np.int64), y[order], x[order], patterns.height[order], snr[order]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_stemnmf.simulation.crystals import random_rotations
-from napari_stemnmf.simulation.shapes import cubic_facets, halfway_planes, thickness
+from napari_stemnmf.simulation.diffraction import random_rotations
+from napari_stemnmf.simulation.film import cubic_facets, halfway_planes, thickness_along_beam
 
 
 def grid(half=12.0, step=0.25):
@@ -14,7 +14,7 @@ def grid(half=12.0, step=0.25):
 
 def test_a_cube_is_as_thick_as_its_facets_are_apart():
     normals, offsets = cubic_facets((5.0, 50.0, 50.0))
-    depth = thickness(normals, offsets, *grid())
+    depth = thickness_along_beam(normals, offsets, *grid())
     assert len(normals) == 26
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)
     np.testing.assert_allclose(depth[depth > 0], 10.0)
@@ -23,22 +23,22 @@ def test_a_cube_is_as_thick_as_its_facets_are_apart():
 
 def test_an_octahedron_has_the_volume_of_one():
     normals, offsets = cubic_facets((50.0, 50.0, 5.0))
-    volume = thickness(normals, offsets, *grid()).sum() * 0.25**2
+    volume = thickness_along_beam(normals, offsets, *grid()).sum() * 0.25**2
     assert volume == pytest.approx(4 * np.sqrt(3) * 5.0**3, rel=0.01)
 
 
 def test_turning_a_grain_keeps_its_volume():
     normals, offsets = cubic_facets((5.0, 5.8, 5.7))
-    upright = thickness(normals, offsets, *grid()).sum()
+    upright = thickness_along_beam(normals, offsets, *grid()).sum()
     for rotation in random_rotations(4, np.random.default_rng(0)):
-        assert thickness(normals @ rotation.T, offsets, *grid()).sum() == pytest.approx(upright, rel=0.01)
+        assert thickness_along_beam(normals @ rotation.T, offsets, *grid()).sum() == pytest.approx(upright, rel=0.01)
 
 
 def test_grains_stop_halfway_to_their_neighbours_and_leave_the_gap():
     normals, offsets = cubic_facets((5.0, 50.0, 50.0))
     cut_normals, cut_offsets = halfway_planes(np.zeros(3), np.array([[6.0, 0, 0], [0, 0, 8.0]]), gap=2.0)
     y, x = grid()
-    depth = thickness(np.vstack([normals, cut_normals]), np.append(offsets, cut_offsets), y, x)
+    depth = thickness_along_beam(np.vstack([normals, cut_normals]), np.append(offsets, cut_offsets), y, x)
     columns = x[0][(depth > 0).any(axis=0)]
     assert columns.max() == pytest.approx(2.0, abs=0.25)
     assert columns.min() == pytest.approx(-5.0, abs=0.25)
@@ -47,4 +47,4 @@ def test_grains_stop_halfway_to_their_neighbours_and_leave_the_gap():
 
 def test_planes_that_leave_no_room_give_no_thickness():
     normals = np.array([[0, 0, 1.0], [0, 0, -1.0], [1.0, 0, 0]])
-    assert (thickness(normals, np.array([1.0, -2.0, 5.0]), *grid()) == 0).all()
+    assert (thickness_along_beam(normals, np.array([1.0, -2.0, 5.0]), *grid()) == 0).all()

@@ -12,7 +12,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.reading.hdf5_access import can_unpack
 from napari_stemnmf.reading.opening import open as open_scan
-from napari_stemnmf.study.scan_file import Simulated, counted, is_simulated, rows_at_once, write_scan
+from napari_stemnmf.study.simulate import Simulated, counted, is_simulated, rows_at_once, write_scan
 
 SHAPE = (5, 7, 320, 300)  # more than one chunk a row, and the last one reaches beyond the scan
 

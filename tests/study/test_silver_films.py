@@ -8,7 +8,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.simulation.specimen import TRUE_THICKNESS, ScanGrid, Specimen, silver_specimen
+from napari_stemnmf.simulation.film import TRUE_THICKNESS
+from napari_stemnmf.study.films import ScanGrid, Specimen, silver_specimen
 
 FILMS = ("ag1", "ag2", "ag3")
 WHOLE = ScanGrid((200, 200))
