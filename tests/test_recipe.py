@@ -1,14 +1,20 @@
 """A recipe: every setting checked, written once, read back the same."""
 
+import argparse
 import dataclasses
 
+import h5py
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_stemnmf import storage
+from napari_stemnmf.cli.options import add_settings_options, recipe_from
+from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
-from napari_stemnmf.settings import walk
+from napari_stemnmf.recipe import FEATURES, PRESETS, ClusteringSettings, Recipe, RefinementSettings
+from napari_stemnmf.settings import identity, walk
 from napari_stemnmf.stage_settings import ClusteringSettings
 
 
@@ -102,3 +108,83 @@ def test_recipes_are_frozen_and_comparable():
         Recipe().features = ("aa",)
     assert hash(Recipe()) == hash(Recipe())
     assert Recipe.preset("paper") != Recipe.preset("default")
+
+
+FORMER = {
+    "aa.describe.intensity": "sqrt",
+    "rv.separation.min_size": "12",
+    "*.clustering.draft": "coarse",
+    "bd.clustering.draft": "off",
+    "*.clustering.refit": "apart",
+}
+"""Settings under the names and choices of version 0.4 and before."""
+PRESENT = {
+    "aa.featurize.intensity": "sqrt",
+    "rv.refinement.min_size": "12",
+    "*.clustering.coarse_fit": "on",
+    "bd.clustering.coarse_fit": "off",
+    "*.clustering.refit": "separate",
+}
+
+
+def test_former_names_are_understood_when_settings_are_replaced():
+    assert Recipe().replaced(FORMER) == Recipe().replaced(PRESENT)
+
+
+def test_former_names_are_understood_in_a_recipe_file():
+    former = """
+    [aa.describe]
+    intensity = "sqrt"
+    [rv.separation]
+    min_size = 12
+    [aa.clustering]
+    draft = "coarse"
+    refit = "apart"
+    [bd.clustering]
+    draft = "off"
+    """
+    assert Recipe.from_toml(former) == Recipe().replaced(PRESENT)
+    assert not any(word in Recipe().to_toml() for word in ("describe]", "separation]", "draft", "apart"))
+
+
+def test_former_names_are_understood_on_the_command_line():
+    parser = argparse.ArgumentParser()
+    add_settings_options(parser)
+
+    def recipe(settings):
+        options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        return recipe_from(parser.parse_args(options))
+
+    assert recipe(FORMER) == recipe(PRESENT)
+
+
+def test_the_identity_of_settings_is_their_text_in_the_version_that_first_had_them():
+    """Keys of results in files are made of it: a renamed setting must not make them stale."""
+    assert identity(ClusteringSettings()) == (
+        "ClusteringSettings(components=None, start_factor=5.0, merge_threshold=0.45, seeds=25, first_seed=0, "
+        "tolerance=0.0001, max_iterations=200, max_cycles=50, draft='coarse', refit='apart')"
+    )
+    assert identity(ClusteringSettings(coarse_fit="off", refit="free")).endswith("draft='off', refit='free')")
+    assert identity(RefinementSettings()) == (
+        "SeparationSettings(min_coherence=0.0, smoothing=0.0, threshold='yen', threshold_scale=1.0, min_size=25)"
+    )
+    chain = identity(Recipe().aa)
+    assert chain.startswith("AngularAverageChain(describe=AngularAverageSettings(rings=None, ")
+    assert ", separation=SeparationSettings(" in chain
+
+
+def test_settings_without_former_names_are_identified_by_their_repr():
+    recipe = Recipe()
+    for settings in (recipe.preprocess, recipe.center, recipe.disks, recipe.aa.featurize, recipe.aa.scaling):
+        assert identity(settings) == repr(settings)
+    assert identity(("aa", None, 2.5)) == repr(("aa", None, 2.5))
+
+
+def test_a_probe_of_an_earlier_version_loads(tmp_path):
+    probe = Probe(np.ones((5, 5), np.float32), 2.0, 7.0, 8.0, None, False, "central", (16, 16), descan=3.5)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        storage.write(file, "probe", probe)
+        assert file["probe"].attrs["wander"] == 3.5  # the name in files is that of the version that first wrote it
+        assert "descan" not in file["probe"].attrs
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert storage.read(file, "probe", Probe).descan == 3.5
