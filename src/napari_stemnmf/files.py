@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from napari_stemnmf.errors import AnalysisError
+
 FILE_SUFFIX = ".stemnmf.h5"
 """Ending of an analysis file."""
 
@@ -42,6 +44,30 @@ def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
+    """`atomic_write` for a file of results: its folder is made, and what prevents it is an error that names the file.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What the message begins with, before the path: "The figure ".
+
+    Raises
+    ------
+    AnalysisError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as part:
+            yield part
+    except OSError as error:
+        raise AnalysisError(f"{what}{path} cannot be written: {error}.") from error
 
 
 def _make_sure_of_room(path: Path, size: int) -> None:

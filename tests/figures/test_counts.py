@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.counts import grains_per_pattern
+from napari_stemnmf.figures.films import grains_per_pattern
 
 PAGE = 175.0
 

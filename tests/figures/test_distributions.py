@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_stemnmf.figures.distributions import distributions, number
+from napari_stemnmf.figures.sizes import distributions, number
 from napari_stemnmf.figures.style import in_style, new_figure
 
 

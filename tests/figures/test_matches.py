@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.figures.kinds import KIND_COLOURS
+from napari_stemnmf.figures.style import KIND_COLOURS
 from napari_stemnmf.figures.matches import PAGE_HEIGHT, matches
 from napari_stemnmf.figures.style import MM, WIDTHS
 from napari_stemnmf.grains.refinement import Grains

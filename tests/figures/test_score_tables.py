@@ -7,7 +7,7 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.figures.score_tables import best, score_tables
+from napari_stemnmf.figures.tables import best, score_tables
 from napari_stemnmf.grains.scoring import score_table
 
 PAGE = 175.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.images import scan_image
+from napari_stemnmf.figures.maps import scan_image
 from napari_stemnmf.figures.sizes import sizes
 from napari_stemnmf.figures.style import save
 

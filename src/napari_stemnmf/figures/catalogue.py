@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Material:
     truths : mapping of str to ndarray of bool, (t, scan_y, scan_x)
         True masks, by the same names, of those that have them.
     datasets : mapping of str to Dataset
-        Scans as they are in the file, by the same names, of those that are at hand.
+        Scans as they are in the file, by the same names, of those that are available.
     feature : str
         Representation; empty for a figure of all.
     """
@@ -53,7 +54,7 @@ class Material:
 
     @property
     def prepared(self) -> Dataset | None:
-        """The scan of the first analysis as its stages saw it; None if it is not at hand."""
+        """The scan of the first analysis as its stages read it; None if it is not available."""
         dataset, survey = self.datasets.get(self.name), self.analysis.survey
         return None if dataset is None or survey is None else prepare(dataset, survey, self.analysis.recipe.preprocess)
 
@@ -66,23 +67,23 @@ class Entry:
     ----------
     title : str
         What it shows, in a few words.
+    draw : callable
+        From `Material` to a Figure.
     analyses : {"one", "several"}
         Whether it is of one analysis, or of one or more.
     needs_truth : bool
         Whether every analysis needs true masks.
     needs_feature : bool
         Whether it is of one representation.
-    draw : callable
-        From `Material` to a Figure.
     uses_scan : bool
-        Whether it shows more where the scan itself is at hand.
+        Whether it shows more where the scan itself is available.
     """
 
     title: str
-    analyses: Literal["one", "several"]
-    needs_truth: bool
-    needs_feature: bool
     draw: Callable[[Material], Figure]
+    analyses: Literal["one", "several"] = "one"
+    needs_truth: bool = False
+    needs_feature: bool = False
     uses_scan: bool = False
 
 
@@ -152,65 +153,24 @@ def find(name: str) -> Entry:
     return CATALOGUE[name]
 
 
-def _overview(material: Material) -> Figure:
-    from napari_stemnmf.figures.overview import overview
+def _drawn_by(place: str, arguments: Callable[[Material], tuple[Any, ...]]) -> Callable[[Material], Figure]:
+    """A function ("module.function" of this folder) that is imported when it draws, given what it takes of a `Material`."""
 
-    return overview(material.analysis, material.feature)
+    def draw(material: Material) -> Figure:
+        figure: Figure = resolve_name(f"napari_stemnmf.figures.{place}")(*arguments(material))
+        return figure
 
-
-def _calibration(material: Material) -> Figure:
-    from napari_stemnmf.figures.calibration import calibration_figure
-
-    return calibration_figure(material.analysis, material.prepared)
+    return draw
 
 
-def _representations(material: Material) -> Figure:
-    from napari_stemnmf.figures.representations import representations
-
-    return representations(material.analysis, material.prepared)
-
-
-def _films(material: Material) -> Figure:
-    from napari_stemnmf.figures.films import films
-
-    return films(material.analyses, material.truths)
+def _grains_and_truth(material: Material) -> tuple[Any, ...]:
+    analysis, feature = material.analysis, material.feature
+    if feature not in analysis.grains:
+        raise AnalysisError(f"The analysis holds no grains of {feature.upper()}; run the step 'refine' first.")
+    return analysis.grains[feature], material.truths[material.name], analysis.axes
 
 
-def _sizes(material: Material) -> Figure:
-    from napari_stemnmf.figures.sizes import sizes
-
-    return sizes(material.analysis)
-
-
-def _refinement(material: Material) -> Figure:
-    from napari_stemnmf.figures.refinement import refinement
-
-    return refinement(material.analysis, material.feature)
-
-
-def _grains_per_pattern(material: Material) -> Figure:
-    from napari_stemnmf.figures.counts import grains_per_pattern
-
-    return grains_per_pattern(material.analyses, material.truths)
-
-
-def _run_times(material: Material) -> Figure:
-    from napari_stemnmf.figures.run_times import run_times
-
-    return run_times(material.analyses)
-
-
-def _matches(material: Material) -> Figure:
-    from napari_stemnmf.figures.matches import matches
-
-    analysis = material.analysis
-    if material.feature not in analysis.grains:
-        raise AnalysisError(f"The analysis holds no grains of {material.feature.upper()}; run the step 'refine' first.")
-    return matches(analysis.grains[material.feature], material.truths[material.name], analysis.axes)
-
-
-def _score_table(material: Material) -> Figure:
-    from napari_stemnmf.figures.score_tables import score_tables
+def _scores(material: Material) -> tuple[Any, ...]:
     from napari_stemnmf.figures.style import FEATURE_NAMES
     from napari_stemnmf.grains.scoring import score, score_table
 
@@ -220,26 +180,47 @@ def _score_table(material: Material) -> Figure:
         for feature in FEATURE_NAMES
         if feature in analysis.grains
     }
-    return score_tables(score_table(scores))
+    return (score_table(scores),)
 
 
 CATALOGUE: Mapping[str, Entry] = {
-    "overview": Entry("scan, grains, seeds and sizes of one representation", "one", False, True, _overview),
-    "calibration": Entry("disks, centres, ellipse and rings", "one", False, False, _calibration, uses_scan=True),
+    "overview": Entry(
+        "scan, grains, seeds and sizes of one representation",
+        _drawn_by("overview.overview", lambda m: (m.analysis, m.feature)), needs_feature=True,
+    ),
+    "calibration": Entry(
+        "disks, centres, ellipse and rings",
+        _drawn_by("calibration.calibration_figure", lambda m: (m.analysis, m.prepared)), uses_scan=True,
+    ),
     "representations": Entry(
         "what RV, AA and BD take from the patterns (paper, figure 3)",
-        "one",
-        False,
-        False,
-        _representations,
-        uses_scan=True,
+        _drawn_by("representations.representations", lambda m: (m.analysis, m.prepared)), uses_scan=True,
     ),
-    "films": Entry("truth, grains and how well they agree (paper, figure 4)", "several", True, False, _films),
-    "sizes": Entry("grains, areas, diameters, dissimilarity (paper, figure 5)", "one", False, False, _sizes),
-    "refinement": Entry("from a component map to grains, step by step", "one", False, True, _refinement),
-    "grains-per-pattern": Entry("how many grains lie at each position", "several", False, False, _grains_per_pattern),
-    "run-times": Entry("parameters and run times (paper, table S1)", "several", False, False, _run_times),
-    "matches": Entry("where each found grain is right, false or too small", "one", True, True, _matches),
-    "score-table": Entry("all scores, the best in bold", "several", True, False, _score_table),
-}
-"""Every figure, by the name that the shell and napari know it by."""
+    "films": Entry(
+        "truth, grains and how well they agree (paper, figure 4)",
+        _drawn_by("films.films", lambda m: (m.analyses, m.truths)), "several", needs_truth=True,
+    ),
+    "sizes": Entry(
+        "grains, areas, diameters, dissimilarity (paper, figure 5)",
+        _drawn_by("sizes.sizes", lambda m: (m.analysis,)),
+    ),
+    "refinement": Entry(
+        "from a component map to grains, step by step",
+        _drawn_by("refinement.refinement", lambda m: (m.analysis, m.feature)), needs_feature=True,
+    ),
+    "grains-per-pattern": Entry(
+        "how many grains lie at each position",
+        _drawn_by("films.grains_per_pattern", lambda m: (m.analyses, m.truths)), "several",
+    ),
+    "run-times": Entry(
+        "parameters and run times (paper, table S1)", _drawn_by("run_times.run_times", lambda m: (m.analyses,)), "several"
+    ),
+    "matches": Entry(
+        "where each found grain is right, false or too small",
+        _drawn_by("matches.matches", _grains_and_truth), needs_truth=True, needs_feature=True,
+    ),
+    "score-table": Entry(
+        "all scores, the best in bold", _drawn_by("tables.score_tables", _scores), "several", needs_truth=True
+    ),
+}  # fmt: skip
+"""Every figure, by the name that the shell and napari have for it."""

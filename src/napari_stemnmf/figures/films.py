@@ -1,8 +1,7 @@
-"""Figure 4 of Bruefach et al. 2022, for any films: truth and grains of each representation, and how well they agree.
+"""Films side by side, a row of maps each: truth and grains with their scores, and how many grains lie at each position.
 
-One row of maps a film; below them precision_A of every film and representation, and how TPR_G is distributed over the
-grains of AA and BD. A found grain has the colour of the true grain that it matches best, so that what was split,
-missed or mixed up is seen. Leans on `maps`, `distributions` and the scores of `grains`.
+`films` is figure 4 of Bruefach et al. 2022, for any films. A found grain has the colour of the true grain that it
+matches best, so that what was split, missed or mixed up is seen.
 """
 
 from __future__ import annotations
@@ -13,22 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.distributions import distributions
-from napari_stemnmf.figures.maps import count_below, draw_grains, empty_map, matched_colours, neighbours_apart
-from napari_stemnmf.figures.style import (
-    FEATURE_COLOURS,
-    FEATURE_NAMES,
-    WIDTHS,
-    in_style,
-    new_figure,
-    panel_letters,
-    wrapped,
-)
+from napari_stemnmf.figures.maps import (
+    count_below, draw_counts, draw_grains, empty_map, matched_colours, neighbours_apart, square_map,
+)  # fmt: skip
+from napari_stemnmf.figures.sizes import distributions
+from napari_stemnmf.figures.style import FEATURE_COLOURS, FEATURE_NAMES, WIDTHS, in_style, new_figure, panel_letters
+from napari_stemnmf.figures.style import wrapped
 from napari_stemnmf.grains.scoring import Scores, score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
 
     from napari_stemnmf.analysis import Analysis
 
@@ -36,8 +31,12 @@ CHARTS_MM = 56.0
 """Height of the charts below the maps."""
 PAGE_MM = 235.0
 """A figure is not higher than that while its maps can be smaller."""
-MAP_MM = 70.0
-"""A map is not higher than that."""
+MAP_MM, COUNT_MM = 70.0, 52.0
+"""Largest heights of a map of grains, and of a map of their number."""
+LEAST_MANY = 3
+"""The scale of a map of numbers goes up to so many grains at least, so that single grains are not dark."""
+BAR_MM, BESIDE_MM, ABOUT_MM = 26.0, 4.0, 12.0
+"""Widths of its colour bar with the first labels and of the gaps between maps; height of the words about a map."""
 NOTE_MM = 10.0
 """Height of titles and note above and below the maps."""
 WORDS_MM = 5.0
@@ -92,11 +91,11 @@ def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) ->
     return figure
 
 
-def _features(analyses: Mapping[str, Analysis]) -> tuple[str, ...]:
+def _features(analyses: Mapping[str, Analysis], purpose: str = "draw") -> list[str]:
     """The representations that any of the films has grains of, in the paper's order."""
-    found = tuple(f for f in FEATURE_NAMES if any(f in analysis.grains for analysis in analyses.values()))
+    found = [f for f in FEATURE_NAMES if any(f in analysis.grains for analysis in analyses.values())]
     if not found:
-        raise AnalysisError("There are no grains to draw; run the analyses to the end first.")
+        raise AnalysisError(f"There are no grains to {purpose}; run the analyses to the end first.")
     return found
 
 
@@ -141,10 +140,10 @@ def _maps(
 
 
 def _charts(
-    figure: SubFigure, names: Sequence[str], features: Sequence[str], scores: Mapping[tuple[str, str], Scores]
+    figure: SubFigure, names: Sequence[str], features: list[str], scores: Mapping[tuple[str, str], Scores]
 ) -> list[Axes]:
-    """Bars of precision_A, and TPR_G of each representation that tells orientations apart."""
-    distributed = [feature for feature in features if feature != "rv"] or list(features)
+    """Bars of precision_A, and TPR_G of each representation that distinguishes orientations."""
+    distributed = [feature for feature in features if feature != "rv"] or features
     axes = figure.subplots(1, 1 + len(distributed), squeeze=False, width_ratios=[1.3] + [1.0] * len(distributed))[0]
     _precision(axes[0], names, features, scores)
     for ax, feature in zip(axes[1:], distributed, strict=True):
@@ -176,3 +175,68 @@ def _precision(
     ax.tick_params(axis="x", length=0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(features))
+
+
+@in_style
+def grains_per_pattern(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray] | None = None) -> Figure:
+    """The number of grains at each probe position.
+
+    Parameters
+    ----------
+    analyses : mapping of str to Analysis
+        A row of maps each, by the name it is given.
+    truths : mapping of str to ndarray of bool, (t, scan_y, scan_x), optional
+        True masks by the same names; those of some analyses will do.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        175 mm wide.
+
+    Raises
+    ------
+    AnalysisError
+        If no analysis holds grains, or a truth is not of the scan of its analysis.
+    """
+    truths = {} if truths is None else truths
+    features = _features(analyses, "count")
+    columns = ["truth"] * bool(truths) + features
+    depths = {name: _depths(name, analysis, truths.get(name)) for name, analysis in analyses.items()}
+    most = max(LEAST_MANY, *(int(depth.max(initial=0)) for row in depths.values() for depth in row.values()))
+    side = min(COUNT_MM, (WIDTHS["page"] - BAR_MM) / len(columns) - BESIDE_MM)
+    figure = new_figure("page", min(len(analyses) * (side + ABOUT_MM), PAGE_MM))
+    grid = figure.subplots(len(analyses), len(columns), squeeze=False)
+    drawn: list[AxesImage] = []
+    for row, (name, analysis) in zip(grid, analyses.items(), strict=True):
+        for ax, column in zip(row, columns, strict=True):
+            if column in depths[name]:
+                drawn.append(draw_counts(ax, depths[name][column], analysis.axes, most))
+            else:
+                why = "not given" if column == "truth" else analysis.failed.get(column, "not run")
+                empty_map(ax, analysis.axes, why, side)
+            square_map(ax, analysis.axes, f"{name}: {FEATURE_NAMES.get(column, column)}")
+            if ax is not row[0]:
+                ax.set_ylabel("")
+                ax.tick_params(labelleft=False)
+    ticks = range(0, most + 1, max(1, most // 8))
+    bar = figure.colorbar(drawn[0], ax=list(grid.flat), ticks=ticks, shrink=min(1.0, 1.2 / len(analyses)))
+    bar.set_label("grains at a probe position")
+    bar.ax.minorticks_off()
+    return figure
+
+
+def _depths(name: str, analysis: Analysis, truth: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Grains at each position, by column of the figure."""
+    depths = {feature: grains.overlap for feature, grains in analysis.grains.items()}
+    if truth is not None:
+        masks = np.asarray(truth, bool)
+        shape = tuple(axis.size for axis in analysis.axes[:2])
+        if masks.ndim != 3 or masks.shape[1:] != shape:
+            raise AnalysisError(
+                f"The truth of '{name}' has the shape {masks.shape}; masks (grain, scan_y, scan_x) of its scan of "
+                f"{shape[0]} x {shape[1]} positions are needed."
+            )
+        depths["truth"] = masks.sum(axis=0)
+    return depths
+
+

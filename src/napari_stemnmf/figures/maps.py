@@ -1,53 +1,63 @@
-"""Maps of overlapping grains, drawn so that the overlap is seen: which grains lie on a position, and how many.
+"""Maps of a scan: overlapping grains, drawn so that the overlap is seen; the scan's image; frames, bars and colours.
 
 Every grain has a pale fill and an outline of its own colour. Where grains overlap, the fill is striped in the colours
-of all of them in turn, so that two, three or four grains are told apart in print; a flat label image shows one of them
-only. Leans on `style` and, for outlines, on scikit-image's contours.
+of all of them in turn, so that two, three or four grains are distinct in print; a flat label image shows one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from scipy.ndimage import binary_dilation
 
 from napari_stemnmf.dataset import Axis
+from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.style import COLOURS, SMALLEST_FONT, wrapped
 from napari_stemnmf.grains.scoring import Scores
 
+if TYPE_CHECKING:
+    from napari_stemnmf.analysis import Analysis
+
 MAP_MM = 40.0
-"""Printed width of a map, where nothing else is said."""
+"""Printed width of a map, unless another is given."""
 FINE = 22.0
 """Pixels per printed mm of a fill: 560 per inch."""
 STRIPE_MM = 0.36
 """Printed width of a stripe."""
 BOTH_MM = 34.0
-"""Width of a map from which on a scale bar and words stand in one line below it."""
+"""Width of a map from which on a scale bar and the number of grains stand in one line below it."""
 PALE = 0.55
 """Share of white in the fill of a single grain."""
 FULLER = 0.75
 """Factor on that share for each further grain on a position."""
 OUTLINE = 0.7
 """Width of an outline, points."""
-APART = 30.0
-"""Distance in CIELAB from which on two pale fills are not alike."""
+DISTINCT = 30.0
+"""Distance in CIELAB from which on two pale fills are distinct."""
 GAMMA = 2.2
 """Of sRGB, about."""
 PROTANOPE = ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0519))
-"""What eyes without red cones see of red, green and blue light."""
+"""Red, green and blue light as eyes without red cones see it."""
 DEUTERANOPE = ((0.3673, 0.8607, -0.2280), (0.2801, 0.6725, 0.0474), (-0.0118, 0.0429, 0.9689))
 """The same without green cones."""
 UNMATCHED = "#404040"
 """Colour of a grain that matches no true one: darker than any other, for eyes that see some colours as grey."""
 GROUND = "#F4F4F4"
 """Where no grain is."""
+TICKS = 5
+"""Along the longer side of a map in a square frame."""
+BEST = ("aa", "bd", "rv")
+"""Representations by how near their image comes to a dark field."""
 
 
 def draw_grains(
@@ -100,10 +110,21 @@ def draw_grains(
 
 
 def empty_map(ax: Axes, axes: Sequence[Axis], why: str, width_mm: float = MAP_MM) -> None:
-    """A map that could not be had, of the same shape as the others, with a sentence that says why."""
+    """A map without grains, of the same shape as the others, with the reason why there are none."""
     draw_grains(ax, np.zeros((0, axes[0].size, axes[1].size), bool), axes, scale="none")
-    words = wrapped(why, width_mm - 4.0)
-    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, fontsize=SMALLEST_FONT)
+    ax.text(0.5, 0.5, wrapped(why, width_mm - 4.0), ha="center", va="center", transform=ax.transAxes, fontsize=SMALLEST_FONT)
+
+
+def draw_counts(
+    ax: Axes, counts: np.ndarray, axes: Sequence[Axis], most: int, shades: tuple[float, float] = (0.95, 0.95)
+) -> AxesImage:
+    """A map (scan_y, scan_x) of the number of grains up to `most`: white for none, a shade of viridis for each number.
+
+    The shade of one grain is `shades[0]` of the way up the colour map; that of `most` lies `shades[1]` below it.
+    """
+    steps = [shades[0] - shades[1] * i / max(1, most - 1) for i in range(most)]
+    colours = ListedColormap(["#ffffff", *(to_hex(colormaps["viridis"](step)) for step in steps)])
+    return ax.imshow(counts, cmap=colours, vmin=-0.5, vmax=most + 0.5, extent=extent(axes))
 
 
 def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM) -> np.ndarray:
@@ -126,12 +147,12 @@ def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM)
         depth[where] += here
     y, x = np.ogrid[: depth.shape[0], : depth.shape[1]]
     width = max(1, round(STRIPE_MM * columns * factor / width_mm * np.sqrt(2)))  # measured along x + y
-    waits = ((x + y) // width).astype(np.int32) % np.maximum(depth, 1)  # for how many grains until the stripe's own
+    ahead = ((x + y) // width).astype(np.int32) % np.maximum(depth, 1)  # how many grains come before the stripe's own
     picture = np.empty((*depth.shape, 3), np.float32)
     picture[:] = to_rgb(GROUND)
     for (where, here), colour in zip(inside, colours, strict=True):
-        picture[where][here & (waits[where] == 0)] = to_rgb(colour)
-        waits[where] -= here
+        picture[where][here & (ahead[where] == 0)] = to_rgb(colour)
+        ahead[where] -= here
     white = (PALE * FULLER ** np.maximum(depth - 1, 0))[..., None].astype(np.float32)
     return np.where(depth[..., None] > 0, (1 - white) * picture + white, picture)
 
@@ -170,6 +191,36 @@ def extent(axes: Sequence[Axis]) -> tuple[float, float, float, float]:
     return (-0.5 * x.scale, (x.size - 0.5) * x.scale, (y.size - 0.5) * y.scale, -0.5 * y.scale)
 
 
+def square_map(ax: Axes, axes: Sequence[Axis], title: str) -> None:
+    """Put the map that was drawn on `ax` into a square frame, with ticks on the scan only, labels and a title.
+
+    Parameters
+    ----------
+    ax : Axes
+    axes : sequence of Axis
+        The axes of the scan; the first two are scan_y and scan_x.
+    title : str
+    """
+    y, x = axes[:2]
+    across, down = x.size * x.scale, y.size * y.scale
+    side = max(across, down)
+    middle_x, middle_y = (across - x.scale) / 2, (down - y.scale) / 2
+    ax.set_box_aspect(1)
+    ax.set_aspect("auto")  # the limits below make a position as high as it is wide
+    ax.set(xlim=(middle_x - side / 2, middle_x + side / 2), ylim=(middle_y + side / 2, middle_y - side / 2))
+    for axis, length in ((ax.xaxis, across), (ax.yaxis, down)):
+        ticks = MaxNLocator(max(1, round(TICKS * length / side))).tick_values(0, length)
+        axis.set_ticks([at for at in ticks if 0 <= at <= length])
+    ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
+
+
+def draw_image(ax: Axes, image: np.ndarray, axes: Sequence[Axis]) -> tuple[float, float]:
+    """An image (scan_y, scan_x) in grey; returns the values that are black and white: its percentiles 0.5 and 99.5."""
+    low, high = (float(v) for v in np.percentile(image, (0.5, 99.5)))
+    ax.imshow(image, cmap="gray", extent=extent(axes), vmin=low, vmax=max(high, low + 1e-12))
+    return low, high
+
+
 def scale_bar(ax: Axes, axis: Axis) -> None:
     """A bar of 1, 2 or 5 times a power of ten below the left corner of a map, with its length and unit."""
     length = round_length(0.3 * axis.size * axis.scale)
@@ -185,8 +236,8 @@ def scale_bar(ax: Axes, axis: Axis) -> None:
 
 def count_below(ax: Axes, count: int, width_mm: float = MAP_MM) -> None:
     """How many grains, below the right corner of a map; in a line of its own where the scale bar is in the way."""
-    words = f"{count or 'no'} grain{'' if count == 1 else 's'}"
-    ax.set_xlabel(words, loc="right", labelpad=2.0 if width_mm >= BOTH_MM else 9.0)
+    text = f"{count or 'no'} grain{'' if count == 1 else 's'}"
+    ax.set_xlabel(text, loc="right", labelpad=2.0 if width_mm >= BOTH_MM else 9.0)
 
 
 def round_length(most: float) -> float:
@@ -198,9 +249,9 @@ def round_length(most: float) -> float:
 def neighbours_apart(masks: np.ndarray) -> list[str]:
     """A colour for each mask (g, scan_y, scan_x), another than those of the masks that it meets while they last.
 
-    Of the colours that are free the next one is taken that is not alike to theirs.
+    Of the colours that are free the next one is taken that is not similar to theirs.
     """
-    alike = _alike()
+    similarity = _similarity()
     chosen: list[int] = []
     for i, mask in enumerate(masks):
         near = binary_dilation(mask, iterations=3)
@@ -208,15 +259,15 @@ def neighbours_apart(masks: np.ndarray) -> list[str]:
         for j in range(i):
             met[chosen[j]] += np.count_nonzero(near & masks[j])
         turn = [(i + step) % len(COLOURS) for step in range(len(COLOURS))]
-        chosen.append(min(turn, key=lambda k: (met[k], float(met @ alike[k]))))
+        chosen.append(min(turn, key=lambda k: (met[k], float(met @ similarity[k]))))
     return [COLOURS[k] for k in chosen]
 
 
 @cache
-def _alike() -> np.ndarray:
-    """(c, c) how alike the fills of two colours are, 1 to 0, to the eyes that tell them apart worst.
+def _similarity() -> np.ndarray:
+    """(c, c) similarity of the fills of two colours, 1 to 0, to the eyes that distinguish them worst.
 
-    By the distance in CIELAB up to `APART`: in full colour, and without the red or the green cones (the matrices of
+    By the distance in CIELAB up to `DISTINCT`: in full colour, and without the red or the green cones (the matrices of
     G. M. Machado, M. M. Oliveira and L. A. F. Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291).
     """
     from skimage.color import rgb2lab  # late: slow to import
@@ -226,7 +277,7 @@ def _alike() -> np.ndarray:
     seen = [fills] + [np.clip(light @ np.transpose(eyes), 0, 1) ** (1 / GAMMA) for eyes in (PROTANOPE, DEUTERANOPE)]
     lab = rgb2lab(np.array(seen))
     distance = np.linalg.norm(lab[:, :, None] - lab[:, None], axis=-1).min(axis=0)
-    return np.maximum(1 - distance / APART, 0)
+    return np.maximum(1 - distance / DISTINCT, 0)
 
 
 def matched_colours(scores: Scores, count: int, true_colours: Sequence[str]) -> list[str]:
@@ -236,3 +287,43 @@ def matched_colours(scores: Scores, count: int, true_colours: Sequence[str]) -> 
         if match >= 0:
             colours[row] = true_colours[match]
     return colours
+
+
+class ScanImage(NamedTuple):
+    """An image of the scan."""
+
+    values: np.ndarray
+    """(scan_y, scan_x)."""
+    title: str
+    label: str
+    """Of its values, with the unit."""
+
+
+def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
+    """The mean of the features at each position; the mean of all pixels, which shows little but the beam, without any.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    feature : str, optional
+        Representation; without it, the one that comes nearest to a dark field.
+
+    Raises
+    ------
+    AnalysisError
+        If the analysis has neither features nor a survey.
+    """
+    feature = next((f for f in BEST if f in analysis.features), None) if feature is None else feature
+    if feature in analysis.features:
+        found = analysis.features[feature]
+        values = np.asarray(found.values.mean(axis=1)).reshape(found.scan_shape)
+        counts = "√counts" if found.details.get("intensity") == "sqrt" else "counts"
+        texts = {
+            "aa": ("dark field: mean of the rings", f"{counts} per pixel"),
+            "rv": ("mean radial variance", f"variance of {counts}"),
+            "bd": ("mean of the Bragg disks", f"{counts} per bin"),
+        }
+        return ScanImage(values, *texts[feature])
+    if analysis.survey is None:
+        raise AnalysisError("The analysis holds no image of the scan; run the step 'survey' first.")
+    return ScanImage(analysis.survey.virtual_image, "mean of each pattern", "mean counts per pixel")

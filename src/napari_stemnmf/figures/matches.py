@@ -19,9 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.figures.maps import GROUND, outlines, round_length
-from napari_stemnmf.figures.style import WIDTHS, in_style, new_figure
+from napari_stemnmf.figures.style import KIND_COLOURS, KIND_NAMES, WIDTHS, in_style, new_figure
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.scoring import FN, FP, MATCH_IOU, TN, TP, Scores, confusion, score
 

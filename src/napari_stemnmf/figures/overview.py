@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import MaxNLocator
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.images import scan_image
-from napari_stemnmf.figures.maps import draw_grains, extent
+from napari_stemnmf.figures.maps import draw_counts, draw_grains, extent, scan_image
 from napari_stemnmf.figures.style import FEATURE_COLOURS, GREY, in_style, new_figure
 
 if TYPE_CHECKING:
@@ -66,10 +63,10 @@ def overview(analysis: Analysis, feature: str) -> Figure:
 
 
 def _image(ax: Axes, analysis: Analysis, feature: str) -> None:
-    seen = scan_image(analysis, feature)
-    image = ax.imshow(seen.values, cmap="gray", extent=extent(analysis.axes))
-    _finish_map(ax, analysis, seen.title)
-    _bar(ax, image, seen.label)
+    shown = scan_image(analysis, feature)
+    image = ax.imshow(shown.values, cmap="gray", extent=extent(analysis.axes))
+    _finish_map(ax, analysis, shown.title)
+    _bar(ax, image, shown.label)
 
 
 def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:
@@ -111,15 +108,9 @@ def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
 
 def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
     most = int(grains.overlap.max(initial=0))
-    colours = ListedColormap(["#ffffff", *_steps(most)])
-    image = ax.imshow(grains.overlap, cmap=colours, vmin=-0.5, vmax=most + 0.5, extent=extent(analysis.axes))
+    image = draw_counts(ax, grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
     _finish_map(ax, analysis, "grains at each probe position")
     _bar(ax, image, "number of grains", ticks=range(most + 1))
-
-
-def _steps(count: int) -> list[str]:
-    """`count` colours from light to dark."""
-    return [to_hex(colormaps["viridis"](0.9 - 0.8 * i / max(1, count - 1))) for i in range(count)]
 
 
 def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:

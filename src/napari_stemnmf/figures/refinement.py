@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.frames import square_map
-from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines
+from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines, square_map
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
 from napari_stemnmf.grains.refinement import Cut, coherence, cut, regions
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 BINS = 128
 """Of the histogram of a map."""
 FEW = 5
-"""There is room for so many regions at least."""
+"""The chart of sizes has room for so many regions at least."""
 KEPT, LINE = COLOURS[0], COLOURS[3]
 """Of what is kept, and of thresholds."""
 
@@ -59,7 +58,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     if feature not in analysis.models:
         raise AnalysisError(f"The analysis holds no components of {feature.upper()}; run the step 'cluster' first.")
     maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).refinement
-    chosen = _telling(maps, settings) if component is None else int(component)
+    chosen = _most_instructive(maps, settings) if component is None else int(component)
     if not 0 <= chosen < len(maps):
         raise AnalysisError(
             f"There is no component {chosen} of {feature.upper()}; they are counted from 0 to {len(maps) - 1}."
@@ -82,7 +81,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     return figure
 
 
-def _telling(maps: np.ndarray, settings: RefinementSettings) -> int:
+def _most_instructive(maps: np.ndarray, settings: RefinementSettings) -> int:
     """The component that shows most: both kinds of regions if any does, then most grains, then most left out."""
 
     def count(values: np.ndarray) -> tuple[bool, int, int]:
@@ -119,8 +118,8 @@ def _histogram(ax: Axes, part: Cut, settings: RefinementSettings) -> None:
 
 def _above(ax: Axes, analysis: Analysis, part: Cut, noise: bool) -> None:
     ax.imshow(part.above, cmap=ListedColormap([GROUND, KEPT]), extent=extent(analysis.axes), vmin=0, vmax=1)
-    said = "left out: the map is noise" if noise else f"at or above it: {int(part.above.sum())} positions"
-    square_map(ax, analysis.axes, said)
+    title = "left out: the map is noise" if noise else f"at or above it: {int(part.above.sum())} positions"
+    square_map(ax, analysis.axes, title)
 
 
 def _regions(ax: Axes, analysis: Analysis, every: list[np.ndarray]) -> None:

@@ -1,8 +1,8 @@
 """What each representation takes from the patterns: figure 3 of Bruefach et al. 2022, for any analysis.
 
 Virtual image, maximum pattern and Bragg vector map; one pattern's disks, the bins they fall into and the row of BD that
-they make; the cells of AA on the first ring; the profile of RV. Leans on `patterns`, `raster` and the features' own
-code, so that what is drawn is what was measured.
+they make; the cells of AA on the first ring; the profile of RV. All by the features' own code, so that what is drawn
+is what was measured.
 """
 
 from __future__ import annotations
@@ -17,19 +17,11 @@ from matplotlib.ticker import MaxNLocator
 from napari_stemnmf.calibration.bragg_vectors import calibrated_map
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
-from napari_stemnmf.figures.frames import square_map
-from napari_stemnmf.figures.maps import extent
+from napari_stemnmf.figures.maps import draw_image, square_map
 from napari_stemnmf.figures.patterns import (
-    ON_PATTERN,
-    Frame,
-    draw_circles,
-    draw_log,
-    draw_rings,
-    draw_unrolled,
-    draw_vector_map,
-    typical_position,
-)
-from napari_stemnmf.figures.raster import Raster, draw_enlarged, draw_row
+    ON_PATTERN, Frame, Raster, draw_circles, draw_enlarged, draw_log, draw_rings, draw_row, draw_unrolled,
+    draw_vector_map, typical_position,
+)  # fmt: skip
 from napari_stemnmf.figures.style import FEATURE_NAMES, in_style, new_figure, panel_letters, wrapped
 
 if TYPE_CHECKING:
@@ -92,11 +84,11 @@ def representations(
 
 
 def _position(
-    analysis: Analysis, calibration: Calibration, dataset: Dataset | None, wanted: tuple[int, int] | None
+    analysis: Analysis, calibration: Calibration, dataset: Dataset | None, given: tuple[int, int] | None
 ) -> tuple[int, int]:
     rows, columns = calibration.scan_shape
-    if wanted is not None:
-        row, column = (int(n) for n in wanted)
+    if given is not None:
+        row, column = (int(n) for n in given)
         if not (0 <= row < rows and 0 <= column < columns):
             raise AnalysisError(f"There is no position ({row}, {column}) in a scan of {rows} x {columns}.")
         return row, column
@@ -115,9 +107,7 @@ def _with_patterns(analysis: Analysis) -> str | None:
 
 def _virtual_image(ax: Axes, analysis: Analysis, survey: Survey, position: tuple[int, int]) -> None:
     y, x = analysis.axes[:2]
-    image = survey.virtual_image
-    low, high = np.percentile(image, (0.5, 99.5))
-    ax.imshow(image, cmap="gray", extent=extent(analysis.axes), vmin=low, vmax=max(high, low + 1e-12))
+    draw_image(ax, survey.virtual_image, analysis.axes)
     ax.plot([position[1] * x.scale], [position[0] * y.scale], "s", mfc="none", mec=ON_PATTERN, ms=5, mew=1.0)
     square_map(ax, analysis.axes, "mean of each pattern")
 
@@ -132,7 +122,7 @@ def _maximum(ax: Axes, survey: Survey, calibration: Calibration, frame: Frame) -
 def _vector_map(ax: Axes, analysis: Analysis, calibration: Calibration, frame: Frame) -> None:
     ax.set_title("Bragg vector map")
     if analysis.peaks is None or not len(analysis.peaks):
-        _say(ax, "No disks were found.")
+        _message(ax, "No disks were found.")
         return
     draw_vector_map(ax, calibrated_map(analysis.peaks, calibration), frame)
 
@@ -173,7 +163,7 @@ def _enlarged(ax: Axes, analysis: Analysis, calibration: Calibration, frame: Fra
         draw_enlarged(ax, raster, raster.window, calibration.geometry.probe_radius, frame)
         return
     ax.set_title("disks on bins")
-    _say(ax, _why_not(analysis, "bd") or "There is no disk at this position.")
+    _message(ax, _why_not(analysis, "bd") or "There is no disk at this position.")
 
 
 def _row(ax: Axes, analysis: Analysis, frame: Frame, raster: Raster | None) -> None:
@@ -181,23 +171,21 @@ def _row(ax: Axes, analysis: Analysis, frame: Frame, raster: Raster | None) -> N
         draw_row(ax, raster, frame)
         return
     ax.set_title("BD")
-    _say(ax, _why_not(analysis, "bd") or "The disks are not in the analysis.")
+    _message(ax, _why_not(analysis, "bd") or "The disks are not in the analysis.")
 
 
 def _cells(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibration, frame: Frame) -> None:
     """The cells of the first ring on the maximum pattern, each in the colour of its mean."""
     ax.set_title("AA")
-    why = _why_not(analysis, "aa")
-    if why:
-        _say(ax, why)
+    if why := _why_not(analysis, "aa"):
+        _message(ax, why)
         return
     geometry, found = calibration.geometry, analysis.features["aa"]
     rings = tuple(float(r) for r in found.details["rings"])
     step = float(found.details["angle_step"])
     maximum = np.nan_to_num(centered_maximum(survey, calibration, analysis.peaks)).astype(np.float32)
-    draw_log(
-        ax, maximum, keep=geometry.mask, colours="gray", extent=frame.extent(geometry.detector_shape)
-    )  # so that the cells' own colours stand out
+    edges = frame.extent(geometry.detector_shape)
+    draw_log(ax, maximum, keep=geometry.mask, colours="gray", extent=edges)  # grey, so that the cells stand out
     first = found.columns["ring"] == found.columns["ring"].min()
     inner, outer = float(found.columns["r_in"][first][0]), float(found.columns["r_out"][first][0])
     average = AngularAverage(geometry, rings, analysis.recipe.aa.featurize)
@@ -225,16 +213,15 @@ def _outline(
 
 
 def _profile(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibration, frame: Frame) -> None:
-    why = _why_not(analysis, "rv")
-    if why:
+    if why := _why_not(analysis, "rv"):
         ax.set_title("RV")
-        _say(ax, why)
+        _message(ax, why)
         return
     found = analysis.features["rv"]
     maximum = np.nan_to_num(centered_maximum(survey, calibration, analysis.peaks))
-    root = found.details.get("intensity") == "sqrt"
+    sqrt = found.details.get("intensity") == "sqrt"
     over = draw_unrolled(
-        ax, maximum, calibration.geometry, found.columns["radius"], scale=frame.scale, unit=frame.unit, root=root
+        ax, maximum, calibration.geometry, found.columns["radius"], scale=frame.scale, unit=frame.unit, sqrt=sqrt
     )
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_box_aspect(1)
@@ -249,7 +236,7 @@ def _why_not(analysis: Analysis, feature: str) -> str:
     return analysis.failed.get(feature, f"{FEATURE_NAMES[feature]} was not computed.")
 
 
-def _say(ax: Axes, why: str) -> None:
+def _message(ax: Axes, why: str) -> None:
     """A sentence in place of a picture."""
     ax.set(xticks=[], yticks=[])
     ax.set_box_aspect(1)

@@ -12,20 +12,20 @@ from matplotlib.figure import Figure
 
 from napari_stemnmf.clustering.scree import starting_components
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, in_style, new_figure
-from napari_stemnmf.figures.typeset import table_height, typeset
+from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure
+from napari_stemnmf.figures.tables import table_height, typeset
+from napari_stemnmf.stages import STAGES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from napari_stemnmf.analysis import Analysis, RunTime
+    from napari_stemnmf.analysis import Analysis
 
-SHARED = ("survey", "probe", "peaks", "calibration")
-"""Stages that all representations of a scan share."""
-STAGES = {"features": "features", "models": "clustering", "grains": "refinement", "tables": "measurement"}
-"""Stages of a representation, as `Analysis` and as the table name them."""
-STAGE_COLOURS = {"calibration": COLOURS[4], "features": COLOURS[1], "measurement": COLOURS[5], "clustering": COLOURS[0],
-                 "refinement": COLOURS[3]}  # fmt: skip
+PART_COLOURS = {"calibration": COLOURS[4], "features": COLOURS[1], "measurement": COLOURS[5], "clustering": COLOURS[0],
+                "refinement": COLOURS[3]}  # fmt: skip
+"""Of the parts of a run, as the table of stages names them; others are grey."""
+PARTS = {stage.part: stage.together or not stage.each for stage in STAGES if stage.part}
+"""The parts of a run in order, and whether a part is done once for all representations."""
 BAR_MM = 3.6
 """Height of a bar with its gap."""
 LONGEST = 40
@@ -76,13 +76,11 @@ def _row(name: str, analysis: Analysis, feature: str) -> dict[str, Any]:
         "seeds": len(model.seeds),
         "k": model.k,
     }
-    shared = [analysis.times[stage] for stage in SHARED if stage in analysis.times]
-    times: dict[str, RunTime | None] = {
-        words: analysis.times.get(f"{stage}/{feature}") for stage, words in STAGES.items()
-    }
+    times = [(stage.part, analysis.times.get(stage.path(feature))) for stage in STAGES]
     for clock in ("wall", "cpu"):
-        row[f"calibration_{clock}_s"] = sum(getattr(t, clock) for t in shared) if shared else np.nan
-        row |= {f"{words}_{clock}_s": np.nan if t is None else getattr(t, clock) for words, t in times.items()}
+        for part in PARTS:
+            known = [getattr(time, clock) for name, time in times if name == part and time is not None]
+            row[f"{part}_{clock}_s"] = sum(known) if known else np.nan
     return row
 
 
@@ -121,8 +119,8 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
     known: set[str] = set()
     for film, rows in table.groupby("film", sort=False):
         first = rows.iloc[0]
-        once = {stage: first[f"{stage}_wall_s"] for stage in ("calibration", "features", "measurement")}
-        own = [{stage: row[f"{stage}_wall_s"] for stage in ("clustering", "refinement")} for _, row in rows.iterrows()]
+        once = {part: first[f"{part}_wall_s"] for part, of_all in PARTS.items() if of_all}
+        own = [{part: row[f"{part}_wall_s"] for part, of_all in PARTS.items() if not of_all} for _, row in rows.iterrows()]
         names = [f"{shorten(str(film), LONGEST, placeholder='…')}, once", *(FEATURE_NAMES[f] for f in rows["feature"])]
         for name, parts in zip(names, [once, *own], strict=True):
             _bar(ax, at, parts, known)
@@ -138,15 +136,14 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
 
 def _bar(ax: Axes, at: int, parts: dict[str, float], known: set[str]) -> None:
     start = 0.0
-    times = {stage: seconds for stage, seconds in parts.items() if np.isfinite(seconds)}
-    for stage, seconds in times.items():
-        ax.barh(
-            at, seconds, left=start, height=0.7, color=STAGE_COLOURS[stage], label=None if stage in known else stage
-        )
-        known.add(stage)
+    times = {part: seconds for part, seconds in parts.items() if np.isfinite(seconds)}
+    for part, seconds in times.items():
+        colour, label = PART_COLOURS.get(part, GREY), None if part in known else part
+        ax.barh(at, seconds, left=start, height=0.7, color=colour, label=label)
+        known.add(part)
         start += seconds
-    said = f"{start:.1f}" if times else "not recorded: the file is of an older version"
-    ax.annotate(said, (start, at), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6)
+    text = f"{start:.1f}" if times else "not recorded: the file is of an older version"
+    ax.annotate(text, (start, at), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6)
 
 
 def _numbers(ax: Axes, table: pd.DataFrame) -> None:

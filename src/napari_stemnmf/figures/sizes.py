@@ -1,31 +1,22 @@
-"""Figure 5 of Bruefach et al. 2022, for any scan: the grains of each representation, and how large and alike they are.
+"""Sizes of grains: figure 5 of Bruefach et al. 2022, for any scan, and the box plots that it is drawn with.
 
 An image of the scan, a map of the grains of each representation, and box plots of area, maximum diameter and
-dissimilarity. The arrangement follows the shape of the scan: a long wire's maps stand, or lie, beside each other. Leans
-on `maps`, `images` and `distributions`.
+dissimilarity. The arrangement follows the shape of the scan: a long wire's maps stand, or lie, beside each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib.colors import to_rgb
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.distributions import distributions, number
-from napari_stemnmf.figures.images import scan_image
-from napari_stemnmf.figures.maps import count_below, draw_grains, empty_map, extent, scale_bar
+from napari_stemnmf.figures.maps import count_below, draw_grains, draw_image, empty_map, scale_bar, scan_image
 from napari_stemnmf.figures.style import (
-    FEATURE_COLOURS,
-    FEATURE_NAMES,
-    SMALLEST_FONT,
-    WIDTHS,
-    in_style,
-    new_figure,
-    panel_letters,
-    wrapped,
-)
+    FEATURE_COLOURS, FEATURE_NAMES, LETTER_MM, SMALLEST_FONT, WIDTHS, in_style, new_figure, panel_letters, wrapped,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +44,10 @@ QUANTITIES = (
     ("weighted dissimilarity", "dissimilarity"),
 )
 """What is drawn, by column of the tables; in px, probe positions, where the scan is not calibrated."""
+BOX = 0.62
+"""Width of a box, where 1 is the distance of two."""
+LEVELS = 30
+"""Points in the same one of so many equal steps of the axis stand beside each other."""
 
 
 @in_style
@@ -127,11 +122,10 @@ def _plan(analysis: Analysis, count: int) -> _Plan:
 
 def _image(ax: Axes, analysis: Analysis, width: float) -> None:
     image = scan_image(analysis)
-    low, high = (float(v) for v in np.percentile(image.values, (0.5, 99.5)))
-    ax.imshow(image.values, cmap="gray", extent=extent(analysis.axes), vmin=low, vmax=max(high, low + 1e-12))
+    low, high = draw_image(ax, image.values, analysis.axes)
     ax.set(title="image", xticks=[], yticks=[])
-    words = f"{image.title}, {number(low)} to {number(high)} {image.label}"
-    ax.set_xlabel(wrapped(words, width), fontsize=SMALLEST_FONT)
+    text = f"{image.title}, {number(low)} to {number(high)} {image.label}"
+    ax.set_xlabel(wrapped(text, width), fontsize=SMALLEST_FONT)
 
 
 def _maps(panels: Sequence[Axes], analysis: Analysis, features: Sequence[str], width: float) -> None:
@@ -160,3 +154,74 @@ def _charts(figure: SubFigure, analysis: Analysis, features: Sequence[str], besi
         colours = [FEATURE_COLOURS[f] for f, table in tables.items() if column in table]
         distributions(ax, groups, colours, label, width_mm=WIDTHS["page"] / 4)
     return axes
+
+
+def distributions(
+    ax: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str], label: str, *, width_mm: float = 45.0
+) -> None:
+    """Draw one box a group, all its values, and below it its name and mean.
+
+    Parameters
+    ----------
+    ax : Axes
+    groups : mapping of str to ndarray
+        Values by name; those that are NaN are left out, a group may be empty.
+    colours : sequence of str
+        One a group.
+    label : str
+        Of the axis of values, with the unit.
+    width_mm : float
+        About how wide the panel is printed; long names below it are wrapped.
+    """
+    values = [np.asarray(v, np.float64)[np.isfinite(v)] for v in groups.values()]
+    at = np.arange(len(values))
+    low, high = _range(values)
+    for x, of_one, colour in zip(at, values, colours, strict=True):
+        if not len(of_one):
+            continue
+        dark = tuple(0.7 * np.array(to_rgb(colour)))
+        ax.boxplot(
+            [of_one], positions=[x], widths=BOX, showfliers=False, patch_artist=True, manage_ticks=False,
+            boxprops={"facecolor": tuple(0.25 * np.array(to_rgb(colour)) + 0.75), "edgecolor": dark},
+            medianprops={"color": dark, "linewidth": 0.9}, whiskerprops={"color": dark}, capprops={"color": dark},
+        )  # fmt: skip
+        ax.scatter(x + _beside(of_one, low, high), of_one, s=4, color=colour, linewidths=0, alpha=0.85, zorder=3)
+        ax.plot(
+            [x], [of_one.mean()], "D", color="black", markeredgecolor="white", markeredgewidth=0.5, markersize=3.6,
+            zorder=4,
+        )  # fmt: skip
+    width = width_mm / max(1, len(values))
+    mean = "mean " if width >= 9 * LETTER_MM else ""
+    names = [wrapped(name, width) for name in groups]
+    below = [mean + number(float(v.mean())) if len(v) else "none" for v in values]
+    ax.set_xticks(at, [f"{name}\n{text}" for name, text in zip(names, below, strict=True)])
+    room = high - low
+    ax.set(xlim=(-0.6, len(values) - 0.4), ylim=(low - 0.04 * room, high + 0.08 * room), ylabel=label)
+    ax.tick_params(axis="x", length=0)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def number(value: float) -> str:
+    """A number with about three digits, and no exponent for what is easily read without one."""
+    size = abs(value)
+    if size and not 1e-2 <= size < 1e5:
+        return f"{value:.2g}"
+    return f"{value:.{0 if size >= 1000 else 1 if size >= 10 else 2}f}"
+
+
+def _range(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """From 0 (or below, where values are) to the largest value."""
+    every = np.concatenate([*values, np.zeros(1)])
+    low, high = float(every.min()), float(every.max())
+    return low, high if high > low else low + 1.0
+
+
+def _beside(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """How far each point stands to the side: those of about the same value in a row about the middle."""
+    level = np.round((values - low) / (high - low) * LEVELS).astype(int)
+    offset = np.zeros(len(values))
+    for one in np.unique(level):
+        (here,) = np.nonzero(level == one)
+        row = np.arange(len(here)) - (len(here) - 1) / 2
+        offset[here] = row * min(0.1, 0.9 * BOX / max(1, len(here)))
+    return offset

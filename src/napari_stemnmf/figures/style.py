@@ -1,26 +1,26 @@
 """The house's style: figures at the size at which a journal prints them, one set of colours, one way to save.
 
-A figure is drawn inside `in_style`, which sets fonts and line widths for what is made within; is made by `new_figure`
-at its printed width, so that a font of 7 pt is 7 pt on paper; and is written by `save`. No pyplot, no global state that
-lasts. Leans on matplotlib and on `storage` for files that are whole or absent.
+A figure is drawn by a function that `in_style` decorates, which sets fonts and line widths for what is made within; is
+made by `new_figure` at its printed width, so that a font of 7 pt is 7 pt on paper; and is written by `save`. Matplotlib
+is imported when something is drawn, not before, so that napari has the colours at once.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from textwrap import fill
-from typing import Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from napari_stemnmf import storage
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import result_file
+from napari_stemnmf.grains.scoring import FN, FP, TP
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +33,10 @@ FEATURE_NAMES = {"rv": "RV", "aa": "AA", "bd": "BD"}
 """How the representations are written, in the order in which the paper has them."""
 GREY = "#9A9A9A"
 """What has no colour of its own: a grain without a match, a start that was stopped."""
+KIND_COLOURS = {TP: COLOURS[0], FP: COLOURS[1], FN: COLOURS[4]}
+"""Of what a position is to a found grain and a true one. The true grain is blue, dark where it was found and light
+where it was not; what is false is orange."""
+KIND_NAMES = {TP: "found (TP)", FP: "false (FP)", FN: "missed (FN)"}
 
 WIDTHS = {"column": 85.0, "page": 175.0}
 """Printed widths of figures, mm."""
@@ -47,56 +51,68 @@ LETTER_MM = 1.25
 FORMATS = ("pdf", "png", "svg")
 """What a figure can be written as."""
 
-_STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine, and has Å, ², ≥
-    "font.size": 7.0,
-    "axes.titlesize": 7.0,
-    "axes.labelsize": 7.0,
-    "xtick.labelsize": 6.0,
-    "ytick.labelsize": 6.0,
-    "legend.fontsize": 6.0,
-    "figure.titlesize": 8.0,
-    "axes.linewidth": 0.6,
-    "axes.titlepad": 3.0,
-    "axes.labelpad": 2.0,
-    "axes.axisbelow": True,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.major.pad": 2.0,
-    "ytick.major.pad": 2.0,
-    "lines.linewidth": 0.9,
-    "lines.markersize": 3.0,
-    "patch.linewidth": 0.6,
-    "grid.linewidth": 0.4,
-    "hatch.linewidth": 0.5,
-    "legend.frameon": False,
-    "legend.borderaxespad": 0.3,
-    "legend.handlelength": 1.2,
-    "image.interpolation": "nearest",
-    "image.composite_image": False,
-    "pdf.fonttype": 42,  # TrueType, so that a journal can edit the text
-    "ps.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "napari-stemnmf",  # the same figure gives the same file
-}
-_one_at_a_time = threading.RLock()  # matplotlib's settings belong to the process
+class Style:
+    """Matplotlib's settings for the functions that it decorates; those of the caller are as before afterwards.
 
-
-def in_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a function that draws a figure (or parts of one) do so with the house's fonts and lines.
-
-    Two such functions do not run at the same time: matplotlib's settings belong to the process. Those of the caller
-    are as before afterwards.
+    These settings (``rcParams``) belong to the process, not to a figure or a thread: of two threads that set and restore
+    them at once, one would leave its settings to the other, and to the host. So functions in style run one at a time; the
+    lock belongs to the style.
     """
 
-    @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _one_at_a_time, rc_context(_STYLE):  # type: ignore[arg-type]
-            return draw(*args, **kwargs)
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = dict(settings)
+        self._lock = threading.RLock()
 
-    return drawn
+    def __call__(self, draw: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function that draws a figure or parts of one."""
+
+        @wraps(draw)
+        def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+            from matplotlib import rc_context
+
+            with self._lock, rc_context(self._settings):  # type: ignore[arg-type]
+                return draw(*args, **kwargs)
+
+        return drawn
+
+
+in_style = Style(
+    {
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine, and has Å, ², ≥
+        "font.size": 7.0,
+        "axes.titlesize": 7.0,
+        "axes.labelsize": 7.0,
+        "xtick.labelsize": 6.0,
+        "ytick.labelsize": 6.0,
+        "legend.fontsize": 6.0,
+        "figure.titlesize": 8.0,
+        "axes.linewidth": 0.6,
+        "axes.titlepad": 3.0,
+        "axes.labelpad": 2.0,
+        "axes.axisbelow": True,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "xtick.major.pad": 2.0,
+        "ytick.major.pad": 2.0,
+        "lines.linewidth": 0.9,
+        "lines.markersize": 3.0,
+        "patch.linewidth": 0.6,
+        "grid.linewidth": 0.4,
+        "hatch.linewidth": 0.5,
+        "legend.frameon": False,
+        "legend.borderaxespad": 0.3,
+        "legend.handlelength": 1.2,
+        "image.interpolation": "nearest",
+        "image.composite_image": False,
+        "pdf.fonttype": 42,  # TrueType, so that a journal can edit the text
+        "ps.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "napari-stemnmf",  # the same figure gives the same file
+    }
+)
+"""Fonts and lines of the house."""
 
 
 @in_style
@@ -112,6 +128,9 @@ def new_figure(width: Literal["column", "page"] = "page", height_mm: float = 100
     height_mm : float
         Printed height, mm.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTHS[width] * MM, height_mm * MM), dpi=DPI / 2, layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=1.0 * MM, h_pad=1.0 * MM, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
@@ -132,16 +151,16 @@ def panel_letters(panels: Iterable[Axes | Sequence[Axes] | None], start: str = "
     for index, panel in enumerate(panels):
         if panel is None:
             continue
-        ax = panel if isinstance(panel, Axes) else panel[0]
+        ax = panel[0] if isinstance(panel, Sequence) else panel
         ax.annotate(
             chr(ord(start) + index), (0.0, 1.0), xytext=(-3.0, 3.0), xycoords="axes fraction",
             textcoords="offset points", ha="right", va="baseline", fontsize=8, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 
-def wrapped(words: str, width_mm: float) -> str:
-    """Words in lines of at most about that printed width, in the smallest font."""
-    return fill(words, max(4, int(width_mm / LETTER_MM)))
+def wrapped(text: str, width_mm: float) -> str:
+    """A text in lines of at most about that printed width, in the smallest font."""
+    return fill(text, max(4, int(width_mm / LETTER_MM)))
 
 
 @in_style
@@ -172,15 +191,11 @@ def save(figure: Figure, stem: str | Path, formats: Sequence[str] = ("pdf", "png
     unknown = [kind for kind in formats if kind not in FORMATS]
     if unknown:
         raise AnalysisError(f"A figure cannot be written as '{unknown[0]}'; choose from {', '.join(FORMATS)}.")
+    dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     written = []
     for kind in formats:
         target = stem.with_name(f"{stem.name}.{kind}")
-        dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with storage.atomic_write(target) as part:
-                figure.savefig(part, format=kind, dpi=dpi, metadata=dated.get(kind))
-        except OSError as error:
-            raise AnalysisError(f"The figure {target} cannot be written: {error}.") from error
+        with result_file(target, "The figure ") as part:
+            figure.savefig(part, format=kind, dpi=dpi, metadata=dated.get(kind))
         written.append(target)
     return written

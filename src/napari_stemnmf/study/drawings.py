@@ -100,7 +100,7 @@ def _comparison(study: Study, films: dict[str, Film]) -> Drawing:
 
 def _scores(films: dict[str, Film]) -> Drawing:
     def draw() -> Figure:
-        from napari_stemnmf.figures.score_tables import score_tables
+        from napari_stemnmf.figures.tables import score_tables
         from napari_stemnmf.grains.scoring import score_table
 
         return score_tables(
@@ -146,7 +146,7 @@ def _refinement(film: Film) -> Drawing:
 
 def _counts(films: dict[str, Film]) -> Drawing:
     def draw() -> Figure:
-        from napari_stemnmf.figures.counts import grains_per_pattern
+        from napari_stemnmf.figures.films import grains_per_pattern
 
         return grains_per_pattern(_analyses(films), _truths(films) or None)
 
@@ -179,7 +179,7 @@ def _sizes(film: Film) -> Drawing:
 
 def _wire_counts(film: Film) -> Drawing:
     def draw() -> Figure:
-        from napari_stemnmf.figures.counts import grains_per_pattern
+        from napari_stemnmf.figures.films import grains_per_pattern
 
         films = {film.name: film}
         return grains_per_pattern(_analyses(films), _truths(films) or None)

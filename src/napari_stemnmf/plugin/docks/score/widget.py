@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QSizePolicy, QTabWidget, QVBoxLayout, QW
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.figures.kinds import KIND_COLOURS, KIND_NAMES
+from napari_stemnmf.figures.style import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.grains.scoring import TN
 from napari_stemnmf.plugin.docks.score.model import Row, Scored, score_all
 from napari_stemnmf.plugin.docks.score.tables import GrainTable, ScoreTable
