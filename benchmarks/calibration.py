@@ -21,7 +21,7 @@ import numpy as np
 import napari_stemnmf as stem
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.featurize import describe
+from napari_stemnmf.features.featurize import featurize
 from napari_stemnmf.preprocessing.preprocess import prepare
 from napari_stemnmf.study.distorted import Distorted, distorted
 
@@ -59,17 +59,17 @@ def measure(scan: Distorted, workers: int | None) -> dict[str, float]:
 def _aa_correlation(scan: Distorted, analysis: stem.Analysis, recipe: stem.Recipe) -> float:
     """Pearson's r of the AA of the distorted scan with that of the plain film, masked alike where there is a stop."""
     plain = stem.analyse(scan.plain, recipe, until="calibrate")
-    rings = describe(scan.plain, plain.survey, plain.calibration, recipe).features["aa"].details["rings"]
+    rings = featurize(scan.plain, plain.survey, plain.calibration, recipe).features["aa"].details["rings"]
     same = recipe.replaced({"aa.featurize.rings": rings})
     data = prepare(scan.dataset, analysis.survey, recipe.preprocess)
-    ours = describe(data, analysis.survey, analysis.calibration, same, peaks=analysis.peaks).features["aa"]
+    ours = featurize(data, analysis.survey, analysis.calibration, same, peaks=analysis.peaks).features["aa"]
     around = plain.calibration.geometry
     if scan.mask is not None:
         seen = Centers.of(analysis.calibration.geometry, analysis.calibration.origin).geometries[0]
         moved = (round(around.q_y - seen.q_y), round(around.q_x - seen.q_x))
         around = replace(around, mask=np.roll(seen.mask, moved, axis=(0, 1)))
     plainly = Calibration.constant(around, plain.calibration.scan_shape)
-    theirs = describe(scan.plain, plain.survey, plainly, same).features["aa"]
+    theirs = featurize(scan.plain, plain.survey, plainly, same).features["aa"]
     names = [list(zip(f.columns["ring"], f.columns["azimuth"], strict=True)) for f in (ours, theirs)]
     both = sorted(set(names[0]) & set(names[1]))
     a, b = (

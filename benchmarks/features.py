@@ -70,7 +70,7 @@ def ours(path: str, repeat: int) -> dict:
     from napari_stemnmf.calibration.calibration import Calibration
     from napari_stemnmf.calibration.geometry import Geometry
     from napari_stemnmf.features.angular_average import AngularAverage
-    from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, describe
+    from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, featurize
     from napari_stemnmf.features.polar import samples, sectors
     from napari_stemnmf.features.radial_variance import RadialVariance
     from napari_stemnmf.recipe import Recipe
@@ -89,7 +89,7 @@ def ours(path: str, repeat: int) -> dict:
     descan = Calibration(geometry, origin, origin)
 
     def describe_all(calibration: Calibration) -> object:
-        return describe(dataset, found, calibration, recipe, workers=1).features
+        return featurize(dataset, found, calibration, recipe, workers=1).features
 
     def kernel_of(calibration: Calibration) -> AngularAverageAndRadialVariance:
         sectors.cache_clear()

@@ -13,9 +13,9 @@ from napari_stemnmf import storage
 from napari_stemnmf.cli.options import add_settings_options, recipe_from
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.recipe import FEATURES, PRESETS, ClusteringSettings, Recipe, RefinementSettings
+from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.settings import identity, walk
-from napari_stemnmf.stage_settings import ClusteringSettings
+from napari_stemnmf.stage_settings import ClusteringSettings, RefinementSettings
 
 
 @pytest.mark.parametrize("preset", PRESETS)

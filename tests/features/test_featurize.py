@@ -21,7 +21,8 @@ from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
 from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, Features, describe
+from napari_stemnmf.features.features import Features
+from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, featurize
 from napari_stemnmf.features.radial_variance import RadialVariance
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.streaming.survey import Survey, survey
@@ -102,7 +103,7 @@ def with_rings(**changes: object) -> Recipe:
 
 def test_one_read_gives_both_features(scan: Dataset, look: Survey, around: Calibration, reads: list[int]) -> None:
     reads.clear()
-    features = describe(scan, look, around, with_rings()).features
+    features = featurize(scan, look, around, with_rings()).features
     assert sum(reads) == 36
     assert list(features) == ["aa", "rv"]
     for name, feature in features.items():
@@ -119,9 +120,9 @@ def test_features_are_the_same_alone_and_together(
     scan: Dataset, look: Survey, around: Calibration, rv_intensity: str
 ) -> None:
     recipe = with_rings(**{"rv.featurize.intensity": rv_intensity})
-    both = describe(scan, look, around, recipe).features
+    both = featurize(scan, look, around, recipe).features
     for name in ("aa", "rv"):
-        alone = describe(scan, look, around, recipe, names=[name]).features
+        alone = featurize(scan, look, around, recipe, names=[name]).features
         assert list(alone) == [name]
         np.testing.assert_array_equal(alone[name].values, both[name].values)
 
@@ -130,9 +131,9 @@ def test_features_are_the_same_alone_and_together(
 def test_values_do_not_depend_on_threads_or_chunks(
     scan: Dataset, look: Survey, around: Calibration, workers: int
 ) -> None:
-    wanted = describe(scan, look, around, with_rings(), workers=2).features
+    wanted = featurize(scan, look, around, with_rings(), workers=2).features
     other = Dataset.from_array(scan.data.rechunk((1, 5, -1, -1)))
-    got = describe(other, look, around, with_rings(), workers=workers).features
+    got = featurize(other, look, around, with_rings(), workers=workers).features
     for name in wanted:
         np.testing.assert_array_equal(got[name].values, wanted[name].values)
 
@@ -142,7 +143,7 @@ def test_rings_are_found_on_the_maximum_pattern_where_they_are_not_set(shared: P
         data = file["data"][::4, ::4]
     dataset = Dataset.from_array(data)
     found = survey(dataset)
-    features = describe(
+    features = featurize(
         dataset, found, Calibration.constant(geometry_of(found.mean), dataset.scan_shape), Recipe()
     ).features
     assert len(features["aa"].details["rings"]) == 5
@@ -153,7 +154,7 @@ def test_rings_are_found_on_the_maximum_pattern_where_they_are_not_set(shared: P
 
 def test_dropped_columns_are_named(scan: Dataset, look: Survey, beam_stop: np.ndarray) -> None:
     masked = Geometry((45, 52), 22.3, 25.8, 2.0, mask=beam_stop)
-    features = describe(scan, look, Calibration.constant(masked, (6, 6)), with_rings()).features
+    features = featurize(scan, look, Calibration.constant(masked, (6, 6)), with_rings()).features
     aa = features["aa"]
     assert aa.dropped
     assert len(aa.dropped) + aa.values.shape[1] == 144
@@ -162,26 +163,26 @@ def test_dropped_columns_are_named(scan: Dataset, look: Survey, beam_stop: np.nd
 
 def test_geometry_of_another_detector_is_refused(scan: Dataset, look: Survey) -> None:
     with pytest.raises(DataError, match="geometry is for"):
-        describe(scan, look, Calibration.constant(Geometry((30, 30), 15, 15, 2.0), (6, 6)), with_rings())
+        featurize(scan, look, Calibration.constant(Geometry((30, 30), 15, 15, 2.0), (6, 6)), with_rings())
 
 
 def test_scan_of_another_shape_is_refused(scan: Dataset, look: Survey, around: Calibration) -> None:
     other = Calibration.constant(around.geometry, (3, 12))
     with pytest.raises(DataError, match="calibration is of a scan"):
-        describe(scan, look, other, with_rings())
+        featurize(scan, look, other, with_rings())
     with pytest.raises(DataError, match="disks are of a scan"):
-        describe(scan, look, around, with_rings(), peaks=table([], (3, 12)))
+        featurize(scan, look, around, with_rings(), peaks=table([], (3, 12)))
 
 
 def test_feature_that_the_data_does_not_allow_does_not_stop_the_others(
     scan: Dataset, look: Survey, around: Calibration
 ) -> None:
-    found = describe(scan, look, around, with_rings(), names=["bd", "rv", "aa"])
+    found = featurize(scan, look, around, with_rings(), names=["bd", "rv", "aa"])
     assert list(found.features) == ["rv", "aa"]
     assert list(found.failed) == ["bd"]
     assert "run disk detection" in found.failed["bd"]
     flat = replace(look, maximum=np.ones_like(look.maximum))
-    found = describe(scan, flat, around, Recipe())
+    found = featurize(scan, flat, around, Recipe())
     assert list(found.features) == ["rv"]
     assert "No diffraction ring" in found.failed["aa"]
 
@@ -189,9 +190,9 @@ def test_feature_that_the_data_does_not_allow_does_not_stop_the_others(
 def test_error_says_why_no_feature_can_be_had(scan: Dataset, look: Survey, around: Calibration) -> None:
     flat = replace(look, maximum=np.ones_like(look.maximum))
     with pytest.raises(DataError, match="No diffraction ring"):
-        describe(scan, flat, around, Recipe(), names=["aa"])
+        featurize(scan, flat, around, Recipe(), names=["aa"])
     with pytest.raises(DataError, match=r"No diffraction ring.*run disk detection"):
-        describe(scan, flat, around, Recipe(), names=["aa", "bd"])
+        featurize(scan, flat, around, Recipe(), names=["aa", "bd"])
 
 
 def test_bragg_disks_come_from_the_table_without_a_read(
@@ -199,10 +200,10 @@ def test_bragg_disks_come_from_the_table_without_a_read(
 ) -> None:
     peaks = table([(k, 35.0, 30.0 + k % 3, 10.0 + k) for k in range(36)], (6, 6))
     reads.clear()
-    alone = describe(scan, look, around, Recipe(), names=["bd"], peaks=peaks)
+    alone = featurize(scan, look, around, Recipe(), names=["bd"], peaks=peaks)
     assert reads == []
     assert alone.features["bd"].values.shape[0] == 36
-    every = describe(scan, look, around, with_rings(), names=["rv", "bd", "aa"], peaks=peaks)
+    every = featurize(scan, look, around, with_rings(), names=["rv", "bd", "aa"], peaks=peaks)
     assert list(every.features) == ["rv", "bd", "aa"]
     assert sum(reads) == 36
     np.testing.assert_array_equal(every.features["bd"].values.toarray(), alone.features["bd"].values.toarray())
@@ -212,11 +213,11 @@ def test_bragg_disks_come_from_the_table_without_a_read(
 def test_values_with_descan_do_not_depend_on_threads_or_chunks(
     scan: Dataset, look: Survey, wandering: Calibration, workers: int
 ) -> None:
-    wanted = describe(scan, look, wandering, with_rings(), workers=2).features
+    wanted = featurize(scan, look, wandering, with_rings(), workers=2).features
     other = Dataset.from_array(scan.data.rechunk((3, 5, -1, -1)))
-    got = describe(other, look, wandering, with_rings(), workers=workers).features
+    got = featurize(other, look, wandering, with_rings(), workers=workers).features
     for name in ("aa", "rv"):
-        alone = describe(scan, look, wandering, with_rings(), names=[name]).features
+        alone = featurize(scan, look, wandering, with_rings(), names=[name]).features
         np.testing.assert_array_equal(got[name].values, wanted[name].values)
         np.testing.assert_array_equal(alone[name].values, wanted[name].values)
 
@@ -229,9 +230,9 @@ def test_features_of_a_distorted_scan_are_those_of_the_undistorted_one(
 ) -> None:
     made = distorted((8, 8), 126, dose=dose, ellipse_ratio=1.05, descan=((7, -3), (2, 7)), hot_pixels=0, beam_stop=stop)
     recipe = Recipe().replaced({"aa.featurize.rings": (16, 30, 37.5, 46, 58)})
-    seen = describe(made.dataset, survey(made.dataset), truth(made), recipe).features
+    seen = featurize(made.dataset, survey(made.dataset), truth(made), recipe).features
     centre = Geometry((126, 126), *made.center.mean((0, 1)), made.probe_radius, mask=seen_through(made))
-    plain = describe(made.plain, survey(made.plain), Calibration.constant(centre, (8, 8)), recipe).features
+    plain = featurize(made.plain, survey(made.plain), Calibration.constant(centre, (8, 8)), recipe).features
     for name, bound in zip(("aa", "rv"), least, strict=True):
         ours, theirs = in_common(seen[name], plain[name])
         assert ours.shape[1] > 0.6 * plain[name].values.shape[1]
@@ -246,9 +247,9 @@ def test_rings_of_a_scan_with_descan_are_seen_on_its_centred_disks(stop: bool) -
     disks = np.stack([rows, made.q_y, made.q_x, made.height], axis=1)[strong]
     peaks = table(disks, (10, 10), (126, 126))
     recipe = Recipe(features=("aa",))
-    seen = describe(made.dataset, survey(made.dataset), truth(made), recipe, peaks=peaks).features["aa"]
+    seen = featurize(made.dataset, survey(made.dataset), truth(made), recipe, peaks=peaks).features["aa"]
     look = survey(made.plain)
-    plain = describe(made.plain, look, Calibration.constant(geometry_of(look.mean), (10, 10)), recipe).features["aa"]
+    plain = featurize(made.plain, look, Calibration.constant(geometry_of(look.mean), (10, 10)), recipe).features["aa"]
     ours, theirs = np.array(seen.details["rings"]), plain.details["rings"]
     assert len(theirs) <= len(ours) <= len(theirs) + 1  # without the noise of the maximum, a faint one may stand out
     distance = np.abs(ours[:, None] - theirs).min(axis=0)
@@ -270,12 +271,12 @@ def test_disks_make_the_maximum_only_where_descan_blurs_it(look: Survey, around:
 
 def test_describe_reports_progress_and_can_be_cancelled(scan: Dataset, look: Survey, around: Calibration) -> None:
     done: list[float] = []
-    describe(scan, look, around, with_rings(), control=Control(lambda p: done.append(p.fraction)))
+    featurize(scan, look, around, with_rings(), control=Control(lambda p: done.append(p.fraction)))
     assert done[-1] == 1.0
     control = Control()
     control.cancel()
     with pytest.raises(Cancelled):
-        describe(scan, look, around, with_rings(), control=control)
+        featurize(scan, look, around, with_rings(), control=control)
 
 
 def test_kernels_can_be_pickled(patterns: np.ndarray, around: Calibration) -> None:

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.figures.style import KIND_COLOURS
 from napari_stemnmf.figures.matches import PAGE_HEIGHT, matches
-from napari_stemnmf.figures.style import MM, WIDTHS
+from napari_stemnmf.figures.style import KIND_COLOURS, MM, WIDTHS
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.scoring import FN, FP, TP
 

@@ -154,7 +154,7 @@ def find(name: str) -> Entry:
 
 
 def _drawn_by(place: str, arguments: Callable[[Material], tuple[Any, ...]]) -> Callable[[Material], Figure]:
-    """A function ("module.function" of this folder) that is imported when it draws, given what it takes of a `Material`."""
+    """A function ("module.function" of this folder), imported when it draws, given what it takes of a `Material`."""
 
     def draw(material: Material) -> Figure:
         figure: Figure = resolve_name(f"napari_stemnmf.figures.{place}")(*arguments(material))
@@ -213,7 +213,9 @@ CATALOGUE: Mapping[str, Entry] = {
         _drawn_by("films.grains_per_pattern", lambda m: (m.analyses, m.truths)), "several",
     ),
     "run-times": Entry(
-        "parameters and run times (paper, table S1)", _drawn_by("run_times.run_times", lambda m: (m.analyses,)), "several"
+        "parameters and run times (paper, table S1)",
+        _drawn_by("run_times.run_times", lambda m: (m.analyses,)),
+        "several",
     ),
     "matches": Entry(
         "where each found grain is right, false or too small",

@@ -13,11 +13,24 @@ import numpy as np
 
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import (
-    count_below, draw_counts, draw_grains, empty_map, matched_colours, neighbours_apart, square_map,
+    count_below,
+    draw_counts,
+    draw_grains,
+    empty_map,
+    matched_colours,
+    neighbours_apart,
+    square_map,
 )  # fmt: skip
 from napari_stemnmf.figures.sizes import distributions
-from napari_stemnmf.figures.style import FEATURE_COLOURS, FEATURE_NAMES, WIDTHS, in_style, new_figure, panel_letters
-from napari_stemnmf.figures.style import wrapped
+from napari_stemnmf.figures.style import (
+    FEATURE_COLOURS,
+    FEATURE_NAMES,
+    WIDTHS,
+    in_style,
+    new_figure,
+    panel_letters,
+    wrapped,
+)
 from napari_stemnmf.grains.scoring import Scores, score
 
 if TYPE_CHECKING:
@@ -238,5 +251,3 @@ def _depths(name: str, analysis: Analysis, truth: np.ndarray | None) -> dict[str
             )
         depths["truth"] = masks.sum(axis=0)
     return depths
-
-

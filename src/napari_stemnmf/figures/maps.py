@@ -112,7 +112,9 @@ def draw_grains(
 def empty_map(ax: Axes, axes: Sequence[Axis], why: str, width_mm: float = MAP_MM) -> None:
     """A map without grains, of the same shape as the others, with the reason why there are none."""
     draw_grains(ax, np.zeros((0, axes[0].size, axes[1].size), bool), axes, scale="none")
-    ax.text(0.5, 0.5, wrapped(why, width_mm - 4.0), ha="center", va="center", transform=ax.transAxes, fontsize=SMALLEST_FONT)
+    ax.text(
+        0.5, 0.5, wrapped(why, width_mm - 4.0), ha="center", va="center", transform=ax.transAxes, fontsize=SMALLEST_FONT
+    )
 
 
 def draw_counts(

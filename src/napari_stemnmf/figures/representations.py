@@ -19,8 +19,17 @@ from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
 from napari_stemnmf.figures.maps import draw_image, square_map
 from napari_stemnmf.figures.patterns import (
-    ON_PATTERN, Frame, Raster, draw_circles, draw_enlarged, draw_log, draw_rings, draw_row, draw_unrolled,
-    draw_vector_map, typical_position,
+    ON_PATTERN,
+    Frame,
+    Raster,
+    draw_circles,
+    draw_enlarged,
+    draw_log,
+    draw_rings,
+    draw_row,
+    draw_unrolled,
+    draw_vector_map,
+    typical_position,
 )  # fmt: skip
 from napari_stemnmf.figures.style import FEATURE_NAMES, in_style, new_figure, panel_letters, wrapped
 

@@ -120,7 +120,9 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
     for film, rows in table.groupby("film", sort=False):
         first = rows.iloc[0]
         once = {part: first[f"{part}_wall_s"] for part, of_all in PARTS.items() if of_all}
-        own = [{part: row[f"{part}_wall_s"] for part, of_all in PARTS.items() if not of_all} for _, row in rows.iterrows()]
+        own = [
+            {part: row[f"{part}_wall_s"] for part, of_all in PARTS.items() if not of_all} for _, row in rows.iterrows()
+        ]
         names = [f"{shorten(str(film), LONGEST, placeholder='…')}, once", *(FEATURE_NAMES[f] for f in rows["feature"])]
         for name, parts in zip(names, [once, *own], strict=True):
             _bar(ax, at, parts, known)

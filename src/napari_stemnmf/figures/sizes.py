@@ -15,7 +15,15 @@ from matplotlib.colors import to_rgb
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import count_below, draw_grains, draw_image, empty_map, scale_bar, scan_image
 from napari_stemnmf.figures.style import (
-    FEATURE_COLOURS, FEATURE_NAMES, LETTER_MM, SMALLEST_FONT, WIDTHS, in_style, new_figure, panel_letters, wrapped,
+    FEATURE_COLOURS,
+    FEATURE_NAMES,
+    LETTER_MM,
+    SMALLEST_FONT,
+    WIDTHS,
+    in_style,
+    new_figure,
+    panel_letters,
+    wrapped,
 )  # fmt: skip
 
 if TYPE_CHECKING:

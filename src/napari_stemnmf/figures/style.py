@@ -51,12 +51,13 @@ LETTER_MM = 1.25
 FORMATS = ("pdf", "png", "svg")
 """What a figure can be written as."""
 
+
 class Style:
     """Matplotlib's settings for the functions that it decorates; those of the caller are as before afterwards.
 
-    These settings (``rcParams``) belong to the process, not to a figure or a thread: of two threads that set and restore
-    them at once, one would leave its settings to the other, and to the host. So functions in style run one at a time; the
-    lock belongs to the style.
+    These settings (``rcParams``) belong to the process, not to a figure or a thread: of two threads that set and
+    restore them at once, one would leave its settings to the other, and to the host. So functions in style run one at a
+    time; the lock belongs to the style.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ stale.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +182,8 @@ class Job(Task):
     def _on_done(self, done: Done) -> None:
         if self._wanted and self._viewer is not None and self._session is not None:
             self._take_over(self._viewer, self._session, done.analysis)
-            self._answers.put(self._session.analysis)
+            kept = self._session.analysis  # the run goes on with the mask that it began with
+            self._answers.put(None if kept is None else replace(kept, mask=done.analysis.mask))
 
     def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> None:
         if outcome.analysis is not None:
