@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from napari_stemnmf.calibration.friedel import friedel_centres
 from napari_stemnmf.calibration.origin import find_origin
-from napari_stemnmf.disks.inversion import inversion_center
+from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.recipe import CenterSettings, OriginSettings

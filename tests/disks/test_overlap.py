@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from napari_stemnmf.disks.correlation import STEP, falloff_of
 from napari_stemnmf.disks.detection import detect, find_disks
-from napari_stemnmf.disks.falloff import STEP, falloff_of
 from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
 from napari_stemnmf.recipe import DiskSettings

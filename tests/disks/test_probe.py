@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.inversion import inversion_center
+from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.probe import find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
 from napari_stemnmf.errors import DataError

@@ -12,7 +12,7 @@ import numpy as np
 from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, friedel_centres
 from napari_stemnmf.calibration.surface import fit_surface, spread
 from napari_stemnmf.control import Control
-from napari_stemnmf.disks.inversion import inversion_center
+from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings

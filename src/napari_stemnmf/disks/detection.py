@@ -140,7 +140,7 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 @lru_cache(maxsize=8)
 def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
-    from napari_stemnmf.disks.falloff import falloff_of
+    from napari_stemnmf.disks.correlation import falloff_of
     from napari_stemnmf.disks.search import Search
     from napari_stemnmf.disks.subpixel import WINDOW
 
@@ -188,7 +188,7 @@ def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _tiles(mask: np.ndarray) -> np.ndarray:
     """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
-    from napari_stemnmf.disks.noise import TILE_COLUMNS, TILE_ROWS
+    from napari_stemnmf.disks.search import TILE_COLUMNS, TILE_ROWS
 
     tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
     parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from napari_stemnmf.disks.correlation import dot
-from napari_stemnmf.disks.falloff import STEP, falloff_at
+from napari_stemnmf.disks.correlation import STEP, dot, falloff_at
 from napari_stemnmf.disks.subpixel import measure
 
 ROUNDS = 3  # of looking for more disks

@@ -10,8 +10,7 @@ from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import Center, find_center
-from napari_stemnmf.disks.inversion import inversion_center
+from napari_stemnmf.disks.central_disk import Center, find_center, inversion_center
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import CenterSettings, ProbeSettings

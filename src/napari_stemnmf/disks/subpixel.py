@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from napari_stemnmf.disks.correlation import correlate, dot, window
-from napari_stemnmf.disks.falloff import falloff_at, take_away
+from napari_stemnmf.disks.correlation import correlate, dot, falloff_at, take_away, window
 
 TAPS = 4  # reach of the Lanczos kernel, px
 WINDOW = TAPS + 1  # reach of the correlation that is known around a maximum before it is interpolated, px

@@ -177,10 +177,10 @@ class AngularAverage:
         self.dropped = tuple(f"ring {ring[i] + 1}, {azimuth[i]:g} deg" for i in np.flatnonzero(~self._keep))
         if not self._keep.any():
             raise DataError("No sector of any ring lies on valid pixels; check the rings, the centre and the mask.")
-        self._project = Projection(self.centers, self._tables, root=self.root)
+        self._project = Projection(self.centers, self._tables, sqrt=self.sqrt)
 
     @property
-    def root(self) -> bool:
+    def sqrt(self) -> bool:
         """Whether square roots of the counts are averaged."""
         return self.settings.intensity == "sqrt"
 

@@ -48,12 +48,12 @@ class AngularAverageAndRadialVariance:
     """The `Kernel` that gives both features from one copy of the patterns: ``per_pattern["aa"]`` and ``["rv"]``."""
 
     def __init__(self, angular_average: AngularAverage, radial_variance: RadialVariance) -> None:
-        same = angular_average.root == radial_variance.root
+        same = angular_average.sqrt == radial_variance.sqrt
         if not same or not angular_average.centers.same_as(radial_variance.centers):
             raise DataError("Only features of the same centres and intensity scale share a copy of the patterns.")
         self.angular_average = angular_average
         self.radial_variance = radial_variance
-        self._project = Projection(angular_average.centers, self._tables, root=angular_average.root)
+        self._project = Projection(angular_average.centers, self._tables, sqrt=angular_average.sqrt)
 
     def _tables(self, geometry: Geometry) -> tuple[Table, Table]:
         return self.angular_average.table(geometry), self.radial_variance.table(geometry)
@@ -158,7 +158,7 @@ def _kernel(name: str, survey: Survey, calibration: Calibration, peaks: Peaks | 
 
 def _read(dataset: Dataset, kernels: dict[str, Any], **how: Any) -> dict[str, np.ndarray]:
     """The values (n, columns) of all kernels, from one read and if possible one copy of the patterns."""
-    if "aa" in kernels and "rv" in kernels and kernels["aa"].root == kernels["rv"].root:
+    if "aa" in kernels and "rv" in kernels and kernels["aa"].sqrt == kernels["rv"].sqrt:
         (both,) = run_pass(dataset, [AngularAverageAndRadialVariance(kernels["aa"], kernels["rv"])], **how)
         return both.per_pattern
     results = run_pass(dataset, list(kernels.values()), **how)

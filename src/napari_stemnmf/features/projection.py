@@ -73,16 +73,16 @@ class Projection:
         Of every pattern of the scan.
     tables : callable
         Gives the tables of means and of variances (or None for either) for one of the centres' geometries.
-    root : bool
+    sqrt : bool
         Take the square root of the counts first.
     """
 
     def __init__(
-        self, centers: Centers, tables: Callable[[Geometry], tuple[Table | None, Table | None]], *, root: bool = False
+        self, centers: Centers, tables: Callable[[Geometry], tuple[Table | None, Table | None]], *, sqrt: bool = False
     ) -> None:
         self.centers = centers
         self._tables = tables
-        self._root = root
+        self._sqrt = sqrt
         self._plans: dict[int, Plan] = {}
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,12 +94,12 @@ class Projection:
             If the patterns are not of the shape that the geometry is for.
         """
         if self.centers.choice is None or self.centers.shift is None:
-            return project(block, self._plan(0), root=self._root)
+            return project(block, self._plan(0), sqrt=self._sqrt)
         choice, shift = self.centers.choice[positions], self.centers.shift[positions]
         means, variances = (np.empty((len(block), columns), np.float32) for columns in self._columns())
         for k in np.unique(choice):
             which = np.flatnonzero(choice == k)
-            found = project(block, self._plan(int(k)), root=self._root, which=which, shift=shift[which])
+            found = project(block, self._plan(int(k)), sqrt=self._sqrt, which=which, shift=shift[which])
             means[which], variances[which] = found
         return means, variances
 
@@ -118,7 +118,7 @@ def project(
     block: np.ndarray,
     plan: Plan,
     *,
-    root: bool = False,
+    sqrt: bool = False,
     which: np.ndarray | None = None,
     shift: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +132,7 @@ def project(
         (p, q_y, q_x) counts; not changed.
     plan : Plan
         What to compute.
-    root : bool
+    sqrt : bool
         Take the square root of the counts first.
     which : ndarray of int, optional
         (c,) patterns of the block to apply it to; all if not given.
@@ -152,13 +152,13 @@ def project(
     if block.shape[1:] != plan.detector_shape:
         raise DataError(f"The geometry is for {plan.detector_shape} pixels, the patterns have {block.shape[1:]}.")
     block = as_counts(block)
-    short = block.dtype in (np.uint8, np.uint16) and not root  # whole counts lie in half of the memory
+    short = block.dtype in (np.uint8, np.uint16) and not sqrt  # whole counts lie in half of the memory
     side_by_side = np.empty((len(plan.used), LANES), np.uint16 if short else np.float32)
     which = np.arange(len(block)) if which is None else which
     start = which * (block.shape[1] * block.shape[2]) + (0 if shift is None else shift)
     means, variances = plan.means, plan.variances
     return _project(
-        block.reshape(-1), start.astype(np.int64), side_by_side, plan.used, root,
+        block.reshape(-1), start.astype(np.int64), side_by_side, plan.used, sqrt,
         means.start, means.index, means.weight, variances.start, variances.index, variances.weight,
     )  # fmt: skip
 
@@ -190,7 +190,7 @@ def _count_by_type(value: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _project(
-    values: Any, starts: Any, side_by_side: Any, used: Any, root: Any,
+    values: Any, starts: Any, side_by_side: Any, used: Any, sqrt: Any,
     mean_start: Any, mean_index: Any, mean_weight: Any, var_start: Any, var_index: Any, var_weight: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
     n_patterns = starts.size
@@ -204,7 +204,7 @@ def _project(
     answer = np.empty((max(n_means, n_variances, 1), LANES), np.float32)
     for first in range(0, n_patterns, LANES):
         count = min(LANES, n_patterns - first)
-        _lay_out(values, starts[first : first + count], used, root, side_by_side)
+        _lay_out(values, starts[first : first + count], used, sqrt, side_by_side)
         _mean(side_by_side, mean_start, mean_index, mean_weight, answer)
         for p in range(count):
             for c in range(n_means):
@@ -217,7 +217,7 @@ def _project(
 
 
 @njit(nogil=True, cache=True)
-def _lay_out(values: Any, starts: Any, used: Any, root: Any, out: Any) -> None:  # pragma: no cover
+def _lay_out(values: Any, starts: Any, used: Any, sqrt: Any, out: Any) -> None:  # pragma: no cover
     """Copy the pixels in use of up to sixteen patterns to `out` (u, 16), four at a time; other simd are left as is."""
     lane = np.empty(LANES, np.int64)
     for p in range(LANES):
@@ -228,7 +228,7 @@ def _lay_out(values: Any, starts: Any, used: Any, root: Any, out: Any) -> None: 
         for four in range(fours):
             for p in range(4 * four, 4 * four + 4):
                 out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: no look at indices from the end
-    if root:
+    if sqrt:
         flat = out.reshape(-1)
         for k in range(flat.size):
             flat[k] = np.sqrt(np.float32(flat[k]))

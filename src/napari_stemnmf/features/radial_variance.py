@@ -96,10 +96,10 @@ class RadialVariance:
             raise DataError(
                 "No radius has half of its azimuths on valid pixels; check the radii, the centre and the mask."
             )
-        self._project = Projection(self.centers, self._tables, root=self.root)
+        self._project = Projection(self.centers, self._tables, sqrt=self.sqrt)
 
     @property
-    def root(self) -> bool:
+    def sqrt(self) -> bool:
         """Whether the variance is that of the square roots of the counts."""
         return self.settings.intensity == "sqrt"
 

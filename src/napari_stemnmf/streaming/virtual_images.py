@@ -160,16 +160,6 @@ def centres_of_mass(
     return CentresOfMass.of(result.per_pattern["moments"], dataset.scan_shape)
 
 
-def magnitude(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Length of each vector, in its unit."""
-    return np.hypot(y, x)
-
-
-def direction(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Angle of each vector from q_x towards q_y, 0 to 360 degrees."""
-    return np.degrees(np.arctan2(y, x)) % 360.0
-
-
 def region_patterns(
     dataset: Dataset, region: np.ndarray, *, workers: int | None = None, control: Control | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
