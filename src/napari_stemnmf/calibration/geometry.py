@@ -1,6 +1,6 @@
 """The geometry of a detector: all that decides at which radius and azimuth a pixel lies, and whether it counts.
 
-Polar coordinates are taken after the ellipse is made a circle of radius sqrt(a b) (method.md): one convention for
+Polar coordinates are taken after the ellipse is made a circle of radius sqrt(a b) (docs/method.md): one convention for
 all features. Azimuth runs from q_x (columns) towards q_y (rows).
 """
 

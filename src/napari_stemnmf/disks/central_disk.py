@@ -90,7 +90,7 @@ HOT_FACTOR = (
 ITERATIONS = 100
 TOLERANCE = 1e-4  # px
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
-_NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in method.md
+_NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in docs/method.md
 
 
 @dataclass(frozen=True)

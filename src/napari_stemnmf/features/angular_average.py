@@ -1,6 +1,6 @@
 """AA, the angular average: the mean intensity of each diffraction ring in each sector of azimuth.
 
-Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259), made exact in method.md: rings lie between
+Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259), made exact in docs/method.md: rings lie between
 consecutive local minima of the radial mean of the maximum pattern; each ring times every 5 degrees is a column.
 """
 

@@ -1,7 +1,7 @@
 """RV, the radial variance: how much the intensity varies over azimuth at each radius.
 
 Equation 1 of Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259): per pattern, the variance along azimuth
-(divisor n) of the polar-elliptical pattern, made exact in method.md.
+(divisor n) of the polar-elliptical pattern, made exact in docs/method.md.
 """
 
 from __future__ import annotations

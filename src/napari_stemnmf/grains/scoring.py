@@ -1,6 +1,6 @@
 """Grains against truth: is there a grain, is it the right one, and is each found once?
 
-Three questions, three groups of numbers (method.md, "Scores against truth"):
+Three questions, three groups of numbers (docs/method.md, "Scores against truth"):
 
 - *area* (``_A``): any grain against any true grain, position by position (Bruefach, Ophus & Scott 2022, eq. 4);
 - *grain* (``_G``): each found grain against its best match, the true grain that holds most of its weight (eq. 5);
