@@ -1,7 +1,8 @@
 """BD, the Bragg disks: their calibrated positions, weighted by height and binned over the detector.
 
-Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259), made exact in docs/method.md. Under one per cent of the matrix
-is not zero, so it is sparse from here on to its components. Leans on bragg_vectors for positions and their shares.
+Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259), made exact in docs/method.md. About one per cent of the
+matrix is not zero, so it is sparse from here on to its components. Leans on bragg_vectors for positions and their
+shares.
 """
 
 from __future__ import annotations
