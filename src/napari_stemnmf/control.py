@@ -1,7 +1,6 @@
-"""How long work reports its progress and learns that it should stop.
+"""Progress and cancelling of long work.
 
-Every stage takes one `Control`. The faces (command line, napari, Python) make it; the stages only call
-`report` and `check`. Leans on nothing but the standard library.
+Every stage takes one `Control`. The command line, napari or Python makes it; the stages only call `report` and `check`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from napari_stemnmf.errors import Cancelled
 class Progress:
     """One report: `done` of `total` steps of `stage`, and a line for the user.
 
-    `detail` may say more than the line, for a face that knows what to make of it: a `SeedProgress` while clustering.
+    `detail` may hold more than the line, for displays that use it: a `SeedProgress` while clustering.
     """
 
     stage: str
@@ -73,7 +72,7 @@ class Control:
         return Control(forward, self._cancel, self.stage)
 
     def report(self, done: float, total: float, message: str = "", detail: Any = None) -> None:
-        """Tell how far the stage is."""
+        """Report how far the stage is."""
         if self._on_progress is not None:
             self._on_progress(Progress(self.stage, done, total, message, detail))
 

@@ -27,7 +27,7 @@ class Axis:
     """One calibrated axis: coordinate = offset + scale * index, in `unit`.
 
     `unit` is one of "nm", "1/nm", "deg", "px"... `assumed` is True where the file gave no usable scale,
-    so that scale and unit are our assumption (1 px).
+    so that scale and unit are assumed (1 px).
     """
 
     name: str
@@ -53,7 +53,7 @@ class Dataset:
     source : str
         Where it came from: the path, with ``::dataset`` where one file holds several.
     metadata : dict
-        What else the file says and users ask for (beam energy, format, ...): plain strings and numbers.
+        Other facts of the file (beam energy, format, ...): plain strings and numbers.
     """
 
     data: da.Array

@@ -71,7 +71,7 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
 
 
 def _make_sure_of_room(path: Path, size: int) -> None:
-    """Raise the system's own error if a file of that size does not fit; limits and quotas count where it knows them."""
+    """Raise the system's error if a file of that size does not fit; quotas count where the system can reserve space."""
     if size > shutil.disk_usage(path.parent).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     if size and hasattr(os, "posix_fallocate"):

@@ -1,7 +1,7 @@
 """How settings behave: a frozen dataclass that checks its values, and its way to and from names, tables and TOML.
 
 Which settings there are is in `recipe`. Each field carries default, unit, bounds and one line of help; validation,
-forms, the recipe file, the command line and the reference page come from there. Knows no stage.
+forms, the recipe file, the command line and the reference page come from there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def setting(
 ) -> Any:
     """A dataclass field with what the forms, the recipe file, the command line and the docs need to know.
 
-    `check` says what is wrong with a value beyond its bounds, or nothing. `former` is the name that the setting had in
+    `check` returns what is wrong with a value within its bounds, or "". `former` is the name that the setting had in
     earlier versions, `former_choices` gives its present choice for each former one: recipes may hold them still.
     """
     meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step, "check": check}

@@ -6,6 +6,7 @@ How settings are checked and written is in `settings`; `recipe` puts them togeth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from napari_stemnmf.settings import Settings, setting
 
@@ -28,9 +29,15 @@ def _divides_circle(value: float) -> str:
     return "" if abs(360 / value - round(360 / value)) < 1e-9 else "360 must be a multiple of it"
 
 
+def _intensity(values: str) -> Any:
+    """The setting of the intensity scale."""
+    help = f"{values} as they are, or their square root (evens out strong and weak disks)"
+    return setting("linear", help, choices=("linear", "sqrt"))
+
+
 @dataclass(frozen=True)
 class PreprocessSettings(Settings):
-    """What is done to the patterns before anything else looks at them, in this order: crop, dark, hot pixels, bin."""
+    """Preprocessing of the patterns, in this order: crop, dark, hot pixels, bin."""
 
     scan_y: tuple[int, ...] | None = setting(
         None, "first scan row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
@@ -176,11 +183,7 @@ class AngularAverageSettings(Settings):
     min_valid: float = setting(
         0.5, "share of valid pixels that a sector needs to be kept", low=0.0, high=1.0, step=0.05
     )
-    intensity: str = setting(
-        "linear",
-        "counts as they are, or their square root (evens out strong and weak disks)",
-        choices=("linear", "sqrt"),
-    )
+    intensity: str = _intensity("counts")
 
 
 @dataclass(frozen=True)
@@ -195,11 +198,7 @@ class RadialVarianceSettings(Settings):
     angle_step: float = setting(
         1.0, "azimuthal sampling of the polar pattern", unit="deg", low=0.25, high=15.0, check=_divides_circle
     )
-    intensity: str = setting(
-        "linear",
-        "counts as they are, or their square root (evens out strong and weak disks)",
-        choices=("linear", "sqrt"),
-    )
+    intensity: str = _intensity("counts")
 
 
 @dataclass(frozen=True)
@@ -226,11 +225,7 @@ class BraggDiskSettings(Settings):
     r_max: float | None = setting(
         None, "disks farther from the centre are left out; empty: up to the detector's edge", unit="px", low=1.0
     )
-    intensity: str = setting(
-        "linear",
-        "heights of the disks as they are, or their square root (evens out strong and weak disks)",
-        choices=("linear", "sqrt"),
-    )
+    intensity: str = _intensity("heights of the disks")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A dataclass becomes a group: arrays are datasets, plain values are attributes, nested dataclasses and dictionaries are
 groups, all named after their fields, so that h5py alone can read the file. Tuples of plain values (named ones too) are
 attributes, tuples of flat records become one table, a sparse array a group of the three arrays that it consists of.
-Leans on h5py; knows no stage.
+It uses h5py and is independent of the stages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from napari_stemnmf.files import atomic_write as atomic_write
 
 T = TypeVar("T")
 _CSR = "csr"
-_OVERHEAD = 2048  # bytes that HDF5 takes to tell of a dataset or group
+_OVERHEAD = 2048  # bytes that HDF5 takes for the description of a dataset or group
 
 
 def write(parent: h5py.Group, name: str, value: Any) -> None:

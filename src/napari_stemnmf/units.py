@@ -1,4 +1,4 @@
-"""What files call units, brought to the few that the package uses; an axis from what a file says about it.
+"""Units of files, normalised to the few that the package uses, and axes from the calibrations in files.
 
 Lengths of the scan become ``nm``, reciprocal lengths ``1/nm``, angles ``mrad`` or ``deg``. A detector may also be
 calibrated in a length on the screen (``cm`` in block files); it stays as it is. Everything else is pixels.
@@ -34,7 +34,7 @@ _SCREEN = ("µm", "mm", "cm", "m")
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a file says of one axis, in its own words."""
+    """The calibration of one axis, as a file gives it."""
 
     scale: float | None = None
     unit: str | None = None
@@ -91,10 +91,10 @@ def plain(unit: Any) -> str:
 
 
 def axis(position: int, size: int, scaling: Scaling | None) -> Axis:
-    """One axis of a scan from what the file says about it.
+    """One axis of a scan from its calibration in a file.
 
     A scale that is absent, zero, not finite, or in a unit that this axis cannot have (seconds, pixels, a reciprocal
-    length along the scan) gives 1 px, marked as assumed. A negative scale only tells that the axis was stored
+    length along the scan) gives 1 px, marked as assumed. A negative scale only means that the axis was stored
     mirrored: its size is taken and the offset mirrored with it, so that coordinates rise with the index.
 
     Parameters
@@ -104,7 +104,7 @@ def axis(position: int, size: int, scaling: Scaling | None) -> Axis:
     size : int
         Number of samples.
     scaling : Scaling or None
-        What the file says.
+        Its calibration in the file.
     """
     name = AXIS_NAMES[position]
     assumed = Axis(name, size)
@@ -131,14 +131,14 @@ def axis(position: int, size: int, scaling: Scaling | None) -> Axis:
 
 
 def axes(sizes: Iterable[int], scalings: Iterable[Scaling | None]) -> tuple[Axis, Axis, Axis, Axis]:
-    """The four axes of a scan (scan_y, scan_x, q_y, q_x) from what the file says about each."""
+    """The four axes of a scan (scan_y, scan_x, q_y, q_x) from their calibrations in the file."""
     return tuple(  # type: ignore[return-value]
         axis(i, int(size), scaling) for i, (size, scaling) in enumerate(zip(sizes, scalings, strict=True))
     )
 
 
 def kind(scaling: Scaling | None) -> str:
-    """Whether an axis runs along the ``scan`` or the detector (``q``), as far as name and unit tell; ``""`` if not."""
+    """Whether an axis runs along the ``scan`` or the detector (``q``), by its name and unit; ``""`` if unknown."""
     if scaling is None:
         return ""
     name = scaling.name.strip().lower().replace("_", "")

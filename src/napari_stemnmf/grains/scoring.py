@@ -57,7 +57,7 @@ MEANINGS = {
     "recall_depth_2": "the same where two true grains lie on one another",
     "recall_depth_3": "the same where three or more true grains lie on one another",
 }
-"""What each plain number of `Scores` says, in its order; shares run from 0 to 1."""
+"""Meaning of each plain number of `Scores`, in its order; shares run from 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,7 +177,7 @@ def _crossed(shape: tuple[int, ...], bond: tuple[int, int], line: np.ndarray) ->
 
 
 def _side(a: np.ndarray, b: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """On which side of the line through a and b points lie."""
+    """On which side of the line through a and b points are."""
     return (b[0] - a[0]) * (x - a[1]) - (b[1] - a[1]) * (y - a[0]) > 0
 
 

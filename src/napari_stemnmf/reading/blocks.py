@@ -148,7 +148,7 @@ class ScanOfFrames(Blocks):
 
 @dataclass(frozen=True)
 class RawFrames(Frames):
-    """Patterns that lie in a file one after the other, uncompressed.
+    """Patterns that follow each other in a file, uncompressed.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class RawFrames(Frames):
     count, frame_shape, dtype : int, tuple of int, numpy.dtype
         How many patterns of what.
     record : int, optional
-        Bytes from one pattern to the next, where more than the pattern lies there.
+        Bytes from one pattern to the next, where there is more than the pattern.
     container : object, optional
         Where `path` is an archive: its `file()` gives the path of the unpacked file.
     """

@@ -25,18 +25,7 @@ _STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in whi
 
 
 def scalings(node: Any) -> tuple[Scaling | None, ...]:
-    """The calibration of each axis of a dataset; the first convention that gives one is taken, axis by axis.
-
-    Parameters
-    ----------
-    node : h5py.Dataset
-        The dataset, in its open file.
-
-    Returns
-    -------
-    tuple of Scaling or None
-        One per axis, in the order of the array.
-    """
+    """The calibration of each axis of an h5py dataset; of several conventions, the first that gives one is taken."""
     ndim, parent = len(node.shape), node.parent
     found = [from_attributes(node.attrs, ndim), _py4dstem(node), _hspy(parent, ndim), _nexus(node), _emd(node)]
     found += [_velox(node), _dimension_scales(node)]

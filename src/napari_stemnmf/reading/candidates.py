@@ -38,11 +38,11 @@ class Candidate:
         Given the axes of the array that are scan_y, scan_x, q_y, q_x: a `Blocks`. Given those that count patterns and
         are q_y, q_x: a `Frames`.
     scalings : tuple, optional
-        What the file says of each stored axis.
+        Calibration of each stored axis, as in the file.
     scan_shape : tuple of int, optional
         For a stack: rows and columns of the scan, where the file gives them.
     scan_scalings : tuple, optional
-        For a stack: what the file says of the two axes of the scan.
+        For a stack: calibration of the two axes of the scan.
     frame_axis : int
         For a stack: the axis that counts patterns.
     preferred : bool
@@ -70,7 +70,7 @@ class Candidate:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The axes that are no mere singletons beyond four, as scan_y, scan_x, q_y, q_x; or pattern, q_y, q_x."""
+        """The axes without those of length one beyond four, as scan_y, scan_x, q_y, q_x; or pattern, q_y, q_x."""
         axes = list(range(len(self.shape)))
         for axis in reversed(axes[:-2]):
             if len(axes) > 4 and self.shape[axis] == 1:

@@ -26,22 +26,7 @@ _DEPTH = re.compile(r"CBED_array_depth(\d+)/")
 
 
 def open_hdf5_scan(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
-    """Open an HDF5 file as a scan.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    dataset : str, optional
-        Path of the dataset within it, where it holds several.
-    scan_shape : tuple of int, optional
-        Rows and columns, for a stack of patterns.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If it holds no scan, several, or a stack without a scan shape.
-    """
+    """An HDF5 file as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as HDF5"):
         real = path.resolve()
         found, broken = candidates(real)

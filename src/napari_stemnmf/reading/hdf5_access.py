@@ -28,7 +28,7 @@ from napari_stemnmf.reading.stored_arrays import StoredArray
 MOST_HOPS = 16
 """Links that lead on to links, at most."""
 MOST_OBJECTS = 200_000
-"""Objects of a file that are looked at, at most."""
+"""Objects of a file that are visited, at most."""
 _DEFLATE, _SHUFFLE = 1, 2
 
 
@@ -97,13 +97,7 @@ def locate(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[Path, st
 
 
 def inside(target: str, path: Path, folder: Path) -> Path:
-    """The file that a link names, if it lies in the folder of the file that was opened.
-
-    Raises
-    ------
-    ReadError
-        If it is elsewhere, or does not exist.
-    """
+    """The file that a link names; `ReadError` if it is not there, or outside the folder of the file that was opened."""
     found = (path.parent / target.replace("\\", "/")).resolve()
     if not found.is_relative_to(folder):
         raise ReadError(
@@ -152,13 +146,7 @@ def child(group: Any, name: str) -> Any:
 
 
 def check_storage(dataset: Any, path: Path, folder: Path, hops: int = 0) -> None:
-    """Refuse a dataset whose bytes are in files that a stranger may have chosen.
-
-    Raises
-    ------
-    ReadError
-        If it keeps raw data outside of HDF5, or is a virtual dataset with sources outside the folder.
-    """
+    """Raise `ReadError` for a dataset with raw data outside of HDF5, or virtual with sources outside the folder."""
     if dataset.external:
         raise ReadError(
             f"{path.name} keeps the data of {dataset.name} outside of the file, in {dataset.external[0][0]}, "

@@ -44,13 +44,7 @@ class TifPages(Frames):
 
 
 def open_tif(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
-    """Open a tif file as a scan: four axes, or a stack of pages with a scan shape.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If it holds no scan, is truncated, or is a stack without a scan shape.
-    """
+    """A tif file as a scan: four axes, or a stack of pages; arguments and errors are those of `opening.open`."""
     with reading(path, " as tif"):
         candidate = choose(tif_candidates(path), path.name, dataset, scan_shape)
         return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata={"format": "tif"})
@@ -68,13 +62,7 @@ def tif_candidates(path: Path) -> list[Candidate]:
 
 
 def open_mrc(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
-    """Open an MRC stack as a scan, with the scan that a Direct Electron ``_info.txt`` beside it describes.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If its header is wrong, it holds one image only, or nothing tells its scan shape.
-    """
+    """An MRC stack as a scan, as `opening.open`; a Direct Electron ``_info.txt`` beside it gives its scan shape."""
     with reading(path, " as MRC"):
         with open(path, "rb") as file:
             head = file.read(1024)

@@ -101,13 +101,7 @@ class FortranArray(StoredArray):
 
 
 def open_npy(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
-    """Open an npy file as a scan: (scan_y, scan_x, q_y, q_x), or a stack with a scan shape.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If it holds no scan, is truncated, or is a stack without a scan shape.
-    """
+    """An npy file as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as npy"):
         candidate = npy_candidate(path)
         if dataset is not None:
@@ -119,13 +113,7 @@ def open_npy(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
 
 
 def npy_candidate(path: Path) -> Candidate:
-    """The array of an npy file, from its header alone.
-
-    Raises
-    ------
-    ReadError
-        If the file is damaged or truncated.
-    """
+    """The array of an npy file, from its header alone; `ReadError` if the file is damaged or truncated."""
     with open(path, "rb") as file:
         header = npy_header(file, path.name)
     there = path.stat().st_size - header.offset
@@ -137,13 +125,7 @@ def npy_candidate(path: Path) -> Candidate:
 
 
 def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
-    """Open an npz file as a scan; a compressed array is unpacked to a temporary file when it is first read.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If it holds no scan, several, or a stack without a scan shape.
-    """
+    """An npz file as a scan, as `opening.open`; a compressed array is unpacked to a temporary file when first read."""
     with reading(path, " as npz"):
         found = npz_candidates(path)
         if not found:
@@ -156,13 +138,7 @@ def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
 
 
 def npz_candidates(path: Path) -> list[Candidate]:
-    """The arrays of an npz file, from their headers alone.
-
-    Raises
-    ------
-    ReadError
-        If one is shorter than its header says.
-    """
+    """The arrays of an npz file, from their headers alone; `ReadError` if one is shorter than its header says."""
     found = []
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -182,13 +158,7 @@ def npz_candidates(path: Path) -> list[Candidate]:
 
 
 def npy_header(file: IO[bytes], name: str) -> NpyHeader:
-    """The header of an npy file, read from its beginning; nothing is unpickled.
-
-    Raises
-    ------
-    ReadError
-        If it is damaged.
-    """
+    """The header of an npy file, read from its beginning; `ReadError` if it is damaged."""
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

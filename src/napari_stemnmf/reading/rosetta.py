@@ -67,24 +67,7 @@ class _Computed:
 
 
 def open_rosetta(path: Path, kind: str, *, dataset: str | None, scan_shape: tuple[int, int] | None) -> Dataset:
-    """Open a vendor's file as a scan.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    kind : str
-        A key of `PLUGINS`.
-    dataset : str, optional
-        Title of the signal, where the file holds several.
-    scan_shape : tuple of int, optional
-        Rows and columns, for a stack of patterns.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If RosettaSciIO is not installed, the file is damaged or holds no scan, or its scan shape is unknown.
-    """
+    """A vendor's file of a `kind` in `PLUGINS` as a scan; other arguments and errors are those of `opening.open`."""
     module, what = plugin(path, kind)
     with reading(path, f" as {what.split(' ', 1)[1]}"):
         options: dict[str, Any] = {}
@@ -106,13 +89,7 @@ def open_rosetta(path: Path, kind: str, *, dataset: str | None, scan_shape: tupl
 
 
 def plugin(path: Path, kind: str) -> tuple[Any, str]:
-    """RosettaSciIO's module for a kind of file, and what to call such a file.
-
-    Raises
-    ------
-    ReadError
-        If it is not installed.
-    """
+    """RosettaSciIO's module for a kind of file, and what to call such a file; `ReadError` if it is not installed."""
     name, what = PLUGINS[kind]
     try:
         return importlib.import_module(f"rsciio.{name}"), what
@@ -124,7 +101,7 @@ def plugin(path: Path, kind: str) -> tuple[Any, str]:
 
 
 def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
-    """All signals of a file, lazily where the plugin can, in whole patterns where it can be asked to."""
+    """All signals of a file, lazily where the plugin can, in whole patterns where it has the option."""
     parameters = inspect.signature(module.file_reader).parameters
     with warnings.catch_warnings(), _without_warnings():
         warnings.simplefilter("ignore")
@@ -141,13 +118,7 @@ def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[
 
 
 def check_empad(path: Path) -> None:
-    """Refuse an EMPAD description whose raw file is elsewhere, not there, or not as large as it says.
-
-    Raises
-    ------
-    ReadError
-        In each of these cases, and where the XML describes no EMPAD scan.
-    """
+    """Raise `ReadError` for an EMPAD description whose raw file is elsewhere, missing, or not of the size it states."""
     try:
         root = ET.parse(path).getroot()
     except ET.ParseError as error:
@@ -181,13 +152,7 @@ def check_empad(path: Path) -> None:
 
 
 def mib_options(path: Path, scan_shape: tuple[int, int] | None) -> dict[str, Any]:
-    """Options for the MIB plugin; a file that ends too early is refused, unless a scan shape says how much to take.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If it is truncated, or holds fewer patterns than `scan_shape` needs.
-    """
+    """Options for the MIB plugin; `ReadError` for a file that ends too early, unless a scan shape limits it."""
     with open(path, "rb") as file:
         fields = file.read(384).decode("latin1").split(",")
     try:

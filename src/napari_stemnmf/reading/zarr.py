@@ -54,13 +54,7 @@ class ZarrArray(StoredArray):
 
 
 def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
-    """Open a Zarr store as a scan.
-
-    Raises
-    ------
-    ReadError, ScanShapeError
-        If it holds no scan, several, or a stack without a scan shape.
-    """
+    """A Zarr store as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as Zarr"):
 
         def metadata(candidate: Candidate) -> dict[str, Any]:
