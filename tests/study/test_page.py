@@ -12,16 +12,21 @@ import pytest
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.reading.masks import load_masks
 from napari_stemnmf.reading.opening import open as open_scan
-from napari_stemnmf.study import tables
 from napari_stemnmf.study.claims import CLAIMS, judge
-from napari_stemnmf.study.drawings import drawings
-from napari_stemnmf.study.manifest import Manifest
-from napari_stemnmf.study.markup import Html, document, join, link, section, table, tag
-from napari_stemnmf.study.measures import QUANTITIES, measure, numbers_of, scores_of
-from napari_stemnmf.study.outcome import ANALYSIS_NAME, Film, Judgement, Study, Variant
-from napari_stemnmf.study.page import write
-from napari_stemnmf.study.paper import FILMS, PRINTED
-from napari_stemnmf.study.plan import make_plan
+from napari_stemnmf.study.figures import drawings
+from napari_stemnmf.study.page import Html, document, join, link, section, table, tag, write
+from napari_stemnmf.study.paper import FILMS, PRINTED, QUANTITIES, numbers_of
+from napari_stemnmf.study.plan import Manifest, make_plan
+from napari_stemnmf.study.results import (
+    ANALYSIS_NAME,
+    Film,
+    Judgement,
+    Study,
+    Variant,
+    measure,
+    scores_of,
+    write_tables,
+)
 
 ALONE = {"meta", "img", "br", "hr"}
 
@@ -72,7 +77,7 @@ def study(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     for name in FILMS:
         (folder / name).mkdir()
         analysis.save(folder / name / ANALYSIS_NAME)
-    tables.write(study)
+    write_tables(study)
     drawn = [drawing for drawing in drawings(study) if drawing.name in ("comparison", "matches-ag3-bd")]
     for drawing in drawn:
         drawing.save(folder)
@@ -123,7 +128,7 @@ def test_numbers_on_the_page_are_those_of_the_table(study: Study, reader: Reader
 
 def test_the_paper_s_numbers_stand_beside_ours(reader: Reader) -> None:
     rows = {row[0]: row[1:] for row in reader.rows if len(row) == 4}
-    for p in PRINTED:
+    for p in PRINTED.values():
         if p.film in ("ag1", "ag2", "ag3"):
             name = f"{QUANTITIES[p.quantity].label}{f', {p.feature.upper()}' if p.feature else ''}"
             cell = rows[name][int(p.film[2]) - 1]
@@ -138,7 +143,7 @@ def test_each_verdict_is_on_the_page_in_words(study: Study, reader: Reader) -> N
         assert rows[claim["text"]] == [claim["paper"], claim["ours"], claim["verdict"], claim["verdict_aa_0.5"]]
 
 
-def test_what_does_not_hold_is_told_again_with_its_numbers(study: Study) -> None:
+def test_what_does_not_hold_is_repeated_with_its_numbers(study: Study) -> None:
     text = (study.folder / "index.html").read_text(encoding="utf-8")
     failing = [judged for judged in study.judged if judged.verdict.value.startswith("does not hold")]
     part = re.search(r"What does not hold</h3>(.*?)</section>", text, re.DOTALL)
@@ -151,6 +156,6 @@ def test_text_is_escaped_and_markup_is_not() -> None:
     assert tag("p", "a < b & c", tag("b", "d")) == "<p>a &lt; b &amp; c<b>d</b></p>"
     assert link("x", 'a"b') == '<a href="a&quot;b">x</a>'
     assert join(["<", Html("<br>")], ", ") == "&lt;, <br>"
-    assert 'scope="row">&lt;</th>' in table(("a", "b"), [("<", "1")])
+    assert 'scope="row">&lt;</th>' in table(("a", "b"), [("<", "1")], "numbers")
     assert section("Where & why").startswith('<section id="where-why">')
     assert document("<x>", "y").count("&lt;x&gt;") == 1

@@ -13,8 +13,7 @@ import pytest
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Progress
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
-from napari_stemnmf.study.manifest import Manifest, key_of
-from napari_stemnmf.study.plan import find_films, make_plan
+from napari_stemnmf.study.plan import Manifest, find_films, key_of, make_plan
 from napari_stemnmf.study.study import reproduce
 
 

@@ -1,8 +1,7 @@
 """The paper's claims as inequalities between measured numbers, and what became of each.
 
-A verdict is never written down here: each claim says which number should be larger than which, and `judge` looks. A
-difference counts as clear where it is larger than its standard error (both errors in quadrature). Leans on `measures`
-and the printed numbers.
+A verdict is never written down here: each claim says which number should be larger than which, and `judge` compares
+them. A difference counts as clear where it is larger than its standard error (both errors in quadrature).
 """
 
 from __future__ import annotations
@@ -14,8 +13,18 @@ from enum import Enum
 
 import numpy as np
 
-from napari_stemnmf.study.measures import QUANTITIES, Number, Numbers
-from napari_stemnmf.study.paper import ALL_FILMS, FILMS, NANOWIRE, TNR_G_AT_LEAST, printed
+from napari_stemnmf.study.paper import (
+    ALL_FILMS,
+    FEATURES,
+    FILMS,
+    NANOWIRE,
+    PRINTED,
+    QUANTITIES,
+    TNR_G_AT_LEAST,
+    Name,
+    Number,
+    Numbers,
+)
 
 
 class Verdict(Enum):
@@ -27,34 +36,23 @@ class Verdict(Enum):
     FAILS = "does not hold"
     OPEN = "not judged"
 
-
-HOLDING = frozenset({Verdict.HOLDS, Verdict.HOLDS_WITHIN})
-
-
-@dataclass(frozen=True)
-class Of:
-    """A number by name."""
-
-    film: str
-    feature: str
-    quantity: str
-
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.film, self.feature, self.quantity
+    def holding(self) -> bool:
+        """Whether the claim holds, clearly or not."""
+        return self in (Verdict.HOLDS, Verdict.HOLDS_WITHIN)
 
 
 @dataclass(frozen=True)
 class Greater:
     """That one number is larger than another, or at least a bound."""
 
-    left: Of
-    right: Of | float
+    left: Name
+    right: Name | float
 
     def margin(self, numbers: Numbers) -> tuple[float, float] | None:
         """How much larger, and the standard error of that (0 where none is known); None if a number is missing."""
-        left = numbers.get(self.left.key)
-        right = Number("", "", "", self.right, 0.0) if isinstance(self.right, float) else numbers.get(self.right.key)
+        left = numbers.get(self.left)
+        right = Number("", "", "", self.right, 0.0) if isinstance(self.right, float) else numbers.get(self.right)
         if left is None or right is None or not np.isfinite([left.value, right.value]).all():
             return None
         return left.value - right.value, float(np.hypot(*np.nan_to_num([left.error, right.error])))
@@ -62,16 +60,16 @@ class Greater:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper, in our words."""
+    """One claim of the paper, in this package's words; it holds where all of its parts do."""
 
     key: str
     text: str
     parts: tuple[Greater, ...]
 
     @property
-    def numbers(self) -> list[Of]:
+    def numbers(self) -> list[Name]:
         """The numbers that it compares, each once."""
-        names = [name for part in self.parts for name in (part.left, part.right) if isinstance(name, Of)]
+        names = [name for part in self.parts for name in (part.left, part.right) if isinstance(name, Name)]
         return list(dict.fromkeys(names))
 
     @property
@@ -82,7 +80,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, its verdict, and the numbers that it rests on, in words."""
+    """A claim, its verdict, and the numbers behind it: measured (`ours`) and printed (`theirs`)."""
 
     claim: Claim
     verdict: Verdict
@@ -92,11 +90,11 @@ class Judged:
 
 def judge(claims: Iterable[Claim], numbers: Numbers) -> list[Judged]:
     """The verdict on each claim."""
-    return [Judged(c, verdict(c, numbers), _in_words(c, numbers), _as_printed(c)) for c in claims]
+    return [Judged(c, verdict(c, numbers), _listed(c, numbers, "–"), _listed(c, PRINTED, "")) for c in claims]
 
 
 def verdict(claim: Claim, numbers: Numbers) -> Verdict:
-    """Whether every part of a claim is as it says, and by more than the spread."""
+    """Whether every part of a claim holds, and by more than the spread."""
     margins = [part.margin(numbers) for part in claim.parts]
     known = [margin for margin in margins if margin is not None]
     if len(known) < len(margins):
@@ -108,153 +106,135 @@ def verdict(claim: Claim, numbers: Numbers) -> Verdict:
     return Verdict.HOLDS_WITHIN if all(difference > 0 for difference, _ in known) else Verdict.FAILS_WITHIN
 
 
-def largest(film: str, quantity: str, feature: str, others: Sequence[str]) -> tuple[Greater, ...]:
-    """That one feature has a larger number than the others."""
-    return tuple(Greater(Of(film, feature, quantity), Of(film, other, quantity)) for other in others)
+def _listed(claim: Claim, numbers: Mapping[Name, Number], missing: str) -> str:
+    """The numbers of a claim, by film where there are several: "Ag1: RV 97.3 ± 0.5 %, AA 79.4 ± 1.2 %".
+
+    `missing` stands for a number that is not there; if it is empty, such a number is left out.
+    """
+    lines = []
+    for film in claim.films:
+        names = [name for name in claim.numbers if name.film == film and (missing or name in numbers)]
+        shown = [
+            f"{name.feature.upper() or QUANTITIES[name.quantity].label} "
+            f"{numbers[name].shown if name in numbers else missing}"
+            for name in names
+        ]
+        if shown:
+            lines.append((f"{film.capitalize()}: " if len(claim.films) > 1 else "") + ", ".join(shown))
+    return "; ".join(lines) or "no number"
 
 
-def falling(feature: str, quantity: str, films: Sequence[str]) -> tuple[Greater, ...]:
+def _largest(films: str | Sequence[str], quantity: str, feature: str, *others: str) -> tuple[Greater, ...]:
+    """That one feature has a larger number than each of the others, in each film."""
+    names = (films,) if isinstance(films, str) else films
+    return tuple(Greater(Name(film, feature, quantity), Name(film, o, quantity)) for film in names for o in others)
+
+
+def _smallest(film: str, quantity: str, feature: str, *others: str) -> tuple[Greater, ...]:
+    """That one feature has a smaller number than each of the others."""
+    return tuple(Greater(Name(film, other, quantity), Name(film, feature, quantity)) for other in others)
+
+
+def _falling(feature: str, quantity: str, films: Sequence[str]) -> tuple[Greater, ...]:
     """That a number falls from film to film."""
     return tuple(
-        Greater(Of(first, feature, quantity), Of(then, feature, quantity)) for first, then in itertools.pairwise(films)
+        Greater(Name(first, feature, quantity), Name(then, feature, quantity))
+        for first, then in itertools.pairwise(films)
     )
 
 
-def _film_claims() -> Iterable[Claim]:
-    upward = FILMS[::-1]
-    yield Claim("precision-rv", "RV is the most precise on Ag1", largest("ag1", "precision_A", "rv", ("aa", "bd")))
-    yield Claim(
-        "precision-aa",
-        "AA is the least precise on Ag1",
-        tuple(Greater(Of("ag1", other, "precision_A"), Of("ag1", "aa", "precision_A")) for other in ("rv", "bd")),
-    )
-    yield Claim(
+_DENSE = FILMS[1:]
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("precision-rv", "RV is the most precise on Ag1", _largest("ag1", "precision_A", "rv", "aa", "bd")),
+    Claim("precision-aa", "AA is the least precise on Ag1", _smallest("ag1", "precision_A", "aa", "rv", "bd")),
+    Claim(
         "precision-rises",
         "Precision of AA and BD rises with the area that grains cover",
-        falling("aa", "precision_A", upward) + falling("bd", "precision_A", upward),
-    )
-    yield Claim(
+        _falling("aa", "precision_A", FILMS[::-1]) + _falling("bd", "precision_A", FILMS[::-1]),
+    ),
+    Claim(
         "rv-misses",
         "RV misses the largest share of the grain area, in all films",
-        tuple(part for film in FILMS for part in largest(film, "FNR_A", "rv", ("aa", "bd"))),
-    )
-    yield Claim(
-        "fpr-aa",
-        "AA takes in less of the empty area than RV on Ag1",
-        (Greater(Of("ag1", "rv", "FPR_A"), Of("ag1", "aa", "FPR_A")),),
-    )
-    yield Claim("tpr-ag1", "BD has the best TPR_G on Ag1", largest("ag1", "TPR_G", "bd", ("aa",)))
-    yield Claim("tpr-ag2", "AA has the best TPR_G on Ag2", largest("ag2", "TPR_G", "aa", ("bd",)))
-    yield Claim("tpr-ag3", "AA has the best TPR_G on Ag3", largest("ag3", "TPR_G", "aa", ("bd",)))
-    yield Claim("tpr-bd-falls", "TPR_G of BD falls as grains overlap more", falling("bd", "TPR_G", FILMS))
-    yield Claim("tpr-films", "Over the three films AA has the better TPR_G", largest(ALL_FILMS, "TPR_G", "aa", ("bd",)))
-    yield Claim(
+        _largest(FILMS, "FNR_A", "rv", "aa", "bd"),
+    ),
+    Claim("fpr-aa", "AA takes in less of the empty area than RV on Ag1", _largest("ag1", "FPR_A", "rv", "aa")),
+    Claim("tpr-ag1", "BD has the best TPR_G on Ag1", _largest("ag1", "TPR_G", "bd", "aa")),
+    Claim("tpr-ag2", "AA has the best TPR_G on Ag2", _largest("ag2", "TPR_G", "aa", "bd")),
+    Claim("tpr-ag3", "AA has the best TPR_G on Ag3", _largest("ag3", "TPR_G", "aa", "bd")),
+    Claim("tpr-bd-falls", "TPR_G of BD falls as grains overlap more", _falling("bd", "TPR_G", FILMS)),
+    Claim("tpr-films", "Over the three films AA has the better TPR_G", _largest(ALL_FILMS, "TPR_G", "aa", "bd")),
+    Claim(
         "tnr",
         f"Mean TNR_G is at least {TNR_G_AT_LEAST:.0%}, for all features and films",
-        tuple(Greater(Of(film, feature, "TNR_G"), TNR_G_AT_LEAST) for film in FILMS for feature in ("rv", "aa", "bd")),
-    )
-    for film in FILMS:
-        yield Claim(
+        tuple(Greater(Name(film, feature, "TNR_G"), TNR_G_AT_LEAST) for film in FILMS for feature in FEATURES),
+    ),
+    *(
+        Claim(
             f"dissimilarity-{film}",
             f"Grains of RV are less alike inside than those of AA and BD on {film.capitalize()}",
-            largest(film, "dissimilarity", "rv", ("aa", "bd")),
+            _largest(film, "dissimilarity", "rv", "aa", "bd"),
         )
-    yield Claim(
+        for film in FILMS
+    ),
+    Claim(
         "dissimilarity-aa",
         "On Ag3 grains of AA are less alike inside than those of BD",
-        largest("ag3", "dissimilarity", "aa", ("bd",)),
-    )
-    yield Claim(
+        _largest("ag3", "dissimilarity", "aa", "bd"),
+    ),
+    Claim(
         "missed",
         "AA and BD leave grains undetected on Ag2 and Ag3",
         tuple(
-            Greater(Of(film, "", "n_true"), Of(film, feature, "n_true_hit"))
-            for film in FILMS[1:]
+            Greater(Name(film, "", "n_true"), Name(film, feature, "n_true_hit"))
+            for film in _DENSE
             for feature in ("aa", "bd")
         ),
-    )
-    yield Claim(
+    ),
+    Claim(
         "overlap",
         "Grains of AA overlap more than those of BD on Ag2 and Ag3: BD makes regions of their own of overlaps",
-        tuple(part for film in FILMS[1:] for part in largest(film, "shared", "aa", ("bd",))),
-    )
-    yield Claim(
-        "speed",
-        "A model of RV takes less time than one of BD",
-        tuple(part for film in FILMS for part in largest(film, "seconds", "bd", ("rv",))),
-    )
-
-
-def _wire_claims() -> Iterable[Claim]:
-    yield Claim(
+        _largest(_DENSE, "shared", "aa", "bd"),
+    ),
+    Claim("speed", "A model of RV takes less time than one of BD", _largest(FILMS, "seconds", "bd", "rv")),
+    Claim(
         "wire-count",
         "AA finds the most grains of the nanowire, RV the fewest",
-        largest(NANOWIRE, "n_found", "aa", ("bd",)) + largest(NANOWIRE, "n_found", "bd", ("rv",)),
-    )
-    yield Claim(
+        _largest(NANOWIRE, "n_found", "aa", "bd") + _largest(NANOWIRE, "n_found", "bd", "rv"),
+    ),
+    Claim(
         "wire-area",
         "Grains of AA are the smallest of the nanowire by area",
-        tuple(Greater(Of(NANOWIRE, other, "area_nm2"), Of(NANOWIRE, "aa", "area_nm2")) for other in ("rv", "bd")),
-    )
-    yield Claim(
+        _smallest(NANOWIRE, "area_nm2", "aa", "rv", "bd"),
+    ),
+    Claim(
         "wire-diameter-rv",
         "Maximum diameters in the nanowire spread least with RV",
-        tuple(
-            Greater(Of(NANOWIRE, other, "feret_spread_nm"), Of(NANOWIRE, "rv", "feret_spread_nm"))
-            for other in ("aa", "bd")
-        ),
-    )
-    yield Claim(
+        _smallest(NANOWIRE, "feret_spread_nm", "rv", "aa", "bd"),
+    ),
+    Claim(
         "wire-diameter-aa",
         "Maximum diameters in the nanowire spread more with AA than with BD",
-        largest(NANOWIRE, "feret_spread_nm", "aa", ("bd",)),
-    )
-    yield Claim(
+        _largest(NANOWIRE, "feret_spread_nm", "aa", "bd"),
+    ),
+    Claim(
         "wire-elongated",
         "Grains of AA are the most elongated of the nanowire",
-        largest(NANOWIRE, "elongation", "aa", ("rv", "bd")),
-    )
-    yield Claim(
+        _largest(NANOWIRE, "elongation", "aa", "rv", "bd"),
+    ),
+    Claim(
         "wire-dissimilarity-rv",
         "Grains of RV are less alike inside than those of AA and BD in the nanowire",
-        largest(NANOWIRE, "dissimilarity", "rv", ("aa", "bd")),
-    )
-    yield Claim(
+        _largest(NANOWIRE, "dissimilarity", "rv", "aa", "bd"),
+    ),
+    Claim(
         "wire-dissimilarity-aa",
         "Grains of AA are less alike inside than those of BD in the nanowire",
-        largest(NANOWIRE, "dissimilarity", "aa", ("bd",)),
-    )
-    yield Claim(
+        _largest(NANOWIRE, "dissimilarity", "aa", "bd"),
+    ),
+    Claim(
         "wire-overlap",
         "Grains of AA overlap more than those of BD in the nanowire",
-        largest(NANOWIRE, "shared", "aa", ("bd",)),
-    )
-
-
-CLAIMS: tuple[Claim, ...] = (*_film_claims(), *_wire_claims())
-
-
-def _in_words(claim: Claim, numbers: Numbers) -> str:
-    return _listed(claim, {name: numbers.get(name.key) for name in claim.numbers})
-
-
-def _as_printed(claim: Claim) -> str:
-    found = {name: printed(*name.key) for name in claim.numbers}
-    if not any(found.values()):
-        return "no number"
-    return _listed(claim, {name: Number(*name.key, p.value) for name, p in found.items() if p is not None})
-
-
-def _listed(claim: Claim, known: Mapping[Of, Number | None]) -> str:
-    """The numbers of a claim, by film where there are several: "Ag1: RV 97.3 ± 0.5 %, AA 79.4 ± 1.2 %"."""
-    lines = []
-    for film in claim.films:
-        shown = []
-        for name in known:
-            if name.film == film:
-                number, quantity = known[name], QUANTITIES[name.quantity]
-                value = "–" if number is None else quantity.show(number.value, number.error)
-                shown.append(f"{name.feature.upper() or quantity.label} {value}")
-        if shown:
-            lines.append((f"{film.capitalize()}: " if len(claim.films) > 1 else "") + ", ".join(shown))
-    return "; ".join(lines)
+        _largest(NANOWIRE, "shared", "aa", "bd"),
+    ),
+)

@@ -1,24 +1,31 @@
-"""Where our numbers differ from the paper's, and why: sentences that hang on what was measured.
+"""Where our numbers differ from the paper's, and why: sentences that depend on what was measured.
 
-Each function looks at the study and says something only where the numbers bear it out. Leans on the numbers, the
-verdicts and the printed numbers.
+Each function states something about the study only where the numbers bear it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from napari_stemnmf.study.claims import HOLDING, Judged, Of, Verdict
-from napari_stemnmf.study.measures import QUANTITIES, Numbers
-from napari_stemnmf.study.outcome import Film, Study
-from napari_stemnmf.study.paper import FILMS, MERGE_THRESHOLDS, NANOWIRE, printed
+from napari_stemnmf.study.claims import Greater, Judged, Verdict
+from napari_stemnmf.study.paper import (
+    ALL_FILMS,
+    FEATURES,
+    FILMS,
+    MERGE_THRESHOLDS,
+    NANOWIRE,
+    PRINTED,
+    QUANTITIES,
+    Name,
+    Numbers,
+)
+from napari_stemnmf.study.results import Film, Study
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(NamedTuple):
     """A difference, and what is behind it."""
 
     title: str
@@ -26,8 +33,9 @@ class Explanation:
 
 
 def explanations(study: Study) -> list[Explanation]:
-    """Everything that is to be said of this study, in order."""
-    return [found for say in _ALL for found in say(study)]
+    """All explanations that apply to this study, in order."""
+    parts = (_size, _films, _engine, _threshold, _blind, _dissimilarity, _wire, _printed_numbers)
+    return [found for explain in parts for found in explain(study)]
 
 
 def remarks(study: Study) -> list[tuple[Judged, str]]:
@@ -36,39 +44,30 @@ def remarks(study: Study) -> list[tuple[Judged, str]]:
     for index, one in enumerate(study.judged):
         if one.verdict in (Verdict.FAILS, Verdict.FAILS_WITHIN):
             others = {t: variant.judged[index] for t, variant in study.variants.items()}
-            told = [
-                f"{other.verdict.value} with AA merged at {t}" for t, other in others.items() if other.ours != one.ours
-            ]
-            again = f" It {' and '.join(told)}." if told else ""
-            found.append((one, f"{'; '.join(_contradictions(one, study.numbers))}.{again}"))
+            changed = [f"{o.verdict.value} with AA merged at {t}" for t, o in others.items() if o.ours != one.ours]
+            again = f" It {' and '.join(changed)}." if changed else ""
+            several = len(one.claim.films) > 1
+            against = [text for part in one.claim.parts if (text := _contradiction(part, study.numbers, several))]
+            found.append((one, f"{'; '.join(against)}.{again}"))
     return found
 
 
-def _contradictions(judged: Judged, numbers: Numbers) -> Iterator[str]:
-    """The parts of a claim that are not as it says, and by how much."""
-    for part in judged.claim.parts:
-        margin = part.margin(numbers)
-        if margin is None or margin[0] > 0:
-            continue
-        sides = [part.left, part.right]
-        shown = [_shown_of(side, numbers) if isinstance(side, Of) else _bound(part.left, side) for side in sides]
-        film = f"{part.left.film.capitalize()}: " if len(judged.claim.films) > 1 else ""
-        other = (
-            f" ({part.right.film.capitalize()})"
-            if isinstance(part.right, Of) and part.right.film != part.left.film
-            else ""
-        )
-        distance = f", {-margin[0] / margin[1]:.1f} standard errors" if margin[1] > 0 else ""
-        yield f"{film}{shown[0]} against {shown[1]}{other}{distance}"
+def _contradiction(part: Greater, numbers: Numbers, several: bool) -> str:
+    """By how much a part of a claim does not hold; empty where it does. `several`: the claim is about several films."""
+    left, right, margin = part.left, part.right, part.margin(numbers)
+    if margin is None or margin[0] > 0:
+        return ""
+    film = f"{left.film.capitalize()}: " if several else ""
+    distance = f", {-margin[0] / margin[1]:.1f} standard errors" if margin[1] > 0 else ""
+    if isinstance(right, float):
+        against = f"the bound of {QUANTITIES[left.quantity].show(right)}"
+    else:
+        against = _side(right, numbers) + (f" ({right.film.capitalize()})" if right.film != left.film else "")
+    return f"{film}{_side(left, numbers)} against {against}{distance}"
 
 
-def _shown_of(name: Of, numbers: Numbers) -> str:
-    number, quantity = numbers[name.key], QUANTITIES[name.quantity]
-    return f"{name.feature.upper() or quantity.label} {quantity.show(number.value, number.error)}"
-
-
-def _bound(name: Of, value: float) -> str:
-    return f"the bound of {QUANTITIES[name.quantity].show(value)}"
+def _side(name: Name, numbers: Numbers) -> str:
+    return f"{name.feature.upper() or QUANTITIES[name.quantity].label} {numbers[name].shown}"
 
 
 def _size(study: Study) -> Iterator[Explanation]:
@@ -83,8 +82,8 @@ def _size(study: Study) -> Iterator[Explanation]:
 def _films(study: Study) -> Iterator[Explanation]:
     """Other films than the paper's."""
     silver = [study.films[name] for name in FILMS if name in study.films]
-    counts = [study.numbers[film.name, "", "n_true"].value for film in silver if film.truth is not None]
-    theirs = [p.value for name in FILMS if (p := printed(name, "", "n_true")) is not None]
+    counts = [_value(study.numbers, film.name, "", "n_true") for film in silver if film.truth is not None]
+    theirs = [_value(PRINTED, name, "", "n_true") for name in FILMS]
     if not counts:
         return
     same = counts == theirs
@@ -108,14 +107,9 @@ def _engine(study: Study) -> Iterator[Explanation]:
             "grains add up: what multiple scattering moves from disk to disk stays where it is. The engine multislice "
             "does as the paper does.",
         )
-    given = [name.capitalize() for name in FILMS if name in study.plan.given]
-    if given:
-        names = ", ".join(f"{film.name.capitalize()}: {film.path.name}" for film in _given(study))
+    if any(name in study.plan.given for name in FILMS):
+        names = ", ".join(f"{n.capitalize()}: {f.path.name}" for n, f in study.films.items() if n in study.plan.given)
         yield Explanation("Films that were given", f"Not simulated here but taken as they are: {names}.")
-
-
-def _given(study: Study) -> list[Film]:
-    return [film for name, film in study.films.items() if name in study.plan.given]
 
 
 def _threshold(study: Study) -> Iterator[Explanation]:
@@ -133,7 +127,7 @@ def _threshold(study: Study) -> Iterator[Explanation]:
     turned = []
     for index, one in enumerate(study.judged):
         others = [variant.judged[index].verdict for variant in study.variants.values()]
-        if any((verdict in HOLDING) != (one.verdict in HOLDING) for verdict in others):
+        if any(verdict.holding != one.verdict.holding for verdict in others):
             turned.append(f"“{one.claim.text}”")
     text += f"Verdicts that turn on it: {', '.join(turned)}." if turned else "No verdict turns on it."
     yield Explanation("The merge threshold of AA", text)
@@ -141,7 +135,7 @@ def _threshold(study: Study) -> Iterator[Explanation]:
 
 def _blind(study: Study) -> Iterator[Explanation]:
     """What TPR_G does not see."""
-    told = []
+    texts = []
     for name in FILMS:
         film = study.films.get(name)
         if film is None or len(film.scores) < 2:
@@ -149,14 +143,16 @@ def _blind(study: Study) -> Iterator[Explanation]:
         top, ahead = _best(study, film, "TPR_G"), _best(study, film, "mean_iou")
         shown = {q: _shown(study.numbers, name, top, q) for q in ("TPR_G", "n_true_hit", "mean_iou")}
         true, ahead_iou = _shown(study.numbers, name, "", "n_true"), _shown(study.numbers, name, ahead, "mean_iou")
-        told.append(
+        texts.append(
             f"On {name.capitalize()} {top.upper()} has the largest mean TPR_G, {shown['TPR_G']}, with "
             f"{shown['n_true_hit']} of {true} true grains met and a mean IoU of {shown['mean_iou']} one to one"
             + ("." if ahead == top else f"; there {ahead.upper()} is ahead, with {ahead_iou}.")
         )
-    if told:
-        told.insert(0, "A region grown over several grains has a TPR_G of 100 %, and a grain that was missed has none.")
-        yield Explanation("TPR_G does not see what was missed", " ".join(told))
+    if texts:
+        texts.insert(
+            0, "A region grown over several grains has a TPR_G of 100 %, and a grain that was missed has none."
+        )
+        yield Explanation("TPR_G does not see what was missed", " ".join(texts))
 
 
 def _best(study: Study, film: Film, quantity: str) -> str:
@@ -166,15 +162,8 @@ def _best(study: Study, film: Film, quantity: str) -> str:
 
 
 def _dissimilarity(study: Study) -> Iterator[Explanation]:
-    ratios = []
-    for film in (*FILMS, NANOWIRE):
-        for feature in ("rv", "aa", "bd"):
-            theirs, ours = (
-                printed(film, feature, "dissimilarity"),
-                _value(study.numbers, film, feature, "dissimilarity"),
-            )
-            if theirs is not None and np.isfinite(ours):
-                ratios.append(theirs.value / ours)
+    names = [Name(film, feature, "dissimilarity") for film in (*FILMS, NANOWIRE) for feature in FEATURES]
+    ratios = [PRINTED[name].value / ours for name in names if np.isfinite(ours := _value(study.numbers, *name))]
     if ratios:
         yield Explanation(
             "Dissimilarity has another scale",
@@ -212,39 +201,37 @@ def _wire(study: Study) -> Iterator[Explanation]:
 
 def _printed_numbers(study: Study) -> Iterator[Explanation]:
     """Printed numbers that do not fit each other."""
-    tpr = {f: [p.value for film in FILMS if (p := printed(film, f, "TPR_G")) is not None] for f in ("aa", "bd")}
-    means = {f: (printed("films", f, "TPR_G"), float(np.mean(values))) for f, values in tpr.items()}
-    parts = [f"{f.upper()} {p.value:.1%} printed, {mean:.1%} from the films" for f, (p, mean) in means.items() if p]
+    parts = []
+    for f in ("aa", "bd"):
+        mean = np.mean([_value(PRINTED, film, f, "TPR_G") for film in FILMS])
+        parts.append(f"{f.upper()} {_value(PRINTED, ALL_FILMS, f, 'TPR_G'):.1%} printed, {mean:.1%} from the films")
     yield Explanation(
         "The paper's average of TPR_G",
         f"The printed averages over the three films are not all the means of the three printed numbers "
         f"({'; '.join(parts)}). Ours is the mean over all grains found in the three films.",
     )
-    precision, miss = printed("ag1", "aa", "precision_A"), printed("ag1", "rv", "FNR_A")
-    bound = printed("ag1", "bd", "precision_A")
-    if precision and miss and bound:
-        most = (1 - miss.value) * (1 / bound.value - 1) / (1 / precision.value - 1)
-        ours = 1 - _value(study.numbers, "ag1", "aa", "FNR_A")
-        seen = f" (ours finds {ours:.0%})" if np.isfinite(ours) else ""
-        yield Explanation(
-            "AA, RV and the empty area of Ag1",
-            f"RV finds {1 - miss.value:.0%} of the grain area and is more precise than {bound.value:.1%}; AA has a "
-            f"precision of {precision.value:.1%}. By these numbers AA can only take in less of the empty area than RV "
-            f"if it finds less than {most:.0%} of the grain area{seen}: that claim does not fit the printed numbers.",
-        )
-    area, diameter = printed(NANOWIRE, "rv", "area_nm2"), printed(NANOWIRE, "rv", "feret_max_nm")
-    if area and diameter:
-        round_ = 2 * np.sqrt(area.value / np.pi)
-        yield Explanation(
-            "Area and diameter of RV in the nanowire",
-            f"A region of the printed mean area of {area.value} nm² is at least {round_:.1f} nm across, more than the "
-            f"printed mean of {diameter.value} nm: both can only be true if few regions hold most of the area. We make "
-            "no claim of these two.",
-        )
+    precision, bound = (_value(PRINTED, "ag1", f, "precision_A") for f in ("aa", "bd"))
+    missed = _value(PRINTED, "ag1", "rv", "FNR_A")
+    most = (1 - missed) * (1 / bound - 1) / (1 / precision - 1)
+    ours = 1 - _value(study.numbers, "ag1", "aa", "FNR_A")
+    measured = f" (ours finds {ours:.0%})" if np.isfinite(ours) else ""
+    yield Explanation(
+        "AA, RV and the empty area of Ag1",
+        f"RV finds {1 - missed:.0%} of the grain area and is more precise than {bound:.1%}; AA has a precision of "
+        f"{precision:.1%}. By these numbers AA can only take in less of the empty area than RV if it finds less than "
+        f"{most:.0%} of the grain area{measured}: that claim does not fit the printed numbers.",
+    )
+    area, diameter = (_value(PRINTED, NANOWIRE, "rv", quantity) for quantity in ("area_nm2", "feret_max_nm"))
+    yield Explanation(
+        "Area and diameter of RV in the nanowire",
+        f"A region of the printed mean area of {area} nm² is at least {2 * np.sqrt(area / np.pi):.1f} nm across, more "
+        f"than the printed mean of {diameter} nm: both can only be true if few regions hold most of the area. We make "
+        "no claim of these two.",
+    )
 
 
 def _value(numbers: Numbers, film: str, feature: str, quantity: str) -> float:
-    number = numbers.get((film, feature, quantity))
+    number = numbers.get(Name(film, feature, quantity))
     return float("nan") if number is None else number.value
 
 
@@ -254,8 +241,3 @@ def _shown(numbers: Numbers, film: str, feature: str, quantity: str) -> str:
 
 def _listed(counts: list[float]) -> str:
     return ", ".join(f"{count:.0f}" for count in counts)
-
-
-_ALL: tuple[Callable[[Study], Iterator[Explanation]], ...] = (
-    _size, _films, _engine, _threshold, _blind, _dissimilarity, _wire, _printed_numbers,
-)  # fmt: skip

@@ -1,28 +1,37 @@
 """The study as one page: what was done, what the paper claims and what became of it, the numbers, the figures, and why.
 
 No script, nothing from elsewhere; pictures and tables are linked relative to the page. Of the paper it shows numbers
-only. Leans on `markup` for HTML.
+only. The sections come first, in the order of the page, then the little HTML that they are made of.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from html import escape
+from importlib.resources import files
 from pathlib import Path
 
-from napari_stemnmf import files
-from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.study import tables
-from napari_stemnmf.study.claims import HOLDING, Verdict
-from napari_stemnmf.study.drawings import FOLDER, Drawing
+from napari_stemnmf.study import figures, results
+from napari_stemnmf.study.claims import Verdict
 from napari_stemnmf.study.explanations import explanations, remarks
-from napari_stemnmf.study.manifest import NAME as MANIFEST
-from napari_stemnmf.study.manifest import Manifest
-from napari_stemnmf.study.markup import Html, bullets, document, join, link, picture, section, table, tag
-from napari_stemnmf.study.measures import QUANTITIES, Numbers
-from napari_stemnmf.study.outcome import Film, Study
-from napari_stemnmf.study.paper import ALL_FILMS, DOI, FILMS, MERGE_THRESHOLDS, NANOWIRE, REFERENCE, printed
+from napari_stemnmf.study.figures import Drawing
+from napari_stemnmf.study.paper import (
+    ALL_FILMS,
+    DOI,
+    FEATURES,
+    FILMS,
+    MERGE_THRESHOLDS,
+    NANOWIRE,
+    PRINTED,
+    QUANTITIES,
+    REFERENCE,
+    Name,
+    Numbers,
+)
+from napari_stemnmf.study.plan import MANIFEST, Manifest, whole_file
+from napari_stemnmf.study.results import Film, Study
 
 NAME = "index.html"
 TITLE = "Grains in 4D-STEM by three representations: the study repeated"
@@ -34,7 +43,6 @@ _WIRE_ROWS = (
     "n_true", "n_found", "area_nm2", "feret_max_nm", "feret_spread_nm", "elongation", "dissimilarity", "shared",
     "TPR_G", "mean_iou", "f1_iou50", "components", "columns",
 )  # fmt: skip
-_FEATURES = ("rv", "aa", "bd")
 
 
 def write(study: Study, drawn: list[Drawing], manifest: Manifest) -> Path:
@@ -46,11 +54,8 @@ def write(study: Study, drawn: list[Drawing], manifest: Manifest) -> Path:
         If it cannot be written.
     """
     target = study.folder / NAME
-    try:
-        with files.atomic_write(target) as part:
-            part.write_text(page(study, drawn, manifest), encoding="utf-8")
-    except OSError as error:
-        raise AnalysisError(f"{target} cannot be written: {error}.") from error
+    with whole_file(target) as part:
+        part.write_text(page(study, drawn, manifest), encoding="utf-8")
     return target
 
 
@@ -71,7 +76,7 @@ def page(study: Study, drawn: list[Drawing], manifest: Manifest) -> str:
 
 def _head(study: Study, manifest: Manifest) -> Html:
     counts = Counter(judged.verdict for judged in study.judged)
-    told = "; ".join(f"{verdict.value}: {counts[verdict]}" for verdict in Verdict if counts[verdict])
+    verdicts = "; ".join(f"{verdict.value}: {counts[verdict]}" for verdict in Verdict if counts[verdict])
     warning = (
         "Quick study: small films and few random starts. It shows that everything works; its numbers and verdicts say "
         "nothing of the paper's films."
@@ -82,7 +87,7 @@ def _head(study: Study, manifest: Manifest) -> Html:
     ]
     if study.plan.quick:
         parts.append(tag("p", warning, class_="warn"))
-    return join([*parts, tag("p", f"{len(study.judged)} claims. {told.capitalize()}.")])
+    return join([*parts, tag("p", f"{len(study.judged)} claims. {verdicts.capitalize()}.")])
 
 
 def _preset(study: Study) -> float:
@@ -119,7 +124,7 @@ def _in_lines(text: str) -> Html:
 
 
 def _verdict(verdict: Verdict) -> Html:
-    kind = "" if verdict is Verdict.OPEN else " good" if verdict in HOLDING else " bad"
+    kind = "" if verdict is Verdict.OPEN else " good" if verdict.holding else " bad"
     return tag("span", verdict.value, class_=f"verdict{kind}")
 
 
@@ -131,8 +136,8 @@ def _scores(study: Study) -> Iterable[Html]:
     yield _compared(study, films, _FILM_ROWS)
     pooled = [
         (feature.upper(), _ours_and_theirs(study, ALL_FILMS, feature, "TPR_G"))
-        for feature in _FEATURES
-        if (ALL_FILMS, feature, "TPR_G") in study.numbers
+        for feature in FEATURES
+        if Name(ALL_FILMS, feature, "TPR_G") in study.numbers
     ]
     yield table(("all films together", "mean TPR_G over their grains"), pooled, class_="numbers")
     if study.variants:
@@ -144,21 +149,15 @@ def _by_threshold(study: Study, films: tuple[str, ...]) -> Html:
     """AA at each merge threshold, BD and what the paper prints of AA beside it."""
     others = [(t, variant.numbers) for t, variant in study.variants.items()]
     cases = sorted([(_preset(study), study.numbers), *others], key=lambda case: case[0])
-    header = (
-        "",
-        *(f"AA merged at {t}{' (preset)' if t == _preset(study) else ''}" for t, _ in cases),
-        "BD",
-        "paper, AA",
-    )
+    thresholds = (f"AA merged at {t}{' (preset)' if t == _preset(study) else ''}" for t, _ in cases)
     rows = []
     for quantity in ("n_found", "precision_A", "TPR_G", "mean_iou", "f1_iou50", "dissimilarity"):
         for film in films:
             ours = [_shown(numbers, film, "aa", quantity) for _, numbers in cases]
-            theirs = printed(film, "aa", quantity)
-            paper = QUANTITIES[quantity].show(theirs.value) if theirs else "–"
             name = f"{QUANTITIES[quantity].label}, {film.capitalize()}"
-            rows.append((name, *ours, _shown(study.numbers, film, "bd", quantity), paper))
-    return table(header, rows, class_="numbers")
+            beside = _shown(study.numbers, film, "bd", quantity), _shown(PRINTED, film, "aa", quantity)
+            rows.append((name, *ours, *beside))
+    return table(("", *thresholds, "BD", "paper, AA"), rows, class_="numbers")
 
 
 def _wire(study: Study) -> Iterable[Html]:
@@ -170,25 +169,25 @@ def _compared(study: Study, films: tuple[str, ...], quantities: Iterable[str]) -
     """A row for each quantity and feature, a column for each film."""
     rows = []
     for quantity in quantities:
-        for feature in ("", *_FEATURES):
+        for feature in ("", *FEATURES):
             cells = [_ours_and_theirs(study, film, feature, quantity) for film in films]
-            if any((film, feature, quantity) in study.numbers for film in films):
+            if any(Name(film, feature, quantity) in study.numbers for film in films):
                 rows.append((f"{QUANTITIES[quantity].label}{f', {feature.upper()}' if feature else ''}", *cells))
     return table(("", *(film.capitalize() for film in films)), rows, class_="numbers")
 
 
 def _ours_and_theirs(study: Study, film: str, feature: str, quantity: str) -> str:
-    ours, theirs = _shown(study.numbers, film, feature, quantity), printed(film, feature, quantity)
-    return f"{ours} ({QUANTITIES[quantity].show(theirs.value)})" if theirs is not None else ours
+    ours, theirs = (_shown(numbers, film, feature, quantity) for numbers in (study.numbers, PRINTED))
+    return f"{ours} ({theirs})" if Name(film, feature, quantity) in PRINTED else ours
 
 
 def _shown(numbers: Numbers, film: str, feature: str, quantity: str) -> str:
-    number = numbers.get((film, feature, quantity))
-    return "–" if number is None else QUANTITIES[quantity].show(number.value, number.error)
+    number = numbers.get(Name(film, feature, quantity))
+    return "–" if number is None else number.shown
 
 
 def _figure(drawing: Drawing) -> Html:
-    stem = f"{FOLDER}/{drawing.name}"
+    stem = f"{figures.FOLDER}/{drawing.name}"
     like = f" After {drawing.like}." if drawing.like else ""
     caption = tag(
         "figcaption", tag("strong", f"{drawing.title}. "), f"{drawing.caption}{like} ", link("PDF", f"{stem}.pdf")
@@ -205,7 +204,7 @@ def _differences(study: Study) -> Iterable[Html]:
 
 def _done(study: Study, manifest: Manifest) -> Iterable[Html]:
     plan = study.plan
-    used = {feature: plan.recipe(FILMS[0]).chain(feature).clustering.merge_threshold for feature in _FEATURES}
+    used = {feature: plan.recipe(FILMS[0]).chain(feature).clustering.merge_threshold for feature in FEATURES}
     thresholds = ", ".join(
         f"{f.upper()} {value} (paper: {MERGE_THRESHOLDS[f][0]} to {MERGE_THRESHOLDS[f][1]})"
         for f, value in used.items()
@@ -249,22 +248,80 @@ def _repeat(study: Study) -> Iterable[Html]:
     yield tag("pre", f"stemnmf reproduce --out DIR {' '.join(options)}")
     yield tag("p", "It goes on where it was stopped. Each film's folder holds its analysis, to open in napari:")
     yield bullets(
-        join(
-            [
-                f"{film.name.capitalize()}: ",
-                link("analysis", film.analysis_file), ", ",
-                link("settings", f"{film.name}/{tables.RECIPE}"),
-            ]
-        )
-        for film in study.films.values()
-    )  # fmt: skip
+        join([f"{name.capitalize()}: ", link("analysis", film.analysis_file), ", ", link("settings", settings)])
+        for name, film in study.films.items()
+        for settings in [f"{name}/{results.RECIPE}"]
+    )
     yield tag("p", "Tables:")
-    names = [name for name in tables.TITLES if (study.folder / tables.FOLDER / f"{name}.csv").exists()]
+    names = [name for name in results.TITLES if (study.folder / results.FOLDER / f"{name}.csv").exists()]
     yield bullets(
-        join([link(f"{name}.csv", f"{tables.FOLDER}/{name}.csv"), f": {tables.TITLES[name]}"]) for name in names
+        join([link(f"{name}.csv", f"{results.FOLDER}/{name}.csv"), f": {results.TITLES[name]}"]) for name in names
     )
 
 
 def _when(manifest: Manifest) -> str:
     finished = manifest.record.get("finished")
     return datetime.fromisoformat(finished).strftime("%Y-%m-%d %H:%M UTC") if finished else "today"
+
+
+class Html(str):
+    """Text that is markup already; everything else is escaped."""
+
+    __slots__ = ()
+
+
+def tag(name: str, *content: str, **attributes: str) -> Html:
+    """An element; ``class_`` is the attribute class, ``data_x`` is data-x."""
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
+    return Html(f"<{name}{written}>{join(content)}</{name}>")
+
+
+def join(parts: Iterable[str], between: str = "") -> Html:
+    """Parts one after another."""
+    return Html(_escaped(between).join(map(_escaped, parts)))
+
+
+def _escaped(text: str) -> str:
+    return text if isinstance(text, Html) else escape(text)
+
+
+def link(text: str, target: str) -> Html:
+    """A link to a file of the study, or to a page."""
+    return tag("a", text, href=target)
+
+
+def picture(source: str, alternative: str) -> Html:
+    """An image that is loaded when it is scrolled to, and words for those who cannot see it."""
+    return Html(f'<img src="{escape(source)}" alt="{escape(alternative)}" loading="lazy">')
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], class_: str) -> Html:
+    """A table whose first column names its rows, in a frame that scrolls where it is wider than the page."""
+    head = tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in header)))
+    body = tag(
+        "tbody",
+        *(tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows),
+    )
+    return tag("div", tag("table", head, body), class_=f"wide {class_}")
+
+
+def section(title: str, *content: str) -> Html:
+    """A section with a heading that can be linked to."""
+    name = "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split())
+    return tag("section", tag("h2", title), *content, id=name)
+
+
+def bullets(texts: Iterable[str]) -> Html:
+    """A list."""
+    return tag("ul", *(tag("li", text) for text in texts))
+
+
+def document(title: str, *content: str) -> str:
+    """A whole page, with no script and nothing from elsewhere."""
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{tag('main', *content)}\n</body>\n</html>\n"
+    )

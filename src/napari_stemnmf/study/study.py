@@ -1,8 +1,9 @@
 """The study of the paper in one call: simulate, analyse, score, draw, and one page that shows it all.
 
-Every step leaves whole files or none, and is skipped when they are there and were made from the same: a study that was
-stopped goes on, and a changed setting makes again only what depends on it. Leans on the pipeline, the simulation, the
-figures, and on the other modules of this room for what is claimed and what is shown.
+What is run is in `plan`, what is measured in `results`, what the paper states in `paper`, which claims are judged in
+`claims`, what is drawn in `figures`, how it is shown in `page` and `explanations`. Every step leaves whole files or
+none, and is skipped when they are there and were made from the same: a study that was stopped goes on, and a changed
+setting makes again only what depends on it.
 """
 
 from __future__ import annotations
@@ -29,17 +30,23 @@ from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.reading.masks import load_masks
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.study import drawings, page, tables
+from napari_stemnmf.study import page
 from napari_stemnmf.study.claims import CLAIMS, judge
-from napari_stemnmf.study.manifest import Manifest, key_of
-from napari_stemnmf.study.measures import Number, Numbers, measure, numbers_of, pooled, scores_of
-from napari_stemnmf.study.outcome import ANALYSIS_NAME, Film, Judgement, Study, Variant
-from napari_stemnmf.study.paper import FILMS
-from napari_stemnmf.study.plan import Plan, make_plan
-
-TRUTH = "labels"
-DOSE = "dose_e_per_pattern"
-"""Where the files of `simulation` keep these."""
+from napari_stemnmf.study.figures import drawings
+from napari_stemnmf.study.paper import FILMS, Number, Numbers, numbers_of
+from napari_stemnmf.study.plan import Manifest, Plan, key_of, make_plan
+from napari_stemnmf.study.results import (
+    ANALYSIS_NAME,
+    Film,
+    Judgement,
+    Study,
+    Variant,
+    measure,
+    pooled,
+    scores_of,
+    write_tables,
+)
+from napari_stemnmf.study.simulate import simulate
 
 
 def reproduce(
@@ -90,8 +97,7 @@ def reproduce(
         If settings or given films do not fit, or the folder holds something else.
     """
     plan = make_plan(quick=quick, films=films, engine=engine, seeds=seeds, nanowire=nanowire)
-    run = _Run(_folder(out), plan, Control(progress, cancel), progress, cancel, workers)
-    return run.all()
+    return _Run(_folder(out), plan, progress, cancel, workers).all()
 
 
 class _Run:
@@ -101,13 +107,12 @@ class _Run:
         self,
         folder: Path,
         plan: Plan,
-        control: Control,
         progress: Callable[[Progress], None] | None,
         cancel: threading.Event | None,
         workers: int | None,
     ) -> None:
-        self.folder, self.plan, self.control, self.workers = folder, plan, control, workers
-        self.progress, self.cancel = progress, cancel
+        self.folder, self.plan, self.workers = folder, plan, workers
+        self.progress, self.cancel, self.control = progress, cancel, Control(progress, cancel)
         self.manifest = Manifest(folder)
         self.names: list[str] = []
         self.done: list[str] = []
@@ -121,8 +126,8 @@ class _Run:
         variants = {t: _at(t, films, numbers) for film in films.values() for t in film.variants}
         study = Study(self.folder, self.plan, films, numbers, judge(CLAIMS, numbers), variants, self.done)
         everything = key_of(self.plan.as_dict(), [film.key for film in films.values()])
-        self._step("tables", everything, lambda: tables.write(study))
-        drawn = drawings.drawings(study)
+        self._step("tables", everything, lambda: write_tables(study))
+        drawn = drawings(study)
         for drawing in drawn:
             key = key_of(drawing.name, [films[name].key for name in drawing.films])
             self._step(f"figure {drawing.name}", key, partial(drawing.save, self.folder))
@@ -153,24 +158,18 @@ class _Run:
             )
             for t in self.plan.thresholds(name)
         }
-        truth = _truth(path)
+        truth, dose = _truth_and_dose(path)
         variants = {t: Variant(found, scores_of(found, truth)) for t, found in again.items()}
-        return Film(name, path, analysis, truth, scores_of(analysis, truth), variants, _dose(path))
+        return Film(name, path, analysis, truth, scores_of(analysis, truth), variants, dose)
 
     def _simulated(self, name: str) -> Path:
-        from napari_stemnmf.study.simulate import simulate
-
         size, engine = self.plan.size(name), self.plan.engine_of(name)
         path = _folder(self.folder / "scans") / f"{name}.h5"
         control = Control(_titled(self.progress, name), self.cancel, "Simulate")
 
         def make() -> list[Path]:
-            return [
-                simulate(
-                    name, path, scan=size.scan, detector=size.detector, engine=engine, control=control,
-                    workers=self.workers,
-                )
-            ]  # fmt: skip
+            options = {"scan": size.scan, "detector": size.detector, "engine": engine}
+            return [simulate(name, path, **options, control=control, workers=self.workers)]  # type: ignore[arg-type]
 
         self._step(f"simulate {name}", key_of(name, size, engine), make)
         return path
@@ -220,18 +219,15 @@ def _at(threshold: float, films: dict[str, Film], numbers: Numbers) -> Judgement
     return Judgement(together, judge(CLAIMS, together))
 
 
-def _truth(path: Path) -> np.ndarray | None:
-    try:
-        return load_masks(f"{path}::{TRUTH}")
-    except ReadError:
-        return None
-
-
-def _dose(path: Path) -> float | None:
+def _truth_and_dose(path: Path) -> tuple[np.ndarray | None, float | None]:
+    """The true grains and the electrons a pattern, of a file that holds them."""
     with h5py.File(path, "r") as file:
-        data = file.get("data")
-        dose = None if data is None else data.attrs.get(DOSE)
-        return None if dose is None else float(dose)
+        dose = file["data"].attrs.get("dose_e_per_pattern") if "data" in file else None
+    try:
+        truth = load_masks(f"{path}::labels")
+    except ReadError:
+        truth = None
+    return truth, None if dose is None else float(dose)
 
 
 def _titled(progress: Callable[[Progress], None] | None, title: str) -> Callable[[Progress], None] | None:

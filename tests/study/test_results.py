@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.grains.scoring import score
-from napari_stemnmf.study.measures import QUANTITIES, jackknife, mean_of_grains, pooled
+from napari_stemnmf.study.paper import QUANTITIES
+from napari_stemnmf.study.results import jackknife, mean_of_grains, pooled
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
