@@ -147,7 +147,8 @@ def test_centre_of_inversion() -> None:
 
 def test_disks_that_run_into_each_other_beside_the_stop_are_not_the_central_one() -> None:
     scan = nanowire(7, (44, 24), 144)
-    patterns = np.random.default_rng(0).poisson(np.stack(list(scan.rows())) * scan.dose).astype(np.uint16)
+    expected = np.stack([scan.row(i) for i in range(scan.shape[0])]) * scan.dose
+    patterns = np.random.default_rng(0).poisson(expected).astype(np.uint16)
     data = Dataset.from_array(patterns)
     truth = {name: values for name, (values, _) in scan.truth().items()}
     probe = analyse(data, until="survey").probe

@@ -60,7 +60,7 @@ class RegionPatterns:
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """Sum and maximum over the positions of one block that are inside."""
-        from napari_stemnmf.streaming.survey import look_at_integers, look_at_reals
+        from napari_stemnmf.streaming.summing import look_at_integers, look_at_reals
 
         wanted = self._inside[positions]
         chosen = block if wanted.all() else block[wanted]
