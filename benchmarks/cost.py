@@ -19,20 +19,12 @@ import time
 from pathlib import Path
 
 import napari_stemnmf as stem
-from napari_stemnmf import pipeline
+from napari_stemnmf import pipeline, stages
 from napari_stemnmf.analysis import FILE_SUFFIX, Analysis
-from napari_stemnmf.cost import SHARED, estimate
-from napari_stemnmf.cost import STEPS as ESTIMATED
+from napari_stemnmf.cost import estimate
 from napari_stemnmf.threads import default_workers
 
-STEPS = {
-    "survey": "take_survey",
-    "calibrate": "calibrate",
-    "featurize": "featurize",
-    "cluster": "cluster",
-    "refine": "refine",
-    "measure": "measure",
-}
+STEPS = ("survey", "calibrate", "featurize", "cluster", "refine", "measure")
 
 
 class Peak(threading.Thread):
@@ -67,12 +59,12 @@ def compare(dataset: stem.Dataset, recipe: stem.Recipe) -> None:
     whole = estimate(None, dataset, recipe, "recipe")
     analysis = pipeline.start(dataset, recipe)
     begin = time.perf_counter()
-    for step, function in STEPS.items():
+    for step in STEPS:
         for features in [(name,) for name in recipe.features] if step == "cluster" else [recipe.features]:
             said = estimate(analysis, dataset, recipe, step, features)
             options = {} if step in ("survey", "calibrate") else {"features": features}
             peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
-            analysis = getattr(pipeline, function)(analysis, dataset, **options)
+            analysis = pipeline.run(analysis, dataset, step, **options)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             took = peak.stop()
             title = f"{step} {features[0] if step == 'cluster' else ''}"
@@ -92,16 +84,14 @@ def recall(path: str) -> None:
     dataset, recipe = stem.open(done.input.source), done.recipe
     print(f"{path}: {dataset.name} {dataset.shape} {dataset.dtype}, as recorded", flush=True)
     known = Analysis(recipe, done.input, mask=done.mask)
-    for step, stages in ESTIMATED.items():
-        if step == "recipe":
-            continue
-        shared = [stage for stage in stages if stage in SHARED]
+    for step in STEPS:
+        shared = [stage.result for stage in stages.run_with(step) if not stage.each]
+        each = [stage.result for stage in stages.run_with(step) if stage.each]
         for features in [(name,) for name in recipe.features] if step == "cluster" else [recipe.features]:
             said = estimate(known, dataset, recipe, step, features).seconds
             new = [stage for stage in shared if stage not in known.keys]
-            read = [stage for stage in stages if stage not in SHARED]
             took = sum(done.times[stage].wall for stage in new)
-            for stage in read:
+            for stage in each:
                 spent = [done.times[f"{stage}/{name}"].wall for name in features]
                 took += spent[0] if stage in ("features", "tables") else sum(spent)  # those share a read
                 new += [f"{stage}/{name}" for name in features]
