@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.simulation.sample import sample
     from napari_stemnmf.study.simulate import simulate
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 _HOMES = {
     "Analysis": "analysis",
