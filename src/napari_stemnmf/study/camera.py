@@ -43,7 +43,7 @@ class Patterns:
     scan_shape: tuple[int, int]  # rows and columns; n patterns
     camera: Camera
     center: np.ndarray  # (n, 2): (q_y, q_x) of each pattern, px
-    stretch: np.ndarray  # (2, 2): from what is round to what is seen, (q_y, q_x)
+    stretch: np.ndarray  # (2, 2): from what is round to what the camera records, (q_y, q_x)
     diffuse: np.ndarray  # (n, 2): electrons that meet the support, and the metal in Å
     profiles: np.ndarray  # (2, r): what those scatter into a pixel, at multiples of `TABLE_STEP` px
     first: np.ndarray  # (n + 1,) int64: pattern i has the disks first[i] to first[i + 1], the direct beam first
@@ -174,7 +174,7 @@ def stop_shadow(
 
 
 def stop_mask(transmission: np.ndarray) -> np.ndarray:
-    """The mask of what a beam stop leaves to be seen, True = keep."""
+    """The mask of what a beam stop does not shade, True = keep."""
     return transmission > (1 + transmission.min()) / 2
 
 

@@ -1,6 +1,6 @@
 """The paper's claims as inequalities between measured numbers, and what became of each.
 
-A verdict is never written down here: each claim says which number should be larger than which, and `judge` compares
+A verdict is never written down here: each claim states which number should be larger than which, and `judge` compares
 them. A difference counts as clear where it is larger than its standard error (both errors in quadrature).
 """
 

@@ -114,7 +114,7 @@ class Nanowire:
 
     @property
     def calibration(self) -> dict[str, Any]:
-        """What a calibrated file says of the scan."""
+        """The attributes that make the file calibrated."""
         center = self.patterns.center.mean(axis=0)
         return {
             "Q_pixel_size_invA": self.patterns.camera.q_step,

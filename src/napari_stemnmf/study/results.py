@@ -54,7 +54,7 @@ class Film:
     truth: np.ndarray | None  # (t, scan_y, scan_x) bool: the true grains; None where the file holds none
     scores: dict[str, Scores]  # by feature; empty without truth
     variants: dict[float, Variant]  # by merge threshold of AA
-    dose: float | None = None  # electrons a pattern; None where the file does not say
+    dose: float | None = None  # electrons a pattern; None where the file does not state it
 
     @property
     def analysis_file(self) -> str:
@@ -265,7 +265,7 @@ def _number_table(numbers: Iterable[Number]) -> pd.DataFrame:
 
 
 def _claims_table(study: Study) -> pd.DataFrame:
-    """One row a claim: what it says, the numbers, the verdict; then both with AA merged at other thresholds."""
+    """One row a claim: its text, the numbers, the verdict; then both with AA merged at other thresholds."""
     columns = {
         "claim": [one.claim.key for one in study.judged],
         "text": [one.claim.text for one in study.judged],
