@@ -7,15 +7,12 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_stemnmf.cli.options import pair
 from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
-
-if TYPE_CHECKING:
-    from napari_stemnmf.study.results import Study
 
 NAMES = ("ag1", "ag2", "ag3", "nanowire")
 ENGINES = ("kinematic", "multislice")
@@ -26,16 +23,16 @@ def add(commands: Any) -> None:
     about = "simulate a scan of the paper, with known truth"
     parser = commands.add_parser("simulate", help=about, description=f"{about[0].upper()}{about[1:]}.")
     parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
-    parser.add_argument("--out", type=Path, required=True, metavar="F.h5", help="the file")
+    parser.add_argument("--out", type=Path, required=True, dest="path", metavar="F.h5", help="the file")
     parser.add_argument("--seed", type=int, metavar="N", help="of grains and noise; default: the paper's grain numbers")
-    parser.add_argument(
-        "--scan", type=_scan, metavar="ROWS,COLUMNS", help="positions, 5 Å apart, or one number for a square"
-    )
+    positions = "positions, 5 Å apart, or one number for a square"
+    parser.add_argument("--scan", type=_scan, metavar="ROWS,COLUMNS", help=positions)
     parser.add_argument("--detector", type=int, metavar="N", help="pixels along each axis; default 252, nanowire 432")
     parser.add_argument("--dose", type=float, metavar="E", help="electrons a pattern; default 2e5, nanowire 1e6")
     parser.add_argument("--engine", choices=ENGINES, default="kinematic", help="default: kinematic")
     parser.add_argument("--slice-thickness", type=float, default=4.0, metavar="A", help="of multislice, Å; default 4")
-    parser.add_argument("--no-noise", action="store_true", help="write expected shares of the beam, not counts")
+    shares = "write expected shares of the beam, not counts"
+    parser.add_argument("--no-noise", action="store_false", dest="noise", help=shares)
     parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that was not simulated, too")
     parser.set_defaults(command=_simulate)
@@ -53,13 +50,18 @@ def add(commands: Any) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="kinematic", help=simulated)
     seeds = "random starts of each clustering; default: 25, quick: 3"
     parser.add_argument("--seeds", type=int, metavar="N", help=seeds)
-    parser.add_argument("--no-nanowire", action="store_true", help="leave out the nanowire")
+    parser.add_argument("--no-nanowire", action="store_false", dest="nanowire", help="leave out the nanowire")
     parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
     parser.set_defaults(command=_reproduce)
 
 
 def _scan(text: str) -> tuple[int, int]:
     return pair(text) if "," in text or "x" in text else pair(f"{text},{text}")
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The options by the names of the function's arguments."""
+    return {name: value for name, value in vars(options).items() if name != "command"}
 
 
 def _simulate(options: argparse.Namespace) -> int | None:
@@ -70,24 +72,12 @@ def _simulate(options: argparse.Namespace) -> int | None:
     cancel = threading.Event()
     try:
         with Reporter() as reporter, interrupt_sets(cancel):
-            path = simulate(
-                options.name,
-                options.out,
-                seed=options.seed,
-                scan=options.scan,
-                detector=options.detector,
-                dose=options.dose,
-                engine=options.engine,
-                slice_thickness=options.slice_thickness,
-                noise=not options.no_noise,
-                overwrite=options.overwrite,
-                control=Control(reporter, cancel, f"simulate {options.name}"),
-                workers=options.workers,
-            )
+            control = Control(reporter, cancel, f"simulate {options.name}")
+            path = simulate(**_arguments(options), control=control)
     except Cancelled:
         from napari_stemnmf.cli import CANCELLED
 
-        print(f"stemnmf: simulate was cancelled; {options.out} was not written.", file=sys.stderr)
+        print(f"stemnmf: simulate was cancelled; {options.path} was not written.", file=sys.stderr)
         return CANCELLED
     with h5py.File(path) as file:
         rows, columns, q_y, q_x = file["data"].shape
@@ -101,22 +91,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 
     cancel = threading.Event()
     with Reporter() as reporter, interrupt_sets(cancel):
-        study = reproduce(
-            options.out,
-            quick=options.quick,
-            films=options.films,
-            engine=options.engine,
-            seeds=options.seeds,
-            nanowire=not options.no_nanowire,
-            progress=reporter,
-            cancel=cancel,
-            workers=options.workers,
-        )
-    _print_verdicts(study)
-
-
-def _print_verdicts(study: Study) -> None:
-    """The verdicts, one a line, and where the page is."""
+        study = reproduce(**_arguments(options), progress=reporter, cancel=cancel)
     width = max(len(judged.verdict.value) for judged in study.judged)
     for judged in study.judged:
         print(f"{judged.verdict.value:<{width}}  {judged.claim.text}: {judged.ours}")

@@ -142,8 +142,8 @@ def silver_film(
         normals = np.vstack([normals @ rotation.T, cut_normals])
         offsets = np.append(offsets, cut_offsets)
         thickness = thickness_along_beam(normals, offsets, y - center[1], x - center[0])
-        seen = thickness[margin:-margin, margin:-margin] > TRUE_THICKNESS
-        if seen.sum() >= true_size:
+        thick = thickness[margin:-margin, margin:-margin] > TRUE_THICKNESS
+        if thick.sum() >= true_size:
             depth.append(thickness)
             orientations.append(rotation)
             beams.append(diffracted)

@@ -77,18 +77,13 @@ class Sample:
         data.attrs["R_pixel_size_A"] = self.dataset.axes[0].scale * 10
         data.attrs["center_px"] = self.center
         data.attrs["probe_radius_px"] = self.probe_radius
-        truth = {
-            "labels": (
-                self.masks,
-                f"thickness > {TRUE_THICKNESS} A (grain, scan_y, scan_x), unblurred; grains overlap",
-            ),
-            "thickness": (self.thickness, "of each grain along the beam, A"),
-            "orientations": (
-                self.orientations,
-                "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam",
-            ),
-        }
-        for name, (values, definition) in truth.items():
+        labels = f"thickness > {TRUE_THICKNESS} A (grain, scan_y, scan_x), unblurred; grains overlap"
+        orientations = "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam"
+        for name, values, definition in (
+            ("labels", self.masks, labels),
+            ("thickness", self.thickness, "of each grain along the beam, A"),
+            ("orientations", self.orientations, orientations),
+        ):
             file.create_dataset(name, data=values, **packed).attrs["definition"] = definition
 
 
@@ -129,18 +124,13 @@ def sample(
     shares = film.shares(support, thermal)
     counts = _count(shares, basis, dose, (*scan_shape, *detector_shape), np.random.default_rng(noise_seed))
     inner = np.stack([t[film.margin : -film.margin, film.margin : -film.margin] for t in film.depth])
-    dataset = Dataset.from_array(
-        counts,
-        scan_step=SCAN_STEP / 10,
-        q_step=q_step * 10,
-        name=NAME,
-        metadata={
-            "beam_energy_eV": ENERGY,
-            "dose_e_per_pattern": float(dose),
-            "seed": int(seed),
-            "simulated": "kinematic",
-        },
-    )
+    metadata = {
+        "beam_energy_eV": ENERGY,
+        "dose_e_per_pattern": float(dose),
+        "seed": int(seed),
+        "simulated": "kinematic",
+    }
+    dataset = Dataset.from_array(counts, scan_step=SCAN_STEP / 10, q_step=q_step * 10, name=NAME, metadata=metadata)
     return Sample(
         dataset,
         inner > TRUE_THICKNESS,

@@ -29,59 +29,27 @@ Scattering = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Camera:
-    """A square detector.
+    """A square detector."""
 
-    Attributes
-    ----------
-    detector : int
-        Rows and columns.
-    q_step : float
-        1/Å a pixel.
-    radius : float
-        Of a disk, px, at half height.
-    """
-
-    detector: int
-    q_step: float
-    radius: float
+    detector: int  # rows and columns
+    q_step: float  # 1/Å a pixel
+    radius: float  # of a disk, px, at half height
 
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
-    """Expected counts of all patterns, without stop and hot pixels, to be drawn row by row.
+    """Expected counts of all patterns, without stop and hot pixels, to be drawn row by row."""
 
-    Attributes
-    ----------
-    scan_shape : tuple of int
-        Rows and columns; n patterns.
-    camera : Camera
-        What sees them.
-    center : ndarray, (n, 2)
-        (q_y, q_x) of each pattern, px.
-    stretch : ndarray, (2, 2)
-        From what is round to what is seen, (q_y, q_x).
-    diffuse : ndarray, (n, 2)
-        Electrons that meet the support, and the metal in Å.
-    profiles : ndarray, (2, r)
-        What those scatter into a pixel, at multiples of `TABLE_STEP` px.
-    first : ndarray of int64, (n + 1,)
-        The disks of pattern i are ``first[i]`` to ``first[i + 1]``, the direct beam before the others.
-    disk_y, disk_x : ndarray, (disks,)
-        Where they are, px.
-    height : ndarray, (disks,)
-        Counts a pixel.
-    """
-
-    scan_shape: tuple[int, int]
+    scan_shape: tuple[int, int]  # rows and columns; n patterns
     camera: Camera
-    center: np.ndarray
-    stretch: np.ndarray
-    diffuse: np.ndarray
-    profiles: np.ndarray
-    first: np.ndarray
-    disk_y: np.ndarray
-    disk_x: np.ndarray
-    height: np.ndarray
+    center: np.ndarray  # (n, 2): (q_y, q_x) of each pattern, px
+    stretch: np.ndarray  # (2, 2): from what is round to what the camera records, (q_y, q_x)
+    diffuse: np.ndarray  # (n, 2): electrons that meet the support, and the metal in Å
+    profiles: np.ndarray  # (2, r): what those scatter into a pixel, at multiples of `TABLE_STEP` px
+    first: np.ndarray  # (n + 1,) int64: pattern i has the disks first[i] to first[i + 1], the direct beam first
+    disk_y: np.ndarray  # (disks,), px
+    disk_x: np.ndarray  # (disks,), px
+    height: np.ndarray  # (disks,), counts a pixel
 
     def row(self, row: int) -> np.ndarray:
         """The patterns of one scan row, (scan_x, q_y, q_x)."""
@@ -206,7 +174,7 @@ def stop_shadow(
 
 
 def stop_mask(transmission: np.ndarray) -> np.ndarray:
-    """The mask of what a beam stop leaves to be seen, True = keep."""
+    """The mask of what a beam stop does not shade, True = keep."""
     return transmission > (1 + transmission.min()) / 2
 
 

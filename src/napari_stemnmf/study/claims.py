@@ -1,6 +1,6 @@
 """The paper's claims as inequalities between measured numbers, and what became of each.
 
-A verdict is never written down here: each claim says which number should be larger than which, and `judge` compares
+A verdict is never written down here: each claim states which number should be larger than which, and `judge` compares
 them. A difference counts as clear where it is larger than its standard error (both errors in quadrature).
 """
 
@@ -143,8 +143,6 @@ def _falling(feature: str, quantity: str, films: Sequence[str]) -> tuple[Greater
     )
 
 
-_DENSE = FILMS[1:]
-
 CLAIMS: tuple[Claim, ...] = (
     Claim("precision-rv", "RV is the most precise on Ag1", _largest("ag1", "precision_A", "rv", "aa", "bd")),
     Claim("precision-aa", "AA is the least precise on Ag1", _smallest("ag1", "precision_A", "aa", "rv", "bd")),
@@ -187,14 +185,14 @@ CLAIMS: tuple[Claim, ...] = (
         "AA and BD leave grains undetected on Ag2 and Ag3",
         tuple(
             Greater(Name(film, "", "n_true"), Name(film, feature, "n_true_hit"))
-            for film in _DENSE
+            for film in FILMS[1:]
             for feature in ("aa", "bd")
         ),
     ),
     Claim(
         "overlap",
         "Grains of AA overlap more than those of BD on Ag2 and Ag3: BD makes regions of their own of overlaps",
-        _largest(_DENSE, "shared", "aa", "bd"),
+        _largest(FILMS[1:], "shared", "aa", "bd"),
     ),
     Claim("speed", "A model of RV takes less time than one of BD", _largest(FILMS, "seconds", "bd", "rv")),
     Claim(

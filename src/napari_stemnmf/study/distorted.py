@@ -46,53 +46,23 @@ LEAST_SNR = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Distorted:
-    """A distorted scan and its truth.
+    """A distorted scan and its truth."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        uint16 counts, with all distortions.
-    plain : Dataset
-        The same film and dose with other noise: one centre (the mean of `center`), round, no hot pixels, no stop.
-    center : ndarray, (scan_y, scan_x, 2)
-        Centre (q_y, q_x) of each pattern, px.
-    descan : ndarray, (2, 2)
-        Shift over the whole scan, px: rows q_y, q_x, columns scan_y, scan_x; as `Calibration.descan`.
-    ellipse_ratio, ellipse_angle : float
-        a / b, and the direction of a in degrees (0 to 180) from q_x towards q_y.
-    hot_pixels : ndarray of int32, (h, 2)
-        Rows and columns.
-    mask : ndarray of bool or None, (q_y, q_x)
-        True = keep: all but the shadow of the beam stop. None without one.
-    probe_radius : float
-        px, at half height.
-    q_step : float
-        1/nm a pixel.
-    offsets : ndarray of int64, (n + 1,)
-        The disks of pattern i are the rows ``offsets[i]`` to ``offsets[i + 1]`` of what follows, the highest first.
-    q_y, q_x : ndarray, (disks,)
-        Where they are, px. Disks whose centre is off the detector are left out, those in the shadow are not.
-    height : ndarray, (disks,)
-        Expected counts a pixel above the surroundings; in the shadow, as if there were none.
-    snr : ndarray, (disks,)
-        Height over the noise of one pixel, ``sqrt(height + background)``; those below `LEAST_SNR` are left out.
-    """
-
-    dataset: Dataset
-    plain: Dataset
-    center: np.ndarray
-    descan: np.ndarray
-    ellipse_ratio: float
-    ellipse_angle: float
-    hot_pixels: np.ndarray
-    mask: np.ndarray | None
-    probe_radius: float
-    q_step: float
-    offsets: np.ndarray
-    q_y: np.ndarray
-    q_x: np.ndarray
-    height: np.ndarray
-    snr: np.ndarray
+    dataset: Dataset  # uint16 counts, with all distortions
+    plain: Dataset  # same film and dose, other noise: centred on the mean of `center`, round, nothing hot or hidden
+    center: np.ndarray  # (scan_y, scan_x, 2): centre (q_y, q_x) of each pattern, px
+    descan: np.ndarray  # (2, 2): shift over the whole scan, px: rows q_y, q_x, columns scan_y, scan_x
+    ellipse_ratio: float  # a / b
+    ellipse_angle: float  # direction of a in degrees, 0 to 180, from q_x towards q_y
+    hot_pixels: np.ndarray  # (h, 2) int32: rows and columns
+    mask: np.ndarray | None  # (q_y, q_x), True = keep: all but the shadow of the beam stop; None without one
+    probe_radius: float  # px, at half height
+    q_step: float  # 1/nm a pixel
+    offsets: np.ndarray  # (n + 1,) int64: pattern i has the disks offsets[i] to offsets[i + 1], the highest first
+    q_y: np.ndarray  # (disks,), px; those whose centre is off the detector are left out, those in the shadow are not
+    q_x: np.ndarray  # (disks,), px
+    height: np.ndarray  # (disks,), expected counts a pixel above the surroundings; in the shadow, as if there were none
+    snr: np.ndarray  # (disks,), height / sqrt(height + background) of one pixel; those below LEAST_SNR are left out
 
 
 def distorted(

@@ -116,7 +116,7 @@ def _threshold(study: Study) -> Iterator[Explanation]:
     """What the merge threshold of AA does."""
     if not study.variants:
         return
-    used = study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
+    used = study.plan.preset_threshold
     low, high = MERGE_THRESHOLDS["aa"]
     where = "within" if low <= used <= high else "outside"
     text = (

@@ -80,7 +80,7 @@ def _representations(film: Film) -> Drawing:
         return catalogue.draw("representations", {film.name: film.analysis}, datasets=scan)
 
     caption = (
-        f"What each representation takes from {_title(film.name)}: mean virtual image, maximum pattern and Bragg "
+        f"What each representation takes from {film.name.capitalize()}: mean virtual image, maximum pattern and Bragg "
         "vector map; the disks of one pattern on their way to a row of BD; the sectors of AA; the profile of RV."
     )
     return Drawing("representations", "Representations", "figure 3", caption, (film.name,), draw)
@@ -109,7 +109,7 @@ def _of_scores(study: Study, films: dict[str, Film]) -> Iterable[Drawing]:
         names,
         lambda: comparison(study.numbers, {t: variant.numbers for t, variant in study.variants.items()}),
     )
-    scores = {(_title(name), feature): s for name, film in films.items() for feature, s in film.scores.items()}
+    scores = {(name.capitalize(), feature): s for name, film in films.items() for feature, s in film.scores.items()}
     yield Drawing(
         "scores",
         "Scores",
@@ -124,17 +124,19 @@ def _of_scores(study: Study, films: dict[str, Film]) -> Iterable[Drawing]:
     for feature in MATCHED:
         yield Drawing(
             f"matches-{last.name}-{feature}",
-            f"{_title(last.name)}, {feature.upper()}: match by match",
+            f"{last.name.capitalize()}, {feature.upper()}: match by match",
             "",
-            f"Each grain that {feature.upper()} found in {_title(last.name)} on its best match: where both are, where "
-            "only the found one is, and where only the true one is.",
+            f"Each grain that {feature.upper()} found in {last.name.capitalize()} on its best match: where both are, "
+            "where only the found one is, and where only the true one is.",
             (last.name,),
             partial(_matches, last, feature),
         )
 
 
 def _matches(film: Film, feature: str) -> Figure:
-    return matches(film.analysis.grains[feature], _truths({film.name: film})[_title(film.name)], film.analysis.axes)
+    return matches(
+        film.analysis.grains[feature], _truths({film.name: film})[film.name.capitalize()], film.analysis.axes
+    )
 
 
 def _of_films(films: dict[str, Film]) -> Iterable[Drawing]:
@@ -143,8 +145,8 @@ def _of_films(films: dict[str, Film]) -> Iterable[Drawing]:
         "refinement",
         "Refinement, step by step",
         "supplementary figure 1",
-        f"From a component map of AA on {_title(first.name)} to grains: Yen's threshold, connected regions, and those "
-        "that are large enough.",
+        f"From a component map of AA on {first.name.capitalize()} to grains: Yen's threshold, connected regions, and "
+        "those that are large enough.",
         (first.name,),
         lambda: refinement(first.analysis, "aa"),
     )
@@ -188,15 +190,11 @@ def _of_wire(film: Film) -> Iterable[Drawing]:
 
 
 def _analyses(films: dict[str, Film]) -> dict[str, Analysis]:
-    return {_title(name): film.analysis for name, film in films.items()}
+    return {name.capitalize(): film.analysis for name, film in films.items()}
 
 
 def _truths(films: dict[str, Film]) -> dict[str, np.ndarray]:
-    return {_title(name): film.truth for name, film in films.items() if film.truth is not None}
-
-
-def _title(name: str) -> str:
-    return name.capitalize()
+    return {name.capitalize(): film.truth for name, film in films.items() if film.truth is not None}
 
 
 @in_style

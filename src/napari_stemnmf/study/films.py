@@ -240,24 +240,12 @@ def silver_specimen(name: str, seed: int | None = None) -> Specimen:
 
 @dataclass(frozen=True, eq=False)
 class KinematicFilm:
-    """Expected patterns of a specimen, drawn row by row.
+    """Expected patterns of a specimen, drawn row by row."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        (scan_y, scan_x, q_y, q_x)
-    center : float
-        Direct beam along both axes, px.
-    shares : csr_array, (n, beams)
-        Of the incident electrons in each beam, the direct one first, with the source's blur.
-    spots : csr_array, (beams, q_y * q_x)
-        The disk of each beam; sums to 1.
-    """
-
-    shape: tuple[int, int, int, int]
-    center: float
-    shares: sparse.csr_array
-    spots: sparse.csr_array
+    shape: tuple[int, int, int, int]  # (scan_y, scan_x, q_y, q_x)
+    center: float  # of the direct beam along both axes, px
+    shares: sparse.csr_array  # (n, beams): share of the electrons in each beam, the direct one first; blurred
+    spots: sparse.csr_array  # (beams, q_y * q_x): the disk of each beam; sums to 1
 
     def row(self, row: int) -> np.ndarray:
         """One scan row, (scan_x, q_y, q_x) float32: shares of the incident electrons."""

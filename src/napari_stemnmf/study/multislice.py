@@ -47,24 +47,12 @@ TRUNCATE = 4.0
 
 @dataclass(frozen=True)
 class Window:
-    """The grid of a probe's wave and the detector's pixels in its Fourier transform.
+    """The grid of a probe's wave and the detector's pixels in its Fourier transform."""
 
-    Attributes
-    ----------
-    detector : int
-        Pixels of the detector along each axis; it spans 2.52 1/Å.
-    binning : int
-        So many pixels of the Fourier transform, along each axis, make one of the detector.
-    extent : float
-        Width of the window, Å.
-    points : int
-        Grid points of the wave along each axis.
-    """
-
-    detector: int
-    binning: int
-    extent: float
-    points: int
+    detector: int  # pixels of the detector along each axis; it spans 2.52 1/Å
+    binning: int  # pixels of the Fourier transform, along each axis, that make one of the detector
+    extent: float  # width of the window, Å
+    points: int  # grid points of the wave along each axis
 
     @classmethod
     def of(cls, detector: int) -> Window:

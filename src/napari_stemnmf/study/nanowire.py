@@ -8,7 +8,7 @@ descan, an ellipse, hot pixels and a beam stop; 300 kV, 2 mrad and 5 Å a step a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,33 +64,15 @@ LEAST_SHARE = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Nanowire:
-    """A scan of the wire, drawn row by row.
+    """A scan of the wire, drawn row by row."""
 
-    Attributes
-    ----------
-    wire : Wire
-        Its crystals, on the scan.
-    true : ndarray of int
-        Which of them are true grains.
-    patterns : Patterns
-        Shares of the incident electrons, without stop and hot pixels.
-    transmission : ndarray, (q_y, q_x)
-        Of the beam stop.
-    hot_pixels : ndarray of int32, (h, 2)
-        Rows and columns.
-    hot_counts : ndarray, (h,)
-        What they count too much in each pattern.
-    dose : float
-        Electrons a pattern.
-    """
-
-    wire: Wire
-    true: np.ndarray
-    patterns: Patterns
-    transmission: np.ndarray
-    hot_pixels: np.ndarray
-    hot_counts: np.ndarray
-    dose: float
+    wire: Wire  # its crystals, on the scan
+    true: np.ndarray  # (t,) int: which of them are true grains
+    patterns: Patterns  # shares of the incident electrons, without stop and hot pixels
+    transmission: np.ndarray  # (q_y, q_x), of the beam stop
+    hot_pixels: np.ndarray  # (h, 2) int32: rows and columns
+    hot_counts: np.ndarray  # (h,): what they count too much in each pattern
+    dose: float  # electrons a pattern
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -106,33 +88,23 @@ class Nanowire:
 
     def truth(self) -> dict[str, tuple[np.ndarray, str]]:
         """What is to be found, by name: the values and what they are."""
-        thickness = self.wire.thickness[self.true]
-        core = self.wire.core[self.true]
-        small = np.delete(self.wire.thickness, self.true, axis=0).sum(axis=0)
+        wire, true = self.wire, self.true
+        thickness = wire.thickness[true]
+        small = np.delete(wire.thickness, true, axis=0).sum(axis=0)
         centers = self.patterns.center.reshape(*self.patterns.scan_shape, 2)
-        scale = self.patterns.camera.detector / REFERENCE
+        descan = np.array(DESCAN) * (self.patterns.camera.detector / REFERENCE)
+        labels = f"thickness > {film.TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap"
+        axes, few = "lab x along scan_x, y along scan_y, z the beam", f"fewer than {TRUE_SIZE} positions"
         return {
-            "labels": (
-                thickness > film.TRUE_THICKNESS,
-                f"thickness > {film.TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap",
-            ),
+            "labels": (thickness > film.TRUE_THICKNESS, labels),
             "thickness": (thickness, "of each grain along the beam, A"),
-            "orientations": (
-                self.wire.orientations[self.true],
-                "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam",
-            ),
-            "centers": (self.wire.centers[self.true], "(x, y, z) of each grain on the scan, A"),
-            "core": (core, "whether a grain is a piece of a strand's core, not a crystal of its shell"),
-            "strands": (self.wire.strands[self.true], "0 or 1: the strand that a grain belongs to"),
-            "small_thickness": (
-                small,
-                f"(scan_y, scan_x) of all crystals on fewer than {TRUE_SIZE} positions, along the beam, A",
-            ),
+            "orientations": (wire.orientations[true], f"v_lab = R @ v_crystal; {axes}"),
+            "centers": (wire.centers[true], "(x, y, z) of each grain on the scan, A"),
+            "core": (wire.core[true], "whether a grain is a piece of a strand's core, not a crystal of its shell"),
+            "strands": (wire.strands[true], "0 or 1: the strand that a grain belongs to"),
+            "small_thickness": (small, f"(scan_y, scan_x) of all crystals on {few}, along the beam, A"),
             "distortions/center": (centers, "(scan_y, scan_x, 2): (q_y, q_x) of the direct beam, px"),
-            "distortions/descan": (
-                np.array(DESCAN) * scale,
-                "shift over the whole scan, px: rows q_y, q_x, columns scan_y, scan_x",
-            ),
+            "distortions/descan": (descan, "shift over the whole scan, px: rows q_y, q_x, columns scan_y, scan_x"),
             "distortions/ellipse_ratio": (np.array(ELLIPSE_RATIO), "a / b"),
             "distortions/ellipse_angle": (np.array(ELLIPSE_ANGLE), "direction of a, degrees from q_x towards q_y"),
             "distortions/hot_pixels": (self.hot_pixels, "(row, column)"),
@@ -142,7 +114,7 @@ class Nanowire:
 
     @property
     def calibration(self) -> dict[str, Any]:
-        """What a calibrated file says of the scan."""
+        """The attributes that make the file calibrated."""
         center = self.patterns.center.mean(axis=0)
         return {
             "Q_pixel_size_invA": self.patterns.camera.q_step,
@@ -201,9 +173,9 @@ def nanowire(
     hot = hot_places(camera, patterns.center, max(4, round(HOT_PIXELS * scale**2)), hot_chance)
     weakest, strongest = HOT_COUNTS
     counts = weakest * (strongest / weakest) ** hot_chance.uniform(size=len(hot))
-    inner = wire.inner(margin)
-    seen = (inner.thickness > film.TRUE_THICKNESS).sum(axis=(1, 2))
-    true = np.flatnonzero(seen >= TRUE_SIZE)
+    on_scan = slice(margin, -margin)
+    inner = replace(wire, thickness=wire.thickness[:, on_scan, on_scan])
+    true = np.flatnonzero((inner.thickness > film.TRUE_THICKNESS).sum(axis=(1, 2)) >= TRUE_SIZE)
     stop = stop_shadow(camera, patterns.center, stop_chance, TRANSMISSION)
     return Nanowire(inner, true, patterns, stop, hot, counts, float(dose))
 

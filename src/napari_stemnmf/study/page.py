@@ -75,6 +75,8 @@ def page(study: Study, drawn: list[Drawing], manifest: Manifest) -> str:
 
 
 def _head(study: Study, manifest: Manifest) -> Html:
+    finished = manifest.record.get("finished")
+    when = datetime.fromisoformat(finished).strftime("%Y-%m-%d %H:%M UTC") if finished else "today"
     counts = Counter(judged.verdict for judged in study.judged)
     verdicts = "; ".join(f"{verdict.value}: {counts[verdict]}" for verdict in Verdict if counts[verdict])
     warning = (
@@ -83,25 +85,20 @@ def _head(study: Study, manifest: Manifest) -> Html:
     )
     parts = [
         tag("h1", TITLE),
-        tag("p", "After ", link(REFERENCE, DOI), f". Made {_when(manifest)} by napari-stemnmf.", class_="soft"),
+        tag("p", "After ", link(REFERENCE, DOI), f". Made {when} by napari-stemnmf.", class_="soft"),
     ]
     if study.plan.quick:
         parts.append(tag("p", warning, class_="warn"))
     return join([*parts, tag("p", f"{len(study.judged)} claims. {verdicts.capitalize()}.")])
 
 
-def _preset(study: Study) -> float:
-    """The merge threshold of AA."""
-    return study.plan.recipe(FILMS[0]).aa.clustering.merge_threshold
-
-
 def _verdicts(study: Study) -> Iterable[Html]:
-    low, high = MERGE_THRESHOLDS["aa"]
+    (low, high), preset = MERGE_THRESHOLDS["aa"], study.plan.preset_threshold
     yield tag(
         "p",
         "Each claim is an inequality between means over grains, between rates, or between counts. A difference that is "
         "not larger than its standard error is within the spread. The last columns judge the same with components of "
-        f"AA merged at other correlations than the preset's {_preset(study)}; the paper took {low} to {high}.",
+        f"AA merged at other correlations than the preset's {preset}; the paper took {low} to {high}.",
     )
     others = [variant.judged for variant in study.variants.values()]
     rows = [
@@ -148,8 +145,8 @@ def _scores(study: Study) -> Iterable[Html]:
 def _by_threshold(study: Study, films: tuple[str, ...]) -> Html:
     """AA at each merge threshold, BD and what the paper prints of AA beside it."""
     others = [(t, variant.numbers) for t, variant in study.variants.items()]
-    cases = sorted([(_preset(study), study.numbers), *others], key=lambda case: case[0])
-    thresholds = (f"AA merged at {t}{' (preset)' if t == _preset(study) else ''}" for t, _ in cases)
+    cases = sorted([(study.plan.preset_threshold, study.numbers), *others], key=lambda case: case[0])
+    thresholds = (f"AA merged at {t}{' (preset)' if t == study.plan.preset_threshold else ''}" for t, _ in cases)
     rows = []
     for quantity in ("n_found", "precision_A", "TPR_G", "mean_iou", "f1_iou50", "dissimilarity"):
         for film in films:
@@ -257,11 +254,6 @@ def _repeat(study: Study) -> Iterable[Html]:
     yield bullets(
         join([link(f"{name}.csv", f"{results.FOLDER}/{name}.csv"), f": {results.TITLES[name]}"]) for name in names
     )
-
-
-def _when(manifest: Manifest) -> str:
-    finished = manifest.record.get("finished")
-    return datetime.fromisoformat(finished).strftime("%Y-%m-%d %H:%M UTC") if finished else "today"
 
 
 class Html(str):

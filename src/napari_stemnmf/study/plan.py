@@ -38,7 +38,6 @@ WIRE = {
 }
 """What the nanowire takes other than the preset: the upper ends of the paper's merge thresholds, as the maps of grains
 on a narrow wire correlate; and a start that does not depend on the scree, in which carbon and thickness hide them."""
-SUFFIXES = (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -55,27 +54,13 @@ QUICK = {**dict.fromkeys(FILMS, Size((48, 48), 126)), NANOWIRE: Size((60, 24), 1
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of a study.
+    """The settings of a study."""
 
-    Attributes
-    ----------
-    quick : bool
-        Small films and few seeds: to see that all works, not to compare numbers.
-    engine : str
-        Of the films that are simulated; the nanowire is kinematic always.
-    seeds : int
-        Random starts of each clustering.
-    given : dict of str to Path
-        Films that are there already.
-    films : tuple of str
-        All films of the study, in order.
-    """
-
-    quick: bool
-    engine: str
-    seeds: int
-    given: dict[str, Path]
-    films: tuple[str, ...]
+    quick: bool  # small films and few seeds: to see that all works, not to compare numbers
+    engine: str  # of the films that are simulated; the nanowire is always kinematic
+    seeds: int  # random starts of each clustering
+    given: dict[str, Path]  # films that are there already
+    films: tuple[str, ...]  # all films of the study, in order
 
     def size(self, film: str) -> Size:
         """How a film is simulated if it is not given."""
@@ -92,10 +77,14 @@ class Plan:
             changes |= WIRE
         return Recipe.preset(PRESET).replaced(changes)
 
+    @property
+    def preset_threshold(self) -> float:
+        """The preset's merge threshold of AA."""
+        return Recipe.preset(PRESET).aa.clustering.merge_threshold
+
     def thresholds(self, film: str) -> tuple[float, ...]:
         """Merge thresholds of AA to try beside the preset's; none for the nanowire, which the paper does not score."""
-        own = self.recipe(film).aa.clustering.merge_threshold
-        return () if film == NANOWIRE else tuple(t for t in AA_THRESHOLDS if t != own)
+        return () if film == NANOWIRE else tuple(t for t in AA_THRESHOLDS if t != self.preset_threshold)
 
     def variant(self, film: str, threshold: float) -> Recipe:
         """The recipe of AA alone at another merge threshold."""
@@ -148,7 +137,7 @@ def find_films(folder: str | Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         name: str | None = next((n for n in (*FILMS, NANOWIRE) if path.name.lower().startswith(n)), None)
-        if name is None or path.suffix.lower() not in SUFFIXES or is_analysis(path) or not path.is_file():
+        if name is None or path.suffix.lower() not in (".h5", ".hdf5") or is_analysis(path) or not path.is_file():
             continue
         if name in found:
             raise DataError(f"Two files in {folder} may be {name}: {found[name].name} and {path.name}; keep one there.")

@@ -46,29 +46,15 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """One scan of the study, analysed.
-
-    Attributes
-    ----------
-    path : Path
-        Its file.
-    truth : ndarray of bool, (t, scan_y, scan_x), or None
-        The true grains; None where the file holds none.
-    scores : dict of str to Scores
-        By feature; empty without truth.
-    variants : dict of float to Variant
-        By merge threshold of AA.
-    dose : float or None
-        Electrons a pattern; None where the file does not say.
-    """
+    """One scan of the study, analysed."""
 
     name: str
-    path: Path
+    path: Path  # its file
     analysis: Analysis
-    truth: np.ndarray | None
-    scores: dict[str, Scores]
-    variants: dict[float, Variant]
-    dose: float | None = None
+    truth: np.ndarray | None  # (t, scan_y, scan_x) bool: the true grains; None where the file holds none
+    scores: dict[str, Scores]  # by feature; empty without truth
+    variants: dict[float, Variant]  # by merge threshold of AA
+    dose: float | None = None  # electrons a pattern; None where the file does not state it
 
     @property
     def analysis_file(self) -> str:
@@ -127,21 +113,8 @@ def scores_of(analysis: Analysis, truth: np.ndarray | None) -> dict[str, Scores]
 def measure(film: str, analysis: Analysis, scores: Mapping[str, Scores], truth: np.ndarray | None) -> list[Number]:
     """All numbers of one film.
 
-    Parameters
-    ----------
-    film : str
-        Its name.
-    analysis : Analysis
-        With grains and tables.
-    scores : mapping of str to Scores
-        Of each feature; empty without truth.
-    truth : ndarray of bool, (t, scan_y, scan_x), or None
-        The true grains.
-
-    Raises
-    ------
-    AnalysisError
-        If the scan has no calibrated step, so that there are no lengths.
+    `scores`, of each feature, are empty without `truth`, (t, scan_y, scan_x) bool. Raises `AnalysisError` if the scan
+    has no calibrated step, so that there are no lengths.
     """
     found: list[Number] = []
     if truth is not None:
@@ -292,7 +265,7 @@ def _number_table(numbers: Iterable[Number]) -> pd.DataFrame:
 
 
 def _claims_table(study: Study) -> pd.DataFrame:
-    """One row a claim: what it says, the numbers, the verdict; then both with AA merged at other thresholds."""
+    """One row a claim: its text, the numbers, the verdict; then both with AA merged at other thresholds."""
     columns = {
         "claim": [one.claim.key for one in study.judged],
         "text": [one.claim.text for one in study.judged],

@@ -211,21 +211,18 @@ def _film_truth(specimen: Specimen, scan: ScanGrid) -> Truth:
     true = labels.any(axis=(1, 2))
     if not true.any():
         raise DataError(f"No grain lies in {scan.shape[0]} x {scan.shape[1]} positions; take more, or another seed.")
+    where = f"thickness > {TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap"
+    along = "(grain, scan_y, scan_x) along the beam at the probe positions, unblurred, A"
+    axes = "v_lab = R @ v_crystal; lab x along scan_x and q_x, y along scan_y and q_y, z the beam"
+    places = (
+        f"(x, y, z) of each grain, A, in a cell of {' x '.join(f'{side:g}' for side in specimen.cell)} A; "
+        f"position (i, j) is at y = (i + .5) {scan.step:g}, x = (j + .5) {scan.step:g}"
+    )
     return {
-        "labels": (
-            labels[true],
-            f"thickness > {TRUE_THICKNESS:g} A (grain, scan_y, scan_x), unblurred; grains overlap",
-        ),
-        "thickness": (thickness[true], "(grain, scan_y, scan_x) along the beam at the probe positions, unblurred, A"),
-        "orientations": (
-            specimen.orientations[true],
-            "v_lab = R @ v_crystal; lab x along scan_x and q_x, y along scan_y and q_y, z the beam",
-        ),
-        "centers": (
-            specimen.centers[true],
-            "(x, y, z) of each grain, A, in a cell of " + " x ".join(f"{side:g}" for side in specimen.cell) + " A; "
-            f"position (i, j) is at y = (i + .5) {scan.step:g}, x = (j + .5) {scan.step:g}",
-        ),
+        "labels": (labels[true], where),
+        "thickness": (thickness[true], along),
+        "orientations": (specimen.orientations[true], axes),
+        "centers": (specimen.centers[true], places),
     }
 
 

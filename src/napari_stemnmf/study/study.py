@@ -30,22 +30,12 @@ from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.reading.masks import load_masks
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.study import page
+from napari_stemnmf.study import page, results
 from napari_stemnmf.study.claims import CLAIMS, judge
 from napari_stemnmf.study.figures import drawings
 from napari_stemnmf.study.paper import FILMS, Number, Numbers, numbers_of
 from napari_stemnmf.study.plan import Manifest, Plan, key_of, make_plan
-from napari_stemnmf.study.results import (
-    ANALYSIS_NAME,
-    Film,
-    Judgement,
-    Study,
-    Variant,
-    measure,
-    pooled,
-    scores_of,
-    write_tables,
-)
+from napari_stemnmf.study.results import ANALYSIS_NAME, Film, Judgement, Study, Variant
 from napari_stemnmf.study.simulate import simulate
 
 
@@ -126,7 +116,7 @@ class _Run:
         variants = {t: _at(t, films, numbers) for film in films.values() for t in film.variants}
         study = Study(self.folder, self.plan, films, numbers, judge(CLAIMS, numbers), variants, self.done)
         everything = key_of(self.plan.as_dict(), [film.key for film in films.values()])
-        self._step("tables", everything, lambda: write_tables(study))
+        self._step("tables", everything, lambda: results.write_tables(study))
         drawn = drawings(study)
         for drawing in drawn:
             key = key_of(drawing.name, [films[name].key for name in drawing.films])
@@ -159,8 +149,8 @@ class _Run:
             for t in self.plan.thresholds(name)
         }
         truth, dose = _truth_and_dose(path)
-        variants = {t: Variant(found, scores_of(found, truth)) for t, found in again.items()}
-        return Film(name, path, analysis, truth, scores_of(analysis, truth), variants, dose)
+        variants = {t: Variant(found, results.scores_of(found, truth)) for t, found in again.items()}
+        return Film(name, path, analysis, truth, results.scores_of(analysis, truth), variants, dose)
 
     def _simulated(self, name: str) -> Path:
         size, engine = self.plan.size(name), self.plan.engine_of(name)
@@ -202,10 +192,10 @@ def _numbers(measured: Iterable[tuple[str, Analysis, dict[str, Scores], np.ndarr
     found: list[Number] = []
     of_films: dict[tuple[str, str], Scores] = {}
     for name, analysis, scores, truth in measured:
-        found += measure(name, analysis, scores, truth)
+        found += results.measure(name, analysis, scores, truth)
         if name in FILMS:
             of_films |= {(name, feature): s for feature, s in scores.items()}
-    return numbers_of(found + pooled(of_films))
+    return numbers_of(found + results.pooled(of_films))
 
 
 def _at(threshold: float, films: dict[str, Film], numbers: Numbers) -> Judgement:

@@ -31,27 +31,13 @@ REACH = 4
 
 @dataclass(frozen=True, eq=False)
 class Transmission:
-    """Transmission functions of the slices of a box.
+    """Transmission functions of the slices of a box."""
 
-    Attributes
-    ----------
-    values : ndarray of complex64, (slices, y, x)
-        They repeat in y and x.
-    occupied : ndarray of bool, (slices, cells_y, cells_x)
-        Cells with atoms.
-    origin : ndarray, (2,)
-        (y, x) of the first grid point, Å.
-    pixel : float
-        Å
-    thickness : float
-        Of a slice, Å.
-    """
-
-    values: np.ndarray
-    occupied: np.ndarray
-    origin: np.ndarray
-    pixel: float
-    thickness: float
+    values: np.ndarray  # (slices, y, x) complex64; they repeat in y and x
+    occupied: np.ndarray  # (slices, cells_y, cells_x) bool: cells with atoms
+    origin: np.ndarray  # (2,): (y, x) of the first grid point, Å
+    pixel: float  # Å
+    thickness: float  # of a slice, Å
 
     def window(self, first: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
         """Transmission functions (slices, points, points) of a window from grid point `first` on; slices with atoms."""

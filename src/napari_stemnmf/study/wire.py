@@ -7,7 +7,7 @@ axes x along scan_x, y along scan_y and along the wire, z along the beam.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -44,32 +44,13 @@ STEP = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Wire:
-    """The crystals of a wire.
+    """The crystals of a wire."""
 
-    Attributes
-    ----------
-    thickness : ndarray of float32, (g, scan_y, scan_x)
-        Of each crystal along z at the probe positions, Å.
-    orientations : ndarray, (g, 3, 3)
-        Rotations R with v_lab = R @ v_crystal.
-    centers : ndarray, (g, 3)
-        x, y, z of the centroids of what lies on the scan, Å.
-    strands : ndarray of int, (g,)
-        0 or 1.
-    core : ndarray of bool, (g,)
-        Whether a crystal is a piece of a core.
-    """
-
-    thickness: np.ndarray
-    orientations: np.ndarray
-    centers: np.ndarray
-    strands: np.ndarray
-    core: np.ndarray
-
-    def inner(self, margin: int) -> Wire:
-        """The same crystals without the margin around the scan; some may lie in the margin alone."""
-        within = slice(margin, -margin or None)
-        return replace(self, thickness=self.thickness[:, within, within])
+    thickness: np.ndarray  # (g, scan_y, scan_x) float32: of each crystal along z at the probe positions, Å
+    orientations: np.ndarray  # (g, 3, 3): rotations R with v_lab = R @ v_crystal
+    centers: np.ndarray  # (g, 3): x, y, z of the centroids of what is on the scan, Å
+    strands: np.ndarray  # (g,) int: 0 or 1
+    core: np.ndarray  # (g,) bool: whether a crystal is a piece of a core
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,26 +93,15 @@ def twisted_wire(scan: ScanGrid, generator: np.random.Generator, margin: int = 0
         rotations.append(_orientations(strand, generator))
         core_of += [False] * len(strand.shell) + [True] * len(strand.core)
         strand_of += [number] * len(rotations[-1])
-    return _measured(owner, points, wide.shape, np.concatenate(rotations), np.array(strand_of), np.array(core_of))
-
-
-def _measured(
-    owner: np.ndarray,
-    points: np.ndarray,
-    shape: tuple[int, int],
-    orientations: np.ndarray,
-    strands: np.ndarray,
-    core: np.ndarray,
-) -> Wire:
-    """The crystals that own some of the points, of which each stands for STEP along z."""
-    column = np.arange(len(points)) // (len(points) // (shape[0] * shape[1]))
     taken = owner >= 0
     there, index = np.unique(owner[taken], return_inverse=True)
-    columns = shape[0] * shape[1]
-    filled = np.bincount(index * columns + column[taken], minlength=len(there) * columns).reshape(-1, *shape)
+    columns = wide.shape[0] * wide.shape[1]
+    column = np.arange(len(points)) // (len(points) // columns)
+    filled = np.bincount(index * columns + column[taken], minlength=len(there) * columns).reshape(-1, *wide.shape)
     middle = np.stack([np.bincount(index, points[taken, axis]) for axis in range(3)], axis=1)
-    centers = middle / filled.sum(axis=(1, 2))[:, None]
-    return Wire((filled * STEP).astype(np.float32), orientations[there], centers, strands[there], core[there])
+    centers, thickness = middle / filled.sum(axis=(1, 2))[:, None], (filled * STEP).astype(np.float32)
+    strand, core = np.array(strand_of)[there], np.array(core_of)[there]
+    return Wire(thickness, np.concatenate(rotations)[there], centers, strand, core)
 
 
 def _strands(scan: ScanGrid, wide: ScanGrid, generator: np.random.Generator) -> list[_Strand]:
