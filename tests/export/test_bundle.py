@@ -12,7 +12,7 @@ import tifffile
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.bundle import Requests, export
+from napari_stemnmf.export.results import Requests, export
 from napari_stemnmf.grains.editing import Edit
 
 
