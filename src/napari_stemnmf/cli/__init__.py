@@ -1,5 +1,4 @@
-COMMANDS = ("info.add", "run.add", "calibrate.add", "score.add", "figure.add", "recipe.add", "run.add_demo", "study.add")
-"""Functions of this folder's modules that add a command, in the order of the help."""
+"""The ``stemnmf`` command: the pipeline in a shell, a module for each command.
 
 Every setting of the recipe can be given with ``--set NAME=VALUE``; the options with names of their own are those
 that people change at every run. Results go to stdout, progress to stderr.
@@ -16,7 +15,9 @@ from napari_stemnmf import __version__
 from napari_stemnmf.errors import Cancelled, StemNMFError
 
 CANCELLED = 130  # what a shell expects of a command that was interrupted
-COMMANDS = ("info.add", "run.add", "calibrate.add", "score.add", "figure.add", "recipe.add", "run.add_demo", "study.add")
+COMMANDS = (
+    "info.add", "run.add", "calibrate.add", "score.add", "figure.add", "recipe.add", "run.add_demo", "study.add",
+)  # fmt: skip
 """Functions of this folder's modules that add a command, in the order of the help."""
 
 

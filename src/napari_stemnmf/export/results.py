@@ -68,7 +68,7 @@ class Exported(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """What is written from: the analysis, its `shown` grains (the accepted ones if only they are requested), the scan."""
+    """What is written from. `shown` is the analysis with the grains to be written: all, or those that were accepted."""
 
     analysis: Analysis
     shown: Analysis
@@ -192,7 +192,7 @@ def _folder(directory: str | Path) -> Path:
 
 
 def _tasks(source: Source, directory: Path) -> Iterator[tuple[str, Callable[[], Sequence[Path]]]]:
-    """The names of the files that are requested, and the functions that write them, representation by representation."""
+    """The name of each file that is requested, and the function that writes it, by representation."""
 
     def task(output: Output, feature: str) -> tuple[str, Callable[[], Sequence[Path]]]:
         path = directory / output.name.format(feature=feature, scan=source.analysis.input.name)
@@ -243,8 +243,8 @@ def _script(source: Source, _: str, path: Path) -> None:
 
 OUTPUTS: tuple[Output, ...] = (
     Output("tables", "tables", _tables),
-    Output("labels", "labels-{feature}.tif", lambda source, feature, path: write_labels(source.shown, feature, path)),
-    Output("stacks", "stack-{feature}.tif", lambda source, feature, path: write_label_stack(source.shown, feature, path)),
+    Output("labels", "labels-{feature}.tif", lambda source, *where: write_labels(source.shown, *where)),
+    Output("stacks", "stack-{feature}.tif", lambda source, *where: write_label_stack(source.shown, *where)),
     Output("overviews", "overview-{feature}.png", _overview),
     *(
         Output("figures", f"{name}-{{feature}}.pdf" if entry.needs_feature else f"{name}.pdf", partial(_figure, name))

@@ -78,7 +78,7 @@ def write_tables(
 
 
 def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> pd.DataFrame:
-    """What was measured of a feature's grains, a row each; with `ANNOTATION` as its last columns where there is a review.
+    """What was measured of a feature's grains, a row each; where there is a review, with `ANNOTATION` as last columns.
 
     Raises
     ------
