@@ -23,7 +23,7 @@ _PLACES: tuple[Callable[[Path], str], ...] = (
     lambda path: f"{path.parent.name}/{path.name.partition('.')[0]}",
     str,
 )
-"""What is added to the names of analyses that are alike, from little to much of the path."""
+"""What is added to the names of analyses that are equal, from little to much of the path."""
 
 
 def with_settings() -> dict[str, Any]:
@@ -131,12 +131,12 @@ def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
     """Names that are all different: where some are equal, with the folder, or as much of the path as it takes."""
     unique = list(names)
     for name in {name for name in names if names.count(name) > 1}:
-        alike = [i for i, other in enumerate(names) if other == name]
+        equal = [i for i, other in enumerate(names) if other == name]
         for place in _PLACES:
-            places = [place(paths[i]) for i in alike]
+            places = [place(paths[i]) for i in equal]
             if len(set(places)) == len(places):
                 break
-        for i, place_name in zip(alike, places, strict=True):
+        for i, place_name in zip(equal, places, strict=True):
             unique[i] = f"{name} ({place_name})"
     return unique
 

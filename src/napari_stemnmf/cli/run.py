@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> None:
 def run_into(
     dataset: Dataset, recipe: Recipe, out: Path, *, workers: int | None = None, overwrite: bool = False
 ) -> Analysis:
-    """Analyse, write all results into `out`, and print what was found and where it lies."""
+    """Analyse, write all results into `out`, and print what was found and where it is."""
     from napari_stemnmf.export.results import write_results
     from napari_stemnmf.pipeline import analyse
 
@@ -75,7 +75,7 @@ def run_into(
 
 
 def _keep_reviews(path: Path, recipe: Recipe) -> None:
-    """Refuse settings under which grains that were reviewed by hand would be found anew."""
+    """Refuse settings under which grains that were reviewed by hand would be found again."""
     from napari_stemnmf.analysis import Analysis
 
     earlier = Analysis.load(path)
@@ -92,7 +92,7 @@ def _keep_reviews(path: Path, recipe: Recipe) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results, and those it lies in."""
+    """Make a folder for results, and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

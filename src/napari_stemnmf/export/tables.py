@@ -1,4 +1,4 @@
-"""Tables as files: grains with what a review says of each, as CSV or Parquet, and scores as CSV."""
+"""Tables as files: grains with their annotation by a review, as CSV or Parquet, and scores as CSV."""
 
 from __future__ import annotations
 

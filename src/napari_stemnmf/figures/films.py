@@ -1,7 +1,7 @@
 """Films side by side, a row of maps each: truth and grains with their scores, and how many grains lie at each position.
 
 `films` is figure 4 of Bruefach et al. 2022, for any films. A found grain has the colour of the true grain that it
-matches best, so that what was split, missed or mixed up is seen.
+matches best, so that what was split, missed or mixed up is visible.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Maps of a scan: overlapping grains, drawn so that the overlap is seen; the scan's image; frames, bars and colours.
+"""Maps of a scan: overlapping grains, drawn so that the overlap is visible; the scan's image; frames, bars and colours.
 
 Every grain has a pale fill and an outline of its own colour. Where grains overlap, the fill is striped in the colours
 of all of them in turn, so that two, three or four grains are distinct in print; a flat label image shows one of them.
@@ -153,7 +153,7 @@ def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM)
 
 
 def _enlarged(mask: np.ndarray, factor: int) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Where a mask (y, x) lies on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
+    """Where a mask (y, x) is on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = tuple(slice(i[0], i[-1] + 1) if len(i) else slice(0, 0) for i in (rows, columns))
     part = mask[box].astype(np.float32)
@@ -261,8 +261,8 @@ def _similarity() -> np.ndarray:
 
     fills = PALE + (1 - PALE) * np.array([to_rgb(colour) for colour in COLOURS])
     light = fills**GAMMA
-    seen = [fills] + [np.clip(light @ np.transpose(eyes), 0, 1) ** (1 / GAMMA) for eyes in (PROTANOPE, DEUTERANOPE)]
-    lab = rgb2lab(np.array(seen))
+    views = [fills] + [np.clip(light @ np.transpose(eyes), 0, 1) ** (1 / GAMMA) for eyes in (PROTANOPE, DEUTERANOPE)]
+    lab = rgb2lab(np.array(views))
     distance = np.linalg.norm(lab[:, :, None] - lab[:, None], axis=-1).min(axis=0)
     return np.maximum(1 - distance / DISTINCT, 0)
 
