@@ -1,4 +1,4 @@
-"""The ``stemnmf`` command: the pipeline in a shell, one module for each command or two.
+"""The ``stemnmf`` command: the pipeline in a shell, a module for each command.
 
 Every setting of the recipe can be given with ``--set NAME=VALUE``; the options with names of their own are those
 that people change at every run. Results go to stdout, progress to stderr.
@@ -7,16 +7,18 @@ that people change at every run. Results go to stdout, progress to stderr.
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
+from pkgutil import resolve_name
 
 from napari_stemnmf import __version__
 from napari_stemnmf.errors import Cancelled, StemNMFError
 
 CANCELLED = 130  # what a shell expects of a command that was interrupted
-COMMANDS = ("info", "run", "calibrate", "score", "figure", "recipe", "demo", "study")
-"""Modules of this folder, in the order of the help; each has `add(commands)`."""
+COMMANDS = (
+    "info.add", "run.add", "calibrate.add", "score.add", "figure.add", "recipe.add", "run.add_demo", "study.add",
+)  # fmt: skip
+"""Functions of this folder's modules that add a command, in the order of the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,5 +42,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"napari-stemnmf {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
-        importlib.import_module(f"{__name__}.{name}").add(commands)
+        resolve_name(f"{__name__}.{name}")(commands)
     return parser

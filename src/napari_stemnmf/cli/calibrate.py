@@ -9,8 +9,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from napari_stemnmf.cli.options import add_file, add_settings_options, open_file, recipe_from, with_settings
-from napari_stemnmf.cli.run import ANALYSIS_NAME, make_folder, warn
+from napari_stemnmf.cli.options import (
+    ANALYSIS_NAME,
+    add_file,
+    add_settings_options,
+    open_file,
+    recipe_from,
+    with_settings,
+)
+from napari_stemnmf.cli.run import make_folder, warn
 from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.analyses import load_analyses, load_truths
-from napari_stemnmf.cli.run import ANALYSIS_NAME
+from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.recipe import FEATURES
 
@@ -25,10 +24,7 @@ def add(commands: Any) -> None:
         "analyses", nargs="*", type=Path, metavar="ANALYSIS", help=f"analysis files, as in DIR/{ANALYSIS_NAME}"
     )
     parser.add_argument("--list", action="store_true", help="say which figures there are, and what each needs")
-    parser.add_argument(
-        "--truth", action="append", default=[], metavar="FILE::NAME",
-        help="true grains: stack of masks or label image; one for all analyses, or repeated in their order",
-    )  # fmt: skip
+    add_truth(parser, default=[])
     parser.add_argument("--feature", choices=FEATURES, help="representation; default: the first in the analysis")
     parser.add_argument("--out", type=Path, metavar="STEM", help="path of the figure without its ending")
     parser.add_argument("--formats", default="pdf,png", metavar="pdf,png", help="of pdf, png and svg")

@@ -1,17 +1,29 @@
-"""The options that several commands take, and what they describe: a file, a recipe."""
+"""The options that several commands take, and what they describe: a file, a recipe, analyses and their truths."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.settings import walk
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.dataset import Dataset
+
+ANALYSIS_NAME = "analysis.stemnmf.h5"
+_PLACES: tuple[Callable[[Path], str], ...] = (
+    lambda path: path.parent.name,
+    lambda path: f"{path.parent.name}/{path.name.partition('.')[0]}",
+    str,
+)
+"""What is added to the names of analyses that are equal, from little to much of the path."""
 
 
 def with_settings() -> dict[str, Any]:
@@ -41,13 +53,16 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mask", metavar="FILE", help="detector mask, true where pixels are kept")
     parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        dest="settings",
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help="change one setting; repeatable",
-    )
+    )  # fmt: skip
+
+
+def add_truth(parser: argparse.ArgumentParser, **how: Any) -> None:
+    parser.add_argument(
+        "--truth", action="append", metavar="FILE::NAME",
+        help="true grains: stack of masks or label image; one for all analyses, or repeated in their order", **how,
+    )  # fmt: skip
 
 
 def settings_help() -> str:
@@ -92,3 +107,55 @@ def open_file(options: argparse.Namespace) -> Dataset:
     from napari_stemnmf.reading.opening import open as open_scan
 
     return open_scan(options.file, scan_shape=options.scan_shape)
+
+
+def load_analyses(paths: Sequence[Path]) -> dict[str, Analysis]:
+    """Analyses by name: that of their scan, and where several have it, their folder's as well.
+
+    Raises
+    ------
+    AnalysisError
+        If a file is not an analysis, or is given twice.
+    """
+    from napari_stemnmf.analysis import Analysis
+
+    places = [Path(path).resolve() for path in paths]
+    twice = next((path for i, path in enumerate(places) if path in places[:i]), None)
+    if twice is not None:
+        raise AnalysisError(f"The analysis {twice} is given twice; give each one once.")
+    analyses = [Analysis.load(path) for path in paths]
+    return dict(zip(unique_names([analysis.input.name for analysis in analyses], places), analyses, strict=True))
+
+
+def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Names that are all different: where some are equal, with the folder, or as much of the path as it takes."""
+    unique = list(names)
+    for name in {name for name in names if names.count(name) > 1}:
+        equal = [i for i, other in enumerate(names) if other == name]
+        for place in _PLACES:
+            places = [place(paths[i]) for i in equal]
+            if len(set(places)) == len(places):
+                break
+        for i, place_name in zip(equal, places, strict=True):
+            unique[i] = f"{name} ({place_name})"
+    return unique
+
+
+def load_truths(given: Sequence[str], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The true masks of each analysis: one truth serves all, several are in the order of the analyses.
+
+    Raises
+    ------
+    AnalysisError
+        If there are neither one nor as many as analyses.
+    ReadError
+        If a file holds no masks.
+    """
+    from napari_stemnmf.reading.masks import load_masks
+
+    if len(given) not in (1, len(names)):
+        raise AnalysisError(
+            f"Number of analyses: {len(names)}, of truths: {len(given)}; give one truth, or one for each."
+        )
+    masks = {where: load_masks(where) for where in dict.fromkeys(given)}
+    return {name: masks[given[0 if len(given) == 1 else i]] for i, name in enumerate(names)}

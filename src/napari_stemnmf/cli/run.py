@@ -1,4 +1,4 @@
-"""``stemnmf run``: a scan's grains, into a folder."""
+"""``stemnmf run``: a scan's grains, into a folder; ``stemnmf demo``: the same of a sample, compared with its truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.options import add_file, add_recipe_options, open_file, recipe_from, with_settings
+from napari_stemnmf.cli.options import (
+    ANALYSIS_NAME,
+    add_file,
+    add_recipe_options,
+    open_file,
+    recipe_from,
+    with_settings,
+)
 from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
 from napari_stemnmf.errors import AnalysisError
 
@@ -17,16 +24,15 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.recipe import Recipe
 
-ANALYSIS_NAME = "analysis.stemnmf.h5"
+DEMO_SEEDS = 10  # enough for the sample; a scan of one's own deserves more
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("run", help="find the grains of a scan", **with_settings())
     add_file(parser)
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="folder for the results; made if need be"
-    )
+    out_help = "folder for the results; made if need be"
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=out_help)
     parser.add_argument("--overwrite", action="store_true", help="start afresh even if DIR holds an analysis")
     add_recipe_options(parser)
     parser.set_defaults(command=_run)
@@ -41,7 +47,7 @@ def _run(options: argparse.Namespace) -> None:
 def run_into(
     dataset: Dataset, recipe: Recipe, out: Path, *, workers: int | None = None, overwrite: bool = False
 ) -> Analysis:
-    """Analyse, write all results into `out`, and print what was found and where it lies."""
+    """Analyse, write all results into `out`, and print what was found and where it is."""
     from napari_stemnmf.export.results import write_results
     from napari_stemnmf.pipeline import analyse
 
@@ -69,7 +75,7 @@ def run_into(
 
 
 def _keep_reviews(path: Path, recipe: Recipe) -> None:
-    """Refuse settings under which grains that were reviewed by hand would be found anew."""
+    """Refuse settings under which grains that were reviewed by hand would be found again."""
     from napari_stemnmf.analysis import Analysis
 
     earlier = Analysis.load(path)
@@ -86,7 +92,7 @@ def _keep_reviews(path: Path, recipe: Recipe) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results, and those it lies in."""
+    """Make a folder for results, and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,3 +103,43 @@ def warn(analysis: Analysis) -> None:
     """Say on stderr what is odd about the data."""
     for warning in analysis.warnings:
         print(f"stemnmf: {warning}", file=sys.stderr)
+
+
+def add_demo(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser("demo", help="make a sample scan with known truth, find its grains, compare")
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder for scan and results")
+    parser.add_argument("--napari", action="store_true", help="show the results in napari")
+    add_recipe_options(parser)
+    parser.set_defaults(command=_demo)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from napari_stemnmf.grains.scoring import score
+    from napari_stemnmf.reading.opening import open as open_scan
+    from napari_stemnmf.simulation.sample import sample
+
+    if options.seeds is None and options.recipe is None:
+        options.seeds = DEMO_SEEDS
+    recipe = recipe_from(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    scan = options.out / "sample.h5"
+    made = sample()
+    if not scan.exists():
+        made.save(scan)
+    rows, columns, q_y, q_x = made.dataset.shape
+    print(f"{scan}: {rows} x {columns} patterns of {q_y} x {q_x} px, {len(made.masks)} true grains, some overlapping")
+    analysis = run_into(open_scan(scan), recipe, options.out, workers=options.workers)
+    print("Against the truth (1 is perfect, except FNR_A, where 0 is):")
+    shown = ("precision_A", "FNR_A", "TPR_G", "mean_iou", "f1_iou50")
+    print("      found  true  hit  " + "  ".join(f"{name:>11}" for name in shown))
+    for name, grains in analysis.grains.items():
+        scores = score(grains, made.masks).as_dict()
+        counts = f"{scores['n_found']:>5}  {scores['n_true']:>4}  {scores['n_true_hit']:>3}"
+        print(f"{name.upper():<4}  {counts}  " + "  ".join(f"{scores[key]:>11.3f}" for key in shown))
+    picture = options.out / f"overview-{recipe.features[0]}.png"
+    print(f"Look at {picture}, or open {options.out / ANALYSIS_NAME} in napari.")
+    if options.napari:
+        from napari_stemnmf.plugin.window import show
+
+        show(options.out / ANALYSIS_NAME)

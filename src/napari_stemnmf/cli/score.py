@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.analyses import load_analyses, load_truths
-from napari_stemnmf.cli.run import ANALYSIS_NAME, make_folder
+from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths
+from napari_stemnmf.cli.run import make_folder
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.recipe import FEATURES
 
@@ -34,10 +34,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "analyses", type=Path, nargs="+", metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}"
     )
-    parser.add_argument(
-        "--truth", required=True, action="append", metavar="FILE::NAME",
-        help="true grains: stack of masks or label image; one for all analyses, or repeated in their order",
-    )  # fmt: skip
+    add_truth(parser, required=True)
     parser.add_argument(
         "--feature", choices=(*FEATURES, ALL),
         help="representation to score, or all; default: the first in the analysis, all of several analyses",
@@ -96,17 +93,17 @@ def _number(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
 
 
-def _features(name: str, analysis: Analysis, asked: str | None, one_of_several: bool) -> list[str]:
+def _features(name: str, analysis: Analysis, requested: str | None, one_of_several: bool) -> list[str]:
     """The features of an analysis to score."""
     found = list(analysis.grains)
-    if found and asked in (None, ALL):
-        return found if asked == ALL or one_of_several else found[:1]
-    if asked is None or asked not in found:
-        what = "any feature" if asked in (None, ALL) else asked
+    if found and requested in (None, ALL):
+        return found if requested == ALL or one_of_several else found[:1]
+    if requested is None or requested not in found:
+        what = "any feature" if requested in (None, ALL) else requested
         raise AnalysisError(
             f"The analysis of {name} holds no grains of '{what}' (it has: {', '.join(found) or 'none'})."
         )
-    return [asked]
+    return [requested]
 
 
 def _records(scores: ScoresByName, names: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -122,7 +119,7 @@ def _records(scores: ScoresByName, names: tuple[str, ...]) -> list[dict[str, Any
 def _write(
     analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray], scores: ScoresByName, folder: Path
 ) -> list[Path]:
-    from napari_stemnmf.export.scores import write_scores
+    from napari_stemnmf.export.tables import write_scores
     from napari_stemnmf.figures.matches import matches
     from napari_stemnmf.figures.style import save
 

@@ -45,7 +45,7 @@ class Reporter:
 
 
 class interrupt_sets:  # noqa: N801 - reads as a statement
-    """Within the block, Ctrl-C (and a polite kill) sets an event instead of tearing the work apart."""
+    """Within the block, Ctrl-C (and a polite kill) sets an event in place of ending the process."""
 
     def __init__(self, event: threading.Event) -> None:
         self._event = event

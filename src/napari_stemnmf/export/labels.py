@@ -1,4 +1,4 @@
-"""Grains as TIFF label images that ImageJ and napari open with their scale. Leans on tifffile and `storage`."""
+"""Grains as TIFF label images that ImageJ and napari open with their scale."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf import storage
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import result_file
+from napari_stemnmf.grains.refinement import Grains
 
 
 def write_labels(analysis: Analysis, feature: str, path: str | Path) -> None:
@@ -37,12 +38,12 @@ def write_label_stack(analysis: Analysis, feature: str, path: str | Path) -> Non
     grains, review = _grains(analysis, feature), analysis.reviews.get(feature)
     if not len(grains):
         raise AnalysisError(f"{feature.upper()} has no grain to write; run Refine with other settings.")
-    classes = [""] * len(grains) if review is None else review.verdicts()["class"].tolist()
+    classes = [""] * len(grains) if review is None else review.verdicts()["class"].reindex(grains.ids).tolist()
     names = [f"grain {i} {kind}".rstrip() for i, kind in zip(grains.ids.tolist(), classes, strict=True)]
     _write(analysis, feature, path, grains.stack, axes="ZYX", Labels=names)
 
 
-def _grains(analysis: Analysis, feature: str) -> Any:
+def _grains(analysis: Analysis, feature: str) -> Grains:
     if feature not in analysis.grains:
         raise AnalysisError(f"There are no grains of {feature.upper()} yet; run Refine, then export.")
     return analysis.grains[feature]
@@ -53,14 +54,7 @@ def _write(analysis: Analysis, feature: str, path: str | Path, labels: np.ndarra
 
     kind = np.uint16 if labels.max(initial=0) < 2**16 else np.float32  # the types that ImageJ knows
     step_y, step_x = analysis.axes[:2]
-    try:
-        with storage.atomic_write(path) as part:
-            tifffile.imwrite(
-                part,
-                labels.astype(kind),
-                imagej=True,
-                resolution=(1 / step_x.scale, 1 / step_y.scale),
-                metadata={"unit": step_x.unit, **metadata},
-            )
-    except OSError as error:
-        raise AnalysisError(f"{path} cannot be written: {error}.") from error
+    resolution = (1 / step_x.scale, 1 / step_y.scale)
+    metadata = {"unit": step_x.unit, **metadata}
+    with result_file(path) as part:
+        tifffile.imwrite(part, labels.astype(kind), imagej=True, resolution=resolution, metadata=metadata)

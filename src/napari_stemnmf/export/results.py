@@ -1,23 +1,147 @@
-"""The files that a run leaves for other programs: tables, label images, overview pictures and the recipe."""
+"""Everything that can be written of an analysis, in one list; what a run leaves in its folder, and what Export writes.
+
+A row of `OUTPUTS` says which request it belongs to, the name of its file and what writes it. `export` (the dock) writes
+what is requested and collects what could not be written; `write_results` (the shell and exported scripts) requests what
+every run leaves, and stops at the first error.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
-from napari_stemnmf import storage
+import numpy as np
+
 from napari_stemnmf.analysis import Analysis
-from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.labels import write_labels
+from napari_stemnmf.control import Control
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.export.labels import write_label_stack, write_labels
 from napari_stemnmf.export.tables import write_tables
+from napari_stemnmf.figures.catalogue import CATALOGUE, draw
+from napari_stemnmf.files import FILE_SUFFIX, result_file
+from napari_stemnmf.grains.review import ACCEPTED
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What to export.
+
+    Attributes
+    ----------
+    tables : {"", "csv", "parquet"}
+        Format of the tables of grains; empty for none.
+    labels, stacks : bool
+        TIFF of the dominant grain, and with one plane a grain.
+    overviews : bool
+        A picture of each representation, ``overview-<feature>.png``.
+    figures : bool
+        Every figure of the catalogue that needs no truth, as PDF and PNG.
+    recipe, script, analysis : bool
+        ``recipe.toml``, ``repeat.py`` and the analysis file.
+    accepted_only : bool
+        Leave out grains that no review has accepted; from the analysis file nothing is left out.
+    """
+
+    tables: Literal["", "csv", "parquet"] = "csv"
+    labels: bool = True
+    stacks: bool = False
+    overviews: bool = False
+    figures: bool = False
+    recipe: bool = True
+    script: bool = False
+    analysis: bool = False
+    accepted_only: bool = False
+
+
+class Exported(NamedTuple):
+    """What became of the requests."""
+
+    written: list[Path]
+    left_out: list[str]
+    """A sentence on each thing that could not be written."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is written from. `shown` is the analysis with the grains to be written: all, or those that were accepted."""
+
+    analysis: Analysis
+    shown: Analysis
+    requests: Requests
+    features: Collection[str] | None = None
+    """Representations of the tables; all that were measured for None."""
+    dataset: Dataset | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Output(NamedTuple):
+    """Something that can be written."""
+
+    request: str
+    """The field of `Requests` that it is written for."""
+    name: str
+    """Of its file; with ``{feature}`` in it there is one for each representation with grains."""
+    write: Callable[[Source, str, Path], Sequence[Path] | None]
+    """Takes source, representation and path; returns what was written if that is not the path."""
+
+
+def export(
+    analysis: Analysis,
+    directory: str | Path,
+    requests: Requests,
+    *,
+    dataset: Dataset | None = None,
+    options: Mapping[str, Any] | None = None,
+    control: Control | None = None,
+) -> Exported:
+    """Write what is requested into a folder, which is made if need be; each file is whole or absent.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    directory : str or path
+    requests : Requests
+    dataset : Dataset, optional
+        The scan; some figures show patterns where it is available.
+    options : mapping, optional
+        What the scan was opened with, for the script.
+    control : Control, optional
+        Progress after each file; a request to stop is heeded between files.
+
+    Raises
+    ------
+    AnalysisError
+        If the folder cannot be made.
+    Cancelled
+        If the user asked to stop; what was written stays.
+    """
+    directory, control = _folder(directory), (control or Control()).for_stage("Export")
+    shown = accepted(analysis) if requests.accepted_only else analysis
+    tasks = list(_tasks(Source(analysis, shown, requests, None, dataset, options or {}), directory))
+    done = Exported([], [])
+    for i, (name, write) in enumerate(tasks):
+        control.check()
+        control.report(i, len(tasks), name)
+        try:
+            done.written.extend(write())
+        except StemNMFError as error:
+            done.left_out.append(str(error))
+        except OSError as error:
+            done.left_out.append(f"{directory / name} cannot be written: {error.strerror or error}.")
+    control.report(len(tasks), len(tasks))
+    return done
 
 
 def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     """Write ``grains-<feature>.csv``, ``labels-<feature>.tif``, ``overview-<feature>.png`` and ``recipe.toml``.
 
     Each file is whole or absent. Labels are those of the dominant grain; the table's column ``grain_id`` names them.
-    Where grains were reviewed, the table says what was decided. Features that the recipe leaves out, and that are
+    Where grains were reviewed, the table has what was decided. Features that the recipe leaves out, and that are
     kept for the review's sake, are not written.
 
     Parameters
@@ -36,32 +160,99 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     AnalysisError
         If grains are not as they were when they were measured, or a file cannot be written.
     """
-    directory = Path(directory)
+    grains = {name: found for name, found in analysis.grains.items() if name in analysis.recipe.features}
+    measured = [name for name in grains if name in analysis.tables]
+    requests = Requests(tables="csv" if measured else "", overviews=True)
+    source = Source(analysis, replace(analysis, grains=grains), requests, measured)
+    return [path for _, write in _tasks(source, _folder(directory)) for path in write()]
+
+
+def accepted(analysis: Analysis) -> Analysis:
+    """The analysis with only those grains that were accepted, and features that have any."""
+    grains, tables = {}, {}
+    for name, found in analysis.grains.items():
+        review = analysis.reviews.get(name)
+        keep = np.zeros(len(found), bool) if review is None else (review.verdicts()["verdict"] == ACCEPTED).to_numpy()
+        if not keep.any():
+            continue
+        parts = {part: getattr(found, part)[keep] for part in ("masks", "weights", "component", "ids")}
+        grains[name] = replace(found, **parts)
+        if name in analysis.tables:
+            table = analysis.tables[name]
+            tables[name] = table[table["grain_id"].isin(grains[name].ids)].reset_index(drop=True)
+    return replace(analysis, grains=grains, tables=tables, patterns={})
+
+
+def _folder(directory: str | Path) -> Path:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        Path(directory).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AnalysisError(f"The folder {directory} cannot be made: {error}.") from error
-    names = [name for name in analysis.grains if name in analysis.recipe.features]
-    measured = [name for name in names if name in analysis.tables]
-    written = write_tables(analysis, directory, features=measured) if measured else []
-    for name in names:
-        written.append(directory / f"labels-{name}.tif")
-        write_labels(analysis, name, written[-1])
-        written.append(_whole(directory / f"overview-{name}.png", partial(_draw, analysis, name)))
-    return [*written, _whole(directory / "recipe.toml", analysis.recipe.save)]
+        raise AnalysisError(f"The folder {directory} cannot be made: {error.strerror or error}.") from error
+    return Path(directory)
 
 
-def _whole(target: Path, write: Callable[[Path], object]) -> Path:
-    try:
-        with storage.atomic_write(target) as part:
-            write(part)
-    except OSError as error:
-        raise AnalysisError(f"{target} cannot be written: {error}.") from error
-    return target
+def _tasks(source: Source, directory: Path) -> Iterator[tuple[str, Callable[[], Sequence[Path]]]]:
+    """The name of each file that is requested, and the function that writes it, by representation."""
+
+    def task(output: Output, feature: str) -> tuple[str, Callable[[], Sequence[Path]]]:
+        path = directory / output.name.format(feature=feature, scan=source.analysis.input.name)
+        return path.name, lambda: output.write(source, feature, path) or [path]
+
+    requested = [output for output in OUTPUTS if getattr(source.requests, output.request)]
+    for of_each, outputs in groupby(requested, lambda output: "{feature}" in output.name):
+        of_group = list(outputs)
+        for feature in source.shown.grains if of_each else ("",):
+            yield from (task(output, feature) for output in of_group)
 
 
-def _draw(analysis: Analysis, feature: str, path: Path) -> None:
+def _tables(source: Source, _: str, path: Path) -> list[Path]:
+    requests = source.requests
+    assert requests.tables
+    return write_tables(source.analysis, path.parent, requests.tables, requests.accepted_only, source.features)
+
+
+def _overview(source: Source, feature: str, path: Path) -> None:
     from napari_stemnmf.figures.overview import overview
     from napari_stemnmf.figures.style import DPI
 
-    overview(analysis, feature).savefig(path, dpi=DPI)
+    figure = overview(source.shown, feature)
+    with result_file(path) as part:
+        figure.savefig(part, dpi=DPI)
+
+
+def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:
+    from napari_stemnmf.figures.style import save
+
+    scan = source.analysis.input.name
+    scans = {} if source.dataset is None else {scan: source.dataset}
+    return save(draw(name, {scan: source.shown}, datasets=scans, feature=feature or None), path.with_suffix(""))
+
+
+def _recipe(source: Source, _: str, path: Path) -> None:
+    with result_file(path) as part:
+        source.analysis.recipe.save(part)
+
+
+def _script(source: Source, _: str, path: Path) -> None:
+    from napari_stemnmf.export.script import script
+
+    text = script(source.analysis, options=source.options)
+    with result_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+OUTPUTS: tuple[Output, ...] = (
+    Output("tables", "tables", _tables),
+    Output("labels", "labels-{feature}.tif", lambda source, *where: write_labels(source.shown, *where)),
+    Output("stacks", "stack-{feature}.tif", lambda source, *where: write_label_stack(source.shown, *where)),
+    Output("overviews", "overview-{feature}.png", _overview),
+    *(
+        Output("figures", f"{name}-{{feature}}.pdf" if entry.needs_feature else f"{name}.pdf", partial(_figure, name))
+        for name, entry in CATALOGUE.items()
+        if not entry.needs_truth
+    ),
+    Output("recipe", "recipe.toml", _recipe),
+    Output("script", "repeat.py", _script),
+    Output("analysis", f"{{scan}}{FILE_SUFFIX}", lambda source, _, path: source.analysis.save(path)),
+)
+"""All that can be written, in the order in which it is."""

@@ -1,4 +1,4 @@
-"""What was done to a scan, told as a Python script that repeats it: recipe, mask, chosen seeds and edits by hand."""
+"""What was done to a scan, as a Python script that repeats it: recipe, mask, chosen seeds and edits by hand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _imports(analysis: Analysis) -> Iterator[str]:
 
 
 def _opened(analysis: Analysis, source: str | Path | None, options: Mapping[str, Any]) -> str:
-    """How the scan is had."""
+    """How the scan is opened."""
     record = analysis.input
     name = str(source) if source is not None else record.source
     if name:
@@ -103,8 +103,8 @@ def _recipe(analysis: Analysis) -> Iterator[str]:
     """The settings, of the features that were computed."""
     features = [name for name in analysis.recipe.features if name in analysis.features or name in analysis.failed]
     recipe = analysis.recipe.replaced({"features": features}) if features else analysis.recipe
-    told = [line for line in recipe.to_toml().splitlines() if line and not line.startswith("#")]
-    yield from ["recipe = stem.Recipe.from_toml(", "    r'''", *told, "'''", ")"]
+    settings = [line for line in recipe.to_toml().splitlines() if line and not line.startswith("#")]
+    yield from ["recipe = stem.Recipe.from_toml(", "    r'''", *settings, "'''", ")"]
 
 
 def _mask(mask: np.ndarray | None) -> Iterator[str]:
@@ -149,13 +149,13 @@ def _seeds(analysis: Analysis) -> dict[str, int]:
 
 
 def _edit(edit: Edit) -> Iterator[str]:
-    told = f"{_quoted(edit.kind)}, {edit.grains!r}" + (f", {_quoted(edit.text)}" if edit.text else "")
+    arguments = f"{_quoted(edit.kind)}, {edit.grains!r}" + (f", {_quoted(edit.text)}" if edit.text else "")
     if not len(edit.points):
-        yield f"    Edit({told}),"
+        yield f"    Edit({arguments}),"
         return
     whole = bool((edit.points == np.rint(edit.points)).all())
     pairs = [(int(y), int(x)) if whole else (float(y), float(x)) for y, x in edit.points]
-    yield f"    Edit(\n        {told},\n        points=["
+    yield f"    Edit(\n        {arguments},\n        points=["
     yield from textwrap.wrap(
         ", ".join(map(repr, pairs)) + ",", WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 12
     )

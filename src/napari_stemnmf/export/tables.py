@@ -1,4 +1,4 @@
-"""Tables of grains as CSV or Parquet files, with what a review says of each grain. Leans on pandas and `storage`."""
+"""Tables as files: grains with their annotation by a review, as CSV or Parquet, and scores as CSV."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf import storage
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import result_file
 from napari_stemnmf.grains.measurement import not_measured
 from napari_stemnmf.grains.review import ACCEPTED
+from napari_stemnmf.grains.scoring import ScoresByName, distributions, pairs, score_table
 
 FORMATS = {"csv": "csv", "parquet": "parquet"}
 """Formats of tables, and the ends of their files' names."""
-WORDS = ("verdict", "class", "comment")
+ANNOTATION = ("verdict", "class", "comment")
 """Columns that a review adds."""
+SCORES = {"scores": score_table, "distributions": distributions, "pairs": pairs}
+"""The tables of scores, by the names of their files."""
 
 
 def write_tables(
@@ -62,26 +65,20 @@ def write_tables(
         tables = {name: table for name, table in tables.items() if len(table)}
     if not tables:
         raise AnalysisError("No grain was accepted yet; accept grains in Review, or export all of them.")
-    directory = Path(directory)
-    written = []
+    targets = {name: Path(directory) / f"grains-{name}.{FORMATS[format]}" for name in tables}
     for name, table in tables.items():
-        target = directory / f"grains-{name}.{FORMATS[format]}"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with storage.atomic_write(target) as part:
+        with result_file(targets[name]) as part:
+            try:
                 table.to_csv(part, index=False) if format == "csv" else table.to_parquet(part, index=False)
-        except ImportError:
-            raise AnalysisError(
-                "Parquet files need pyarrow; write CSV, or have it by 'pip install \"napari-stemnmf[parquet]\"'."
-            ) from None
-        except OSError as error:
-            raise AnalysisError(f"{target} cannot be written: {error}.") from error
-        written.append(target)
-    return written
+            except ImportError:
+                raise AnalysisError(
+                    "Parquet files need pyarrow; write CSV, or have it by 'pip install \"napari-stemnmf[parquet]\"'."
+                ) from None
+    return list(targets.values())
 
 
 def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> pd.DataFrame:
-    """What was measured of a feature's grains, a row each; with `WORDS` as its last columns where there is a review.
+    """What was measured of a feature's grains, a row each; where there is a review, with `ANNOTATION` as last columns.
 
     Raises
     ------
@@ -98,17 +95,42 @@ def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> p
     table = table.set_index("grain_id", drop=False).reindex(analysis.grains[feature].ids)
     table = table.astype(analysis.tables[feature].dtypes.to_dict()).reset_index(drop=True)
     if review is not None:
-        said = review.verdicts()
-        for name in WORDS:
-            table[name] = said[name].reindex(table["grain_id"]).to_numpy()
+        verdicts = review.verdicts()
+        for name in ANNOTATION:
+            table[name] = verdicts[name].reindex(table["grain_id"]).to_numpy()
     if accepted_only:
         accepted = table["verdict"] == ACCEPTED if review is not None else np.zeros(len(table), bool)
         table = table[accepted].reset_index(drop=True)
     return table
 
 
+def write_scores(scores: ScoresByName, directory: str | Path) -> list[Path]:
+    """Write ``scores.csv``, ``distributions.csv`` and ``pairs.csv`` into a folder, which is made if need be.
+
+    Parameters
+    ----------
+    scores : mapping of (name of the analysis, feature) to Scores
+    directory : str or path
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    AnalysisError
+        If a file cannot be written.
+    """
+    targets = {name: Path(directory) / f"{name}.csv" for name in SCORES}
+    for name, table in SCORES.items():
+        with result_file(targets[name]) as part:
+            table(scores).to_csv(part, index=False)
+    return list(targets.values())
+
+
 def _edited_since(analysis: Analysis, feature: str) -> np.ndarray:
-    """Which grains have no row of their own in the table. Another recipe alone does not part the two."""
+    """Which grains have no row of their own in the table. Another recipe alone does not make a row stale."""
     grains, table, patterns = analysis.grains[feature], analysis.tables[feature], analysis.patterns.get(feature)
     if analysis.is_current(f"tables/{feature}", partial=True):
         return np.zeros(len(grains), bool)

@@ -1,7 +1,7 @@
 """Films side by side, a row of maps each: truth and grains with their scores, and how many grains lie at each position.
 
 `films` is figure 4 of Bruefach et al. 2022, for any films. A found grain has the colour of the true grain that it
-matches best, so that what was split, missed or mixed up is seen.
+matches best, so that what was split, missed or mixed up is visible.
 """
 
 from __future__ import annotations
@@ -12,25 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.maps import (
-    count_below,
-    draw_counts,
-    draw_grains,
-    empty_map,
-    matched_colours,
-    neighbours_apart,
-    square_map,
-)  # fmt: skip
+from napari_stemnmf.figures import maps, style
 from napari_stemnmf.figures.sizes import distributions
-from napari_stemnmf.figures.style import (
-    FEATURE_COLOURS,
-    FEATURE_NAMES,
-    WIDTHS,
-    in_style,
-    new_figure,
-    panel_letters,
-    wrapped,
-)
 from napari_stemnmf.grains.scoring import Scores, score
 
 if TYPE_CHECKING:
@@ -60,7 +43,7 @@ NOTE = (
 )
 
 
-@in_style
+@style.in_style
 def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) -> Figure:
     """Draw truth, grains and scores of one or more films.
 
@@ -95,18 +78,18 @@ def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) ->
     }
     sizes = _map_sizes(list(analyses.values()), len(features) + 1)
     upper_mm = sum(height + WORDS_MM for _, height in sizes) + NOTE_MM
-    figure = new_figure("page", upper_mm + CHARTS_MM)
+    figure = style.new_figure("page", upper_mm + CHARTS_MM)
     grid = figure.add_gridspec(2, 1, height_ratios=[upper_mm, CHARTS_MM])
     upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     first = _maps(upper, analyses, truths, features, scores, sizes)
     charts = _charts(lower, tuple(analyses), features, scores)
-    panel_letters([*first, *charts])
+    style.panel_letters([*first, *charts])
     return figure
 
 
 def _features(analyses: Mapping[str, Analysis], purpose: str = "draw") -> list[str]:
     """The representations that any of the films has grains of, in the paper's order."""
-    found = [f for f in FEATURE_NAMES if any(f in analysis.grains for analysis in analyses.values())]
+    found = [f for f in style.FEATURE_NAMES if any(f in analysis.grains for analysis in analyses.values())]
     if not found:
         raise AnalysisError(f"There are no grains to {purpose}; run the analyses to the end first.")
     return found
@@ -116,7 +99,7 @@ def _map_sizes(analyses: Sequence[Analysis], columns: int) -> list[tuple[float, 
     """Printed width and height of the maps of each film, mm, so that all fit on a page."""
     scans = [analysis.axes[:2] for analysis in analyses]
     aspect = np.array([(y.size * y.scale) / (x.size * x.scale) for y, x in scans])
-    heights = np.minimum(aspect * (WIDTHS["page"] / columns - 4.0), MAP_MM)
+    heights = np.minimum(aspect * (style.WIDTHS["page"] / columns - 4.0), MAP_MM)
     left = PAGE_MM - CHARTS_MM - NOTE_MM - len(analyses) * WORDS_MM
     heights *= min(1.0, max(left, 10.0) / heights.sum())
     return [(float(h / a), float(h)) for h, a in zip(heights, aspect, strict=True)]
@@ -134,19 +117,19 @@ def _maps(
     axes = figure.subplots(len(analyses), 1 + len(features), squeeze=False, height_ratios=[h for _, h in sizes])
     for row, (name, analysis), (width, height) in zip(axes, analyses.items(), sizes, strict=True):
         truth = np.asarray(truths[name], bool)
-        colours = neighbours_apart(truth)
-        draw_grains(row[0], truth, analysis.axes, colours=colours, width_mm=width)
-        row[0].set_ylabel(wrapped(name, height))
-        count_below(row[0], len(truth), width)
+        colours = maps.neighbours_apart(truth)
+        maps.draw_grains(row[0], truth, analysis.axes, colours=colours, width_mm=width)
+        row[0].set_ylabel(style.wrapped(name, height))
+        maps.count_below(row[0], len(truth), width)
         for ax, feature in zip(row[1:], features, strict=True):
             if feature not in analysis.grains:
-                empty_map(ax, analysis.axes, analysis.failed.get(feature, "not run"), width)
+                maps.empty_map(ax, analysis.axes, analysis.failed.get(feature, "not run"), width)
                 continue
             found = analysis.grains[feature]
-            own = matched_colours(scores[name, feature], len(found), colours)
-            draw_grains(ax, found.masks, analysis.axes, colours=own, scale="none", width_mm=width)
-            count_below(ax, len(found), width)
-    for ax, title in zip(axes[0], ("truth", *(FEATURE_NAMES[f] for f in features)), strict=True):
+            own = maps.matched_colours(scores[name, feature], len(found), colours)
+            maps.draw_grains(ax, found.masks, analysis.axes, colours=own, scale="none", width_mm=width)
+            maps.count_below(ax, len(found), width)
+    for ax, title in zip(axes[0], ("truth", *(style.FEATURE_NAMES[f] for f in features)), strict=True):
         ax.set_title(title)
     figure.supxlabel(NOTE, fontsize=6)
     return list(axes[0])
@@ -161,8 +144,8 @@ def _charts(
     _precision(axes[0], names, features, scores)
     for ax, feature in zip(axes[1:], distributed, strict=True):
         found = {n: 100 * scores[n, feature].distributions["TPR_G"] for n in names if (n, feature) in scores}
-        distributions(ax, found, [FEATURE_COLOURS[feature]] * len(found), "TPR_G (%)", width_mm=36.0)
-        ax.set(title=f"{FEATURE_NAMES[feature]}: share of the true grain found", ylim=(-3.0, 103.0))
+        distributions(ax, found, [style.FEATURE_COLOURS[feature]] * len(found), "TPR_G (%)", width_mm=36.0)
+        ax.set(title=f"{style.FEATURE_NAMES[feature]}: share of the true grain found", ylim=(-3.0, 103.0))
     return list(axes)
 
 
@@ -174,7 +157,7 @@ def _precision(
     for i, feature in enumerate(features):
         at = np.arange(len(names)) + (i - (len(features) - 1) / 2) * width
         values = [100 * scores[n, feature].precision_A if (n, feature) in scores else np.nan for n in names]
-        label, colour = FEATURE_NAMES[feature], FEATURE_COLOURS[feature]
+        label, colour = style.FEATURE_NAMES[feature], style.FEATURE_COLOURS[feature]
         ax.bar(at, np.nan_to_num(values), width * 0.94, color=colour, label=label)
         for x, value in zip(at, values, strict=True):
             inside, known = value > 30, np.isfinite(value)
@@ -183,14 +166,14 @@ def _precision(
                 xytext=(0, -3 if inside else 3), textcoords="offset points", rotation=90 if known else 0, ha="center",
                 va="top" if inside else "bottom", fontsize=6, color="white" if inside else "black",
             )  # fmt: skip
-    ax.set_xticks(range(len(names)), [wrapped(name, 50.0 / len(names)) for name in names])
+    ax.set_xticks(range(len(names)), [style.wrapped(name, 50.0 / len(names)) for name in names])
     ax.set(ylim=(0.0, 103.0), xlim=(-0.5, len(names) - 0.5), ylabel="precision_A (%)")
     ax.tick_params(axis="x", length=0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(features))
 
 
-@in_style
+@style.in_style
 def grains_per_pattern(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray] | None = None) -> Figure:
     """The number of grains at each probe position.
 
@@ -216,18 +199,18 @@ def grains_per_pattern(analyses: Mapping[str, Analysis], truths: Mapping[str, np
     columns = ["truth"] * bool(truths) + features
     depths = {name: _depths(name, analysis, truths.get(name)) for name, analysis in analyses.items()}
     most = max(LEAST_MANY, *(int(depth.max(initial=0)) for row in depths.values() for depth in row.values()))
-    side = min(COUNT_MM, (WIDTHS["page"] - BAR_MM) / len(columns) - BESIDE_MM)
-    figure = new_figure("page", min(len(analyses) * (side + ABOUT_MM), PAGE_MM))
+    side = min(COUNT_MM, (style.WIDTHS["page"] - BAR_MM) / len(columns) - BESIDE_MM)
+    figure = style.new_figure("page", min(len(analyses) * (side + ABOUT_MM), PAGE_MM))
     grid = figure.subplots(len(analyses), len(columns), squeeze=False)
     drawn: list[AxesImage] = []
     for row, (name, analysis) in zip(grid, analyses.items(), strict=True):
         for ax, column in zip(row, columns, strict=True):
             if column in depths[name]:
-                drawn.append(draw_counts(ax, depths[name][column], analysis.axes, most))
+                drawn.append(maps.draw_counts(ax, depths[name][column], analysis.axes, most))
             else:
                 why = "not given" if column == "truth" else analysis.failed.get(column, "not run")
-                empty_map(ax, analysis.axes, why, side)
-            square_map(ax, analysis.axes, f"{name}: {FEATURE_NAMES.get(column, column)}")
+                maps.empty_map(ax, analysis.axes, why, side)
+            maps.square_map(ax, analysis.axes, f"{name}: {style.FEATURE_NAMES.get(column, column)}")
             if ax is not row[0]:
                 ax.set_ylabel("")
                 ax.tick_params(labelleft=False)

@@ -1,4 +1,4 @@
-"""Maps of a scan: overlapping grains, drawn so that the overlap is seen; the scan's image; frames, bars and colours.
+"""Maps of a scan: overlapping grains, drawn so that the overlap is visible; the scan's image; frames, bars and colours.
 
 Every grain has a pale fill and an outline of its own colour. Where grains overlap, the fill is striped in the colours
 of all of them in turn, so that two, three or four grains are distinct in print; a flat label image shows one of them.
@@ -130,16 +130,9 @@ def draw_counts(
 
 
 def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM) -> np.ndarray:
-    """The picture of the fills, (y, x, 3) in 0 to 1, finer than the scan by a whole factor.
+    """The picture of the fills of masks (g, y, x): (rows, columns, 3) in 0 to 1, finer than the scan by a whole factor.
 
-    Parameters
-    ----------
-    masks : ndarray of bool, (g, scan_y, scan_x)
-    colours : sequence of str
-        One a grain. Where n grains overlap, every n-th stripe has the colour of each of them, and is fuller than where
-        there are fewer.
-    width_mm : float
-        About how wide the picture is printed.
+    Where n grains overlap, every n-th stripe has the colour of each of them, and is fuller than where there are fewer.
     """
     rows, columns = masks.shape[1:]
     factor = max(1, round(FINE * width_mm / columns))
@@ -160,7 +153,7 @@ def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM)
 
 
 def _enlarged(mask: np.ndarray, factor: int) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Where a mask (y, x) lies on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
+    """Where a mask (y, x) is on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = tuple(slice(i[0], i[-1] + 1) if len(i) else slice(0, 0) for i in (rows, columns))
     part = mask[box].astype(np.float32)
@@ -194,15 +187,7 @@ def extent(axes: Sequence[Axis]) -> tuple[float, float, float, float]:
 
 
 def square_map(ax: Axes, axes: Sequence[Axis], title: str) -> None:
-    """Put the map that was drawn on `ax` into a square frame, with ticks on the scan only, labels and a title.
-
-    Parameters
-    ----------
-    ax : Axes
-    axes : sequence of Axis
-        The axes of the scan; the first two are scan_y and scan_x.
-    title : str
-    """
+    """Put the map that was drawn on `ax` into a square frame, with ticks on the scan only, labels and a title."""
     y, x = axes[:2]
     across, down = x.size * x.scale, y.size * y.scale
     side = max(across, down)
@@ -276,8 +261,8 @@ def _similarity() -> np.ndarray:
 
     fills = PALE + (1 - PALE) * np.array([to_rgb(colour) for colour in COLOURS])
     light = fills**GAMMA
-    seen = [fills] + [np.clip(light @ np.transpose(eyes), 0, 1) ** (1 / GAMMA) for eyes in (PROTANOPE, DEUTERANOPE)]
-    lab = rgb2lab(np.array(seen))
+    views = [fills] + [np.clip(light @ np.transpose(eyes), 0, 1) ** (1 / GAMMA) for eyes in (PROTANOPE, DEUTERANOPE)]
+    lab = rgb2lab(np.array(views))
     distance = np.linalg.norm(lab[:, :, None] - lab[:, None], axis=-1).min(axis=0)
     return np.maximum(1 - distance / DISTINCT, 0)
 
@@ -302,18 +287,9 @@ class ScanImage(NamedTuple):
 
 
 def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
-    """The mean of the features at each position; the mean of all pixels, which shows little but the beam, without any.
+    """The mean of a representation's features at each position; by default, of the one nearest to a dark field.
 
-    Parameters
-    ----------
-    analysis : Analysis
-    feature : str, optional
-        Representation; without it, the one that comes nearest to a dark field.
-
-    Raises
-    ------
-    AnalysisError
-        If the analysis has neither features nor a survey.
+    Without features it is the mean of all pixels, which shows little but the beam; without a survey, an AnalysisError.
     """
     feature = next((f for f in BEST if f in analysis.features), None) if feature is None else feature
     if feature in analysis.features:

@@ -192,9 +192,9 @@ def _draw(
         drawn.set_clip_path(frame)
     x, y = corner[0] + 0.7, corner[1] + side - 0.7
     ax.plot([x, x + bar * per_unit], [y, y], color="black", linewidth=1.0, solid_capstyle="butt")
-    for line_number, words in enumerate(tile.caption):
+    for line_number, text in enumerate(tile.caption):
         ax.text(
-            corner[0] + side / 2, corner[1] + side + 2.3 * (line_number + 1), words, ha="center", va="baseline",
+            corner[0] + side / 2, corner[1] + side + 2.3 * (line_number + 1), text, ha="center", va="baseline",
             fontsize=6, fontweight="bold" if tile.bold else "normal",
         )  # fmt: skip
 
@@ -206,7 +206,7 @@ def _coloured(kinds: np.ndarray) -> np.ndarray:
 
 
 def _legend(ax: Axes, bar: str) -> None:
-    """What the colours and the captions say."""
+    """What the colours and the captions mean."""
     x, y = MARGIN, MARGIN
     for kind, name in KIND_NAMES.items():
         ax.add_patch(Rectangle((x, y), 3.0, 2.2, facecolor=KIND_COLOURS[kind], edgecolor="none"))

@@ -135,26 +135,10 @@ def draw_unrolled(
     unit: str = "px",
     sqrt: bool = False,
 ) -> Axes:
-    """A pattern over azimuth and radius, the ellipse undone, with its radial variance along the radius.
+    """A pattern (q_y, q_x) of finite counts over azimuth and radius, the ellipse undone, with its radial variance.
 
-    Parameters
-    ----------
-    ax : Axes
-    image : ndarray
-        (q_y, q_x), finite counts.
-    geometry : Geometry
-        Centre, ellipse and mask.
-    columns : ndarray
-        (m,) radii of the variance, px.
-    scale, unit : float, str
-        Of a pixel.
-    sqrt : bool
-        Whether the variance is that of the square roots of the counts.
-
-    Returns
-    -------
-    Axes
-        On top of `ax`: those of the variance.
+    The variance, of the square roots of the counts if `sqrt`, is drawn at the radii `columns` (m,), in px; `scale` and
+    `unit` are those of a pixel. Returns the axes of the variance, which lie on top of `ax`.
     """
     image = np.maximum(np.asarray(image, np.float64), 0.0)
     edge = (min(geometry.detector_shape) - 1) / 2
@@ -195,25 +179,17 @@ def typical_position(peaks: Peaks, among: np.ndarray | None = None) -> tuple[int
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """The row of BD of one position, in pixels from the beam.
-
-    Attributes
-    ----------
-    image : ndarray
-        (rows, columns) value of each bin.
-    edges : tuple of float
-        Of all bins together: left, right, bottom, top.
-    side : float
-        Of a bin.
-    y, x : ndarray
-        (disks,) the disks that it is made of, calibrated.
-    """
+    """The row of BD of one position, in pixels from the beam."""
 
     image: np.ndarray
+    """(rows, columns) value of each bin."""
     edges: Edges
+    """Of all bins together."""
     side: float
+    """Of a bin."""
     y: np.ndarray
     x: np.ndarray
+    """(disks,) the disks that it is made of, calibrated."""
 
     @classmethod
     def of(cls, analysis: Analysis, calibration: Calibration, position: tuple[int, int]) -> Raster | None:

@@ -56,7 +56,7 @@ def representations(
     Parameters
     ----------
     analysis : Analysis
-        Calibrated. A panel whose representation it does not hold says so, and why.
+        Calibrated. A panel whose representation it does not hold gives the reason.
     dataset : Dataset, optional
         The prepared scan; without it the pattern that is shown is the mean pattern of a grain.
     position : tuple of int, optional

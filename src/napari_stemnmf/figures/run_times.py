@@ -91,7 +91,7 @@ def run_times(analyses: Mapping[str, Analysis]) -> Figure:
     Parameters
     ----------
     analyses : mapping of str to Analysis
-        By the name that the figure is to give them. Of those that hold no times, the figure says so.
+        By the name that the figure is to give them. Those that hold no times are marked.
 
     Returns
     -------

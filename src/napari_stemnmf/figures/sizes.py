@@ -13,18 +13,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.figures import style
 from napari_stemnmf.figures.maps import count_below, draw_grains, draw_image, empty_map, scale_bar, scan_image
-from napari_stemnmf.figures.style import (
-    FEATURE_COLOURS,
-    FEATURE_NAMES,
-    LETTER_MM,
-    SMALLEST_FONT,
-    WIDTHS,
-    in_style,
-    new_figure,
-    panel_letters,
-    wrapped,
-)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +48,7 @@ LEVELS = 30
 """Points in the same one of so many equal steps of the axis stand beside each other."""
 
 
-@in_style
+@style.in_style
 def sizes(analysis: Analysis) -> Figure:
     """Draw the grains of every representation and the distributions of their sizes.
 
@@ -77,11 +67,11 @@ def sizes(analysis: Analysis) -> Figure:
     AnalysisError
         If the analysis holds no grains.
     """
-    features = [f for f in FEATURE_NAMES if f in analysis.grains or f in analysis.failed]
+    features = [f for f in style.FEATURE_NAMES if f in analysis.grains or f in analysis.failed]
     if not any(f in analysis.grains for f in features):
         raise AnalysisError("The analysis holds no grains to draw; run it to the end first.")
     plan = _plan(analysis, 1 + len(features))
-    figure = new_figure("page", plan.height)
+    figure = style.new_figure("page", plan.height)
     if plan.beside:
         grid = figure.add_gridspec(1, 2, width_ratios=plan.shares)
     else:
@@ -93,7 +83,7 @@ def sizes(analysis: Analysis) -> Figure:
     for ax in panels[1 + len(features) :]:
         ax.remove()
     charts = _charts(lower, analysis, [f for f in features if f in analysis.grains], plan.beside)
-    panel_letters([*panels[: 1 + len(features)], *charts])
+    style.panel_letters([*panels[: 1 + len(features)], *charts])
     return figure
 
 
@@ -115,7 +105,7 @@ class _Plan(NamedTuple):
 def _plan(analysis: Analysis, count: int) -> _Plan:
     y, x = analysis.axes[:2]
     aspect = (y.size * y.scale) / (x.size * x.scale)
-    page = WIDTHS["page"]
+    page = style.WIDTHS["page"]
     if aspect >= TALL:
         height = float(np.clip(aspect * 0.6 * page / count, *STANDING_MM))
         width = min((height - WORDS_MM) / aspect, 0.6 * page / count - 4.0)
@@ -133,12 +123,12 @@ def _image(ax: Axes, analysis: Analysis, width: float) -> None:
     low, high = draw_image(ax, image.values, analysis.axes)
     ax.set(title="image", xticks=[], yticks=[])
     text = f"{image.title}, {number(low)} to {number(high)} {image.label}"
-    ax.set_xlabel(wrapped(text, width), fontsize=SMALLEST_FONT)
+    ax.set_xlabel(style.wrapped(text, width), fontsize=style.SMALLEST_FONT)
 
 
 def _maps(panels: Sequence[Axes], analysis: Analysis, features: Sequence[str], width: float) -> None:
     for ax, feature in zip(panels, features, strict=False):
-        ax.set_title(FEATURE_NAMES[feature])
+        ax.set_title(style.FEATURE_NAMES[feature])
         if feature not in analysis.grains:
             empty_map(ax, analysis.axes, analysis.failed[feature], width)
             continue
@@ -158,28 +148,19 @@ def _charts(figure: SubFigure, analysis: Analysis, features: Sequence[str], besi
         return []
     axes = list(figure.subplots(*((len(drawn), 1) if beside else (1, len(drawn))), squeeze=False).flat)
     for ax, (label, column) in zip(axes, drawn.items(), strict=True):
-        groups = {FEATURE_NAMES[f]: table[column].to_numpy() for f, table in tables.items() if column in table}
-        colours = [FEATURE_COLOURS[f] for f, table in tables.items() if column in table]
-        distributions(ax, groups, colours, label, width_mm=WIDTHS["page"] / 4)
+        groups = {style.FEATURE_NAMES[f]: table[column].to_numpy() for f, table in tables.items() if column in table}
+        colours = [style.FEATURE_COLOURS[f] for f, table in tables.items() if column in table]
+        distributions(ax, groups, colours, label, width_mm=style.WIDTHS["page"] / 4)
     return axes
 
 
 def distributions(
     ax: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str], label: str, *, width_mm: float = 45.0
 ) -> None:
-    """Draw one box a group, all its values, and below it its name and mean.
+    """Draw a box for each group in its colour, all its values, and below it its name and mean.
 
-    Parameters
-    ----------
-    ax : Axes
-    groups : mapping of str to ndarray
-        Values by name; those that are NaN are left out, a group may be empty.
-    colours : sequence of str
-        One a group.
-    label : str
-        Of the axis of values, with the unit.
-    width_mm : float
-        About how wide the panel is printed; long names below it are wrapped.
+    Values that are NaN are left out, and a group may be empty. `label` is that of the axis of values, with the unit;
+    names that are long for a panel printed `width_mm` wide are wrapped.
     """
     values = [np.asarray(v, np.float64)[np.isfinite(v)] for v in groups.values()]
     at = np.arange(len(values))
@@ -199,8 +180,8 @@ def distributions(
             zorder=4,
         )  # fmt: skip
     width = width_mm / max(1, len(values))
-    mean = "mean " if width >= 9 * LETTER_MM else ""
-    names = [wrapped(name, width) for name in groups]
+    mean = "mean " if width >= 9 * style.LETTER_MM else ""
+    names = [style.wrapped(name, width) for name in groups]
     below = [mean + number(float(v.mean())) if len(v) else "none" for v in values]
     ax.set_xticks(at, [f"{name}\n{text}" for name, text in zip(names, below, strict=True)])
     room = high - low

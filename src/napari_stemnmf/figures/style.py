@@ -26,7 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#7A5195", "#8C564B", "#5F9EA0")
-"""Okabe and Ito's colour-blind safe set, and four that stand apart from it; neighbours are told apart by outlines."""
+"""Okabe and Ito's colour-blind safe set, and four that are distinct from it; neighbours are separated by outlines."""
 FEATURE_COLOURS = {"rv": "#D55E00", "aa": "#0072B2", "bd": "#009E73", "truth": "#4D4D4D"}
 """One colour a representation, the same in every figure."""
 FEATURE_NAMES = {"rv": "RV", "aa": "AA", "bd": "BD"}
@@ -80,54 +80,27 @@ class Style:
 in_style = Style(
     {
         "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine, and has Å, ², ≥
-        "font.size": 7.0,
-        "axes.titlesize": 7.0,
-        "axes.labelsize": 7.0,
-        "xtick.labelsize": 6.0,
-        "ytick.labelsize": 6.0,
-        "legend.fontsize": 6.0,
-        "figure.titlesize": 8.0,
-        "axes.linewidth": 0.6,
-        "axes.titlepad": 3.0,
-        "axes.labelpad": 2.0,
-        "axes.axisbelow": True,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 2.5,
-        "xtick.major.pad": 2.0,
-        "ytick.major.pad": 2.0,
-        "lines.linewidth": 0.9,
-        "lines.markersize": 3.0,
-        "patch.linewidth": 0.6,
-        "grid.linewidth": 0.4,
-        "hatch.linewidth": 0.5,
-        "legend.frameon": False,
-        "legend.borderaxespad": 0.3,
-        "legend.handlelength": 1.2,
-        "image.interpolation": "nearest",
-        "image.composite_image": False,
-        "pdf.fonttype": 42,  # TrueType, so that a journal can edit the text
-        "ps.fonttype": 42,
-        "svg.fonttype": "none",
+        "font.size": 7.0, "axes.titlesize": 7.0, "axes.labelsize": 7.0, "figure.titlesize": 8.0,
+        "xtick.labelsize": 6.0, "ytick.labelsize": 6.0, "legend.fontsize": 6.0,
+        "axes.linewidth": 0.6, "axes.titlepad": 3.0, "axes.labelpad": 2.0, "axes.axisbelow": True,
+        "xtick.major.width": 0.6, "xtick.major.size": 2.5, "xtick.major.pad": 2.0,
+        "ytick.major.width": 0.6, "ytick.major.size": 2.5, "ytick.major.pad": 2.0,
+        "lines.linewidth": 0.9, "lines.markersize": 3.0,
+        "patch.linewidth": 0.6, "grid.linewidth": 0.4, "hatch.linewidth": 0.5,
+        "legend.frameon": False, "legend.borderaxespad": 0.3, "legend.handlelength": 1.2,
+        "image.interpolation": "nearest", "image.composite_image": False,
+        "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none",  # text that a journal can edit
         "svg.hashsalt": "napari-stemnmf",  # the same figure gives the same file
     }
-)
+)  # fmt: skip
 """Fonts and lines of the house."""
 
 
 @in_style
 def new_figure(width: Literal["column", "page"] = "page", height_mm: float = 100.0) -> Figure:
-    """An empty figure of a journal's width, laid out so that nothing is cut off.
+    """An empty figure of a journal's width, 85 or 175 mm, laid out so that nothing is cut off.
 
     What is drawn on it takes its fonts from the function that draws: decorate that with `in_style`.
-
-    Parameters
-    ----------
-    width : {"column", "page"}
-        85 or 175 mm.
-    height_mm : float
-        Printed height, mm.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -139,22 +112,11 @@ def new_figure(width: Literal["column", "page"] = "page", height_mm: float = 100
 
 
 @in_style
-def panel_letters(panels: Iterable[Axes | Sequence[Axes] | None], start: str = "a") -> None:
-    """Write a, b, c... in bold above the upper left corner of each panel.
-
-    Parameters
-    ----------
-    panels : iterable of Axes, or of groups of Axes
-        In the order of the letters; the first of a group stands for the group, None leaves a letter out.
-    start : str
-        First letter.
-    """
-    for index, panel in enumerate(panels):
-        if panel is None:
-            continue
-        ax = panel[0] if isinstance(panel, Sequence) else panel
+def panel_letters(panels: Iterable[Axes]) -> None:
+    """Write a, b, c... in bold above the upper left corner of each panel."""
+    for index, ax in enumerate(panels):
         ax.annotate(
-            chr(ord(start) + index), (0.0, 1.0), xytext=(-3.0, 3.0), xycoords="axes fraction",
+            chr(ord("a") + index), (0.0, 1.0), xytext=(-3.0, 3.0), xycoords="axes fraction",
             textcoords="offset points", ha="right", va="baseline", fontsize=8, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 

@@ -135,22 +135,10 @@ def typeset(
     bold: Collection[tuple[int, int]] = (),
     rules: Collection[int] = (),
 ) -> None:
-    """Fill `ax` with a table.
+    """Fill `ax` with a table, in place of its ticks and frame.
 
-    Parameters
-    ----------
-    ax : Axes
-        Its ticks and frame go.
-    header : sequence of str
-        A name for each column; may have two lines.
-    rows : sequence of sequences of str
-        Cells, as many as there are columns.
-    words : int
-        So many columns, from the left, hold words and are set left; the others hold numbers and are set right.
-    bold : collection of (row, column)
-        Cells to set in bold.
-    rules : collection of int
-        Rows that a thin rule goes above.
+    The names of the header may have two lines. The first `words` columns hold words and are set left, the others hold
+    numbers and are set right. Cells (row, column) in `bold` are bold, and a thin rule goes above the rows in `rules`.
     """
     header_lines = _lines(header)
     total = len(rows) + header_lines + 0.6

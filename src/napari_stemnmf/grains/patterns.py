@@ -290,7 +290,9 @@ def _add_patterns(
                     target[i] += weight * values[i]
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+# Inlined by force: a separate copy, which the process that compiles it would call, sums in another order than the copy
+# that is in the cached caller.
+@njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nsz"})
 def _distance(first: np.ndarray, second: np.ndarray) -> float:  # pragma: no cover - compiled
     total = np.float64(0)
     for start in range(0, len(first), _PIXELS_AT_A_TIME):  # float32 within a tile is exact enough, and twice as fast

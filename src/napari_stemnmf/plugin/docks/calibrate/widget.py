@@ -8,7 +8,7 @@ from magicgui.widgets import PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_stemnmf.export.findings import findings
+from napari_stemnmf.export.calibration import findings
 from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview

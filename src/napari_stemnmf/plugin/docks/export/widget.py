@@ -13,7 +13,7 @@ from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
-    from napari_stemnmf.export.bundle import Exported
+    from napari_stemnmf.export.results import Exported
 
 NO_TABLES = "none"
 TABLES = {"CSV": "csv", "Parquet": "parquet", NO_TABLES: ""}
@@ -45,7 +45,7 @@ class ExportWidget(StepWidget):
     folder : FileEdit
     tables : ComboBox
     ticks : dict of CheckBox
-        By the names of `export.bundle.Requests`.
+        By the names of `export.results.Requests`.
     """
 
     step: ClassVar[str] = "export"
@@ -78,7 +78,7 @@ class ExportWidget(StepWidget):
         session, folder = self._session, self._folder()
         if session is None or session.running is not None or session.analysis is None:
             return
-        from napari_stemnmf.export.bundle import Requests, export
+        from napari_stemnmf.export.results import Requests, export
         from napari_stemnmf.plugin.jobs import tasks as jobs
 
         chosen: Any = {name: box.value for name, box in self.ticks.items()}

@@ -179,7 +179,7 @@ class ScoreWidget(StepWidget):
 
     def save_to(self, folder: str | Path) -> None:
         """Write the tables of the chosen scan into a folder."""
-        from napari_stemnmf.export.scores import write_scores
+        from napari_stemnmf.export.tables import write_scores
 
         session = self._session
         if session is None or session.scored is None:

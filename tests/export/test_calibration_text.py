@@ -12,7 +12,7 @@ import pytest
 from napari_stemnmf.calibration.calibration import Calibration
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.peaks import Peaks
-from napari_stemnmf.export.findings import findings
+from napari_stemnmf.export.calibration import findings
 
 GEOMETRY = Geometry((64, 64), 31.25, 32.5, 3.0, ellipse_ratio=1.0203, ellipse_angle=30.4)
 

@@ -12,7 +12,7 @@ import tifffile
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.bundle import Requests, export
+from napari_stemnmf.export.results import Requests, export
 from napari_stemnmf.grains.editing import Edit
 
 
@@ -53,12 +53,13 @@ def test_everything_lands_in_one_folder(analysis: stem.Analysis, tmp_path: Path)
 
 
 def test_only_accepted_grains(analysis: stem.Analysis, tmp_path: Path) -> None:
-    done = export(analysis, tmp_path, Requests(accepted_only=True, recipe=False))
-    assert names(done.written) == {"grains-aa.csv", "labels-aa.tif"}
+    done = export(analysis, tmp_path, Requests(accepted_only=True, recipe=False, stacks=True))
+    assert names(done.written) == {"grains-aa.csv", "labels-aa.tif", "stack-aa.tif"}
     accepted = int(analysis.grains["aa"].ids[1])
     assert pd.read_csv(tmp_path / "grains-aa.csv")["grain_id"].tolist() == [accepted]
     labels = tifffile.imread(tmp_path / "labels-aa.tif")
     assert np.array_equal(labels == accepted, analysis.grains["aa"].masks[1])
+    assert np.array_equal(tifffile.imread(tmp_path / "stack-aa.tif") == accepted, analysis.grains["aa"].masks[1])
 
 
 @pytest.mark.slow
