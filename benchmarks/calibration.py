@@ -17,17 +17,23 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 import napari_stemnmf as stem
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.features.centers import Centers
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.features.featurize import featurize
-from napari_stemnmf.preprocessing.preprocess import prepare
-from napari_stemnmf.study.distorted import Distorted, distorted
+from napari_stemnmf.features.polar import Centers
+from napari_stemnmf.preprocessing.preparation import prepare
 
 BOUNDS = {"centre_px": 0.1, "ratio": 0.002, "angle_deg": 2.0, "aa_r": 0.98}
 CENTRE_BEHIND_STOP = 0.25
 DESCAN = ((7.0, -3.0), (-4.0, 7.0))
+
+
+def constant(geometry: Geometry, scan_shape: tuple[int, int]) -> Calibration:
+    """A calibration with the same centre for every pattern."""
+    origin = np.full((*scan_shape, 2), (geometry.q_y, geometry.q_x), np.float32)
+    return Calibration(geometry, origin, np.full_like(origin, np.nan))
 
 
 def measure(scan: Distorted, workers: int | None) -> dict[str, float]:
@@ -61,14 +67,14 @@ def _aa_correlation(scan: Distorted, analysis: stem.Analysis, recipe: stem.Recip
     plain = stem.analyse(scan.plain, recipe, until="calibrate")
     rings = featurize(scan.plain, plain.survey, plain.calibration, recipe).features["aa"].details["rings"]
     same = recipe.replaced({"aa.featurize.rings": rings})
-    data = prepare(scan.dataset, analysis.survey, recipe.preprocess)
+    data = prepare(scan.dataset, analysis.survey.hot_pixels, recipe.preprocess)
     ours = featurize(data, analysis.survey, analysis.calibration, same, peaks=analysis.peaks).features["aa"]
     around = plain.calibration.geometry
     if scan.mask is not None:
         seen = Centers.of(analysis.calibration.geometry, analysis.calibration.origin).geometries[0]
         moved = (round(around.q_y - seen.q_y), round(around.q_x - seen.q_x))
         around = replace(around, mask=np.roll(seen.mask, moved, axis=(0, 1)))
-    plainly = Calibration.constant(around, plain.calibration.scan_shape)
+    plainly = constant(around, plain.calibration.scan_shape)
     theirs = featurize(scan.plain, plain.survey, plainly, same).features["aa"]
     names = [list(zip(f.columns["ring"], f.columns["azimuth"], strict=True)) for f in (ours, theirs)]
     both = sorted(set(names[0]) & set(names[1]))

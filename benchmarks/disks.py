@@ -84,11 +84,11 @@ def ours(path: str, repeat: int) -> dict[str, Any]:
     import napari_stemnmf as stem
     from napari_stemnmf.disks.detection import DiskDetection, detect, find_disks
     from napari_stemnmf.disks.probe import find_probe
-    from napari_stemnmf.stage_settings import DiskSettings
-    from napari_stemnmf.streaming.survey import survey
+    from napari_stemnmf.preprocessing.survey import take_survey
+    from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
 
     dataset = stem.open(path)
-    probe = find_probe(dataset, survey(dataset, workers=1))
+    probe = find_probe(dataset, take_survey(dataset, PreprocessSettings(hot_pixels="off"), workers=1))
     data = np.load(path, mmap_mode="r")
     block = np.ascontiguousarray(data.reshape(-1, *data.shape[2:])[:64])
     out = {}

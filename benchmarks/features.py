@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -29,6 +30,14 @@ TARGET_MS = 0.12
 TARGET_RATIO = 1.5
 TARGET_DESCAN = 1.5
 AA_SECTORS = 72
+
+
+def constant(geometry: Any, scan_shape: tuple[int, int]) -> Any:
+    """A calibration with the same centre for every pattern."""
+    from napari_stemnmf.calibration.geometry import Calibration
+
+    origin = np.full((*scan_shape, 2), (geometry.q_y, geometry.q_x), np.float32)
+    return Calibration(geometry, origin, np.full_like(origin, np.nan))
 
 
 def make_patterns(n: int, size: int, seed: int = 0) -> np.ndarray:
@@ -67,15 +76,15 @@ def wandering(n: int, center: float) -> np.ndarray:
 def ours(path: str, repeat: int) -> dict:
     """CPU time per pattern of the whole pass (reading included) and of the kernel alone; one centre, and descan."""
     import napari_stemnmf as stem
-    from napari_stemnmf.calibration.calibration import Calibration
-    from napari_stemnmf.calibration.geometry import Geometry
+    from napari_stemnmf.calibration.geometry import Calibration, Geometry
     from napari_stemnmf.features.angular_average import AngularAverage
     from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, featurize
     from napari_stemnmf.features.polar import samples, sectors
     from napari_stemnmf.features.radial_variance import RadialVariance
+    from napari_stemnmf.preprocessing.survey import take_survey
     from napari_stemnmf.recipe import Recipe
+    from napari_stemnmf.stage_settings import PreprocessSettings
     from napari_stemnmf.streaming.engine import BLOCK_BYTES, run_pass
-    from napari_stemnmf.streaming.survey import survey
 
     data = np.load(path, mmap_mode="r")
     size = data.shape[-1]
@@ -83,8 +92,9 @@ def ours(path: str, repeat: int) -> dict:
     center = (size - 1) / 2
     geometry = Geometry((size, size), center, center, 0.021 * size)
     recipe = Recipe().replaced({"aa.featurize.rings": rings_of(size)})
-    found = survey(dataset, workers=1)
-    one = Calibration.constant(geometry, dataset.scan_shape)
+    as_it_is = PreprocessSettings(hot_pixels="off")
+    found = take_survey(dataset, as_it_is, workers=1)
+    one = constant(geometry, dataset.scan_shape)
     origin = wandering(data.shape[1], center)
     descan = Calibration(geometry, origin, origin)
 
@@ -114,7 +124,7 @@ def ours(path: str, repeat: int) -> dict:
             setup.append(_cpu(lambda calibration=calibration: kernel_of(calibration)) - min(steady) * data.shape[1])
         times = {"pass": whole, "steady": steady, "kernel": alone, "setup": setup}
         ms[name] = {what: 1e3 * min(values) for what, values in times.items()}
-    first = [_cpu(lambda: survey(dataset, workers=1)) / data.shape[1] for _ in range(repeat)]
+    first = [_cpu(lambda: take_survey(dataset, as_it_is, workers=1)) / data.shape[1] for _ in range(repeat)]
     return {
         "columns": {name: f.values.shape[1] for name, f in features.items()},
         "ms": ms,

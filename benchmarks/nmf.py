@@ -27,13 +27,12 @@ from scipy.sparse import csr_array
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.clustering.ensemble import cluster, one_blas_thread
 from napari_stemnmf.clustering.iterative_nmf import correlation, merge, normalise, random_start
 from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.clustering.scaling import scale
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.features.bragg_disks import bragg_disks
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.stage_settings import ClusteringSettings
@@ -44,6 +43,12 @@ DISK_TARGET, MEMORY_TARGET = 2.0, 1.5
 """How many times AA's CPU time BD may take, and how much memory the process (GiB)."""
 SAME = 1e-6
 """Errors closer than this share are those of the same minimum: that far apart lie float32 models of it."""
+
+
+def constant(geometry: Geometry, scan_shape: tuple[int, int]) -> Calibration:
+    """A calibration with the same centre for every pattern."""
+    origin = np.full((*scan_shape, 2), (geometry.q_y, geometry.q_x), np.float32)
+    return Calibration(geometry, origin, np.full_like(origin, np.nan))
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def made_up_disks(scan: int = 100, grains: int = 40, disks: int = 12, seed: int 
     offsets = np.searchsorted(rows, np.arange(scan * scan + 1))
     central = np.full((scan * scan, 2), 125.5, np.float32)
     peaks = Peaks(offsets, *(c.astype(np.float32) for c in (*table, table[-1])), central, (scan, scan), (252, 252))
-    features = bragg_disks(peaks, Calibration.constant(Geometry((252, 252), 125.5, 125.5, 5.3), (scan, scan)))
+    features = bragg_disks(peaks, constant(Geometry((252, 252), 125.5, 125.5, 5.3), (scan, scan)))
     return Matrix(features.values, features.scan_shape)
 
 

@@ -23,17 +23,21 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from napari_stemnmf.simulation.kinematic import disks
+from napari_stemnmf.simulation.specimen import Q_SPAN, ScanGrid, silver_specimen
+from napari_stemnmf.study.kinematic_film import KinematicFilm, diffracting, kinematic_film
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import find_disks
 from napari_stemnmf.disks.probe import find_probe
-from napari_stemnmf.simulation.diffraction import disks
+from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.simulation.film import Film
-from napari_stemnmf.streaming.survey import survey
-from napari_stemnmf.study.films import Q_SPAN, KinematicFilm, ScanGrid, diffracting, kinematic_film, silver_specimen
+from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.study.simulate import simulate
+
+AS_IT_IS = PreprocessSettings(hot_pixels="off")
 
 FILMS = ("ag1", "ag2", "ag3")
 DETECTOR = 126
@@ -95,7 +99,7 @@ def disk_distances(pair: Compared) -> np.ndarray:
     side = pair.grid.shape[0]
     counts = np.ascontiguousarray(pair.counts).reshape(side, side, DETECTOR, DETECTOR)
     dataset = Dataset.from_array(counts, scan_step=0.5, q_step=0.2)
-    peaks = find_disks(dataset, find_probe(dataset, survey(dataset)))
+    peaks = find_disks(dataset, find_probe(dataset, take_survey(dataset, AS_IT_IS)))
     q = pair.q
     whole = (np.abs(q - (DETECTOR - 1) / 2) <= (DETECTOR - 1) / 2 - PROBE_RADIUS).all(axis=1)
     apart = np.linalg.norm(q - pair.engine.center, axis=1) > 2 * PROBE_RADIUS + 1

@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from napari_stemnmf import __version__, stages, storage
-from napari_stemnmf.calibration.calibration import Calibration
+from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.dataset import Axis, Dataset
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.features import Features
@@ -32,9 +32,9 @@ from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
+from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
-from napari_stemnmf.streaming.survey import Survey
 
 FORMAT = "napari-stemnmf analysis"
 FORMAT_VERSION = 2

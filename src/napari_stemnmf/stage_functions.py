@@ -14,12 +14,12 @@ from napari_stemnmf.errors import AnalysisError
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_stemnmf.calibration.calibration import Calibration
+    from napari_stemnmf.calibration.geometry import Calibration
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.disks.peaks import Peaks
+    from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.disks.probe import Probe
+    from napari_stemnmf.preprocessing.survey import Survey
     from napari_stemnmf.streaming.engine import Executor
-    from napari_stemnmf.streaming.survey import Survey
 
 
 Found: TypeAlias = Any
@@ -80,15 +80,15 @@ class Failed:
 
 def prepared(found: Found, dataset: Dataset) -> Dataset:
     """The scan as all stages after the survey see it, lazily: cropped, dark subtracted, hot pixels repaired, binned."""
-    from napari_stemnmf.preprocessing.preprocess import prepare
+    from napari_stemnmf.preprocessing.preparation import prepare
 
-    return prepare(dataset, _there(found.survey, "survey"), found.recipe.preprocess)
+    return prepare(dataset, _there(found.survey, "survey").hot_pixels, found.recipe.preprocess)
 
 
 def take_survey(task: Task) -> Survey:
-    from napari_stemnmf.preprocessing import preprocess
+    from napari_stemnmf.preprocessing import survey
 
-    return preprocess.take_survey(task.scan(), task.found.recipe.preprocess, **task.how)
+    return survey.take_survey(task.scan(), task.found.recipe.preprocess, **task.how)
 
 
 def find_probe(task: Task) -> Probe:

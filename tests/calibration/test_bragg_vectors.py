@@ -8,10 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_stemnmf.calibration.bragg_vectors import bilinear, bragg_vector_map, calibrated_map, centred, raw_map
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
+
+
+def constant(geometry: Geometry, scan_shape: tuple[int, int]) -> Calibration:
+    """A calibration with the same centre for every pattern."""
+    origin = np.full((*scan_shape, 2), (geometry.q_y, geometry.q_x), np.float32)
+    return Calibration(geometry, origin, np.full_like(origin, np.nan))
 
 
 def table(
@@ -74,7 +79,7 @@ def test_centred_positions_have_the_radius_and_azimuth_of_the_geometry(
     ratio: float, angle: float, radius: float, azimuth: float
 ) -> None:
     geometry = Geometry((40, 50), 19.0, 24.0, 2.0, ratio, angle)
-    calibration = Calibration.constant(geometry, (1, 2))
+    calibration = constant(geometry, (1, 2))
     calibration.origin[0, 1] += (0.5, -1.5)
     q_y, q_x = geometry.from_polar(np.array([radius]), np.array([azimuth]))
     peaks = table([q_y[0] + 0.5], [q_x[0] - 1.5])
@@ -84,7 +89,7 @@ def test_centred_positions_have_the_radius_and_azimuth_of_the_geometry(
 
 
 def test_maps_before_and_after_calibration_differ_by_the_descan() -> None:
-    calibration = Calibration.constant(Geometry((40, 50), 19.0, 24.0, 2.0), (1, 2))
+    calibration = constant(Geometry((40, 50), 19.0, 24.0, 2.0), (1, 2))
     calibration.origin[0, 1] += (2.0, -3.0)
     peaks = table([10.0, 30.0], [8.0, 9.0])
     before, after = raw_map(peaks), calibrated_map(peaks, calibration)
@@ -94,7 +99,7 @@ def test_maps_before_and_after_calibration_differ_by_the_descan() -> None:
 
 
 def test_calibrating_changes_neither_disks_nor_calibration_in_place() -> None:
-    calibration = Calibration.constant(Geometry((40, 50), 19.0, 24.0, 2.0, 1.05, 20.0), (1, 2))
+    calibration = constant(Geometry((40, 50), 19.0, 24.0, 2.0, 1.05, 20.0), (1, 2))
     peaks = table([10.0, 30.0], [8.0, 9.0])
     copies = peaks.q_y.copy(), peaks.q_x.copy(), calibration.origin.copy()
     first, second = calibrated_map(peaks, calibration), calibrated_map(peaks, calibration)
@@ -106,10 +111,10 @@ def test_calibrating_changes_neither_disks_nor_calibration_in_place() -> None:
 def test_a_scan_without_disks_has_an_empty_map() -> None:
     peaks = table([], [])
     assert raw_map(peaks).sum() == 0
-    assert calibrated_map(peaks, Calibration.constant(Geometry((40, 50), 19.0, 24.0, 2.0), (1, 2))).shape == (40, 50)
+    assert calibrated_map(peaks, constant(Geometry((40, 50), 19.0, 24.0, 2.0), (1, 2))).shape == (40, 50)
 
 
 def test_disks_of_another_scan_are_refused() -> None:
-    calibration = Calibration.constant(Geometry((40, 50), 19.0, 24.0, 2.0), (3, 2))
+    calibration = constant(Geometry((40, 50), 19.0, 24.0, 2.0), (3, 2))
     with pytest.raises(DataError, match="cannot take the centres"):
         centred(table([1.0], [1.0]), calibration)

@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 from napari_stemnmf.calibration.bragg_vectors import centred
 from napari_stemnmf.calibration.calibrate import calibrate
-from napari_stemnmf.calibration.calibration import Calibration
+from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.dataset import AXIS_NAMES, Axis
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.survey import Survey, take_survey
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.streaming.survey import Survey, survey
-from napari_stemnmf.study.distorted import Distorted, distorted
+from napari_stemnmf.stage_settings import PreprocessSettings
+
+AS_IT_IS = PreprocessSettings(hot_pixels="off")
 
 DESCAN = ((7.0, -3.0), (-4.0, 7.0))
 SILVER_111 = 0.23591
@@ -30,7 +33,7 @@ def scan(request: pytest.FixtureRequest) -> Distorted:
 
 @pytest.fixture(scope="module")
 def seen(scan: Distorted) -> Survey:
-    return survey(scan.dataset, workers=1)
+    return take_survey(scan.dataset, AS_IT_IS, workers=1)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_stemnmf.calibration.pixel_size import PixelSize, pixel_size
+from napari_stemnmf.calibration.calibrate import PixelSize, pixel_size
 from napari_stemnmf.dataset import AXIS_NAMES, Axis
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import PixelSizeSettings

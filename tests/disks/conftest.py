@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.disks.template import soft_disk, synthetic_kernel
 

@@ -11,6 +11,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+from napari_stemnmf.simulation.distorted import distorted
 from scipy.ndimage import distance_transform_edt
 
 from napari_stemnmf.dataset import Dataset
@@ -18,9 +19,10 @@ from napari_stemnmf.disks.detection import DiskDetection, detect, find_disks, pl
 from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.disks.template import synthetic_kernel
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import DiskSettings
-from napari_stemnmf.streaming.survey import survey
-from napari_stemnmf.study.distorted import distorted
+from napari_stemnmf.preprocessing.survey import take_survey
+from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
+
+AS_IT_IS = PreprocessSettings(hot_pixels="off")
 
 Lattice = Any
 """What the fixtures `lattice` and `small` give; see conftest."""
@@ -54,7 +56,7 @@ def test_upsampled_positions_are_good_to_a_twentieth_of_a_pixel(
 @pytest.mark.parametrize("dose", [1e4, 1e6])
 def test_disks_and_centres_of_a_distorted_film(detector: int, dose: float) -> None:
     made = distorted((6, 6), detector, dose=dose, hot_pixels=0, seed=1)
-    probe = find_probe(made.dataset, survey(made.dataset))
+    probe = find_probe(made.dataset, take_survey(made.dataset, AS_IT_IS))
     peaks = find_disks(made.dataset, probe)
     r = made.probe_radius
     wanted = hits = good = 0
@@ -174,7 +176,7 @@ def test_pixels_behind_a_beam_stop_do_not_look_saturated() -> None:
     made = distorted((12, 12), 126, beam_stop=True, seed=3)
     mask = distance_transform_edt(made.mask) > 2
     data = made.dataset
-    look = survey(data)
+    look = take_survey(data, AS_IT_IS)
     peaks = find_disks(data, find_probe(data, look, mask))
     assert peaks.saturated == 0
 
@@ -309,7 +311,7 @@ def test_disks_of_the_films_lie_on_the_rings_of_silver(shared: Path, film: str) 
 
     data = stem.open(shared / "films" / f"{film}_small.h5")
     part = Dataset.from_array(data.data[:10, :60])
-    probe: Probe = find_probe(part, survey(part))
+    probe: Probe = find_probe(part, take_survey(part, AS_IT_IS))
     peaks = find_disks(part, probe)
     radius = np.hypot(peaks.q_y - probe.q_y, peaks.q_x - probe.q_x)
     bragg = np.asarray(radius > 10)
@@ -323,7 +325,7 @@ def test_disks_of_the_films_lie_on_the_rings_of_silver(shared: Path, film: str) 
 def test_disks_of_measured_steel(shared: Path, measured: Callable[[Path], np.ndarray]) -> None:
     patterns = measured(shared / "real" / "steel_NBED_subset_2x2x256x256.hspy")
     data = Dataset.from_array(patterns)
-    peaks = find_disks(data, find_probe(data, survey(data)))
+    peaks = find_disks(data, find_probe(data, take_survey(data, AS_IT_IS)))
     assert (peaks.counts >= 12).all()
     assert (peaks.counts <= 30).all()  # a blurring detector: its noise is not taken for disks
 

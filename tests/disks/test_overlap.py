@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari_stemnmf.simulation.distorted import distorted
 from scipy.ndimage import gaussian_filter
 
-from napari_stemnmf.disks.correlation import STEP, falloff_of
 from napari_stemnmf.disks.detection import detect, find_disks
 from napari_stemnmf.disks.probe import Probe, find_probe
-from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
-from napari_stemnmf.recipe import DiskSettings
-from napari_stemnmf.streaming.survey import survey
-from napari_stemnmf.study.distorted import distorted
+from napari_stemnmf.disks.template import FALLOFF_STEP, binned, falloff_of, soft_disk, synthetic_kernel
+from napari_stemnmf.preprocessing.survey import take_survey
+from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
+
+AS_IT_IS = PreprocessSettings(hot_pixels="off")
 
 PLACE = np.array([60.3, 55.2])
 
@@ -89,7 +90,7 @@ def test_a_disk_that_is_not_quite_the_probe_stays_one(radius: float) -> None:
 @pytest.mark.parametrize(("detector", "dose", "least"), [(126, 1e6, 0.96), (252, 1e6, 0.98), (432, 1e5, 0.99)])
 def test_of_all_disks_overlapping_ones_included_few_are_missed(detector: int, dose: float, least: float) -> None:
     made = distorted((6, 6), detector, dose=dose, hot_pixels=0, seed=2)
-    peaks = find_disks(made.dataset, find_probe(made.dataset, survey(made.dataset)))
+    peaks = find_disks(made.dataset, find_probe(made.dataset, take_survey(made.dataset, AS_IT_IS)))
     r, wanted, hits, good = made.probe_radius, 0, 0, 0
     for p in range(36):
         rows, truths = peaks.of(p), slice(made.offsets[p], made.offsets[p + 1])
@@ -115,4 +116,6 @@ def test_falloff_is_what_a_disk_adds_to_the_correlation(radius: float, size: int
         disk = soft_disk(np.hypot(y - 0.6 * off, x + 0.8 * off), radius)
         means = disk.reshape(2 * reach + 1, size, 2 * reach + 1, size).mean((1, 3))
         wanted = (means * coarse).sum()
-        assert np.interp(off, STEP * np.arange(len(falloff)), falloff, right=0.0) == pytest.approx(wanted, abs=0.03)
+        assert np.interp(off, FALLOFF_STEP * np.arange(len(falloff)), falloff, right=0.0) == pytest.approx(
+            wanted, abs=0.03
+        )

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.export.calibration import findings
 
 GEOMETRY = Geometry((64, 64), 31.25, 32.5, 3.0, ellipse_ratio=1.0203, ellipse_angle=30.4)
@@ -25,7 +24,8 @@ def peaks(counts: list[int]) -> Peaks:
 
 
 def calibration(**changes: Any) -> Calibration:
-    return replace(Calibration.constant(GEOMETRY, (2, 2)), **changes)
+    origin = np.full((2, 2, 2), (GEOMETRY.q_y, GEOMETRY.q_x), np.float32)
+    return replace(Calibration(GEOMETRY, origin, np.full_like(origin, np.nan)), **changes)
 
 
 def rows(**parts: Any) -> dict[str, str]:

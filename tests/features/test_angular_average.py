@@ -14,8 +14,8 @@ from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, find_rings
+from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import AngularAverageSettings
-from napari_stemnmf.streaming.survey import Survey
 
 RINGS = (3.0, 7.5, 12.0, 19.0)
 Reference = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -136,9 +136,9 @@ def test_every_type_of_counts_gives_the_same(patterns: np.ndarray, dtype: str) -
 
 
 def test_values_that_are_no_counts_are_taken_as_zero(patterns: np.ndarray) -> None:
-    kernel = AngularAverage(Geometry((45, 52), 22.3, 25.8, 2.0), RINGS)
+    geometry = Geometry((45, 52), 22.3, 25.8, 2.0)
     for intensity in ("linear", "sqrt"):
-        kernel = AngularAverage(kernel.geometry, RINGS, AngularAverageSettings(intensity=intensity))
+        kernel = AngularAverage(geometry, RINGS, AngularAverageSettings(intensity=intensity))
         odd, zero = patterns.astype(np.float64), patterns.astype(np.float64)
         for k, value in enumerate((np.nan, np.inf, -np.inf, -3.0, 1e300)):
             odd[:, 10 + k, 30], zero[:, 10 + k, 30] = value, 0.0

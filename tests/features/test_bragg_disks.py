@@ -8,15 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.bragg_disks import bragg_disks
 from napari_stemnmf.stage_settings import BraggDiskSettings
 
 Disk = tuple[float, float, float]
 """q_y, q_x on the detector and height."""
+
+
+def constant(geometry: Geometry, scan_shape: tuple[int, int]) -> Calibration:
+    """A calibration with the same centre for every pattern."""
+    origin = np.full((*scan_shape, 2), (geometry.q_y, geometry.q_x), np.float32)
+    return Calibration(geometry, origin, np.full_like(origin, np.nan))
 
 
 def table(*patterns: list[Disk], detector: tuple[int, int] = (252, 252)) -> Peaks:
@@ -29,7 +34,7 @@ def table(*patterns: list[Disk], detector: tuple[int, int] = (252, 252)) -> Peak
 
 def calibration(peaks: Peaks, radius: float = 5.3, **ellipse: float) -> Calibration:
     rows, columns = peaks.detector_shape
-    return Calibration.constant(
+    return constant(
         Geometry(peaks.detector_shape, (rows - 1) / 2, (columns - 1) / 2, radius, **ellipse), peaks.scan_shape
     )
 
@@ -103,7 +108,7 @@ def test_descan_and_ellipse_are_taken_out() -> None:
     oval = Geometry((252, 252), 125.5, 125.5, 5.3, ellipse_ratio=1.05, ellipse_angle=30.0)
     y, x = oval.from_polar(*round_geometry.to_polar(np.array([160.0]), np.array([90.0])))
     stretched = table([(y[0], x[0], 1.0)])
-    values = bragg_disks(stretched, Calibration.constant(oval, (1, 1))).values
+    values = bragg_disks(stretched, constant(oval, (1, 1))).values
     np.testing.assert_allclose(values.toarray()[0], first, atol=1e-4)
 
 

@@ -10,9 +10,8 @@ import pytest
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage
-from napari_stemnmf.features.centers import Centers, parts_of_a_pixel
 from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance
-from napari_stemnmf.features.polar import samples, sectors
+from napari_stemnmf.features.polar import Centers, parts_of_a_pixel, samples, sectors
 from napari_stemnmf.features.radial_variance import RadialVariance
 from napari_stemnmf.stage_settings import RadialVarianceSettings
 

@@ -11,24 +11,32 @@ import dask.array as da
 import h5py
 import numpy as np
 import pytest
+from napari_stemnmf.simulation.distorted import Distorted, distorted
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.central_disk import find_center
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
-from napari_stemnmf.features.centers import Centers
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance, featurize
+from napari_stemnmf.features.polar import Centers
 from napari_stemnmf.features.radial_variance import RadialVariance
+from napari_stemnmf.preprocessing.survey import Survey, take_survey
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.streaming.survey import Survey, survey
-from napari_stemnmf.study.distorted import Distorted, distorted
+from napari_stemnmf.stage_settings import PreprocessSettings
+
+AS_IT_IS = PreprocessSettings(hot_pixels="off")
 
 RINGS = (6.0, 12.0, 20.0)
+
+
+def constant(geometry: Geometry, scan_shape: tuple[int, int]) -> Calibration:
+    """A calibration with the same centre for every pattern."""
+    origin = np.full((*scan_shape, 2), (geometry.q_y, geometry.q_x), np.float32)
+    return Calibration(geometry, origin, np.full_like(origin, np.nan))
 
 
 def geometry_of(mean: np.ndarray) -> Geometry:
@@ -55,12 +63,12 @@ def scan(patterns: np.ndarray, reads: list[int]) -> Dataset:
 
 @pytest.fixture
 def look(scan: Dataset) -> Survey:
-    return survey(scan)
+    return take_survey(scan, AS_IT_IS)
 
 
 @pytest.fixture
 def around() -> Calibration:
-    return Calibration.constant(Geometry((45, 52), 22.3, 25.8, 2.0), (6, 6))
+    return constant(Geometry((45, 52), 22.3, 25.8, 2.0), (6, 6))
 
 
 @pytest.fixture
@@ -142,10 +150,8 @@ def test_rings_are_found_on_the_maximum_pattern_where_they_are_not_set(shared: P
     with h5py.File(shared / "films" / "ag1_small.h5") as file:
         data = file["data"][::4, ::4]
     dataset = Dataset.from_array(data)
-    found = survey(dataset)
-    features = featurize(
-        dataset, found, Calibration.constant(geometry_of(found.mean), dataset.scan_shape), Recipe()
-    ).features
+    found = take_survey(dataset, AS_IT_IS)
+    features = featurize(dataset, found, constant(geometry_of(found.mean), dataset.scan_shape), Recipe()).features
     assert len(features["aa"].details["rings"]) == 5
     assert features["aa"].values.shape == (625, 288)
     assert features["rv"].values.shape == (625, 55)
@@ -154,7 +160,7 @@ def test_rings_are_found_on_the_maximum_pattern_where_they_are_not_set(shared: P
 
 def test_dropped_columns_are_named(scan: Dataset, look: Survey, beam_stop: np.ndarray) -> None:
     masked = Geometry((45, 52), 22.3, 25.8, 2.0, mask=beam_stop)
-    features = featurize(scan, look, Calibration.constant(masked, (6, 6)), with_rings()).features
+    features = featurize(scan, look, constant(masked, (6, 6)), with_rings()).features
     aa = features["aa"]
     assert aa.dropped
     assert len(aa.dropped) + aa.values.shape[1] == 144
@@ -163,11 +169,11 @@ def test_dropped_columns_are_named(scan: Dataset, look: Survey, beam_stop: np.nd
 
 def test_geometry_of_another_detector_is_refused(scan: Dataset, look: Survey) -> None:
     with pytest.raises(DataError, match="geometry is for"):
-        featurize(scan, look, Calibration.constant(Geometry((30, 30), 15, 15, 2.0), (6, 6)), with_rings())
+        featurize(scan, look, constant(Geometry((30, 30), 15, 15, 2.0), (6, 6)), with_rings())
 
 
 def test_scan_of_another_shape_is_refused(scan: Dataset, look: Survey, around: Calibration) -> None:
-    other = Calibration.constant(around.geometry, (3, 12))
+    other = constant(around.geometry, (3, 12))
     with pytest.raises(DataError, match="calibration is of a scan"):
         featurize(scan, look, other, with_rings())
     with pytest.raises(DataError, match="disks are of a scan"):
@@ -230,9 +236,9 @@ def test_features_of_a_distorted_scan_are_those_of_the_undistorted_one(
 ) -> None:
     made = distorted((8, 8), 126, dose=dose, ellipse_ratio=1.05, descan=((7, -3), (2, 7)), hot_pixels=0, beam_stop=stop)
     recipe = Recipe().replaced({"aa.featurize.rings": (16, 30, 37.5, 46, 58)})
-    seen = featurize(made.dataset, survey(made.dataset), truth(made), recipe).features
+    seen = featurize(made.dataset, take_survey(made.dataset, AS_IT_IS), truth(made), recipe).features
     centre = Geometry((126, 126), *made.center.mean((0, 1)), made.probe_radius, mask=seen_through(made))
-    plain = featurize(made.plain, survey(made.plain), Calibration.constant(centre, (8, 8)), recipe).features
+    plain = featurize(made.plain, take_survey(made.plain, AS_IT_IS), constant(centre, (8, 8)), recipe).features
     for name, bound in zip(("aa", "rv"), least, strict=True):
         ours, theirs = in_common(seen[name], plain[name])
         assert ours.shape[1] > 0.6 * plain[name].values.shape[1]
@@ -247,9 +253,9 @@ def test_rings_of_a_scan_with_descan_are_seen_on_its_centred_disks(stop: bool) -
     disks = np.stack([rows, made.q_y, made.q_x, made.height], axis=1)[strong]
     peaks = table(disks, (10, 10), (126, 126))
     recipe = Recipe(features=("aa",))
-    seen = featurize(made.dataset, survey(made.dataset), truth(made), recipe, peaks=peaks).features["aa"]
-    look = survey(made.plain)
-    plain = featurize(made.plain, look, Calibration.constant(geometry_of(look.mean), (10, 10)), recipe).features["aa"]
+    seen = featurize(made.dataset, take_survey(made.dataset, AS_IT_IS), truth(made), recipe, peaks=peaks).features["aa"]
+    look = take_survey(made.plain, AS_IT_IS)
+    plain = featurize(made.plain, look, constant(geometry_of(look.mean), (10, 10)), recipe).features["aa"]
     ours, theirs = np.array(seen.details["rings"]), plain.details["rings"]
     assert len(theirs) <= len(ours) <= len(theirs) + 1  # without the noise of the maximum, a faint one may stand out
     distance = np.abs(ours[:, None] - theirs).min(axis=0)

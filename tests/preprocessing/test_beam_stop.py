@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
+from napari_stemnmf.simulation.distorted import distorted
 from scipy import ndimage
 
 from napari_stemnmf.errors import DataError, ReadError
 from napari_stemnmf.preprocessing.beam_stop import detector_mask, find_beam_stop
-from napari_stemnmf.preprocessing.preprocess import take_survey
+from napari_stemnmf.preprocessing.survey import Survey, take_survey
 from napari_stemnmf.reading.opening import open as open_scan
-from napari_stemnmf.recipe import BeamStopSettings, PreprocessSettings
-from napari_stemnmf.streaming.survey import Survey
-from napari_stemnmf.study.distorted import distorted
+from napari_stemnmf.stage_settings import BeamStopSettings, PreprocessSettings
 from napari_stemnmf.study.simulate import simulate
 
 AUTO, OFF = BeamStopSettings(), BeamStopSettings(find="off", margin=0.0)

@@ -70,7 +70,7 @@ def test_a_detector_sums_the_pixels_whose_centres_lie_inside(detector: Detector)
     expected = np.array([[inside(detector, y, x) for x in range(SHAPE[1])] for y in range(SHAPE[0])])
     np.testing.assert_array_equal(detector.mask(SHAPE), expected)
     assert from_dict(json.loads(json.dumps(detector.to_dict()))) == detector
-    assert detector.kind in detector.words(AXES)
+    assert detector.kind in detector.describe(AXES)
     there = detector.moved(detector.q_y + 2.0, detector.q_x - 3.0)
     covered = np.argwhere(detector.mask(SHAPE)) + np.array([2, -3])
     kept = covered[(covered >= 0).all(axis=1) & (covered < SHAPE).all(axis=1)]
@@ -100,4 +100,4 @@ def test_what_is_no_detector_is_said_in_a_sentence() -> None:
         Polygon.through([(0, 0), (1, 1)])
     with pytest.raises(DataError, match="covers no pixel"):
         Mask.of(np.zeros((3, 3), bool))
-    assert "0.40 to 0.90 1/nm" in Annulus(1.0, 1.0, 4.0, 9.0).words(AXES)
+    assert "0.40 to 0.90 1/nm" in Annulus(1.0, 1.0, 4.0, 9.0).describe(AXES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from typing import Any
 
 import dask.array as da
@@ -12,10 +15,13 @@ import pytest
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.streaming import virtual_images as virtual_images_module
 from napari_stemnmf.streaming.live_scan import LiveScan, reduction
 from napari_stemnmf.streaming.virtual_detectors import Annulus, Disk, Point, Rectangle, Sector
 from napari_stemnmf.streaming.virtual_images import (
     centres_of_mass,
+    coarse_to_fine,
+    quick_image,
     region_patterns,
     virtual_images,
 )
@@ -170,3 +176,68 @@ def test_a_scan_that_cannot_be_read_is_said_by_its_live_copy() -> None:
     live.start()
     assert live.join(20.0)
     assert "lost cannot be read: disk is gone" in live.error
+
+
+def test_quick_image_of_a_small_scan_is_its_virtual_image() -> None:
+    data = np.random.default_rng(0).poisson(9, (11, 13, 6, 6)).astype(np.uint16)
+    dataset = Dataset.from_array(da.from_array(data, chunks=(4, 4, -1, -1)))
+    image = quick_image(dataset, seconds=60)
+    np.testing.assert_allclose(image, data.mean((2, 3)), rtol=1e-6)
+    assert image.dtype == np.float32
+
+
+def test_quick_image_of_a_huge_lazy_scan_takes_two_seconds_and_shows_its_shape() -> None:
+    def generate(block_info: dict | None = None) -> np.ndarray:
+        (y0, y1), (x0, x1) = block_info[None]["array-location"][:2]  # type: ignore[index]
+        column = np.broadcast_to(np.arange(x0, x1, dtype=np.uint16), (y1 - y0, x1 - x0))
+        return np.broadcast_to(column[..., None, None], (y1 - y0, x1 - x0, 256, 256)).copy()
+
+    chunks = ((1,) * 512, (128,) * 4, (256,), (256,))
+    data = da.map_blocks(generate, chunks=chunks, dtype=np.uint16, meta=np.empty((0,) * 4, np.uint16))
+    dataset = Dataset.from_array(data)
+    assert dataset.nbytes > 34e9
+    quick_image(Dataset.from_array(data[:2, :2]))  # compiled
+    start = time.perf_counter()
+    image = quick_image(dataset)
+    assert time.perf_counter() - start < 2
+    assert image.shape == (512, 512)
+    assert np.isfinite(image).all()
+    assert np.abs(image.mean(0) - np.arange(512)).mean() < 100
+
+
+def test_quick_image_reads_at_least_one_chunk_and_fills_the_rest() -> None:
+    data = np.arange(16, dtype=np.float32).reshape(4, 4)[..., None, None] * np.ones((2, 2), np.float32)
+    dataset = Dataset.from_array(da.from_array(data, chunks=(2, 2, -1, -1)))
+    image = quick_image(dataset, seconds=0)
+    assert np.isfinite(image).all()
+    assert len(np.unique(image)) == 4
+
+
+def test_quick_image_of_a_large_scan_samples_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_images_module, "QUICK_WHOLE_BYTES", 0)
+    monkeypatch.setattr(virtual_images_module, "QUICK_PATTERNS", 9)
+    data = np.arange(100, dtype=np.float32).reshape(10, 10)[..., None, None] * np.ones((2, 2), np.float32)
+    image = quick_image(Dataset.from_array(da.from_array(data, chunks=(5, 10, -1, -1))), seconds=60)
+    np.testing.assert_array_equal(image[::5, ::3], data[::5, ::3, 0, 0])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 7), (5, 3), (16, 16)])
+def test_coarse_to_fine_visits_every_chunk_once(rows: int, columns: int) -> None:
+    order = coarse_to_fine(rows, columns)
+    assert sorted(order) == [(i, j) for i in range(rows) for j in range(columns)]
+
+
+def test_quick_image_does_not_wait_for_numba() -> None:
+    code = (
+        "import sys, numpy as np; from napari_stemnmf.dataset import Dataset; "
+        "from napari_stemnmf.streaming.virtual_images import quick_image; "
+        "quick_image(Dataset.from_array(np.ones((2, 2, 4, 4)))); print('numba' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
+
+
+def test_quick_image_takes_invalid_values_as_zero() -> None:
+    data = np.ones((1, 2, 2, 2))
+    data[0, 1] = [[np.nan, np.inf], [-3, 5]]
+    np.testing.assert_allclose(quick_image(Dataset.from_array(data)), [[1, 1.25]])

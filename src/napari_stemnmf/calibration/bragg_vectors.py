@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 
 
@@ -103,7 +103,7 @@ def bragg_vector_map(
 
 
 def raw_map(peaks: Peaks, *, weight: np.ndarray | None = None, sampling: int = 1) -> np.ndarray:
-    """The Bragg vector map of positions as they were found, weighted by height unless told otherwise."""
+    """The Bragg vector map of positions as they were found, weighted by height if no weight is given."""
     weight = peaks.height if weight is None else weight
     return bragg_vector_map(peaks.q_y, peaks.q_x, weight, peaks.detector_shape, sampling=sampling)
 

@@ -1,4 +1,4 @@
-"""The ellipse of a ring of the mean pattern: amorphous halos, and polycrystals whose disks are too dense to tell apart.
+"""The ellipse of a ring of the mean pattern: a diffuse one, or that of a polycrystal whose disks are too dense.
 
 In each sector of azimuth the radial profile is compared with that of all sectors. Leans on `ellipse` for the fit.
 """

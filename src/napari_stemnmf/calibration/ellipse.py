@@ -1,4 +1,4 @@
-"""What should be a circle and is an ellipse: from the rings on which disks lie, or from a halo of the mean pattern.
+"""The ellipse that a circle becomes on the detector, from the rings on which disks lie; `diffuse_ring` shares the fit.
 
 All rings share one ratio and one angle. A distortion is written as the two numbers ``u, v = eta (cos 2 theta, sin 2
 theta)``: it stretches by exp(eta) along theta and shrinks by as much across, so a/b = exp(2 eta), areas and the radius

@@ -79,7 +79,7 @@ def disk_rings(
 def profile_rings(profile: np.ndarray, probe_radius: float, first: float, last: float) -> list[Ring]:
     """Maxima of a radial mean, most prominent first; each reaches to the minima beside it.
 
-    Where the profile only falls, maxima of its product with the radius squared are taken: an amorphous halo on a steep
+    Where the profile only falls, maxima of its product with the radius squared are taken: a diffuse ring on a steep
     background.
 
     Parameters

@@ -1,8 +1,7 @@
 """Where the direct beam hits the detector, and how large its disk is, from the mean pattern.
 
 The disk is found as the brightest blob, then its centre of mass and its area are refined in turn, in a window that
-follows it. Isolated hot pixels are set aside first. Where the direct beam is hidden, the centre is the point about
-which the pattern is most symmetric under inversion. Leans on scipy.
+follows it. Isolated hot pixels are left out. Where a mask hides the disk, the centre is that of the pattern's symmetry.
 """
 
 from __future__ import annotations
@@ -15,80 +14,10 @@ from scipy import fft, ndimage
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import CenterSettings
 
-FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1
-"""Share of the valid pixels that must have a partner: anywhere on the detector, and near a guess."""
-
-
-def inversion_center(
-    pattern: np.ndarray,
-    mask: np.ndarray | None = None,
-    guess: tuple[float, float] | None = None,
-    reach: float = np.inf,
-) -> tuple[float, float] | None:
-    """The point about which a pattern is most like itself turned by half a turn, under a mask.
-
-    The normalised cross-correlation of the logarithm of the pattern with its turned self, over the pixels that are
-    valid in both (D. Padfield, IEEE Trans. Image Process. 21, 2706, 2012), at all half pixels within `reach` of the
-    `guess`, or anywhere; a parabola gives the fraction.
-
-    Parameters
-    ----------
-    pattern : ndarray
-        (q_y, q_x) counts.
-    mask : ndarray of bool or None
-        True = keep.
-    guess : tuple of float, optional
-        (q_y, q_x), px.
-    reach : float
-        px about the guess.
-
-    Returns
-    -------
-    tuple of float or None
-        (q_y, q_x), px; None where no pixel has a partner.
-    """
-    values = np.maximum(np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
-    keep = np.ones(values.shape, bool) if mask is None else np.asarray(mask, bool)
-    if not (keep & (values > 0)).any():
-        return None
-    values = np.log(values + np.median(values[keep & (values > 0)]))
-    values = np.where(keep, values - values[keep].mean(), 0.0)
-    size = [fft.next_fast_len(2 * n - 1, real=True) for n in values.shape]
-    ones, first, second = (fft.rfft2(part, size) for part in (keep.astype(np.float64), values, values**2))
-
-    def paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # sum over p of a(p) b(s - p), at all s = 2 c
-        full: np.ndarray = fft.irfft2(a * b, size)
-        return full[: 2 * values.shape[0] - 1, : 2 * values.shape[1] - 1]
-
-    count = np.maximum(paired(ones, ones), 1e-3)
-    mean = paired(ones, first) / count  # of those that have a partner; the partners' is the same
-    variance = paired(ones, second) / count - mean**2
-    alike = np.where(variance > 1e-9, (paired(first, first) / count - mean**2) / np.maximum(variance, 1e-9), 0.0)
-    there = count > (FREE_OVERLAP if guess is None else NEAR_OVERLAP) * keep.sum()
-    if guess is not None:
-        y, x = np.ogrid[: alike.shape[0], : alike.shape[1]]
-        there &= np.hypot(0.5 * y - guess[0], 0.5 * x - guess[1]) <= reach
-    alike = ndimage.gaussian_filter(np.where(there, alike, 0.0), 1.0)
-    row, column = np.unravel_index(int(np.argmax(alike)), alike.shape)
-    if alike[row, column] <= 0.0:
-        return None
-    return 0.5 * row + _vertex(alike[:, column], int(row)), 0.5 * column + _vertex(alike[row], int(column))
-
-
-def _vertex(line: np.ndarray, at: int) -> float:
-    """Where the parabola through the values at, and a pixel (two steps) before and after, peaks: px from there."""
-    if not 2 <= at < len(line) - 2:
-        return 0.0
-    before, here, after = (float(v) for v in line[at - 2 : at + 3 : 2])
-    bend = before - 2.0 * here + after
-    return 0.0 if bend >= 0.0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
-
-
-HOT_FACTOR = (
-    4.0  # a pixel above this multiple of the 4th highest of its neighbourhood is hot; a small probe stays below
-)
+HOT_FACTOR = 4.0  # pixels above this multiple of the 4th highest around them are hot; a small probe stays below
 ITERATIONS = 100
 TOLERANCE = 1e-4  # px
+FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1  # least share of the valid pixels that have a partner: anywhere; near a guess
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
 _NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in docs/method.md
 
@@ -163,6 +92,83 @@ def without_hot_pixels(pattern: np.ndarray) -> np.ndarray:
     return clean if clean.max(initial=0.0) > 0.0 else pattern.copy()
 
 
+def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:
+    """The central disk of the mean pattern, and whether the mask hides it; a DataError if the pattern is empty.
+
+    Where it is hidden, the centre is that of the mean pattern's symmetry under inversion, and the radius that of the
+    brightest visible disk.
+    """
+    start = find_center(mean, center, mask=mask)
+    if mask is None:
+        return start, False
+    q_y, q_x = inversion_center(mean, mask) or (start.q_y, start.q_x)
+    q_y = q_y if center.q_y is None else center.q_y
+    q_x = q_x if center.q_x is None else center.q_x
+    radius = start.probe_radius
+    visible = _kept_share(mask, start.q_y, start.q_x, radius) > 0.7
+    distance = np.hypot(start.q_y - q_y, start.q_x - q_x)
+    there = _kept_share(mask, q_y, q_x, radius)  # of a disk about the centre of inversion
+    if visible and (distance <= radius or (distance <= 2.0 * radius + 2.0 and there > 0.1) or there > 0.5):
+        return start, False
+    return Center(float(q_y), float(q_x), radius), True
+
+
+def inversion_center(
+    pattern: np.ndarray,
+    mask: np.ndarray | None = None,
+    guess: tuple[float, float] | None = None,
+    reach: float = np.inf,
+) -> tuple[float, float] | None:
+    """The point about which a pattern is most similar to itself turned by half a turn, under a mask.
+
+    The normalised cross-correlation of the logarithm of the pattern with its turned self, over the pixels that are
+    valid in both (D. Padfield, IEEE Trans. Image Process. 21, 2706, 2012), at all half pixels within `reach` of the
+    `guess`, or anywhere; a parabola gives the fraction.
+
+    Parameters
+    ----------
+    pattern : ndarray
+        (q_y, q_x) counts.
+    mask : ndarray of bool or None
+        True = keep.
+    guess : tuple of float, optional
+        (q_y, q_x), px.
+    reach : float
+        px about the guess.
+
+    Returns
+    -------
+    tuple of float or None
+        (q_y, q_x), px; None where no pixel has a partner.
+    """
+    values = np.maximum(np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
+    keep = np.ones(values.shape, bool) if mask is None else np.asarray(mask, bool)
+    if not (keep & (values > 0)).any():
+        return None
+    values = np.log(values + np.median(values[keep & (values > 0)]))
+    values = np.where(keep, values - values[keep].mean(), 0.0)
+    size = [fft.next_fast_len(2 * n - 1, real=True) for n in values.shape]
+    ones, first, second = (fft.rfft2(part, size) for part in (keep.astype(np.float64), values, values**2))
+
+    def paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # sum over p of a(p) b(s - p), at all s = 2 c
+        full: np.ndarray = fft.irfft2(a * b, size)
+        return full[: 2 * values.shape[0] - 1, : 2 * values.shape[1] - 1]
+
+    count = np.maximum(paired(ones, ones), 1e-3)
+    mean = paired(ones, first) / count  # of those that have a partner; the partners' is the same
+    variance = paired(ones, second) / count - mean**2
+    similarity = np.where(variance > 1e-9, (paired(first, first) / count - mean**2) / np.maximum(variance, 1e-9), 0.0)
+    there = count > (FREE_OVERLAP if guess is None else NEAR_OVERLAP) * keep.sum()
+    if guess is not None:
+        y, x = np.ogrid[: similarity.shape[0], : similarity.shape[1]]
+        there &= np.hypot(0.5 * y - guess[0], 0.5 * x - guess[1]) <= reach
+    similarity = ndimage.gaussian_filter(np.where(there, similarity, 0.0), 1.0)
+    row, column = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
+    if similarity[row, column] <= 0.0:
+        return None
+    return 0.5 * row + _vertex(similarity[:, column], int(row)), 0.5 * column + _vertex(similarity[row], int(column))
+
+
 def _check_set(settings: CenterSettings, shape: tuple[int, ...]) -> None:
     for name, value, size in (("q_y", settings.q_y, shape[0]), ("q_x", settings.q_x, shape[1])):
         if value is not None and not -0.5 <= value <= size - 0.5:
@@ -197,3 +203,19 @@ def _measure(
     if area <= 0.0:
         return None
     return float((share * grid[0]).sum() / area), float((share * grid[1]).sum() / area), float(np.sqrt(area / np.pi))
+
+
+def _kept_share(mask: np.ndarray, q_y: float, q_x: float, radius: float) -> float:
+    """Share of the pixels of a disk that the mask keeps."""
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    disk = np.hypot(y - q_y, x - q_x) <= max(radius, 1.0)
+    return float(mask[disk].mean()) if disk.any() else 0.0
+
+
+def _vertex(line: np.ndarray, at: int) -> float:
+    """Where the parabola through the values at, and a pixel (two steps) before and after, peaks: px from there."""
+    if not 2 <= at < len(line) - 2:
+        return 0.0
+    before, here, after = (float(v) for v in line[at - 2 : at + 3 : 2])
+    bend = before - 2.0 * here + after
+    return 0.0 if bend >= 0.0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))

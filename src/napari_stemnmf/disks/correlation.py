@@ -1,6 +1,6 @@
-"""The compiled loops over pixels: patterns laid out with a margin, binned, and correlated with a kernel.
+"""The compiled loops over pixels: patterns laid out with a margin, binned, correlated with a kernel; their noise.
 
-Also what a disk adds to the correlation around it (its falloff), which is subtracted without touching a pixel.
+The variance of a count is a gain times the count: 1 for electrons, anything in other units.
 """
 
 from __future__ import annotations
@@ -10,77 +10,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-STEP = 0.125  # px between the entries of a falloff
-SHIFTS = 6  # positions within a bin, along each axis, that a falloff is averaged over
-NOTHING = 0.002  # where it ends
-
-
-def falloff_of(kernel: np.ndarray, coarse: np.ndarray, size: int) -> np.ndarray:
-    """What a disk of height 1 adds to the correlation at 0, STEP, 2 STEP, ... px from it.
-
-    Parameters
-    ----------
-    kernel : ndarray
-        (2 h + 1, 2 h + 1) zero-sum template; its positive part is the disk.
-    coarse : ndarray
-        The template on patterns whose pixels are the mean of `size` x `size`; `kernel` itself if that is 1.
-    size : int
-        Pixels along each side of a bin.
-
-    Returns
-    -------
-    ndarray of float32
-        Ends where the disk no longer reaches the template.
-    """
-    from scipy import ndimage, signal
-
-    disk = np.maximum(kernel, 0.0).astype(np.float64)
-    disk /= (kernel * disk).sum()
-    reach = 2 * (kernel.shape[0] // 2) + 2 * size
-    bins = 2 * (reach // size + 1) + 1
-    around = np.pad(disk, (bins * size - kernel.shape[0] + 1) // 2 + 1)
-    middle = around.shape[0] // 2
-    around = around[middle - bins * size // 2 :, middle - bins * size // 2 :][: bins * size, : bins * size]
-    origin = bins * size // 2
-    distances, values = [], []
-    for y, x in np.ndindex(SHIFTS, SHIFTS):
-        dy, dx = size * ((y + 0.5) / SHIFTS - 0.5), size * ((x + 0.5) / SHIFTS - 0.5)
-        shifted = ndimage.shift(around, (dy, dx), order=3)
-        means = shifted.reshape(bins, size, bins, size).mean((1, 3))
-        values.append(signal.fftconvolve(means, coarse[::-1, ::-1], mode="same"))
-        at = (np.arange(bins) + 0.5) * size - 0.5 - origin
-        distances.append(np.hypot(at[:, None] - dy, at[None] - dx))
-    place = np.concatenate(distances, axis=None) / STEP
-    length = int(reach / STEP)
-    number = np.bincount(place.astype(int), minlength=length)[:length]
-    total = np.bincount(place.astype(int), np.concatenate(values, axis=None), minlength=length)[:length]
-    middle_of = np.flatnonzero(number)
-    mean = np.interp(np.arange(length), middle_of + 0.5, total[middle_of] / number[middle_of])
-    far = np.flatnonzero(np.abs(mean) > NOTHING)
-    return mean[: far[-1] + 2].astype(np.float32)
-
-
-@njit(nogil=True, cache=True)
-def falloff_at(falloff: Any, y: Any, x: Any) -> Any:  # pragma: no cover - compiled
-    """What a disk of height 1 adds to the correlation (y, x) px away from it."""
-    place = np.sqrt(y * y + x * x) / STEP
-    below = int(place)
-    if below + 1 >= falloff.size:
-        return 0.0
-    return falloff[below] + (place - below) * (falloff[below + 1] - falloff[below])
-
-
-@njit(nogil=True, cache=True)
-def take_away(values: Any, top: Any, left: Any, falloff: Any, disks: Any) -> None:  # pragma: no cover - compiled
-    """Subtract the part of disks (n, 4) from the correlation at pixels from (top, left) on."""
-    for k in range(len(disks)):
-        for i in range(values.shape[0]):
-            for j in range(values.shape[1]):
-                values[i, j] -= disks[k, 2] * falloff_at(falloff, top + i - disks[k, 0], left + j - disks[k, 1])
-
-
 LARGEST = float(np.finfo(np.float32).max)
 _FAST = {"reassoc", "contract", "nsz"}
+TILE_ROWS, TILE_COLUMNS = 4, 16
+"""Part of a pattern in which its noise is measured."""
+TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with disks in them lie above
+TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
+RESPONSE_QUANTILE = 0.25  # of the squares of the correlation over what the counts alone explain
+RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of one degree of freedom
+MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -202,3 +140,69 @@ def window(image: Any, kernel: Any, y: Any, x: Any, out: Any) -> None:  # pragma
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[i, j] = dot(image, kernel, y + i - reach, x + j - reach)
+
+
+@njit(nogil=True, cache=True)
+def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no cover - compiled
+    """Variance over mean of the counts, from neighbours but one, where the pattern is smooth; 1 for electrons."""
+    size = 0
+    for t in range(len(tiles)):
+        y0, x0 = tiles[t, 0] + pad, tiles[t, 1] + pad
+        mean, square = 0.0, 0.0
+        for y in range(y0, y0 + TILE_ROWS):
+            for k in range(TILE_COLUMNS // 2):
+                x = x0 + 4 * (k // 2) + k % 2
+                a, b = np.float64(image[y, x]), np.float64(image[y, x + 2])
+                mean += a + b
+                square += (a - b) ** 2
+        if mean > 0.0:
+            ratios[size] = square / mean
+            size += 1
+    if size == 0:
+        return 0.0
+    return np.sort(ratios[:size])[int(TILE_QUANTILE * (size - 1))] / TILE_BIAS
+
+
+@njit(nogil=True, cache=True)
+def uneven(binned: Any, response: Any, plan: Any, gain: Any, ratios: Any) -> Any:  # pragma: no cover - compiled
+    """The gain that would explain how uneven the correlation is where no disk is.
+
+    Above that of single pixels where a detector blurs, so that neighbours have their noise in common, or where the
+    background has structure. Where counts are few the single pixels say all.
+    """
+    if len(plan.samples) == 0:
+        return gain
+    coarse_pad = plan.pad // plan.bin
+    least = MANY * gain * plan.peak * plan.coarse_share
+    for k in range(len(plan.samples)):
+        i, j = plan.samples[k, 0], plan.samples[k, 1]
+        noise = dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad)
+        ratios[k] = response[i, j] ** 2 / noise if noise > least else RESPONSE_BIAS * gain
+    size = len(plan.samples)
+    return max(gain, np.sort(ratios[:size])[int(RESPONSE_QUANTILE * (size - 1))] / RESPONSE_BIAS)
+
+
+@njit(nogil=True, cache=True)
+def is_saturated(
+    image: Any, pad: Any, rows: Any, columns: Any, brightest: Any, gain: Any, kernel: Any, masked: Any
+) -> Any:  # pragma: no cover - compiled
+    """Whether the maximum is shared by so many pixels as half a disk has; not where counts are few.
+
+    Masked pixels (flat) hold copies of their neighbours, and do not count.
+    """
+    if brightest < 20.0 * gain:
+        return False
+    area, same = 0, 0
+    for y in range(kernel.shape[0]):
+        for x in range(kernel.shape[1]):
+            area += kernel[y, x] > np.float32(0.0)
+    for y in range(pad, pad + rows):
+        line = image[y, pad : pad + columns]
+        here = np.int32(0)
+        for x in range(columns):
+            here += np.int32(line[x] == brightest)
+        same += here
+    for k in range(masked.size):
+        y, x = divmod(masked[k], columns)
+        same -= np.int32(image[y + pad, x + pad] == brightest)
+    return same >= max(4, area // 2)

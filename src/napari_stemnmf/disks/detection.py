@@ -7,6 +7,7 @@ once (`functools.lru_cache`). Leans on the engine, and on `search` for the compi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,8 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.peaks import Peaks
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import binned
+from napari_stemnmf.disks.template import binned, falloff_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -29,6 +29,65 @@ COARSE_RADIUS = 2.4
 SPACING, CLOSEST, EDGE = 1.5, 1.0, 1.0
 """Defaults in radii of the probe: `DiskSettings.spacing`, of maxima and of overlapping disks; `DiskSettings.edge`."""
 MOST_TILES, MOST_SAMPLES = 256, 256
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """Bragg disks by probe position: those of pattern i are the rows ``offsets[i]`` to ``offsets[i + 1]``.
+
+    Within a pattern the highest comes first. Raw positions: neither descan nor ellipse is taken out.
+
+    Attributes
+    ----------
+    offsets : ndarray of int64
+        (n + 1,) with n probe positions, row-major over the scan.
+    q_y, q_x : ndarray of float32
+        (peaks,) position on the detector, px.
+    height : ndarray of float32
+        (peaks,) height of the disk above its surroundings, counts a pixel.
+    snr : ndarray of float32
+        (peaks,) height over its standard error.
+    central : ndarray of float32
+        (n, 2) centre of the central disk (q_y, q_x) of each pattern, px; NaN where none was found.
+    scan_shape : tuple of int
+        (scan_y, scan_x).
+    detector_shape : tuple of int
+        (q_y, q_x) pixels.
+    saturated : int
+        Patterns whose brightest pixels all have one value, so that their disks may be cut off.
+    """
+
+    offsets: np.ndarray
+    q_y: np.ndarray
+    q_x: np.ndarray
+    height: np.ndarray
+    snr: np.ndarray
+    central: np.ndarray
+    scan_shape: tuple[int, int]
+    detector_shape: tuple[int, int]
+    saturated: int = 0
+
+    def __post_init__(self) -> None:
+        n = int(np.prod(self.scan_shape))
+        if len(self.offsets) != n + 1 or self.central.shape != (n, 2) or self.offsets[-1] != len(self.q_y):
+            raise DataError(f"A table of {len(self.q_y)} disks does not fit a scan of {self.scan_shape}.")
+
+    def __len__(self) -> int:
+        return len(self.q_y)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(n,) number of disks in each pattern."""
+        return np.diff(self.offsets)
+
+    @property
+    def pattern(self) -> np.ndarray:
+        """(peaks,) flat probe position of each disk."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+    def of(self, position: int) -> slice:
+        """The rows of one probe position, given flat."""
+        return slice(int(self.offsets[position]), int(self.offsets[position + 1]))
 
 
 class DiskDetection:
@@ -140,9 +199,8 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 @lru_cache(maxsize=8)
 def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
-    from napari_stemnmf.disks.correlation import falloff_of
+    from napari_stemnmf.disks.measure import WINDOW
     from napari_stemnmf.disks.search import Search
-    from napari_stemnmf.disks.subpixel import WINDOW
 
     size = max(1, int(probe.radius / COARSE_RADIUS))
     kernel = np.array(probe.kernel, np.float32)  # writable, so that all tables have one type
@@ -188,7 +246,7 @@ def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _tiles(mask: np.ndarray) -> np.ndarray:
     """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
-    from napari_stemnmf.disks.search import TILE_COLUMNS, TILE_ROWS
+    from napari_stemnmf.disks.correlation import TILE_COLUMNS, TILE_ROWS
 
     tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
     parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)

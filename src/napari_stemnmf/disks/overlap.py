@@ -7,7 +7,6 @@ the others taken away.
 
 A measured disk is not quite the probe, so something is left of it too. A new disk has to be a share of the height of
 each disk beside it, the larger the nearer; it has to stand out of what is left all around; and it has to be surer.
-Leans on `falloff`, `measure` and `selection`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from napari_stemnmf.disks.correlation import STEP, dot, falloff_at
-from napari_stemnmf.disks.subpixel import measure
+from napari_stemnmf.disks.correlation import dot
+from napari_stemnmf.disks.measure import falloff_at, is_allowed, is_distant, measure, select
+from napari_stemnmf.disks.template import FALLOFF_STEP
 
 ROUNDS = 3  # of looking for more disks
 TRIALS = 4  # maxima around one disk that are tried in a round
@@ -83,7 +83,7 @@ def _add(
                 and disk[3] >= SURER * filters.min_snr
                 and disk[2] >= LENIENCE * _least_beside(plan, out[:size], disk[0], disk[1])
                 and is_allowed(plan, filters, shape, disk)
-                and is_apart(out[:size], disk, filters.closest)
+                and is_distant(out[:size], disk, filters.closest)
             ):
                 out[size] = disk
                 _explain(left, plan, disk)
@@ -99,7 +99,7 @@ def _most_left(
 ) -> Any:  # pragma: no cover - compiled
     """The bin around disk k where the most of the correlation is left, enough for a disk; -1, -1 if there is none."""
     step, pad = plan.bin, plan.pad // plan.bin
-    reach = STEP * (plan.falloff.size - 1)
+    reach = FALLOFF_STEP * (plan.falloff.size - 1)
     needed = (LENIENCE * SURER * filters.min_snr) ** 2 * gain
     y, x = out[k, 0], out[k, 1]
     best, at_i, at_j = max(LENIENCE * APART_SHARE * out[k, 2], needed * plan.peak), -1, -1
@@ -123,7 +123,7 @@ def _stands_out(response: Any, plan: Any, disks: Any, i: Any, j: Any, value: Any
     Only the one disk is taken away here, so that what was added around it cannot call for more.
     """
     step = plan.bin
-    reach = STEP * (plan.falloff.size - 1) / step
+    reach = FALLOFF_STEP * (plan.falloff.size - 1) / step
     values = np.empty(POINTS, np.float32)
     for k in range(len(disks)):
         middle_y, middle_x = (disks[k, 0] + 0.5) / step - 0.5, (disks[k, 1] + 0.5) / step - 0.5
@@ -173,7 +173,7 @@ def is_maximum(values: Any, i: Any, j: Any) -> Any:  # pragma: no cover - compil
 @njit(nogil=True, cache=True)
 def _least_beside(plan: Any, disks: Any, y: Any, x: Any) -> Any:  # pragma: no cover - compiled
     """The least height of a disk at (y, x), beside those that are known."""
-    reach = STEP * (plan.falloff.size - 1)
+    reach = FALLOFF_STEP * (plan.falloff.size - 1)
     least = 0.0
     for k in range(len(disks)):
         distance = np.sqrt((disks[k, 0] - y) ** 2 + (disks[k, 1] - x) ** 2)
@@ -187,7 +187,7 @@ def _least_beside(plan: Any, disks: Any, y: Any, x: Any) -> Any:  # pragma: no c
 def _explain(left: Any, plan: Any, disk: Any) -> None:  # pragma: no cover - compiled
     """Subtract what a disk adds to the binned correlation."""
     step = plan.bin
-    reach = STEP * (plan.coarse_falloff.size - 1)
+    reach = FALLOFF_STEP * (plan.coarse_falloff.size - 1)
     y, x, height = disk[0], disk[1], disk[2]
     for i in range(max(int((y - reach) / step), 0), min(int((y + reach) / step) + 2, left.shape[0])):
         for j in range(max(int((x - reach) / step), 0), min(int((x + reach) / step) + 2, left.shape[1])):
@@ -201,7 +201,7 @@ def neighbours(plan: Any, disks: Any, k: Any, y: Any, x: Any, least: Any) -> Any
     """The disks but k that change the correlation about (y, x) by more than `least`."""
     others = np.empty((len(disks), 4), np.float32)
     number = 0
-    reach = STEP * (plan.falloff.size - 1) + FURTHEST * plan.radius
+    reach = FALLOFF_STEP * (plan.falloff.size - 1) + FURTHEST * plan.radius
     for m in range(len(disks)):
         dy, dx = disks[m, 0] - y, disks[m, 1] - x
         if m != k and dy * dy + dx * dx < reach * reach and disks[m, 2] > least:
@@ -223,40 +223,3 @@ def _measure_again(
         found = measure(image, plan, gain, round(y), round(x), shape[0], shape[1], others, near, disk)
         if found and (disk[0] - y) ** 2 + (disk[1] - x) ** 2 < (FURTHEST * plan.radius) ** 2:
             disks[k] = disk
-
-
-@njit(nogil=True, cache=True)
-def select(
-    found: Any, plan: Any, filters: Any, spacing: Any, shape: Any, capacity: Any, out: Any
-) -> Any:  # pragma: no cover - compiled
-    """Apply the filters to maxima (n, 4), the highest first; gives the number of those left, at the start of `out`."""
-    size = 0
-    for k in np.argsort(-found[:, 2]):
-        height = found[k, 2]
-        if size == capacity or height < filters.min_absolute:
-            break
-        if size > filters.relative_to and height < filters.min_relative * out[filters.relative_to, 2]:
-            break
-        if found[k, 3] < filters.min_snr or not is_allowed(plan, filters, shape, found[k]):
-            continue
-        if is_apart(out[:size], found[k], spacing):
-            out[size] = found[k]
-            size += 1
-    return size
-
-
-@njit(nogil=True, cache=True)
-def is_apart(disks: Any, disk: Any, spacing: Any) -> Any:  # pragma: no cover - compiled
-    """Whether a disk is at least `spacing` px from the others."""
-    for k in range(len(disks)):
-        if (disks[k, 0] - disk[0]) ** 2 + (disks[k, 1] - disk[1]) ** 2 < spacing * spacing:
-            return False
-    return True
-
-
-@njit(nogil=True, cache=True)
-def is_allowed(plan: Any, filters: Any, shape: Any, disk: Any) -> Any:  # pragma: no cover - compiled
-    """Whether a disk is far enough from the detector's edge and from masked pixels."""
-    y, x = disk[0], disk[1]
-    room = min(y + 0.5, x + 0.5, shape[0] - 0.5 - y, shape[1] - 0.5 - x)
-    return room >= filters.edge and plan.allowed[min(round(y), shape[0] - 1), min(round(x), shape[1] - 1)]

@@ -1,4 +1,8 @@
-"""The probe: the template of which every Bragg disk is a copy, and where it is not to be looked for."""
+"""The probe: the template of which every Bragg disk is a copy, and where disks are not looked for.
+
+The template is the mean of the same disk of several patterns. Each pattern's disk is found by itself, so that a beam
+that moves over the detector (descan) does not smear their mean.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,21 @@ from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import Center, find_center, inversion_center
+from napari_stemnmf.disks.central_disk import find_center, locate
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import CenterSettings, ProbeSettings
-from napari_stemnmf.streaming.survey import Survey
 
 SAMPLES = 5
 """Patterns along each axis of the scan that the probe is measured on."""
 SEARCH = 3.0  # px around the mean disk, on top of its radius, in which each pattern's own is looked for
-STRAY = 3.0  # times the median distance from the middle: on a plane the corners are at twice that distance
+OUTLIER = 3.0  # times the median distance from the middle: on a plane the corners are at twice that distance
 VACUUM_PATTERNS = 100  # at most so many of the vacuum region are read
+STEP = 0.25  # px, sampling of a disk's radial profile
+SIMILAR = 0.35  # a disk whose radius differs from the median by a larger share is no copy of the others
+FAR = 3.0  # px that a disk keeps from masked pixels where it may be any
+WINDOW = 2.5  # radii around the brightest spot that are used
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +74,9 @@ def find_probe(
     settings: ProbeSettings | None = None,
     control: Control | None = None,
 ) -> Probe:
-    """The probe of a scan: what a disk looks like, how large it is, and where the patterns' centre lies.
+    """The probe of a scan: what a disk looks like, how large it is, and where the patterns' centre is.
 
-    Some patterns from all over the scan are looked at one by one, so that neither radius nor template are smeared by
+    Some patterns from all over the scan are measured one by one, so that neither radius nor template are smeared by
     a beam that moves over the detector (descan).
 
     Parameters
@@ -90,7 +98,7 @@ def find_probe(
     ------
     DataError
         If there is nothing to measure: an empty mean pattern, a mask that does not fit, a vacuum region off the scan,
-        a hidden central disk that was asked for.
+        a hidden central disk that is to be the probe.
     """
     center = CenterSettings() if center is None else center
     settings = ProbeSettings() if settings is None else settings
@@ -126,43 +134,10 @@ def find_probe(
     return Probe(kernel, float(radius), float(q_y), float(q_x), mask, hidden, source, shape, descan + 2.0 * radius)
 
 
-def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:
-    """The central disk of the mean pattern, and whether the mask hides it.
-
-    Where it does, the centre is that of the mean pattern's symmetry under inversion, and the radius that of the
-    brightest disk to be seen.
-
-    Raises
-    ------
-    DataError
-        If the pattern is empty.
-    """
-    start = find_center(mean, center, mask=mask)
-    if mask is None:
-        return start, False
-    q_y, q_x = inversion_center(mean, mask) or (start.q_y, start.q_x)
-    q_y = q_y if center.q_y is None else center.q_y
-    q_x = q_x if center.q_x is None else center.q_x
-    radius = start.probe_radius
-    seen = _kept_share(mask, start.q_y, start.q_x, radius) > 0.7
-    apart = np.hypot(start.q_y - q_y, start.q_x - q_x)
-    there = _kept_share(mask, q_y, q_x, radius)  # of a disk about the centre of inversion
-    if seen and (apart <= radius or (apart <= 2.0 * radius + 2.0 and there > 0.1) or there > 0.5):
-        return start, False
-    return Center(float(q_y), float(q_x), radius), True
-
-
 def _without_outliers(centers: np.ndarray) -> np.ndarray:
     """The centres (k, 2) but those far from the others, which are of another disk."""
     distance = np.hypot(*(centers - np.median(centers, axis=0)).T)
-    return centers[distance <= STRAY * np.median(distance) + 1.0]
-
-
-def _kept_share(mask: np.ndarray, q_y: float, q_x: float, radius: float) -> float:
-    """Share of the pixels of a disk that the mask keeps."""
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    disk = np.hypot(y - q_y, x - q_x) <= max(radius, 1.0)
-    return float(mask[disk].mean()) if disk.any() else 0.0
+    return centers[distance <= OUTLIER * np.median(distance) + 1.0]
 
 
 def _spread(scan_shape: tuple[int, int]) -> list[tuple[int, int]]:
@@ -192,30 +167,13 @@ def _vacuum_patterns(data: Dataset, settings: ProbeSettings) -> np.ndarray:
     return np.asarray(patterns).reshape(-1, *data.detector_shape)
 
 
-STEP = 0.25
-"""Sampling of the radial profile, px."""
-ALIKE = 0.35  # a disk whose radius differs from the median by a larger share is no copy of the others
-FAR = 3.0  # px that a disk keeps from masked pixels where it may be any
-WINDOW = 2.5  # radii around the brightest spot that are looked at
-
-
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Disks of several patterns.
+    """Disks of several patterns."""
 
-    Attributes
-    ----------
-    centers : ndarray, (k, 2)
-        Where they were found (q_y, q_x), px.
-    radius : float
-        Of the mean disk, px; NaN where none was found.
-    profile : ndarray or None
-        Mean height at 0, STEP, 2 STEP, ... px from the centre, 1 at the plateau and 0 around the disk.
-    """
-
-    centers: np.ndarray
-    radius: float
-    profile: np.ndarray | None
+    centers: np.ndarray  # (k, 2) where they were found (q_y, q_x), px
+    radius: float  # of the mean disk, px; NaN where none was found
+    profile: np.ndarray | None  # mean height at 0, STEP, 2 STEP, ... px from the centre, 1 at the plateau, 0 around
 
 
 def align(
@@ -228,21 +186,20 @@ def align(
     It is the brightest one: within a distance of a point, given as (q_y, q_x, distance) by `near`, or anywhere if
     that is None, then away from masked pixels. Patterns without counts there are passed over.
     """
-    looks = [_look(pattern, mask, near) for pattern in patterns]
-    found = [look for look in looks if look is not None]
+    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near)) is not None]
     if not found:
         return Aligned(np.empty((0, 2)), float("nan"), None)
     typical = float(np.median([radius for _, radius, *_ in found]))
-    alike = [look for look in found if abs(look[1] - typical) <= ALIKE * typical]
-    profile = _profile(alike, typical)
-    centers = np.array([center for center, *_ in alike]).reshape(-1, 2)
+    similar = [disk for disk in found if abs(disk[1] - typical) <= SIMILAR * typical]
+    profile = _profile(similar, typical)
+    centers = np.array([center for center, *_ in similar]).reshape(-1, 2)
     if profile is None:
         return Aligned(centers, typical, None)
     rings = STEP * np.arange(len(profile))
     return Aligned(centers, float(np.sqrt(2.0 * (profile * rings).sum() * STEP)), profile)
 
 
-def _look(
+def _disk(
     pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None
 ) -> tuple[tuple[float, float], float, np.ndarray, np.ndarray] | None:
     """Centre and radius of the brightest disk, and distances from it and counts of the pixels around."""
@@ -273,12 +230,12 @@ def _look(
     return (q_y, q_x), disk.probe_radius, distance[keep[cut]], values[cut][keep[cut]]
 
 
-def _profile(looks: list, radius: float) -> np.ndarray | None:
+def _profile(disks: list, radius: float) -> np.ndarray | None:
     """Mean radial profile, from 0 around the disk to 1 on its plateau; None where nothing stands out."""
     edge = 1.5 * radius + 1.5
     bins = int(np.ceil((edge + max(2.0, 0.5 * radius)) / STEP)) + 1
     total, weight = np.zeros(bins), np.zeros(bins)
-    for *_, distance, values in looks:
+    for *_, distance, values in disks:
         place = np.rint(distance / STEP).astype(int)
         inside = place < bins
         total += np.bincount(place[inside], values[inside], bins)

@@ -1,18 +1,18 @@
-"""From the look of a disk to the zero-sum kernel that finds its copies.
-
-Leans on scipy.ndimage.
-"""
+"""From the profile of a disk to the zero-sum kernel that finds its copies, and what a disk adds to the correlation."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, signal
 from scipy.special import erf
 
 SOFT_EDGE = 0.5
 """Standard deviation of a synthetic disk's edge, px: about that of a pixel's own size and a little more."""
 GAP, RING = 0.15, 0.55  # from the disk's edge to the ring around it, and the ring's width, in radii
 LEAST_GAP, LEAST_RING = 1.0, 1.0  # px
+FALLOFF_STEP = 0.125  # px between the entries of a falloff
+SHIFTS = 6  # positions within a bin, along each axis, that a falloff is averaged over
+NOTHING = 0.002  # where it ends
 
 
 def soft_disk(distance: np.ndarray, radius: float) -> np.ndarray:
@@ -74,3 +74,46 @@ def binned(kernel: np.ndarray, size: int) -> np.ndarray:
     ring *= disk.sum() / -ring.sum()
     mean = disk + ring
     return (mean / (mean * disk / disk.max()).sum()).astype(np.float32)
+
+
+def falloff_of(kernel: np.ndarray, coarse: np.ndarray, size: int) -> np.ndarray:
+    """What a disk of height 1 adds to the correlation at 0, FALLOFF_STEP, 2 FALLOFF_STEP, ... px from it.
+
+    Parameters
+    ----------
+    kernel : ndarray
+        (2 h + 1, 2 h + 1) zero-sum template; its positive part is the disk.
+    coarse : ndarray
+        The template on patterns whose pixels are the mean of `size` x `size`; `kernel` itself if that is 1.
+    size : int
+        Pixels along each side of a bin.
+
+    Returns
+    -------
+    ndarray of float32
+        Ends where the disk no longer reaches the template.
+    """
+    disk = np.maximum(kernel, 0.0).astype(np.float64)
+    disk /= (kernel * disk).sum()
+    reach = 2 * (kernel.shape[0] // 2) + 2 * size
+    bins = 2 * (reach // size + 1) + 1
+    around = np.pad(disk, (bins * size - kernel.shape[0] + 1) // 2 + 1)
+    middle = around.shape[0] // 2
+    around = around[middle - bins * size // 2 :, middle - bins * size // 2 :][: bins * size, : bins * size]
+    origin = bins * size // 2
+    distances, values = [], []
+    for y, x in np.ndindex(SHIFTS, SHIFTS):
+        dy, dx = size * ((y + 0.5) / SHIFTS - 0.5), size * ((x + 0.5) / SHIFTS - 0.5)
+        shifted = ndimage.shift(around, (dy, dx), order=3)
+        means = shifted.reshape(bins, size, bins, size).mean((1, 3))
+        values.append(signal.fftconvolve(means, coarse[::-1, ::-1], mode="same"))
+        at = (np.arange(bins) + 0.5) * size - 0.5 - origin
+        distances.append(np.hypot(at[:, None] - dy, at[None] - dx))
+    place = np.concatenate(distances, axis=None) / FALLOFF_STEP
+    length = int(reach / FALLOFF_STEP)
+    number = np.bincount(place.astype(int), minlength=length)[:length]
+    total = np.bincount(place.astype(int), np.concatenate(values, axis=None), minlength=length)[:length]
+    middle_of = np.flatnonzero(number)
+    mean = np.interp(np.arange(length), middle_of + 0.5, total[middle_of] / number[middle_of])
+    far = np.flatnonzero(np.abs(mean) > NOTHING)
+    return mean[: far[-1] + 2].astype(np.float32)

@@ -12,9 +12,9 @@ from napari_stemnmf.files import result_file
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.calibration.calibration import Calibration
+    from napari_stemnmf.calibration.geometry import Calibration
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.disks.peaks import Peaks
+    from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.disks.probe import Probe
 
 ORIGINS = {

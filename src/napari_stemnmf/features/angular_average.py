@@ -6,20 +6,19 @@ consecutive local minima of the radial mean of the maximum pattern; each ring ti
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter
 from scipy.signal import find_peaks
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.polar import Table, check_reach, radial_profile, sectors
-from napari_stemnmf.features.projection import Projection
+from napari_stemnmf.features.polar import Centers, Table, check_reach, radial_profile, sectors
+from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import AngularAverageSettings
 from napari_stemnmf.streaming.engine import BlockResult
-from napari_stemnmf.streaming.survey import Survey
 
 PROFILE_STEP = 0.25  # px between the radii of the profile
 PROMINENCE = 0.12  # least depth of a minimum, in natural logarithms of the profile: about 12 %
@@ -65,10 +64,10 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
         level = np.log(profile + FLOOR * profile[past].max())
         sigma = max(SMOOTHING * geometry.probe_radius, MIN_SMOOTHING * edge, PROFILE_STEP)
         level = gaussian_filter1d(level, sigma / PROFILE_STEP, mode="nearest")
-        apart = max(1.0, geometry.probe_radius / PROFILE_STEP)  # no ring is narrower than a disk's radius
-        hidden = int(radii[0] > geometry.probe_radius)  # then the flank of the central disk has to be thought of
+        distance = max(1.0, geometry.probe_radius / PROFILE_STEP)  # no ring is narrower than a disk's radius
+        hidden = int(radii[0] > geometry.probe_radius)  # then the flank of the central disk is added
         level = np.pad(level, (hidden, 0), constant_values=level.max())
-        minima = find_peaks(-level, prominence=PROMINENCE, distance=apart)[0] - hidden
+        minima = find_peaks(-level, prominence=PROMINENCE, distance=distance)[0] - hidden
         minima = minima[radii[minima] > geometry.probe_radius]
     if len(minima) < 2:
         many = "minimum" if len(minima) == 1 else "minima"
@@ -117,7 +116,7 @@ def centered_maximum(survey: Survey, calibration: Calibration, peaks: Peaks | No
 
 
 def half_detector(geometry: Geometry) -> float:
-    """Half of the detector's shorter side, to the outer pixel centres: the largest radius (px) looked at."""
+    """Half of the detector's shorter side, to the outer pixel centres: the largest radius (px) of the rings."""
     return (min(geometry.detector_shape) - 1) / 2
 
 
@@ -158,7 +157,8 @@ class AngularAverage:
         settings: AngularAverageSettings | None = None,
         origin: np.ndarray | None = None,
     ) -> None:
-        self.geometry = geometry
+        from napari_stemnmf.features.projection import Projection
+
         self.centers = Centers.of(geometry, origin)
         self.rings = tuple(float(r) for r in rings)
         self.settings = AngularAverageSettings() if settings is None else settings
@@ -184,6 +184,11 @@ class AngularAverage:
         """Whether square roots of the counts are averaged."""
         return self.settings.intensity == "sqrt"
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What `Features.details` keeps of it."""
+        return {"intensity": self.settings.intensity, "angle_step": self.settings.angle_step, "rings": self.rings}
+
     def table(self, geometry: Geometry) -> Table:
         """Weights of the kept columns, for one of the centres' geometries."""
         return sectors(geometry, self.rings, self.settings.angle_step).select(self._keep)
@@ -192,5 +197,4 @@ class AngularAverage:
         return self.table(geometry), None
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """AA of one block (p, q_y, q_x)."""
         return BlockResult(per_pattern={"values": self._project(block, positions)[0]})

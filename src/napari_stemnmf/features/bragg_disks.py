@@ -1,8 +1,7 @@
 """BD, the Bragg disks: their calibrated positions, weighted by height and binned over the detector.
 
 Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259), made exact in docs/method.md. About one per cent of the
-matrix is not zero, so it is sparse from here on to its components. Leans on bragg_vectors for positions and their
-shares.
+matrix is not zero, so it is sparse from here on to its components.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 
 from napari_stemnmf.calibration.bragg_vectors import bilinear, centred
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.stage_settings import BraggDiskSettings
@@ -52,7 +50,7 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
     """
     settings = BraggDiskSettings() if settings is None else settings
     geometry = calibration.geometry
-    side = bin_side(geometry) if settings.bin is None else settings.bin
+    side = bin_side(geometry.probe_radius) if settings.bin is None else settings.bin
     r_min = DIRECT_BEAM * geometry.probe_radius if settings.r_min is None else settings.r_min
     y, x, used = disks_used(peaks, calibration, settings)
     if not used.any():
@@ -81,7 +79,7 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
 def disks_used(
     peaks: Peaks, calibration: Calibration, settings: BraggDiskSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the disks lie, calibrated (peaks,) px from the beam along q_y and q_x, and which of them BD is made of."""
+    """Calibrated q_y and q_x (peaks,) of the disks, px from the beam, and which of them BD is made of."""
     geometry = calibration.geometry
     r_min = DIRECT_BEAM * geometry.probe_radius if settings.r_min is None else settings.r_min
     r_max = np.inf if settings.r_max is None else settings.r_max
@@ -91,9 +89,9 @@ def disks_used(
     return y, x, strong & (radius >= r_min) & (radius <= r_max)
 
 
-def bin_side(geometry: Geometry) -> float:
-    """The side of a bin (px) that goes with the probe's radius, to half a pixel."""
-    return max(0.5, round(2.0 * BIN_OF_RADIUS * geometry.probe_radius) / 2.0)
+def bin_side(probe_radius: float) -> float:
+    """The side of a bin (px) if none is set: in proportion to the probe's radius, to half a pixel."""
+    return max(0.5, round(2.0 * BIN_OF_RADIUS * probe_radius) / 2.0)
 
 
 def _matrix(rows: np.ndarray, bins: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> csr_array:

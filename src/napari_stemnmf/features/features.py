@@ -1,4 +1,4 @@
-"""One representation of a scan: a row of numbers for each of its patterns."""
+"""One representation of a scan, as all later stages take it."""
 
 from __future__ import annotations
 

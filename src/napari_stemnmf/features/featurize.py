@@ -1,21 +1,21 @@
 """All representations of a scan, with no more than one read of its patterns.
 
-AA and RV are kernels of one pass; BD needs no patterns, only the table of disks.
+`REPRESENTATIONS` is the one table of them: those that need the patterns are kernels of one pass, those that need the
+disks alone are made without a read. To add one, add its row and its settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.calibration.calibration import Calibration
-from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.peaks import Peaks
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, find_rings
 from napari_stemnmf.features.bragg_disks import bragg_disks
@@ -23,25 +23,78 @@ from napari_stemnmf.features.features import Features
 from napari_stemnmf.features.polar import Table
 from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.features.radial_variance import RadialVariance
+from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
-from napari_stemnmf.streaming.survey import Survey
 
 
 @dataclass(frozen=True, eq=False)
 class Featurized:
-    """The representations that were asked for.
+    """The representations of a request.
 
     Attributes
     ----------
     features : dict
-        `Features` by name, in the order asked for, without those that the data does not allow.
+        `Features` by name, in the order of the request, without those that the data does not allow.
     failed : dict
-        Why each of the others could not be had: a sentence by name.
+        Why each of the others is not possible: a sentence by name.
     """
 
     features: dict[str, Features]
     failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a representation may be made from, besides the patterns."""
+
+    survey: Survey
+    calibration: Calibration
+    peaks: Peaks | None
+    recipe: Recipe
+
+
+def _angular_average(found: Found) -> AngularAverage:
+    geometry, settings = found.calibration.geometry, found.recipe.aa.featurize
+    rings = settings.rings
+    if rings is None:
+        rings = find_rings(centered_maximum(found.survey, found.calibration, found.peaks), geometry)
+    return AngularAverage(geometry, rings, settings, found.calibration.origin)
+
+
+def _radial_variance(found: Found) -> RadialVariance:
+    return RadialVariance(found.calibration.geometry, found.recipe.rv.featurize, found.calibration.origin)
+
+
+def _bragg_disks(found: Found) -> Features:
+    if found.peaks is None:
+        raise DataError("Bragg disks (BD) need the disks of every pattern; run disk detection first.")
+    return bragg_disks(found.peaks, found.calibration, found.recipe.bd.featurize)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """A row of `REPRESENTATIONS`.
+
+    Attributes
+    ----------
+    make : callable
+        From what is `Found`, a kernel with ``columns``, ``dropped`` and ``details``, whose ``per_pattern["values"]``
+        become the features; or, without patterns, the `Features` themselves.
+    reads_patterns : bool
+        Whether it is a kernel.
+    """
+
+    make: Callable[[Found], Any]
+    reads_patterns: bool
+
+
+REPRESENTATIONS = {
+    "aa": Representation(_angular_average, reads_patterns=True),
+    "rv": Representation(_radial_variance, reads_patterns=True),
+    "bd": Representation(_bragg_disks, reads_patterns=False),
+}
+"""How each representation is made, by name."""
 
 
 class AngularAverageAndRadialVariance:
@@ -59,7 +112,6 @@ class AngularAverageAndRadialVariance:
         return self.angular_average.table(geometry), self.radial_variance.table(geometry)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """AA and RV of one block (p, q_y, q_x)."""
         means, variances = self._project(block, positions)
         return BlockResult(per_pattern={"aa": means, "rv": variances})
 
@@ -104,7 +156,7 @@ def featurize(
     Raises
     ------
     DataError
-        If none of the features can be had (no ring is found, no column is left, no disks were looked for), or the
+        If none of the features is possible (no ring is found, no column is left, no disks were looked for), or the
         calibration or the disks are of another scan or detector.
     Cancelled
         If the user asked to stop.
@@ -120,40 +172,27 @@ def featurize(
         raise DataError(f"The calibration is of a scan of {calibration.scan_shape}, the data is {dataset.scan_shape}.")
     if peaks is not None and peaks.scan_shape != dataset.scan_shape:
         raise DataError(f"The disks are of a scan of {peaks.scan_shape}, the data is {dataset.scan_shape}.")
+    found = Found(survey, calibration, peaks, recipe)
     features: dict[str, Features] = {}
     kernels: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for name in names:
         listening.check()
         try:
-            if name == "bd":
-                features[name] = _bragg_disks(peaks, calibration, recipe)
+            if REPRESENTATIONS[name].reads_patterns:
+                kernels[name] = REPRESENTATIONS[name].make(found)
             else:
-                kernels[name] = _kernel(name, survey, calibration, peaks, recipe)
+                features[name] = REPRESENTATIONS[name].make(found)
         except DataError as error:
             failed[name] = str(error)
     if failed and not features and not kernels:
         raise DataError(" ".join(dict.fromkeys(failed.values())))
     if kernels:
         values = _read(dataset, kernels, workers=workers, control=control, executor=executor)
-        features |= {name: _features(name, kernels[name], values[name], dataset.scan_shape) for name in kernels}
+        for name, kernel in kernels.items():
+            columns = dict(kernel.columns)
+            features[name] = Features(name, values[name], columns, kernel.dropped, dataset.scan_shape, kernel.details)
     return Featurized({name: features[name] for name in names if name in features}, failed)
-
-
-def _bragg_disks(peaks: Peaks | None, calibration: Calibration, recipe: Recipe) -> Features:
-    if peaks is None:
-        raise DataError("Bragg disks (BD) need the disks of every pattern; run disk detection first.")
-    return bragg_disks(peaks, calibration, recipe.bd.featurize)
-
-
-def _kernel(name: str, survey: Survey, calibration: Calibration, peaks: Peaks | None, recipe: Recipe) -> Any:
-    geometry, origin = calibration.geometry, calibration.origin
-    if name == "rv":
-        return RadialVariance(geometry, recipe.rv.featurize, origin)
-    rings = recipe.aa.featurize.rings
-    if rings is None:
-        rings = find_rings(centered_maximum(survey, calibration, peaks), geometry)
-    return AngularAverage(geometry, rings, recipe.aa.featurize, origin)
 
 
 def _read(dataset: Dataset, kernels: dict[str, Any], **how: Any) -> dict[str, np.ndarray]:
@@ -163,12 +202,3 @@ def _read(dataset: Dataset, kernels: dict[str, Any], **how: Any) -> dict[str, np
         return both.per_pattern
     results = run_pass(dataset, list(kernels.values()), **how)
     return {name: result.per_pattern["values"] for name, result in zip(kernels, results, strict=True)}
-
-
-def _features(name: str, kernel: Any, values: np.ndarray, scan_shape: tuple[int, int]) -> Features:
-    details: dict[str, Any] = {"intensity": kernel.settings.intensity, "angle_step": kernel.settings.angle_step}
-    if name == "aa":
-        details["rings"] = kernel.rings
-    else:
-        details["radii"] = tuple(float(r) for r in kernel.columns["radius"])
-    return Features(name, values, dict(kernel.columns), kernel.dropped, scan_shape, details)

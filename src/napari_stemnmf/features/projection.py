@@ -2,8 +2,8 @@
 
 Both features come from one copy of the patterns, laid out pixel by pixel with the sixteen patterns side by side
 (see `simd`); only the pixels that some table needs are copied, each pattern shifted to its centre on the way (see
-`centers`). Every pattern is calculated by itself, in the same order of operations, so its numbers do not depend on
-its neighbours, on blocks or on threads.
+`polar.Centers`). Every pattern is calculated by itself, in the same order of operations, so its numbers do not depend
+on its neighbours, on blocks or on threads, nor on whether there are vectors on this machine.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from numba.extending import overload
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.polar import Table
-from napari_stemnmf.features.simd import LANES, add, load, multiply, multiply_add, splat, store, subtract
+from napari_stemnmf.features.polar import Centers, Table
+from napari_stemnmf.features.simd import LANES, is_available, load, multiply_add, splat, store
 from napari_stemnmf.streaming.engine import as_counts
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -28,22 +27,12 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Tables that are applied together, with pixels numbered among those in use.
-
-    Attributes
-    ----------
-    detector_shape : tuple of int
-        (q_y, q_x) of the patterns that it is for.
-    used : ndarray of int32
-        (u,) flat detector pixels that are needed, ascending.
-    means, variances : Table
-        Of which columns the weighted mean is taken (one tap), or the variance over their samples (four taps).
-    """
+    """Tables that are applied together, with pixels numbered among those in use."""
 
     detector_shape: tuple[int, int]
-    used: np.ndarray
-    means: Table
-    variances: Table
+    used: np.ndarray  # (u,) int32, flat detector pixels that are needed, ascending
+    means: Table  # of which columns the weighted mean is taken: one tap
+    variances: Table  # of which columns the variance over their samples is taken: four taps
 
     @classmethod
     def of(cls, detector_shape: tuple[int, int], means: Table | None, variances: Table | None) -> Plan:
@@ -65,7 +54,7 @@ class Plan:
 class Projection:
     """From the patterns of a scan to their features, each about its own centre.
 
-    Patterns whose centres have the same fraction of a pixel share a plan, and go together through the simd.
+    Patterns whose centres have the same fraction of a pixel share a plan, and are calculated together.
 
     Parameters
     ----------
@@ -121,6 +110,7 @@ def project(
     sqrt: bool = False,
     which: np.ndarray | None = None,
     shift: np.ndarray | None = None,
+    vectors: bool | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Apply a plan to patterns.
 
@@ -138,6 +128,8 @@ def project(
         (c,) patterns of the block to apply it to; all if not given.
     shift : ndarray of int, optional
         (c,) what to add to a flat pixel index for each of them; pixels in use must stay on the detector.
+    vectors : bool, optional
+        Whether to take sixteen patterns at a time; if not given, wherever that compiles. The numbers are the same.
 
     Returns
     -------
@@ -152,13 +144,14 @@ def project(
     if block.shape[1:] != plan.detector_shape:
         raise DataError(f"The geometry is for {plan.detector_shape} pixels, the patterns have {block.shape[1:]}.")
     block = as_counts(block)
-    short = block.dtype in (np.uint8, np.uint16) and not sqrt  # whole counts lie in half of the memory
-    side_by_side = np.empty((len(plan.used), LANES), np.uint16 if short else np.float32)
+    short = block.dtype in (np.uint8, np.uint16) and not sqrt  # whole counts take half of the memory
+    vectors = is_available() if vectors is None else vectors
+    laid_out = np.empty((len(plan.used), LANES) if vectors else len(plan.used), np.uint16 if short else np.float32)
     which = np.arange(len(block)) if which is None else which
     start = which * (block.shape[1] * block.shape[2]) + (0 if shift is None else shift)
     means, variances = plan.means, plan.variances
-    return _project(
-        block.reshape(-1), start.astype(np.int64), side_by_side, plan.used, sqrt,
+    return (_project if vectors else _project_singly)(  # type: ignore[no-any-return]
+        block.reshape(-1), start.astype(np.int64), laid_out, plan.used, sqrt,
         means.start, means.index, means.weight, variances.start, variances.index, variances.weight,
     )  # fmt: skip
 
@@ -197,10 +190,7 @@ def _project(
     n_means, n_variances = mean_start.size - 1, var_start.size - 1
     means = np.empty((n_patterns, n_means), np.float32)
     variances = np.empty((n_patterns, n_variances), np.float32)
-    longest = 1
-    for c in range(n_variances):
-        longest = max(longest, var_start[c + 1] - var_start[c])
-    buffer = np.empty((longest, LANES), np.float32)
+    buffer = np.empty((_longest(var_start), LANES), np.float32)
     answer = np.empty((max(n_means, n_variances, 1), LANES), np.float32)
     for first in range(0, n_patterns, LANES):
         count = min(LANES, n_patterns - first)
@@ -217,8 +207,42 @@ def _project(
 
 
 @njit(nogil=True, cache=True)
+def _project_singly(
+    values: Any, starts: Any, pixels: Any, used: Any, sqrt: Any,
+    mean_start: Any, mean_index: Any, mean_weight: Any, var_start: Any, var_index: Any, var_weight: Any,
+) -> Any:  # fmt: skip  # pragma: no cover - compiled
+    """As `_project`, one pattern at a time."""
+    means = np.empty((starts.size, mean_start.size - 1), np.float32)
+    variances = np.empty((starts.size, var_start.size - 1), np.float32)
+    buffer = np.empty(_longest(var_start), np.float32)
+    for p in range(starts.size):
+        for k in range(used.size):
+            pixels[k] = _count(values[np.uint64(starts[p] + used[k])])
+        if sqrt:
+            _take_square_roots(pixels)
+        _mean(pixels, mean_start, mean_index, mean_weight, means[p])
+        _variance(pixels, var_start, var_index, var_weight, buffer, variances[p])
+    return means, variances
+
+
+@njit(nogil=True, cache=True)
+def _longest(start: Any) -> Any:  # pragma: no cover - compiled
+    """Entries of the longest segment, at least 1."""
+    longest = 1
+    for c in range(start.size - 1):
+        longest = max(longest, start[c + 1] - start[c])
+    return longest
+
+
+@njit(nogil=True, cache=True)
+def _take_square_roots(flat: Any) -> None:  # pragma: no cover - compiled
+    for k in range(flat.size):
+        flat[k] = np.sqrt(np.float32(flat[k]))
+
+
+@njit(nogil=True, cache=True)
 def _lay_out(values: Any, starts: Any, used: Any, sqrt: Any, out: Any) -> None:  # pragma: no cover
-    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16), four at a time; other simd are left as is."""
+    """Copy the pixels in use of up to sixteen patterns to `out` (u, 16), four at a time; other lanes are left as is."""
     lane = np.empty(LANES, np.int64)
     for p in range(LANES):
         lane[p] = starts[min(p, starts.size - 1)]
@@ -229,26 +253,24 @@ def _lay_out(values: Any, starts: Any, used: Any, sqrt: Any, out: Any) -> None: 
             for p in range(4 * four, 4 * four + 4):
                 out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: no look at indices from the end
     if sqrt:
-        flat = out.reshape(-1)
-        for k in range(flat.size):
-            flat[k] = np.sqrt(np.float32(flat[k]))
+        _take_square_roots(out.reshape(-1))
 
 
 @njit(nogil=True, cache=True)
 def _mean(values: Any, start: Any, index: Any, weight: Any, out: Any) -> None:  # pragma: no cover
     """Weighted sum of each segment; four running sums, so that they do not wait for each other."""
     for c in range(start.size - 1):
-        zero = splat(np.float32(0.0))
+        zero = splat(np.float32(0.0), out)
         s0, s1, s2, s3 = zero, zero, zero, zero
         begin, end = start[c], start[c + 1]
         for k in range(begin, end - 3, 4):
-            s0 = multiply_add(splat(weight[k, 0]), load(values, index[k, 0]), s0)
-            s1 = multiply_add(splat(weight[k + 1, 0]), load(values, index[k + 1, 0]), s1)
-            s2 = multiply_add(splat(weight[k + 2, 0]), load(values, index[k + 2, 0]), s2)
-            s3 = multiply_add(splat(weight[k + 3, 0]), load(values, index[k + 3, 0]), s3)
+            s0 = multiply_add(splat(weight[k, 0], out), load(values, index[k, 0]), s0)
+            s1 = multiply_add(splat(weight[k + 1, 0], out), load(values, index[k + 1, 0]), s1)
+            s2 = multiply_add(splat(weight[k + 2, 0], out), load(values, index[k + 2, 0]), s2)
+            s3 = multiply_add(splat(weight[k + 3, 0], out), load(values, index[k + 3, 0]), s3)
         for k in range(end - (end - begin) % 4, end):
-            s0 = multiply_add(splat(weight[k, 0]), load(values, index[k, 0]), s0)
-        store(out, c, add(add(s0, s1), add(s2, s3)))
+            s0 = multiply_add(splat(weight[k, 0], out), load(values, index[k, 0]), s0)
+        store(out, c, (s0 + s1) + (s2 + s3))
 
 
 @njit(nogil=True, cache=True)
@@ -256,26 +278,26 @@ def _variance(values: Any, start: Any, index: Any, weight: Any, buffer: Any, out
     """Variance of the samples of each segment: sum of squares about the mean, less what rounding moved the mean."""
     for c in range(start.size - 1):
         begin, n = start[c], start[c + 1] - start[c]
-        share = splat(np.float32(1.0) / np.float32(max(n, 1)))
-        mean = splat(np.float32(0.0))
+        share = splat(np.float32(1.0) / np.float32(max(n, 1)), out)
+        zero = splat(np.float32(0.0), out)
+        mean = zero
         for k in range(n):
             e = begin + k
-            sample = multiply(splat(weight[e, 0]), load(values, index[e, 0]))
-            sample = multiply_add(splat(weight[e, 1]), load(values, index[e, 1]), sample)
-            sample = multiply_add(splat(weight[e, 2]), load(values, index[e, 2]), sample)
-            sample = multiply_add(splat(weight[e, 3]), load(values, index[e, 3]), sample)
+            sample = splat(weight[e, 0], out) * load(values, index[e, 0])
+            sample = multiply_add(splat(weight[e, 1], out), load(values, index[e, 1]), sample)
+            sample = multiply_add(splat(weight[e, 2], out), load(values, index[e, 2]), sample)
+            sample = multiply_add(splat(weight[e, 3], out), load(values, index[e, 3]), sample)
             store(buffer, k, sample)
-            mean = add(mean, sample)
-        mean = multiply(mean, share)
-        zero = splat(np.float32(0.0))
+            mean = mean + sample
+        mean = mean * share
         q0, q1, d0, d1 = zero, zero, zero, zero
         for k in range(0, n - 1, 2):
-            a = subtract(load(buffer, k), mean)
-            b = subtract(load(buffer, k + 1), mean)
+            a = load(buffer, k) - mean
+            b = load(buffer, k + 1) - mean
             q0, q1 = multiply_add(a, a, q0), multiply_add(b, b, q1)
-            d0, d1 = add(d0, a), add(d1, b)
+            d0, d1 = d0 + a, d1 + b
         if n % 2:
-            a = subtract(load(buffer, n - 1), mean)
-            q0, d0 = multiply_add(a, a, q0), add(d0, a)
-        moved = multiply(add(d0, d1), share)
-        store(out, c, subtract(multiply(add(q0, q1), share), multiply(moved, moved)))
+            a = load(buffer, n - 1) - mean
+            q0, d0 = multiply_add(a, a, q0), d0 + a
+        moved = (d0 + d1) * share
+        store(out, c, (q0 + q1) * share - moved * moved)

@@ -6,35 +6,39 @@ Equation 1 of Bruefach, Ophus & Scott 2022 (doi 10.1017/S1431927622012259): per 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.centers import Centers
-from napari_stemnmf.features.polar import Table, check_reach, samples
-from napari_stemnmf.features.projection import Projection
+from napari_stemnmf.features.polar import Centers, Table, check_reach, samples
 from napari_stemnmf.stage_settings import RadialVarianceSettings
 from napari_stemnmf.streaming.engine import BlockResult
 
 MIN_VALID = 0.5  # share of the azimuths of a radius that must be valid
 
 
+def first_radius(probe_radius: float) -> float:
+    """The first radius (px) if none is set: a disk's radius and two pixels off the central disk, past its tail."""
+    return float(np.ceil(2.0 * probe_radius + 2.0))
+
+
+def last_radius(pixels: int) -> float:
+    """The last radius (px) if none is set, of a detector with so many pixels along its shorter side: half of that."""
+    return float(np.floor((pixels - 1) / 2))
+
+
 def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.ndarray:
     """The radii (px) of the columns: what is set, or every pixel from past the central disk to the detector's edge.
-
-    Without settings the first lies a disk's radius and two pixels off the central disk, where its tail has faded,
-    and the last on the half width of the detector.
 
     Raises
     ------
     DataError
         If the first radius is not below the last, or the last far off the detector.
     """
-    r_min, r_max = settings.r_min, settings.r_max
-    if r_min is None:
-        r_min = float(np.ceil(2.0 * geometry.probe_radius + 2.0))
-    if r_max is None:
-        r_max = float(np.floor((min(geometry.detector_shape) - 1) / 2))
+    r_min = first_radius(geometry.probe_radius) if settings.r_min is None else settings.r_min
+    r_max = last_radius(min(geometry.detector_shape)) if settings.r_max is None else settings.r_max
     if r_min >= r_max:
         raise DataError(
             f"Radial variance has no radius between {r_min:g} px (past the central disk) and {r_max:g} px (the edge of "
@@ -79,7 +83,8 @@ class RadialVariance:
         settings: RadialVarianceSettings | None = None,
         origin: np.ndarray | None = None,
     ) -> None:
-        self.geometry = geometry
+        from napari_stemnmf.features.projection import Projection
+
         self.centers = Centers.of(geometry, origin)
         self.settings = RadialVarianceSettings() if settings is None else settings
         radii = choose_radii(geometry, self.settings)
@@ -103,6 +108,12 @@ class RadialVariance:
         """Whether the variance is that of the square roots of the counts."""
         return self.settings.intensity == "sqrt"
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What `Features.details` keeps of it."""
+        radii = tuple(float(r) for r in self.columns["radius"])
+        return {"intensity": self.settings.intensity, "angle_step": self.settings.angle_step, "radii": radii}
+
     def table(self, geometry: Geometry) -> Table:
         """Sampling weights of the kept radii, for one of the centres' geometries."""
         return samples(geometry, self._radii, self.settings.angle_step).select(self._keep)
@@ -111,5 +122,4 @@ class RadialVariance:
         return None, self.table(geometry)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """RV of one block (p, q_y, q_x)."""
         return BlockResult(per_pattern={"values": self._project(block, positions)[1]})

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.calibration.calibration import Calibration
-    from napari_stemnmf.calibration.geometry import Geometry
+    from napari_stemnmf.calibration.geometry import Calibration, Geometry
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.disks.peaks import Peaks
-    from napari_stemnmf.streaming.survey import Survey
+    from napari_stemnmf.disks.detection import Peaks
+    from napari_stemnmf.preprocessing.survey import Survey
 
 SECTOR_STEP = 5.0
 """Degrees between the lines of the AA cells."""

@@ -15,7 +15,7 @@ import numpy as np
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.preprocessing.preprocess import prepare
+from napari_stemnmf.preprocessing.preparation import prepare
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,9 @@ class Material:
     def prepared(self) -> Dataset | None:
         """The scan of the first analysis as its stages read it; None if it is not available."""
         dataset, survey = self.datasets.get(self.name), self.analysis.survey
-        return None if dataset is None or survey is None else prepare(dataset, survey, self.analysis.recipe.preprocess)
+        if dataset is None or survey is None:
+            return None
+        return prepare(dataset, survey.hot_pixels, self.analysis.recipe.preprocess)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.refinement import Grains
-    from napari_stemnmf.streaming.survey import Survey
+    from napari_stemnmf.preprocessing.survey import Survey
 
 SAME_ERROR = 0.005
 """Least range of the axis of errors, as a share of the error."""

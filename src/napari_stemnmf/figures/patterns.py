@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.calibration.calibration import Calibration
-    from napari_stemnmf.calibration.geometry import Geometry
-    from napari_stemnmf.disks.peaks import Peaks
+    from napari_stemnmf.calibration.geometry import Calibration, Geometry
+    from napari_stemnmf.disks.detection import Peaks
 
 PATTERN_COLOURS = "magma"
 """Of everything in diffraction space: dark to bright, in grey as well."""

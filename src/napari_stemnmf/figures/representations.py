@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.calibration.calibration import Calibration
+    from napari_stemnmf.calibration.geometry import Calibration
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.streaming.survey import Survey
+    from napari_stemnmf.preprocessing.survey import Survey
 
 MARGIN = 1.12
 """Of the view about the first ring."""

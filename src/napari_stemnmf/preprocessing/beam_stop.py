@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import BeamStopSettings, PreprocessSettings
-from napari_stemnmf.streaming.survey import Survey
 
 COARSE = 128
 """A stop is looked for in the mean pattern binned to about so many pixels along a side, and drawn at full size."""

@@ -2,7 +2,7 @@
 
 A hot pixel stands out of its neighbourhood in the mean pattern, unless a Bragg disk lies beside it there. Disks come
 and go from pattern to pattern and hot pixels do not, so it is looked for in the *calm* pattern as well: at each pixel
-the mean over the darker half of a sample of patterns. Leans on compiled loops.
+the mean over the darker half of a sample of patterns. Imports Numba.
 """
 
 from __future__ import annotations
@@ -54,13 +54,12 @@ def find_hot_pixels(
     ndarray of int32
         (h, 2) rows and columns, in the order of the detector.
     """
-
     mean = _numbers(mean)
     if settings.hot_pixels == "off" or mean.size == 0:
         return np.empty((0, 2), np.int32)
     threshold = float(settings.hot_threshold)
     if settings.hot_pixels == "counts":
-        hot = mean > surroundings(mean)[0] + threshold
+        hot = mean > _surroundings(mean)[0] + threshold
     else:
         step = _count_step(mean[np.newaxis]) if patterns is None else _count_step(patterns[:STEP_PATTERNS]) / count
         hot = _stands_out(mean, mean, step, threshold)
@@ -88,14 +87,13 @@ def repair(block: np.ndarray, hot: np.ndarray) -> np.ndarray:
     ndarray
         A new array of the same type; `block` itself where there is nothing to repair.
     """
-
     if not len(hot):
         return block
     shape = block.shape[-2:]
     out = np.array(block, order="C")
     first, good = good_neighbours(hot, (shape[0], shape[1]))
     flat = np.asarray(hot, np.int64) @ [shape[1], 1]
-    fill(out.reshape(-1, shape[0] * shape[1]), flat, first, good, out.dtype.kind in "iub")
+    _fill(out.reshape(-1, shape[0] * shape[1]), flat, first, good, out.dtype.kind in "iub")
     return out
 
 
@@ -139,10 +137,9 @@ def _stands_out(pattern: np.ndarray, mean: np.ndarray, step: float, threshold: f
 
     `mean` is how many counts there are on average, and `step` one count of one pattern in the values of `pattern`.
     """
-
-    highest, third, middle, low = surroundings(pattern)
+    highest, third, middle, low = _surroundings(pattern)
     noise = _noise(pattern, middle)
-    calm_mean = surroundings(mean)[2]
+    calm_mean = _surroundings(mean)[2]
 
     def above(reference: np.ndarray, structure: float) -> np.ndarray:
         counted = np.sqrt(step * np.maximum(np.maximum(reference, calm_mean), step))
@@ -185,7 +182,7 @@ def _insert(values: np.ndarray, n: int, value: float) -> int:  # pragma: no cove
 
 
 @njit(nogil=True, cache=True)
-def surroundings(pattern: np.ndarray) -> np.ndarray:  # pragma: no cover - compiled
+def _surroundings(pattern: np.ndarray) -> np.ndarray:  # pragma: no cover - compiled
     """What lies around each pixel of a pattern (q_y, q_x): the 5 x 5 pixels less the corners and itself.
 
     Returns (4, q_y, q_x): the highest, third highest, median and third lowest of those that are on the detector.
@@ -215,7 +212,7 @@ def surroundings(pattern: np.ndarray) -> np.ndarray:  # pragma: no cover - compi
 
 
 @njit(nogil=True, cache=True)
-def fill(
+def _fill(
     patterns: np.ndarray, hot: np.ndarray, first: np.ndarray, good: np.ndarray, whole: bool
 ) -> None:  # pragma: no cover - compiled
     """Put the median of its good neighbours into each hot pixel of patterns (p, pixels), in place.
@@ -234,21 +231,3 @@ def fill(
                     n = _insert(values, n, value)
             median = 0.5 * (values[(n - 1) // 2] + values[n // 2]) if n else 0.0
             row[hot[h]] = np.rint(median) if whole else median
-
-
-@njit(nogil=True, cache=True)
-def add_up(patterns: np.ndarray, step: int, out: np.ndarray) -> None:  # pragma: no cover - compiled
-    """Sum patterns (p, q_y, q_x) over squares of `step` pixels into `out`; what is not finite counts as 0.
-
-    Sums are made in float64, which holds those of up to 64 x 64 values of 32 bit exactly.
-    """
-    for p in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            for j in range(out.shape[2]):
-                total = 0.0
-                for y in range(i * step, (i + 1) * step):
-                    for x in range(j * step, (j + 1) * step):
-                        value = np.float64(patterns[p, y, x])
-                        if np.isfinite(value):
-                            total += value
-                out[p, i, j] = total

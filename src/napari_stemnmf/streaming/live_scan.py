@@ -17,9 +17,8 @@ import numpy as np
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
-from napari_stemnmf.streaming.survey import coarse_to_fine
 from napari_stemnmf.streaming.virtual_detectors import Detector
-from napari_stemnmf.streaming.virtual_images import CentresOfMass, covering
+from napari_stemnmf.streaming.virtual_images import CentresOfMass, coarse_to_fine, covering
 from napari_stemnmf.threads import default_workers, in_order
 
 logger = logging.getLogger(__name__)

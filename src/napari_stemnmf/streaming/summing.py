@@ -1,7 +1,7 @@
-"""The compiled loops over counts: sums and maxima for the survey, sums and moments under virtual detectors.
+"""The compiled loops that sum over patterns: what a survey needs of each value, and sums over stretches of pixels.
 
-In a module of its own, so that what needs no sums does not wait for Numba. Values below zero, NaN and infinity count as
-0 everywhere.
+Values below zero, NaN and infinity count as 0. Whole numbers of up to 32 bit are summed exactly, all others in float64.
+In a module of its own, so that what needs no sums does not wait for Numba.
 """
 
 from __future__ import annotations
@@ -9,23 +9,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
+LARGEST = float(np.finfo(np.float32).max)
 _ANY_ORDER = {"reassoc", "nsz"}  # sums in any order; NaN and infinity stay themselves
 
 
-@njit(nogil=True, cache=True)
-def look_at_integers(block: np.ndarray) -> Any:  # pragma: no cover - compiled
-    """Look once at whole numbers of up to 32 bit (p, pixels); summed exactly.
+def statistics(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a survey needs of patterns (p, pixels), each value looked at once.
 
     Returns the sum (pixels,), the maximum (pixels,) float32, the sum of each pattern (p,) and the numbers of values
     that are not finite and that are negative, both of which are taken as 0.
     """
+    exact = block.dtype.kind in "iu" and block.dtype.itemsize <= 4
+    return (_integer_statistics if exact else _real_statistics)(block)  # type: ignore[no-any-return]
+
+
+@njit(nogil=True, cache=True)
+def _integer_statistics(block: np.ndarray) -> Any:  # pragma: no cover - compiled
     patterns, pixels = block.shape
     total = np.zeros(pixels, np.int64)
     maximum = np.zeros(pixels, np.float32)
     sums = np.zeros(patterns, np.float64)
-    odd = np.zeros(2, np.int64)
+    invalid = np.zeros(2, np.int64)
     for p in range(patterns):
         negative = 0
         pattern_sum = 0
@@ -38,19 +45,17 @@ def look_at_integers(block: np.ndarray) -> Any:  # pragma: no cover - compiled
             total[i] += value
             maximum[i] = max(maximum[i], np.float32(value))
         sums[p] = pattern_sum
-        odd[1] += negative
-    return total, maximum, sums, odd
+        invalid[1] += negative
+    return total, maximum, sums, invalid
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})  # sums in any order; NaN and infinity stay themselves
-def look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
-    """The same of any other numbers (p, pixels), summed in float64."""
+@njit(nogil=True, cache=True, fastmath=_ANY_ORDER)
+def _real_statistics(block: np.ndarray) -> Any:  # pragma: no cover - compiled
     patterns, pixels = block.shape
     total = np.zeros(pixels, np.float64)
     maximum = np.zeros(pixels, np.float32)
     sums = np.zeros(patterns, np.float64)
-    odd = np.zeros(2, np.int64)
-    largest = np.float64(np.finfo(np.float32).max)
+    invalid = np.zeros(2, np.int64)
     for p in range(patterns):
         not_finite = 0
         negative = 0
@@ -58,7 +63,7 @@ def look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
         row = block[p]
         for i in range(pixels):
             value: Any = np.float64(row[i])
-            finite = abs(value) <= largest
+            finite = abs(value) <= LARGEST
             not_finite += not finite
             negative += finite and value < 0.0
             value = value if finite and value > 0.0 else 0.0
@@ -66,55 +71,56 @@ def look_at_reals(block: np.ndarray) -> Any:  # pragma: no cover - compiled
             total[i] += value
             maximum[i] = max(maximum[i], np.float32(value))
         sums[p] = pattern_sum
-        odd[0] += not_finite
-        odd[1] += negative
-    return total, maximum, sums, odd
+        invalid[0] += not_finite
+        invalid[1] += negative
+    return total, maximum, sums, invalid
 
 
-@njit(nogil=True, cache=True)
-def sum_integers(block: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Any:  # pragma: no cover - compiled
-    """(p,) float64 sums of whole numbers (p, pixels) over the stretches ``start[k]:stop[k]``."""
+def _count(value: Any) -> Any:
+    """The count as int64 for whole numbers of up to 32 bit, otherwise as float64; invalid values as 0."""
+    raise NotImplementedError  # exists in compiled code only
+
+
+@overload(_count)
+def _count_by_type(value: Any) -> Any:
+    def whole(value: Any) -> Any:
+        return max(np.int64(value), np.int64(0))
+
+    def real(value: Any) -> Any:
+        number = np.float64(value)
+        return number if 0.0 < number <= LARGEST else 0.0
+
+    return whole if isinstance(value, types.Integer) and getattr(value, "bitwidth", 64) <= 32 else real
+
+
+@njit(nogil=True, cache=True, fastmath=_ANY_ORDER)
+def sum_stretches(block: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Any:  # pragma: no cover - compiled
+    """(p,) float64 sums of patterns (p, pixels) over the stretches ``start[k]:stop[k]``."""
     out = np.empty(len(block), np.float64)
     for p in range(len(block)):
-        total = np.int64(0)
+        total = _count(block.dtype.type(0))
         for k in range(len(start)):
             piece = block[p, start[k] : stop[k]]  # whose indices cannot be negative: the loop becomes vectors
             for i in range(len(piece)):
-                total += max(np.int64(piece[i]), np.int64(0))
+                total += _count(piece[i])
         out[p] = total
     return out
 
 
 @njit(nogil=True, cache=True, fastmath=_ANY_ORDER)
-def sum_reals(block: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Any:  # pragma: no cover - compiled
-    """The same of any other numbers."""
-    largest = np.float64(np.finfo(np.float32).max)
-    out = np.empty(len(block), np.float64)
-    for p in range(len(block)):
-        total = 0.0
-        for k in range(len(start)):
-            piece = block[p, start[k] : stop[k]]
-            for i in range(len(piece)):
-                value = np.float64(piece[i])
-                total += value if 0.0 < value <= largest else 0.0
-        out[p] = total
-    return out
-
-
-@njit(nogil=True, cache=True)
-def moments_integers(
+def moments_of_stretches(
     block: np.ndarray, start: np.ndarray, stop: np.ndarray, columns: int
 ) -> Any:  # pragma: no cover - compiled
     """(p, 3) float64: sum, and sums times row and times column, over stretches within rows of so many columns."""
     out = np.zeros((len(block), 3), np.float64)
     for p in range(len(block)):
         for k in range(len(start)):
-            total = np.int64(0)
-            along = np.int64(0)
+            total = _count(block.dtype.type(0))
+            along = _count(block.dtype.type(0))
             first = start[k]
             piece = block[p, first : stop[k]]
             for i in range(len(piece)):
-                value = max(np.int64(piece[i]), np.int64(0))
+                value = _count(piece[i])
                 total += value
                 along += value * i
             out[p, 0] += total
@@ -123,28 +129,22 @@ def moments_integers(
     return out
 
 
-@njit(nogil=True, cache=True, fastmath=_ANY_ORDER)
-def moments_reals(
-    block: np.ndarray, start: np.ndarray, stop: np.ndarray, columns: int
-) -> Any:  # pragma: no cover - compiled
-    """The same of any other numbers."""
-    largest = np.float64(np.finfo(np.float32).max)
-    out = np.zeros((len(block), 3), np.float64)
-    for p in range(len(block)):
-        for k in range(len(start)):
-            total = 0.0
-            along = 0.0
-            first = start[k]
-            piece = block[p, first : stop[k]]
-            for i in range(len(piece)):
-                value = np.float64(piece[i])
-                value = value if 0.0 < value <= largest else 0.0
-                total += value
-                along += value * i
-            out[p, 0] += total
-            out[p, 1] += total * (first // columns)
-            out[p, 2] += along + total * (first % columns)
-    return out
+@njit(nogil=True, cache=True)
+def bin_patterns(patterns: np.ndarray, step: int, out: np.ndarray) -> None:  # pragma: no cover - compiled
+    """Sum patterns (p, q_y, q_x) over squares of `step` pixels into `out`; what is not finite counts as 0.
+
+    Sums are made in float64, which holds those of up to 64 x 64 values of 32 bit exactly; negative values stay.
+    """
+    for p in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                total = 0.0
+                for y in range(i * step, (i + 1) * step):
+                    for x in range(j * step, (j + 1) * step):
+                        value = np.float64(patterns[p, y, x])
+                        if np.isfinite(value):
+                            total += value
+                out[p, i, j] = total
 
 
 @njit(nogil=True, cache=True)
@@ -164,7 +164,6 @@ def reduce_patterns(
     columns : ndarray of int
         (p,) where along the last axis each pattern goes.
     """
-    largest = np.float64(np.finfo(np.float32).max)
     patterns, q_y, q_x = block.shape
     running = np.zeros(out.shape[1], np.float64)
     for p in range(patterns):
@@ -174,7 +173,7 @@ def reduce_patterns(
                 for c in range(out.shape[1] - 1):
                     for x in range(c * bin_, min(q_x, (c + 1) * bin_)):
                         value = np.float64(block[p, y, x])
-                        running[c + 1] += value if 0.0 < value <= largest else 0.0
+                        running[c + 1] += value if 0.0 < value <= LARGEST else 0.0
             for c in range(1, out.shape[1]):
                 running[c] += running[c - 1]
                 out[r, c, columns[p]] = running[c]

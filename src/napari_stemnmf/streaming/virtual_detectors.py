@@ -1,8 +1,8 @@
 """Detectors that are laid over the patterns afterwards: a point, disk, annulus, sector, rectangle, polygon or mask.
 
-Pure geometry in detector pixels, a pixel's centre on its index. Every detector is a frozen record of some numbers. It
-says which pixels it sums, describes itself in words, and goes to a plain dictionary and back, for the metadata of a
-layer or a script. Angles are in degrees, from q_x towards q_y. Leans on NumPy.
+Pure geometry in detector pixels, a pixel's centre on its index. Every detector is a frozen record of some numbers: it
+gives the mask of the pixels that it sums, and goes to a plain dictionary and back, for the metadata of a layer or a
+script. Angles are in degrees, from q_x towards q_y.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ class Detector(ABC):
     q_y: float
     q_x: float
 
-    @abstractmethod
     def mask(self, shape: tuple[int, int]) -> np.ndarray:
         """(q_y, q_x) bool, True for the pixels whose centres lie inside."""
+        y, x = np.indices(shape, sparse=True)
+        return self._covers(y, x)
 
     @abstractmethod
-    def words(self, axes: Sequence[Axis] = ()) -> str:
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         """A short description; in 1/nm too where the axes q_y, q_x are calibrated."""
 
     def moved(self, q_y: float, q_x: float) -> Detector:
@@ -47,24 +48,22 @@ class Detector(ABC):
         """Plain numbers, lists and text, with the kind."""
         return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Whether pixels of rows y (n, 1) and columns x (1, m) lie inside: (n, m) bool."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Point(Detector):
-    """The one pixel that is nearest."""
+    """The one pixel that is nearest; none off the detector."""
 
     kind: ClassVar[str] = "point"
 
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`; empty off the detector."""
-        out = np.zeros(shape, bool)
-        row, column = int(np.floor(self.q_y + 0.5)), int(np.floor(self.q_x + 0.5))
-        if 0 <= row < shape[0] and 0 <= column < shape[1]:
-            out[row, column] = True
-        return out
-
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"point at {self.q_y:.0f}, {self.q_x:.0f} px"
+
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return (y == np.floor(self.q_y + 0.5)) & (x == np.floor(self.q_x + 0.5))
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,11 @@ class Disk(Detector):
     kind: ClassVar[str] = "disk"
     radius: float
 
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`."""
-        return _distance(self, shape) <= self.radius
-
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"disk {_lengths(axes, self.radius)}"
+
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.hypot(y - self.q_y, x - self.q_x) <= self.radius  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -91,14 +88,12 @@ class Annulus(Detector):
     inner: float
     outer: float
 
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`."""
-        distance = _distance(self, shape)
-        return (distance >= self.inner) & (distance < self.outer)
-
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"annulus {_lengths(axes, self.inner, self.outer)}"
+
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        distance = np.hypot(y - self.q_y, x - self.q_x)
+        return (distance >= self.inner) & (distance < self.outer)
 
 
 @dataclass(frozen=True)
@@ -114,15 +109,12 @@ class Sector(Annulus):
         """Angle that it covers, above 0 and up to 360 degrees."""
         return (self.stop - self.start) % 360.0 or 360.0
 
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`."""
-        y, x = np.indices(shape, sparse=True)
-        angle = np.degrees(np.arctan2(y - self.q_y, x - self.q_x))
-        return super().mask(shape) & ((angle - self.start) % 360.0 < self.span)
-
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"sector {_lengths(axes, self.inner, self.outer)}, {self.start:.0f}° to {self.start + self.span:.0f}°"
+
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        angle = np.degrees(np.arctan2(y - self.q_y, x - self.q_x))
+        return super()._covers(y, x) & ((angle - self.start) % 360.0 < self.span)
 
 
 @dataclass(frozen=True)
@@ -133,14 +125,11 @@ class Rectangle(Detector):
     height: float
     width: float
 
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`."""
-        y, x = np.indices(shape, sparse=True)
-        return (abs(y - self.q_y) <= self.height / 2) & (abs(x - self.q_x) <= self.width / 2)
-
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"rectangle {self.height:.0f} × {self.width:.0f} px at {self.q_y:.0f}, {self.q_x:.0f} px"
+
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return (abs(y - self.q_y) <= self.height / 2) & (abs(x - self.q_x) <= self.width / 2)
 
 
 @dataclass(frozen=True)
@@ -166,22 +155,17 @@ class Polygon(Detector):
         return cls(float(q_y), float(q_x), points)
 
     def moved(self, q_y: float, q_x: float) -> Polygon:
-        """The same detector around another centre."""
         by_y, by_x = q_y - self.q_y, q_x - self.q_x
         return Polygon(float(q_y), float(q_x), tuple((y + by_y, x + by_x) for y, x in self.corners))
 
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`."""
-        rows, columns = (np.arange(n, dtype=np.float64) for n in shape)
-        return inside_polygon(np.array(self.corners), rows, columns)
-
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"polygon of {len(self.corners)} corners at {self.q_y:.0f}, {self.q_x:.0f} px"
 
     def to_dict(self) -> dict[str, Any]:
-        """As `Detector.to_dict`; corners are lists."""
         return super().to_dict() | {"corners": [list(corner) for corner in self.corners]}
+
+    def _covers(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return inside_polygon(np.array(self.corners), *(line.ravel().astype(np.float64) for line in (y, x)))
 
 
 @dataclass(frozen=True)
@@ -221,13 +205,7 @@ class Mask(Detector):
         return Mask.of(out) if out.any() else self
 
     def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """As `Detector.mask`.
-
-        Raises
-        ------
-        DataError
-            If the detector is of another shape.
-        """
+        """As `Detector.mask`; a DataError if the detector is of another shape."""
         if tuple(shape) != tuple(self.shape):
             raise DataError(
                 f"The mask of this detector is {self.shape[0]} x {self.shape[1]} px, but the patterns are {shape[0]} x "
@@ -238,12 +216,10 @@ class Mask(Detector):
             out[start : start + length] = True
         return out.reshape(shape)
 
-    def words(self, axes: Sequence[Axis] = ()) -> str:
-        """As `Detector.words`."""
+    def describe(self, axes: Sequence[Axis] = ()) -> str:
         return f"mask of {sum(length for _, length in self.runs)} px"
 
     def to_dict(self) -> dict[str, Any]:
-        """As `Detector.to_dict`; shape and runs are lists."""
         return super().to_dict() | {"shape": list(self.shape), "runs": [list(run) for run in self.runs]}
 
 
@@ -299,11 +275,6 @@ def inside_polygon(vertices: np.ndarray, q_y: np.ndarray, q_x: np.ndarray) -> np
         crossing = x0 + (q_y[rows] - y0) * (x1 - x0) / (y1 - y0)
         inside[rows] ^= q_x[None, :] < crossing[:, None]
     return inside
-
-
-def _distance(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
-    y, x = np.indices(shape, sparse=True)
-    return np.hypot(y - detector.q_y, x - detector.q_x)
 
 
 def _lengths(axes: Sequence[Axis], *radii: float) -> str:

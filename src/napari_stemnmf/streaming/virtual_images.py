@@ -1,12 +1,13 @@
 """Images of the scan under virtual detectors, and patterns of a region of the scan, in one pass each.
 
-`virtual_images` sums under several detectors at once, `centres_of_mass` tells where the counts within a detector lie,
-`region_patterns` gives mean and maximum over some probe positions. Only pixels of the detector, and blocks with
-positions of the region, are read. Leans on the engine and `virtual_detectors`.
+`virtual_images` sums under several detectors at once, `centres_of_mass` finds where the counts within a detector lie,
+`region_patterns` gives mean and maximum over some probe positions: only pixels of the detector, and blocks with
+positions of the region, are used. `quick_image` reads no more of a scan than it can in about half a second.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,12 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.streaming.engine import BlockResult, run_pass
+from napari_stemnmf.streaming.engine import BlockResult, as_counts, load, run_pass
 from napari_stemnmf.streaming.virtual_detectors import Detector, runs
 
 if TYPE_CHECKING:
     from napari_stemnmf.control import Control
     from napari_stemnmf.dataset import Dataset
+
+
+QUICK_SECONDS = 0.5
+QUICK_PATTERNS = 64  # at most so many patterns of a chunk go into the quick image of a large scan
+QUICK_WHOLE_BYTES = 32 * 2**20  # a scan up to this size is read whole
 
 
 class VirtualSums:
@@ -29,12 +35,10 @@ class VirtualSums:
         self._runs = [runs(mask) for mask in masks]
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """Sums of one block (p, q_y, q_x)."""
-        from napari_stemnmf.streaming.summing import sum_integers, sum_reals
+        from napari_stemnmf.streaming.summing import sum_stretches
 
         flat = block.reshape(len(block), -1)
-        look = sum_integers if _is_counted(block) else sum_reals
-        return BlockResult(per_pattern={"sum": np.stack([look(flat, *spans) for spans in self._runs], axis=1)})
+        return BlockResult(per_pattern={"sum": np.stack([sum_stretches(flat, *spans) for spans in self._runs], axis=1)})
 
 
 class VirtualMoments:
@@ -44,12 +48,10 @@ class VirtualMoments:
         self._runs, self._columns = runs(mask), mask.shape[1]
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """Moments of one block (p, q_y, q_x)."""
-        from napari_stemnmf.streaming.summing import moments_integers, moments_reals
+        from napari_stemnmf.streaming.summing import moments_of_stretches
 
-        flat = block.reshape(len(block), -1)
-        look = moments_integers if _is_counted(block) else moments_reals
-        return BlockResult(per_pattern={"moments": look(flat, *self._runs, self._columns)})
+        moments = moments_of_stretches(block.reshape(len(block), -1), *self._runs, self._columns)
+        return BlockResult(per_pattern={"moments": moments})
 
 
 class RegionPatterns:
@@ -59,13 +61,11 @@ class RegionPatterns:
         self._inside = inside
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """Sum and maximum over the positions of one block that are inside."""
-        from napari_stemnmf.streaming.summing import look_at_integers, look_at_reals
+        from napari_stemnmf.streaming.summing import statistics
 
-        wanted = self._inside[positions]
-        chosen = block if wanted.all() else block[wanted]
-        look = look_at_integers if _is_counted(block) else look_at_reals
-        total, maximum, _, _ = look(chosen.reshape(len(chosen), -1))
+        needed = self._inside[positions]
+        chosen = block if needed.all() else block[needed]
+        total, maximum, _, _ = statistics(chosen.reshape(len(chosen), -1))
         shape = block.shape[1:]
         return BlockResult(total={"sum": total.reshape(shape)}, maximum={"maximum": maximum.reshape(shape)})
 
@@ -104,13 +104,7 @@ def virtual_images(
 
 @dataclass(frozen=True, eq=False)
 class CentresOfMass:
-    """Where the counts within a detector lie.
-
-    Attributes
-    ----------
-    q_y, q_x : ndarray of float32
-        (scan_y, scan_x) in px; NaN where there are no counts.
-    """
+    """Where the counts within a detector lie: (scan_y, scan_x) float32 each, in px; NaN where there are no counts."""
 
     q_y: np.ndarray
     q_x: np.ndarray
@@ -126,15 +120,10 @@ class CentresOfMass:
     def shift(
         self, origin: np.ndarray | None = None, *, scale: tuple[float, float] = (1.0, 1.0)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """How far they lie from an origin, along q_y and q_x.
+        """Distance from an origin along q_y and q_x, (scan_y, scan_x) each.
 
-        Parameters
-        ----------
-        origin : ndarray, optional
-            (scan_y, scan_x, 2), or (2,), q_y and q_x in px: that of each pattern takes descan out. The mean over the
-            scan if not given.
-        scale : tuple of float
-            Size of a pixel along q_y and q_x, for 1/nm.
+        The origin is (scan_y, scan_x, 2) or (2,), in px (that of each pattern takes descan out), or the mean over the
+        scan; `scale` is the size of a pixel along q_y and q_x, for 1/nm.
         """
         if origin is None:
             known = np.isfinite(self.q_y)
@@ -199,21 +188,76 @@ def region_patterns(
 
 
 def covering(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
-    """The detector's mask.
-
-    Raises
-    ------
-    DataError
-        If it covers no pixel.
-    """
+    """The detector's mask; a DataError if it covers no pixel."""
     mask = detector.mask(shape)
     if not mask.any():
-        raise DataError(
-            f"The {detector.words()} covers no pixel of the detector of {shape[0]} x {shape[1]} px; move or enlarge it."
-        )
+        size = f"{shape[0]} x {shape[1]} px"
+        raise DataError(f"The {detector.describe()} covers no pixel of the detector of {size}; move or enlarge it.")
     return mask
 
 
-def _is_counted(block: np.ndarray) -> bool:
-    """Whether sums of these values are exact in whole numbers."""
-    return block.dtype.kind in "iu" and block.dtype.itemsize <= 4
+def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarray:
+    """A virtual image that costs about half a second at most, whatever the size of the scan.
+
+    Reads chunk after chunk, coarse grid first, until `seconds` have passed (always at least one); of a large scan
+    only some patterns of each. Probe positions that were not read show the nearest that was. So the image of a
+    large scan depends on the speed of the machine: it is for the eye.
+
+    Returns
+    -------
+    ndarray of float32
+        (scan_y, scan_x) mean counts per detector pixel.
+    """
+    start = time.perf_counter()
+    row_cuts, column_cuts = (np.concatenate([[0], np.cumsum(c)]) for c in dataset.data.chunks[:2])
+    whole = dataset.nbytes <= QUICK_WHOLE_BYTES
+    image = np.full(dataset.scan_shape, np.nan, np.float32)
+    for count, (i, j) in enumerate(coarse_to_fine(len(row_cuts) - 1, len(column_cuts) - 1), start=1):
+        y = slice(int(row_cuts[i]), int(row_cuts[i + 1]))
+        x = slice(int(column_cuts[j]), int(column_cuts[j + 1]))
+        step = 1 if whole else _step(y.stop - y.start, x.stop - x.start)
+        part = load(dataset.data[y.start : y.stop : step, x.start : x.stop : step])
+        means = _mean_counts(as_counts(part))
+        coarse = means.repeat(step, 0).repeat(step, 1)
+        image[y, x] = coarse[: y.stop - y.start, : x.stop - x.start]
+        spent = time.perf_counter() - start
+        if spent + spent / count > seconds:  # the next would take too long
+            break
+    missing = np.isnan(image)
+    if missing.any():
+        from scipy.ndimage import distance_transform_edt
+
+        nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
+        image = image[tuple(nearest)]
+    return image
+
+
+def _step(rows: int, columns: int) -> int:
+    """Least step along both axes that leaves at most `QUICK_PATTERNS` probe positions of a chunk."""
+    step = 1
+    while -(-rows // step) * -(-columns // step) > QUICK_PATTERNS:
+        step += 1
+    return step
+
+
+def _mean_counts(patterns: np.ndarray) -> np.ndarray:
+    """Mean of each pattern (rows, columns, q_y, q_x), invalid values taken as 0: (rows, columns) float32."""
+    if patterns.dtype.kind != "u":
+        patterns = np.maximum(np.nan_to_num(patterns, nan=0.0, posinf=0.0, neginf=0.0), 0)
+    return patterns.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
+
+
+def coarse_to_fine(rows: int, columns: int) -> list[tuple[int, int]]:
+    """All cells of a grid, each coarser sub-grid before the finer ones."""
+    level = 1 << max(rows, columns, 1).bit_length()
+    seen: set[tuple[int, int]] = set()
+    order: list[tuple[int, int]] = []
+    while level >= 1:
+        offset = level // 2 if level > 1 else 0
+        for i in range(min(offset, rows // 2), rows, level):
+            for j in range(min(offset, columns // 2), columns, level):
+                if (i, j) not in seen:
+                    seen.add((i, j))
+                    order.append((i, j))
+        level //= 2
+    return order

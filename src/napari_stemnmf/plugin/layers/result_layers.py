@@ -41,7 +41,7 @@ def scan_layers(session: Session, image: np.ndarray | None = None) -> list[Layer
     if dataset is None:
         raise ValueError("A session without a dataset has no scan to show.")
     if image is None:
-        from napari_stemnmf.streaming.survey import quick_image
+        from napari_stemnmf.streaming.virtual_images import quick_image
 
         image = quick_image(dataset)
     return [virtual_image(session, image), patterns(session)]

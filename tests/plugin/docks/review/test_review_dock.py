@@ -24,7 +24,7 @@ from napari_stemnmf.plugin.docks.review.widget import ReviewWidget
 from napari_stemnmf.plugin.layers.grain_layers import GONE
 from napari_stemnmf.plugin.layers.result_layers import all_layers, result_layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.preprocessing.preprocess import take_survey
+from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")

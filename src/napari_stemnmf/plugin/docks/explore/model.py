@@ -19,8 +19,8 @@ from napari_stemnmf.plugin.preferences import preferences
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.preprocessing.survey import Survey
     from napari_stemnmf.streaming.live_scan import LiveScan
-    from napari_stemnmf.streaming.survey import Survey
     from napari_stemnmf.streaming.virtual_detectors import Detector
 
 COLOURS = ("#ff4040", "#40e060", "#4a90ff", "#ffd040", "#30e0e0", "#ff60ff")

@@ -143,7 +143,7 @@ class DetectorPanel(QWidget):
                 if item is None:
                     item = QListWidgetItem()
                     self.detectors.addItem(item)
-                item.setText(each.detector.words(axes))
+                item.setText(each.detector.describe(axes))
                 if item.data(Qt.ItemDataRole.UserRole) != each.colour:
                     swatch = QPixmap(SWATCH, SWATCH)
                     swatch.fill(QColor(each.colour))

@@ -151,7 +151,7 @@ def name_of(found: Virtual) -> str:
     request = found.request
     if request.mode == "rgb":
         return f"RGB of {len(request.placed)} detectors"
-    text = request.placed[0].detector.words(request.axes)
+    text = request.placed[0].detector.describe(request.axes)
     return text if request.mode == "sum" else f"{TITLES[request.mode]}, {text}"
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.calibration.geometry import Geometry
     from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.preprocessing.survey import Survey
     from napari_stemnmf.stage_settings import PreprocessSettings
-    from napari_stemnmf.streaming.survey import Survey
 
 WITHOUT_SURVEY = (
     "Nothing is known of the patterns yet. Featurize looks at all of them by itself; to see first what it will take, "
@@ -216,7 +216,7 @@ class FeaturePictures(PictureMaker):
         image, peaks, calibration = picture.image, analysis.peaks, analysis.calibration
         geometry, _ = self._geometry(request, analysis, where)
         settings = request.recipe.bd.featurize
-        side = bin_side(geometry) if settings.bin is None else settings.bin
+        side = bin_side(geometry.probe_radius) if settings.bin is None else settings.bin
         edge = float(np.hypot(*geometry.detector_shape) / 2)
         r_min = DIRECT_BEAM * geometry.probe_radius if settings.r_min is None else settings.r_min
         span = (float(r_min), float(edge if settings.r_max is None else settings.r_max))
@@ -298,7 +298,8 @@ def sample_positions(dataset: Dataset, side: int = SAMPLE_SIDE) -> tuple[np.ndar
 
 def coarse_survey(dataset: Dataset, settings: PreprocessSettings) -> Survey:
     """The survey of a coarse sample of the scan."""
-    from napari_stemnmf.preprocessing.preprocess import cropped, take_survey
+    from napari_stemnmf.preprocessing.preparation import cropped
+    from napari_stemnmf.preprocessing.survey import take_survey
 
     scan = cropped(dataset, replace(settings, q_y=None, q_x=None))
     rows, columns = sample_positions(scan)

@@ -5,9 +5,11 @@ import pytest
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError, ReadError
-from napari_stemnmf.preprocessing.preprocess import binned, prepare, prepared_axes, take_survey
+from napari_stemnmf.preprocessing.preparation import binned, prepare, prepared_axes
+from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.stage_settings import PreprocessSettings
-from napari_stemnmf.streaming.survey import survey
+
+AS_IT_IS = PreprocessSettings(hot_pixels="off")
 
 CROP = PreprocessSettings(scan_y=(1, 4), scan_x=(2, 6), q_y=(3, 17), q_x=(4, 19))
 
@@ -22,7 +24,7 @@ def scan(array=None, **options) -> Dataset:
 
 
 def prepared(dataset, settings):
-    return prepare(dataset, take_survey(dataset, settings), settings)
+    return prepare(dataset, take_survey(dataset, settings).hot_pixels, settings)
 
 
 def test_nothing_to_do_gives_the_dataset_itself():
@@ -142,7 +144,7 @@ def test_hot_pixels_are_named_as_on_the_files_detector_and_repaired_in_the_crop(
     y0, x0 = crop.get("q_y", (0,))[0], crop.get("q_x", (0,))[0]
     kept = {(y, x) for y, x in hot if y >= y0 and x >= x0}
     assert {tuple(p) for p in seen.hot_pixels.tolist()} == kept
-    fixed, raw = counts(prepare(dataset, seen, settings)), counts(dataset)
+    fixed, raw = counts(prepare(dataset, seen.hot_pixels, settings)), counts(dataset)
     assert fixed.dtype == np.uint16
     assert fixed.max() < 100
     same = np.ones(raw.shape[2:], bool)
@@ -162,7 +164,7 @@ def test_the_survey_is_that_of_the_prepared_patterns(options):
     settings = PreprocessSettings(**options)
     seen = take_survey(dataset, settings)
     assert len(seen.hot_pixels) > 0
-    expected = survey(prepare(dataset, seen, settings))
+    expected = take_survey(prepare(dataset, seen.hot_pixels, settings), AS_IT_IS)
     assert seen.axes == expected.axes == prepared_axes(dataset.axes, settings)
     cells = np.zeros(expected.mean.shape, bool)  # what holds no hot pixel is exact
     corner = [getattr(settings, name)[0] if getattr(settings, name) else 0 for name in ("q_y", "q_x")]
@@ -181,7 +183,7 @@ def test_without_hot_pixels_the_survey_is_exact(options, tmp_path, monkeypatch):
     np.save("dark.npy", np.random.default_rng(3).uniform(20, 60, (20, 22)))
     dataset, settings = scan(), PreprocessSettings(hot_pixels="off", **options)
     seen = take_survey(dataset, settings)
-    expected = survey(prepare(dataset, seen, settings))
+    expected = take_survey(prepare(dataset, seen.hot_pixels, settings), AS_IT_IS)
     np.testing.assert_array_equal(seen.mean, expected.mean)
     np.testing.assert_array_equal(seen.maximum, expected.maximum)
     np.testing.assert_array_equal(seen.pattern_sum, expected.pattern_sum)
@@ -195,7 +197,9 @@ def test_first_look_and_patterns_do_not_depend_on_chunks_or_threads():
     np.testing.assert_array_equal(first.hot_pixels, second.hot_pixels)
     np.testing.assert_array_equal(first.mean, second.mean)
     np.testing.assert_array_equal(first.maximum, second.maximum)
-    np.testing.assert_array_equal(counts(prepare(dataset, first, settings)), counts(prepare(cut, first, settings)))
+    np.testing.assert_array_equal(
+        counts(prepare(dataset, first.hot_pixels, settings)), counts(prepare(cut, first.hot_pixels, settings))
+    )
 
 
 def test_prepared_chunks_hold_whole_patterns():
@@ -213,7 +217,7 @@ def test_preparing_changes_nothing_that_was_passed_in():
     settings = PreprocessSettings(bin=2)
     seen = take_survey(dataset, settings)
     mean = seen.mean.copy()
-    first, second = (counts(prepare(dataset, seen, settings)) for _ in range(2))
+    first, second = (counts(prepare(dataset, seen.hot_pixels, settings)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(counts(dataset), before)
     np.testing.assert_array_equal(seen.mean, mean)

@@ -1,0 +1,159 @@
+"""The survey: mean and maximum pattern, the virtual image and the hot pixels of a scan, in one read of its patterns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from napari_stemnmf.control import Control
+from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.preprocessing.preparation import Preparation, binned, crop_corner, cropped, prepared_axes
+from napari_stemnmf.stage_settings import PreprocessSettings
+from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
+
+SAMPLE_PATTERNS = 256
+"""Patterns that hot pixels are looked for in, beside the mean of all."""
+SAMPLE_BYTES = 64 * 2**20
+"""Most memory for them..."""
+SAMPLE_LEAST = 8
+"""... but so many in any case."""
+GOLDEN = 0.6180339887498949
+"""Multiples of it, less their whole parts, fill 0 to 1 evenly: the sample falls into step with no scan."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first pass over a scan found.
+
+    Attributes
+    ----------
+    mean, maximum : ndarray of float32
+        (q_y, q_x) mean and maximum over all patterns, in counts.
+    pattern_sum : ndarray of float64
+        (scan_y, scan_x) sum of each pattern, in counts.
+    not_finite : int
+        Values that were NaN or infinite; they are taken as 0 here and in all features.
+    negative : int
+        Values below zero; taken as 0 as well.
+    axes : tuple of Axis
+        Of the surveyed patterns.
+    hot_pixels : ndarray of int32
+        (h, 2) rows and columns, in the file's detector pixels, of the pixels that were repaired.
+    """
+
+    mean: np.ndarray
+    maximum: np.ndarray
+    pattern_sum: np.ndarray
+    not_finite: int = 0
+    negative: int = 0
+    axes: tuple[Axis, ...] = ()
+    hot_pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int32))
+
+    @property
+    def virtual_image(self) -> np.ndarray:
+        """(scan_y, scan_x) float32 mean counts per detector pixel."""
+        return (self.pattern_sum / self.mean.size).astype(np.float32)
+
+
+def take_survey(
+    dataset: Dataset,
+    settings: PreprocessSettings,
+    *,
+    workers: int | None = None,
+    control: Control | None = None,
+    executor: Executor | None = None,
+) -> Survey:
+    """Hot pixels, and the survey of the prepared patterns, in one read.
+
+    Mean and sums are exact but for the hot pixels, whose mean and maximum become those of their good neighbours.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The scan as it was opened.
+    settings : PreprocessSettings
+        What is to be done to its patterns.
+    workers, control, executor
+        As of `run_pass`.
+
+    Returns
+    -------
+    Survey
+        Of the prepared patterns; its counts of invalid values are those of the data as they are.
+
+    Raises
+    ------
+    DataError
+        If a crop lies outside the data, or the dark reference does not fit the detector.
+    ReadError
+        If a part of the scan, or the dark reference, cannot be read.
+    Cancelled
+        If the user asked to stop.
+    """
+    from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
+
+    scan = cropped(dataset, settings)
+    work = Preparation.of(dataset, settings, np.empty((0, 2), np.int32))
+    axes = prepared_axes(dataset.axes, settings)
+    kernel = SurveyKernel(work, _sample(scan) if settings.hot_pixels == "sigma" else np.empty(0, np.int64))
+    (found,) = run_pass(scan, [kernel], workers=workers, control=control, executor=executor)
+    if control is not None:
+        control.check()
+    n = scan.n_patterns
+    full = found.total["sum"] / n
+    hot = find_hot_pixels(full, settings, patterns=found.ragged.get("sample"), count=n)
+    prepared = ("binned " if work.bin > 1 else "") + "sum"
+    mean = found.total[prepared] / n
+    maximum = found.maximum[prepared.replace("sum", "maximum")]
+    sums = found.per_pattern[prepared].reshape(scan.scan_shape)
+    if len(hot):
+        excess = binned(full - repair(full, hot), work.bin) if work.bin > 1 else full - repair(full, hot)
+        mean = np.maximum(mean - excess, 0.0)
+        sums = np.maximum(sums - excess.sum(), 0.0)
+        cells = np.unique(hot // work.bin, axis=0)
+        maximum = repair(maximum, cells[(cells < mean.shape).all(axis=1)])
+    not_finite, negative = found.total["invalid"]
+    hot = (hot + crop_corner(settings)).astype(np.int32)
+    return Survey(mean.astype(np.float32), maximum, sums, int(not_finite), int(negative), axes, hot)
+
+
+@dataclass(frozen=True, eq=False)
+class SurveyKernel:
+    """The `Kernel` of `take_survey`: statistics of the corrected patterns and of the binned ones, and a sample."""
+
+    work: Preparation
+    sample: np.ndarray
+
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        corrected = self.work.corrected(block)
+        found = _statistics(corrected)
+        if self.work.dark is not None:  # invalid values are those of the data, not what the dark reference made of them
+            found.total["invalid"] = _statistics(block).total["invalid"]
+        if self.work.bin > 1:
+            coarse = _statistics(self.work.binned(corrected))
+            found.per_pattern["binned sum"] = coarse.per_pattern["sum"]
+            found.total["binned sum"] = coarse.total["sum"]
+            found.maximum["binned maximum"] = coarse.maximum["maximum"]
+        if len(self.sample):
+            chosen = np.isin(positions, self.sample)
+            found.ragged, found.counts = {"sample": corrected[chosen]}, chosen.astype(np.int64)
+        return found
+
+
+def _statistics(block: np.ndarray) -> BlockResult:
+    """Sums, maxima and numbers of invalid values of patterns (p, q_y, q_x)."""
+    from napari_stemnmf.streaming.summing import statistics
+
+    shape = block.shape[1:]
+    total, maximum, sums, invalid = statistics(block.reshape(len(block), -1))
+    totals = {"sum": total.reshape(shape), "invalid": invalid}
+    return BlockResult(per_pattern={"sum": sums}, total=totals, maximum={"maximum": maximum.reshape(shape)})
+
+
+def _sample(dataset: Dataset) -> np.ndarray:
+    """Flat positions of the patterns that hot pixels are looked for in, from all over the scan."""
+    pattern_bytes = int(np.prod(dataset.detector_shape)) * dataset.dtype.itemsize
+    number = max(SAMPLE_LEAST, min(SAMPLE_PATTERNS, SAMPLE_BYTES // max(1, pattern_bytes)))
+    n = dataset.n_patterns
+    return np.arange(n) if n <= number else np.unique((np.arange(number) * GOLDEN % 1.0 * n).astype(np.int64))
