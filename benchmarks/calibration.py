@@ -17,13 +17,13 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 import napari_stemnmf as stem
 from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.features.featurize import featurize
 from napari_stemnmf.features.polar import Centers
 from napari_stemnmf.preprocessing.preparation import prepare
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 BOUNDS = {"centre_px": 0.1, "ratio": 0.002, "angle_deg": 2.0, "aa_r": 0.98}
 CENTRE_BEHIND_STOP = 0.25

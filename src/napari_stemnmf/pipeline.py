@@ -60,7 +60,7 @@ def analyse(
     workers : int, optional
         Threads to use; all cores by default. The result does not depend on it.
     executor : Executor, optional
-        Runs the stages that read the scan in place of threads, e.g. ``streaming.remote.connect(address)``.
+        Runs the stages that read the scan in place of threads, e.g. ``distributed.Client(address).get_executor()``.
     path : path, optional
         Analysis file to write after each stage. If it exists and is of the same data, the run goes on from it.
     analysis : Analysis, optional

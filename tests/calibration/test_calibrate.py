@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 from napari_stemnmf.calibration.bragg_vectors import centred
 from napari_stemnmf.calibration.calibrate import calibrate
@@ -18,6 +17,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.survey import Survey, take_survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.stage_settings import PreprocessSettings
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 AS_IT_IS = PreprocessSettings(hot_pixels="off")
 

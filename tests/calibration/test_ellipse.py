@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 from napari_stemnmf.calibration.ellipse import Ellipse, ellipse_of_disks
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 RINGS = (21.0, 24.5, 34.5, 41.0)
 """px; of silver on a detector of 126 px"""

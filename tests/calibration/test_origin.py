@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 from napari_stemnmf.calibration.origin import find_origin, friedel_centres
 from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 DESCAN = ((7.0, -3.0), (-4.0, 7.0))
 """Ten pixels from corner to corner."""

@@ -11,7 +11,6 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
-from napari_stemnmf.simulation.distorted import distorted
 from scipy.ndimage import distance_transform_edt
 
 from napari_stemnmf.dataset import Dataset
@@ -21,6 +20,7 @@ from napari_stemnmf.disks.template import synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
+from napari_stemnmf.study.distorted import distorted
 
 AS_IT_IS = PreprocessSettings(hot_pixels="off")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari_stemnmf.simulation.distorted import distorted
 from scipy.ndimage import gaussian_filter
 
 from napari_stemnmf.disks.detection import detect, find_disks
@@ -12,6 +11,7 @@ from napari_stemnmf.disks.probe import Probe, find_probe
 from napari_stemnmf.disks.template import FALLOFF_STEP, binned, falloff_of, soft_disk, synthetic_kernel
 from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
+from napari_stemnmf.study.distorted import distorted
 
 AS_IT_IS = PreprocessSettings(hot_pixels="off")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari_stemnmf.simulation.distorted import distorted
 from scipy.ndimage import binary_erosion
 
 from napari_stemnmf.dataset import Dataset
@@ -18,6 +17,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.stage_settings import CenterSettings, PreprocessSettings, ProbeSettings
+from napari_stemnmf.study.distorted import distorted
 from napari_stemnmf.study.nanowire import nanowire
 
 AS_IT_IS = PreprocessSettings(hot_pixels="off")

@@ -11,7 +11,6 @@ import dask.array as da
 import h5py
 import numpy as np
 import pytest
-from napari_stemnmf.simulation.distorted import Distorted, distorted
 
 from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.control import Control
@@ -27,6 +26,7 @@ from napari_stemnmf.features.radial_variance import RadialVariance
 from napari_stemnmf.preprocessing.survey import Survey, take_survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.stage_settings import PreprocessSettings
+from napari_stemnmf.study.distorted import Distorted, distorted
 
 AS_IT_IS = PreprocessSettings(hot_pixels="off")
 

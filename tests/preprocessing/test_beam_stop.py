@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from napari_stemnmf.simulation.distorted import distorted
 from scipy import ndimage
 
 from napari_stemnmf.errors import DataError, ReadError
@@ -10,6 +9,7 @@ from napari_stemnmf.preprocessing.beam_stop import detector_mask, find_beam_stop
 from napari_stemnmf.preprocessing.survey import Survey, take_survey
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.stage_settings import BeamStopSettings, PreprocessSettings
+from napari_stemnmf.study.distorted import distorted
 from napari_stemnmf.study.simulate import simulate
 
 AUTO, OFF = BeamStopSettings(), BeamStopSettings(find="off", margin=0.0)

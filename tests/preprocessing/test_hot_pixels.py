@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from napari_stemnmf.simulation.distorted import distorted
 
 from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, good_neighbours, repair
 from napari_stemnmf.preprocessing.survey import take_survey
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.stage_settings import PreprocessSettings
+from napari_stemnmf.study.distorted import distorted
 
 SIGMA = PreprocessSettings()
 COUNTS = PreprocessSettings(hot_pixels="counts", hot_threshold=0.55)

@@ -1,1 +1,1 @@
-"""Where a detector pixel lies in reciprocal space: the centre, the central disk, ellipse and mask."""
+"""Where detector pixels lie in reciprocal space: the centre of each pattern, the ellipse, the size of a pixel."""

@@ -14,24 +14,9 @@ from napari_stemnmf.errors import DataError
 
 
 def centred(peaks: Peaks, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
-    """Where each disk lies from the centre of its own pattern, the ellipse undone.
+    """Displacement q_y, q_x (peaks,) float32, px, of each disk from the centre of its own pattern, the ellipse undone.
 
-    Parameters
-    ----------
-    peaks : Peaks
-        The disks, raw.
-    calibration : Calibration
-        Of the same scan.
-
-    Returns
-    -------
-    q_y, q_x : ndarray of float32
-        (peaks,) px. Radius and azimuth are those of `Geometry.to_polar`.
-
-    Raises
-    ------
-    DataError
-        If disks and calibration are of different scans.
+    Radius and azimuth are those of `Geometry.to_polar`. A DataError if disks and calibration are of different scans.
     """
     if peaks.scan_shape != calibration.scan_shape:
         raise DataError(f"Disks of a scan of {peaks.scan_shape} cannot take the centres of {calibration.scan_shape}.")
@@ -41,22 +26,11 @@ def centred(peaks: Peaks, calibration: Calibration) -> tuple[np.ndarray, np.ndar
 
 
 def bilinear(q_y: np.ndarray, q_x: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Share each point between the four pixels around it.
+    """Share points (n,), in rows and columns of a map of some shape, between the four pixels around each.
 
-    Parameters
-    ----------
-    q_y, q_x : ndarray
-        (n,) row and column, in pixels of the map.
-    shape : tuple of int
-        Rows and columns of the map.
-
-    Returns
-    -------
-    index : ndarray of int64
-        (n, 4) flat pixels.
-    weight : ndarray of float32
-        (n, 4) shares; they add up to 1 for a point within the outermost pixel centres. What falls off the map is
-        lost, never wrapped to the other side: its weight is 0 (and its index 0). So is that of NaN.
+    Returns flat pixels (n, 4) int64 and shares (n, 4) float32, which add up to 1 for a point within the outermost pixel
+    centres. What falls off the map is lost, never wrapped to the other side: its weight is 0 (and its index 0). So is
+    that of NaN.
     """
     position = np.stack([np.asarray(q_y, np.float64), np.asarray(q_x, np.float64)], axis=1)
     size = np.array(shape)
@@ -90,7 +64,7 @@ def bragg_vector_map(
     Returns
     -------
     ndarray of float32
-        (q_y * sampling, q_x * sampling). The sum is that of the weights of all points that are not at the border.
+        (q_y * sampling, q_x * sampling); its sum is that of the weights of all points that are not at the border.
     """
     fine = (int(shape[0]) * sampling, int(shape[1]) * sampling)
     shift = 0.5 * (sampling - 1)  # the centre of a detector pixel is that of its block of map pixels

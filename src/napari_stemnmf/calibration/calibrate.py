@@ -86,7 +86,9 @@ def _with_ellipse(
         return _stretched(found, settings.ratio, settings.angle, "set")
     measured, method = None, "none"
     if peaks is not None and settings.method in ("auto", "disks"):
-        measured, method = _of_disks(found, peaks, settings, control), "disks"
+        probe_radius, (y, x) = found.geometry.probe_radius, centred(peaks, found)
+        measured = ellipse_of_disks(y, x, probe_radius, settings.r_min, settings.r_max, control)
+        method = "disks"
     if measured is None and settings.method in ("auto", "ring"):
         control.check()
         measured, method = _of_ring(found, survey, settings), "ring"
@@ -95,10 +97,7 @@ def _with_ellipse(
             return found
         return _stretched(found, settings.ratio, 0.0, "set")
     found = replace(
-        found,
-        ellipse_radius=measured.radius,
-        ellipse_residual=measured.residual,
-        ellipse_error=measured.error,
+        found, ellipse_radius=measured.radius, ellipse_residual=measured.residual, ellipse_error=measured.error
     )
     if settings.ratio is not None:
         return _stretched(found, settings.ratio, measured.angle, "set")
@@ -108,11 +107,6 @@ def _with_ellipse(
     if settings.method == "auto" and not measured.significant:
         return found
     return _stretched(found, measured.ratio, measured.angle, method)
-
-
-def _of_disks(found: Calibration, peaks: Peaks, settings: EllipseSettings, control: Control) -> Ellipse | None:
-    y, x = centred(peaks, found)
-    return ellipse_of_disks(y, x, found.geometry.probe_radius, settings.r_min, settings.r_max, control)
 
 
 def _of_ring(found: Calibration, survey: Survey, settings: EllipseSettings) -> Ellipse | None:
@@ -164,28 +158,11 @@ def pixel_size(
 ) -> PixelSize:
     """The size of a detector pixel.
 
-    With a known spacing d, the ring of radius R px gives 1 / (d R), in 1/nm. Without, the file's calibration is kept,
-    in the file's unit; where its two detector axes differ in scale, their geometric mean is taken, as radii are those
-    of circles of radius sqrt(a b).
-
-    Parameters
-    ----------
-    radius : ndarray
-        (peaks,) calibrated radius of each disk, px.
-    height : ndarray
-        (peaks,) height of each disk: the strongest ring is that whose heights add up to most.
-    profile : ndarray
-        (radii,) radial mean of the mean pattern at 0, 1, 2... px, for patterns without disks.
-    probe_radius : float
-        px.
-    axes : sequence of Axis
-        The axes of the scan; the last two are the detector's.
-    settings : PixelSizeSettings, optional
-
-    Raises
-    ------
-    DataError
-        If a spacing is given, but there is no ring, or none near the radius that is given.
+    With a known spacing d, the ring of radius R px gives 1 / (d R), in 1/nm: the ring of disks (peaks,) whose heights
+    add up to most, or of the radial mean (radii,) at 0, 1, 2... px where there are no disks. Without, the file's
+    calibration is kept, in the file's unit; where its two detector axes differ in scale, their geometric mean is taken,
+    as radii are those of circles of radius sqrt(a b). A DataError if there is no ring for a spacing, or none near the
+    radius that is given.
     """
     settings = PixelSizeSettings() if settings is None else settings
     if settings.d_spacing is None:

@@ -15,7 +15,7 @@ from napari_stemnmf.calibration.rings import CENTRAL, Ring, profile_rings
 
 SECTOR = 10.0  # degrees
 ITERATIONS = 8
-LARGEST_BLUR = 0.07  # rms of descan, in ring radii, above which the mean pattern tells nothing
+LARGEST_BLUR = 0.07  # rms of descan, in ring radii, above which the mean pattern is too blurred
 WIDER = 2.0  # the far side of a ring is followed so much farther than the near one
 LEAST_SHARE = 0.9  # of a sector's radii that hold a valid pixel
 
@@ -48,28 +48,13 @@ def ring_of_pattern(
 def ellipse_of_pattern(
     pattern: np.ndarray, geometry: Geometry, ring: Ring, blur: np.ndarray | None = None
 ) -> Ellipse | None:
-    """Ratio and angle that make a ring of a pattern round.
+    """Ratio and angle that make a ring of a pattern round; None if too little of it is visible, or the blur too strong.
 
     The profile of a sector is that of all sectors times a factor, plus a constant, stretched along the radius: the
     stretch is found by linear least squares, sector by sector, and the ellipse from the stretches. Sectors that are
-    brighter (texture) do not matter. Where the patterns' centres are spread, the mean pattern is blurred, which shifts
-    a ring of radius R by half the variance along it over R; this is taken out.
-
-    Parameters
-    ----------
-    pattern : ndarray
-        (q_y, q_x) mean pattern, counts.
-    geometry : Geometry
-        Its centre and mask; its ellipse is not heeded.
-    ring : Ring
-        Its radius, and the radii between which profiles are compared, px.
-    blur : ndarray, optional
-        (2, 2) covariance of the patterns' centres (q_y, q_x), px^2.
-
-    Returns
-    -------
-    Ellipse or None
-        None where too little of the ring is seen, or the blur is too strong.
+    brighter (texture) do not matter. Where the patterns' centres are spread, with the covariance `blur` (2, 2) in px^2,
+    the mean pattern is blurred, which shifts a ring of radius R by half the variance along it over R; this is taken
+    out. Of the geometry, centre and mask are used.
     """
     blur = np.zeros((2, 2)) if blur is None else blur
     if np.trace(blur) > (LARGEST_BLUR * ring.radius) ** 2:

@@ -62,27 +62,12 @@ def ellipse_of_disks(
     r_max: float | None = None,
     control: Control | None = None,
 ) -> Ellipse | None:
-    """Ratio and angle that make the rings of disks round.
+    """Ratio and angle that make the rings of disks round; None if there is no ring, or too few disks around the rings.
 
     The distortion under which the histogram of radii is sharpest is the start; then the disks of all rings are fitted
     together by least squares (Tukey's biweight). Each sector of each ring counts as one measurement, so that a few
-    grains with thousands of disks weigh, and are trusted, as a few grains.
-
-    Parameters
-    ----------
-    q_y, q_x : ndarray
-        (peaks,) disks from the centre of their own pattern, px.
-    probe_radius : float
-        px.
-    r_min, r_max : float, optional
-        Between which radii the rings lie, px.
-    control : Control, optional
-        Checked for a cancel all along.
-
-    Returns
-    -------
-    Ellipse or None
-        None where there is no ring, or too few disks around the rings to tell.
+    grains with thousands of disks weigh, and are trusted, as a few grains. Disks (peaks,) are given from the centre of
+    their own pattern, all lengths in px; the rings lie between `r_min` and `r_max` where these are set.
     """
     control = Control() if control is None else control
     y, x = np.asarray(q_y, np.float64), np.asarray(q_x, np.float64)
@@ -118,8 +103,7 @@ def ellipse_of_disks(
         u, v, radii = u + fit.u, v + fit.v, fit.radii
         if np.hypot(u, v) > 1.2 * LARGEST:
             return None
-    assert fit is not None
-    return ellipse_from(u, v, fit, radii[0], sigma)
+    return ellipse_from(u, v, fit, radii[0], sigma) if fit is not None else None
 
 
 def _sharpest(y: np.ndarray, x: np.ndarray, probe_radius: float, last: float, control: Control) -> tuple[float, float]:
@@ -196,17 +180,17 @@ def least_squares(radius: np.ndarray, phi: np.ndarray, weight: np.ndarray, ring:
     angular = np.stack([np.cos(2 * phi), np.sin(2 * phi)], axis=1) * mean[ring, None]
     shift = np.stack([np.sin(phi), np.cos(phi)], axis=1)
     terms = np.concatenate([angular, shift, of_ring[:, there]], axis=1)
-    root = np.sqrt(weight)
-    scale = np.linalg.norm(terms * root[:, None], axis=0)
-    inverse = np.linalg.pinv(terms * (root[:, None] / scale), rcond=1e-4)
-    if np.linalg.matrix_rank(terms * (root[:, None] / scale), 1e-4) < terms.shape[1]:
+    sqrt_weight = np.sqrt(weight)
+    scale = np.linalg.norm(terms * sqrt_weight[:, None], axis=0)
+    inverse = np.linalg.pinv(terms * (sqrt_weight[:, None] / scale), rcond=1e-4)
+    if np.linalg.matrix_rank(terms * (sqrt_weight[:, None] / scale), 1e-4) < terms.shape[1]:
         return None
-    solution = inverse @ (root * radius) / scale
+    solution = inverse @ (sqrt_weight * radius) / scale
     half = np.unique(ring * 1000 + ((phi % np.pi) * (360.0 / SECTOR / (2 * np.pi))).astype(np.int64)).size
     freedom = half - terms.shape[1]
     if freedom < FREEDOM:
         return None
-    rest = root * (radius - terms @ solution)
+    rest = sqrt_weight * (radius - terms @ solution)
     covariance = (inverse @ inverse.T)[:2, :2] / np.outer(scale[:2], scale[:2]) * (rest @ rest) / freedom
     spread = MAD_TO_SIGMA * float(np.median(np.abs(radius - terms @ solution)))
     radii = mean.copy()

@@ -1,14 +1,14 @@
 """The centre of every pattern: measured where it can be, and smoothed over the scan.
 
 It is that of the central disk, or of Friedel pairs of disks where a beam stop hides it. Disks come in pairs, one on
-either side of the centre: the midpoint of a pair is the centre. As nothing tells which disks belong together, all pairs
+either side of the centre: the midpoint of a pair is the centre. As it is unknown which disks belong together, all pairs
 of a pattern are tried. Midpoints of wrong pairs lie anywhere, those of right ones gather on one surface over the scan,
 and a fit that weighs only what is near, at a scale that shrinks, finds it. Imports Numba.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,23 +58,9 @@ def find_origin(
 ) -> Origin:
     """The centre of each pattern.
 
-    A method that finds nothing gives way to the next: central disk, Friedel pairs, one centre for all.
-
-    Parameters
-    ----------
-    peaks : Peaks or None
-        Disks and central disk of every pattern; None gives one centre for all.
-    probe : Probe
-        Its centre, radius and mask, and whether the mask hides the central disk.
-    mean : ndarray
-        (q_y, q_x) mean pattern, counts.
-    scan_shape : tuple of int
-        Rows and columns of probe positions.
-    settings : OriginSettings, optional
-    center : CenterSettings, optional
-        A row or column that is set becomes that of the mean centre.
-    control : Control, optional
-        Checked for a cancel all along.
+    A method that finds nothing gives way to the next: central disk, Friedel pairs, one centre for all. Without disks
+    there is one centre for all, that of the probe, or of the mean pattern (q_y, q_x) where the mask hides the probe's
+    disk. A row or column that `center` sets becomes that of the mean centre.
     """
     settings = OriginSettings() if settings is None else settings
     center = CenterSettings() if center is None else center
@@ -142,20 +128,20 @@ def _with_mean(found: Origin, center: CenterSettings) -> Origin:
         if value is not None:
             move[axis] = value - found.origin[..., axis].mean(dtype=np.float64)
     moved = (found.origin + move).astype(np.float32)
-    return Origin(moved, found.measured, found.method, found.fit, found.residual)
+    return replace(found, origin=moved)
 
 
 def friedel_centres(
     peaks: Peaks, guess: tuple[float, float], radius: float, fit: str, control: Control | None = None
 ) -> tuple[np.ndarray, np.ndarray, str] | None:
-    """The surface of the patterns' centres, from midpoints of pairs of disks.
+    """The surface of the patterns' centres, from midpoints of pairs of disks; None if midpoints do not gather anywhere.
 
     Parameters
     ----------
     peaks : Peaks
         Disks of all patterns.
     guess : tuple of float
-        About where the mean centre lies (q_y, q_x), px.
+        About where the mean centre is (q_y, q_x), px.
     radius : float
         Probe radius, px.
     fit : str
@@ -165,14 +151,10 @@ def friedel_centres(
 
     Returns
     -------
-    surface : ndarray of float64
-        (n, 2) centre of each pattern, px.
-    measured : ndarray of float64
-        (n, 2) mean of the pattern's own midpoints about the surface; NaN where there are too few.
+    surface, measured : ndarray of float64
+        (n, 2) centre of each pattern, px, and the mean of its own midpoints about that; NaN where there are too few.
     fit : str
         The surface that was fitted, of lower order if there are few pairs.
-    None
-        If midpoints do not gather anywhere.
     """
     control = Control() if control is None else control
     disks = peaks.offsets, peaks.q_y, peaks.q_x, peaks.height

@@ -45,16 +45,8 @@ def disk_rings(
 ) -> list[Ring]:
     """The rings on which disks gather, strongest first.
 
-    Parameters
-    ----------
-    radius : ndarray
-        (peaks,) distance of each disk from the centre of its pattern, px.
-    probe_radius : float
-        px.
-    first, last : float
-        Between which radii rings are looked for, px.
-    weight : ndarray, optional
-        (peaks,) what each disk counts; one if not given.
+    Disks are given by their distance (peaks,) from the centre of their pattern and by what each counts (peaks,), one if
+    not given; rings are looked for between the radii `first` and `last`. All lengths in px.
     """
     step = step_for(probe_radius)
     counts = histogram(radius, weight, step, last + 20 * step)
@@ -79,17 +71,9 @@ def disk_rings(
 def profile_rings(profile: np.ndarray, probe_radius: float, first: float, last: float) -> list[Ring]:
     """Maxima of a radial mean, most prominent first; each reaches to the minima beside it.
 
-    Where the profile only falls, maxima of its product with the radius squared are taken: a diffuse ring on a steep
-    background.
-
-    Parameters
-    ----------
-    profile : ndarray
-        (radii,) mean counts at the radii 0, 1, 2... px; NaN where no pixel is valid.
-    probe_radius : float
-        px.
-    first, last : float
-        Between which radii rings are looked for, px.
+    The profile (radii,) holds mean counts at 0, 1, 2... px, NaN where no pixel is valid; rings are looked for between
+    the radii `first` and `last`, px. Where the profile only falls, maxima of its product with the radius squared are
+    taken: a diffuse ring on a steep background.
     """
     radii = np.arange(len(profile))
     valid = np.isfinite(profile) & (profile > 0) & (radii >= first) & (radii <= last)

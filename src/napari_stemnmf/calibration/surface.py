@@ -19,7 +19,7 @@ ITERATIONS = 30
 def design(scan_shape: tuple[int, int], fit: str) -> np.ndarray:
     """(n, terms) the terms of a polynomial at each probe position, row-major; rows and columns run from -1 to 1.
 
-    Terms that a scan of few rows or columns cannot tell apart are left out: a single row has no slope along scan_y.
+    Terms that a scan of few rows or columns cannot separate are left out: a single row has no slope along scan_y.
     """
     order = ORDERS.index(fit)
     y, x = (np.linspace(-1.0, 1.0, size) if size > 1 else np.zeros(1) for size in scan_shape)
@@ -31,29 +31,17 @@ def design(scan_shape: tuple[int, int], fit: str) -> np.ndarray:
 def bearable(weight: np.ndarray, scan_shape: tuple[int, int], fit: str, leverage: float = 1.0) -> str:
     """The surface of the highest order up to `fit` that what was measured can bear.
 
-    Its variance is nowhere in the scan more than `leverage` times that of one measurement.
-
-    Parameters
-    ----------
-    weight : ndarray
-        (n,) 0 where nothing was measured, 1 for a full measurement.
-    scan_shape : tuple of int
-        Rows and columns of probe positions.
-    fit : str
-        One of `ORDERS`.
-    leverage : float
+    Its variance is nowhere in the scan more than `leverage` times that of one measurement; `weight` (n,) is 0 where
+    nothing was measured, 1 for a full measurement.
     """
     for name in reversed(ORDERS[: ORDERS.index(fit) + 1]):
         terms = design(scan_shape, name)
         normal = terms.T @ (terms * weight[:, None])
-        if np.linalg.cond(normal) < 1e9 and _highest(terms, normal) <= leverage + 1e-9:
-            return name
+        if np.linalg.cond(normal) < 1e9:
+            variance = (terms @ np.linalg.inv(normal) * terms).sum(axis=1)  # of the surface, for measurements of 1
+            if variance.max() <= leverage + 1e-9:
+                return name
     return "constant"
-
-
-def _highest(terms: np.ndarray, normal: np.ndarray) -> float:
-    """Largest variance of a fitted surface over the scan, for measurements of variance 1."""
-    return float((terms @ np.linalg.inv(normal) * terms).sum(axis=1).max())
 
 
 def least_squares(terms: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -64,19 +52,10 @@ def least_squares(terms: np.ndarray, values: np.ndarray, weight: np.ndarray) -> 
 
 
 def fit_surface(measured: np.ndarray, scan_shape: tuple[int, int], fit: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """A surface through points, most of which are right.
+    """A surface through points (n, 2), px, most of which are right; NaN where nothing was measured.
 
     Starts from least absolute deviations, which no minority of outliers can pull far, and goes on with Tukey's
     biweight on the distance from the surface (iteratively reweighted least squares).
-
-    Parameters
-    ----------
-    measured : ndarray
-        (n, 2) points, px; NaN where nothing was measured.
-    scan_shape : tuple of int
-        Rows and columns of probe positions.
-    fit : str
-        One of `ORDERS`.
 
     Returns
     -------

@@ -119,27 +119,11 @@ def inversion_center(
     guess: tuple[float, float] | None = None,
     reach: float = np.inf,
 ) -> tuple[float, float] | None:
-    """The point about which a pattern is most similar to itself turned by half a turn, under a mask.
+    """The point (q_y, q_x) about which a pattern is most similar to itself turned; None if no pixel has a partner.
 
     The normalised cross-correlation of the logarithm of the pattern with its turned self, over the pixels that are
-    valid in both (D. Padfield, IEEE Trans. Image Process. 21, 2706, 2012), at all half pixels within `reach` of the
-    `guess`, or anywhere; a parabola gives the fraction.
-
-    Parameters
-    ----------
-    pattern : ndarray
-        (q_y, q_x) counts.
-    mask : ndarray of bool or None
-        True = keep.
-    guess : tuple of float, optional
-        (q_y, q_x), px.
-    reach : float
-        px about the guess.
-
-    Returns
-    -------
-    tuple of float or None
-        (q_y, q_x), px; None where no pixel has a partner.
+    valid in both (D. Padfield, IEEE Trans. Image Process. 21, 2706, 2012), at all half pixels within `reach` px of the
+    `guess`, or anywhere; a parabola gives the fraction. The mask is True where pixels are kept.
     """
     values = np.maximum(np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
     keep = np.ones(values.shape, bool) if mask is None else np.asarray(mask, bool)

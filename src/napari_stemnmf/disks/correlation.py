@@ -168,7 +168,7 @@ def uneven(binned: Any, response: Any, plan: Any, gain: Any, ratios: Any) -> Any
     """The gain that would explain how uneven the correlation is where no disk is.
 
     Above that of single pixels where a detector blurs, so that neighbours have their noise in common, or where the
-    background has structure. Where counts are few the single pixels say all.
+    background has structure. Where counts are few, single pixels are enough.
     """
     if len(plan.samples) == 0:
         return gain

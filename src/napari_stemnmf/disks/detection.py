@@ -126,9 +126,7 @@ def find_disks(
     control: Control | None = None,
     executor: Executor | None = None,
 ) -> Peaks:
-    """The disks of every pattern, in one read.
-
-    Counts that are negative, NaN or infinite are taken as 0.
+    """The disks of every pattern, in one read. Counts that are negative, NaN or infinite are taken as 0.
 
     Parameters
     ----------
@@ -166,10 +164,7 @@ def detect(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The disks of one pattern (q_y, q_x), as `find_disks` finds them: arrays q_y, q_x, height, snr.
 
-    Raises
-    ------
-    DataError
-        If the probe is for another detector.
+    A DataError if the probe is for another detector.
     """
     found = DiskDetection(probe, settings)(np.asarray(pattern)[None], np.zeros(1, np.int64)).ragged
     return found["q_y"], found["q_x"], found["height"], found["snr"]

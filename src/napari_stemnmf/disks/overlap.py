@@ -1,9 +1,9 @@
 """Disks that overlap: found, and measured, with their neighbours taken away.
 
-Two disks less than some 1.5 radii apart are one maximum of the correlation, and a weak disk beside a bright one is
-none. What the known disks explain is subtracted from the correlation, and what is left is looked through around each
-(CLEAN: J. A. Hoegbom, Astron. Astrophys. Suppl. 15 (1974) 417). Then all that overlap are measured in turn, each with
-the others taken away.
+Two disks nearer than some 1.5 radii are one maximum of the correlation, and a weak disk beside a bright one is none.
+What the known disks explain is subtracted from the correlation, and what is left is searched around each (CLEAN: J. A.
+Hoegbom, Astron. Astrophys. Suppl. 15 (1974) 417). Then all that overlap are measured in turn, each with the others
+taken away.
 
 A measured disk is not quite the probe, so something is left of it too. A new disk has to be a share of the height of
 each disk beside it, the larger the nearer; it has to stand out of what is left all around; and it has to be surer.
@@ -24,7 +24,7 @@ ROUNDS = 3  # of looking for more disks
 TRIALS = 4  # maxima around one disk that are tried in a round
 TURNS = 3  # of measuring those that overlap
 LENIENCE = 0.7  # share of what a disk needs in the end that it needs at first
-SURER = 2.0  # times the least signal-to-noise ratio is asked of a new disk
+SURER = 2.0  # times the least signal-to-noise ratio is needed of a new disk
 CLOSE, APART = 1.2, 1.75  # radii between which the least share falls ...
 CLOSE_SHARE, APART_SHARE = 0.25, 0.05  # ... from the first to the second
 UNLIKE = 0.6  # share of a new disk's height by which it rises above what is as far from a known one elsewhere
@@ -38,7 +38,7 @@ def separate(
     image: Any, binned: Any, response: Any, plan: Any, filters: Any, gain: Any, shape: Any, out: Any, size: Any,
     capacity: Any,
 ) -> Any:  # pragma: no cover - compiled  # fmt: skip
-    """Find the disks beside the `size` ones at the start of `out`, measure all anew; gives their new number."""
+    """Find the disks beside the `size` ones at the start of `out`, measure all again; gives their new number."""
     near, disk = np.empty((3, 3), np.float32), np.empty(4, np.float32)
     _measure_again(image, plan, gain, shape, out[:size], near, disk)
     size = select(out[:size].copy(), plan, filters, filters.closest, shape, capacity, out)

@@ -33,64 +33,34 @@ TOGETHER = 8  # patterns that are laid out at a time: so few stay in the process
 
 
 class Search(NamedTuple):
-    """What the search needs to know of detector and probe; arrays, and numbers.
+    """What the search needs of detector and probe; lengths in px."""
 
-    Attributes
-    ----------
-    kernel, squares : ndarray of float32
-        (2 h + 1, 2 h + 1) template and its square.
-    coarse_kernel, coarse_squares : ndarray of float32
-        The same on the binned pattern; squares divided by the pixels of a bin.
-    peak, coarse_share : float
-        Largest value of `kernel`, and sum of `coarse_squares`.
-    falloff, coarse_falloff : ndarray of float32
-        What a disk of height 1 adds to the correlation around it, see `falloff_of`; also on the binned pattern.
-    radius : float
-        That of the probe, px.
-    ring : float
-        Weight of a pixel around the disk, without its sign.
-    bin : int
-        Pixels along each side of a bin.
-    pad : int
-        Pixels around the pattern that are filled with those of its edge; a multiple of `bin`.
-    masked, source : ndarray of int64
-        Flat pixels that are left out, and the pixel that each takes its value from.
-    tiles : ndarray of int64
-        (t, 2) first row and column of the tiles that the noise is measured in.
-    samples : ndarray of int64
-        (s, 2) row and column, in bins, where the correlation is looked at for its noise.
-    allowed : ndarray of bool
-        (q_y, q_x) where the centre of a disk may lie.
-    centre_y, centre_x, descan : float
-        Where the central disk is to be looked for, and how far around; negative if it is not.
-    """
-
-    kernel: np.ndarray
-    squares: np.ndarray
-    coarse_kernel: np.ndarray
-    coarse_squares: np.ndarray
-    peak: float
-    coarse_share: float
-    falloff: np.ndarray
-    coarse_falloff: np.ndarray
-    radius: float
-    ring: float
-    bin: int
-    pad: int
-    masked: np.ndarray
-    source: np.ndarray
-    tiles: np.ndarray
-    samples: np.ndarray
-    allowed: np.ndarray
-    centre_y: float
+    kernel: np.ndarray  # (2 h + 1, 2 h + 1) float32 template
+    squares: np.ndarray  # its square
+    coarse_kernel: np.ndarray  # the template on the binned pattern
+    coarse_squares: np.ndarray  # its square, divided by the pixels of a bin
+    peak: float  # largest value of `kernel`
+    coarse_share: float  # sum of `coarse_squares`
+    falloff: np.ndarray  # what a disk of height 1 adds to the correlation around it, see `template.falloff_of`
+    coarse_falloff: np.ndarray  # the same on the binned pattern
+    radius: float  # that of the probe
+    ring: float  # weight of a pixel around the disk, without its sign
+    bin: int  # pixels along each side of a bin
+    pad: int  # pixels around the pattern that are filled with those of its edge; a multiple of `bin`
+    masked: np.ndarray  # flat pixels that are left out, int64
+    source: np.ndarray  # the flat pixel that each of them takes its value from
+    tiles: np.ndarray  # (t, 2) first row and column of the tiles that the noise is measured in
+    samples: np.ndarray  # (s, 2) row and column, in bins, where the correlation is sampled for its noise
+    allowed: np.ndarray  # (q_y, q_x) bool, where the centre of a disk may be
+    centre_y: float  # where the central disk is looked for
     centre_x: float
-    descan: float
+    descan: float  # how far around; negative if it is not looked for
 
 
 class Filters(NamedTuple):
     """Which of the maxima are disks; lengths in px.
 
-    `spacing` is for maxima of the correlation, `closest` for disks that are told apart with others taken away.
+    `spacing` is for maxima of the correlation, `closest` for disks that are separated with others taken away.
     """
 
     upsampling: int
@@ -209,7 +179,7 @@ def _start(response: Any, i: Any, j: Any, step: Any) -> Any:  # pragma: no cover
 
 @njit(nogil=True, cache=True)
 def _refine(image: Any, plan: Any, filters: Any, rows: Any, columns: Any, disks: Any) -> None:  # pragma: no cover
-    """Positions on a finer grid, if asked for; neighbours taken away."""
+    """Positions on a finer grid, if the settings ask for it; neighbours taken away."""
     if filters.upsampling == 1:
         return
     coarse = disks.copy()

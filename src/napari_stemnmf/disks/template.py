@@ -21,24 +21,12 @@ def soft_disk(distance: np.ndarray, radius: float) -> np.ndarray:
 
 
 def kernel_of(profile: np.ndarray, step: float, radius: float) -> np.ndarray:
-    """The zero-sum kernel of a disk.
+    """The zero-sum kernel of a disk, (2 h + 1, 2 h + 1) float32.
 
-    Positive where the disk is, negative on a ring around it, which is narrow, so that neighbours do not fall into
-    it. Scaled so that a disk of height 1 gives 1, and a background that is even or a slope gives 0.
-
-    Parameters
-    ----------
-    profile : ndarray
-        Height of the disk at 0, `step`, 2 `step`, ... px from its centre, 1 at its plateau.
-    step : float
-        px.
-    radius : float
-        px; decides where the ring lies.
-
-    Returns
-    -------
-    ndarray of float32
-        (2 h + 1, 2 h + 1).
+    Positive where the disk is, negative on a ring around it, which is narrow, so that neighbours do not fall into it.
+    Scaled so that a disk of height 1 gives 1, and a background that is even or a slope gives 0. The profile is the
+    disk's height at 0, `step`, 2 `step`, ... px from its centre, 1 at its plateau; the radius (px) decides where the
+    ring is.
     """
     inner = radius + max(LEAST_GAP, GAP * radius)
     outer = inner + max(LEAST_RING, RING * radius)
@@ -77,21 +65,11 @@ def binned(kernel: np.ndarray, size: int) -> np.ndarray:
 
 
 def falloff_of(kernel: np.ndarray, coarse: np.ndarray, size: int) -> np.ndarray:
-    """What a disk of height 1 adds to the correlation at 0, FALLOFF_STEP, 2 FALLOFF_STEP, ... px from it.
+    """What a disk of height 1 adds to the correlation at 0, FALLOFF_STEP, 2 FALLOFF_STEP, ... px from it, float32.
 
-    Parameters
-    ----------
-    kernel : ndarray
-        (2 h + 1, 2 h + 1) zero-sum template; its positive part is the disk.
-    coarse : ndarray
-        The template on patterns whose pixels are the mean of `size` x `size`; `kernel` itself if that is 1.
-    size : int
-        Pixels along each side of a bin.
-
-    Returns
-    -------
-    ndarray of float32
-        Ends where the disk no longer reaches the template.
+    Ends where the disk no longer reaches the template. `kernel` is the zero-sum template, whose positive part is the
+    disk, and `coarse` the template on patterns whose pixels are the mean of `size` x `size`; `kernel` itself if that is
+    1.
     """
     disk = np.maximum(kernel, 0.0).astype(np.float64)
     disk /= (kernel * disk).sum()

@@ -1,1 +1,1 @@
-"""What a pattern looks like in few numbers: angular average (AA) and radial variance (RV)."""
+"""The representations of a pattern in few numbers: angular average (AA), radial variance (RV), Bragg disks (BD)."""

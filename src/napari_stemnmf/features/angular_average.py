@@ -30,23 +30,12 @@ BLUR = 0.25  # in probe radii: how far centres may lie from their mean before th
 
 
 def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
-    """Radii that bound the diffraction rings: the local minima of the radial mean of the maximum pattern.
+    """Radii (px, at least two, ascending) that bound the diffraction rings, from the maximum over all patterns.
 
-    The mean over the valid azimuths of each radius is smoothed by a fraction of the disk's radius; minima count where
-    they are at least 12 % below the maxima on both sides, and the deepest of those closer than a disk's radius. Where
-    a beam stop hides the central disk, the edge of its shadow may bound the first ring.
-
-    Parameters
-    ----------
-    maximum : ndarray
-        (q_y, q_x) maximum over all patterns.
-    geometry : Geometry
-        Centre, probe radius, ellipse and mask.
-
-    Returns
-    -------
-    tuple of float
-        At least two ascending radii, px.
+    They are the local minima of its radial mean. The mean over the valid azimuths of each radius is smoothed by a
+    fraction of the disk's radius; minima count where they are at least 12 % below the maxima on both sides, and the
+    deepest of those closer than a disk's radius. Where a beam stop hides the central disk, the edge of its shadow may
+    bound the first ring.
 
     Raises
     ------
@@ -80,25 +69,11 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
 
 
 def centered_maximum(survey: Survey, calibration: Calibration, peaks: Peaks | None = None) -> np.ndarray:
-    """The maximum pattern, or what it would be without descan where that blurs it.
+    """The maximum pattern (q_y, q_x), or what it would be without descan where that blurs it, about the mean centre.
 
     Where centres are further from their mean than a quarter of the disk's radius, and disks are known, it is put
     together from these: on the mean pattern, a flat disk at each place where one was found, moved to the mean centre,
     and as high as the highest there.
-
-    Parameters
-    ----------
-    survey : Survey
-        Maximum and mean pattern.
-    calibration : Calibration
-        The centre of every pattern.
-    peaks : Peaks, optional
-        The disks of every pattern.
-
-    Returns
-    -------
-    ndarray
-        (q_y, q_x), centred on the geometry's centre.
     """
     geometry = calibration.geometry
     away = calibration.origin - np.array([geometry.q_y, geometry.q_x], np.float32)
@@ -127,7 +102,7 @@ class AngularAverage:
     ----------
     geometry : Geometry
         Mean centre, ellipse and mask.
-    rings : sequence of float
+    rings : tuple of float
         Radii that bound the rings, ascending, px.
     settings : AngularAverageSettings, optional
         Sector width, least valid share, intensity scale.
@@ -136,8 +111,6 @@ class AngularAverage:
 
     Attributes
     ----------
-    centers : Centers
-        What the origin comes to.
     columns : dict of ndarray
         (m,) each: ``ring`` from 1, ``r_in``, ``r_out`` (px), ``azimuth`` (degrees, middle of the sector, from q_x
         towards q_y).

@@ -25,15 +25,7 @@ DIRECT_BEAM = 2.0
 
 
 def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSettings | None = None) -> Features:
-    """The BD of every pattern of a scan.
-
-    Parameters
-    ----------
-    peaks : Peaks
-        The disks, raw.
-    calibration : Calibration
-        Of the same scan: origin of each pattern, ellipse, probe radius.
-    settings : BraggDiskSettings, optional
+    """The BD of every pattern of a scan, from its disks and its calibration.
 
     Returns
     -------

@@ -30,15 +30,7 @@ from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
 
 @dataclass(frozen=True, eq=False)
 class Featurized:
-    """The representations of a request.
-
-    Attributes
-    ----------
-    features : dict
-        `Features` by name, in the order of the request, without those that the data does not allow.
-    failed : dict
-        Why each of the others is not possible: a sentence by name.
-    """
+    """The representations of a request, by name in its order, and why the data does not allow the others."""
 
     features: dict[str, Features]
     failed: dict[str, str] = field(default_factory=dict)
@@ -74,15 +66,10 @@ def _bragg_disks(found: Found) -> Features:
 
 @dataclass(frozen=True)
 class Representation:
-    """A row of `REPRESENTATIONS`.
+    """A row of `REPRESENTATIONS`: how it is made, and whether from the patterns.
 
-    Attributes
-    ----------
-    make : callable
-        From what is `Found`, a kernel with ``columns``, ``dropped`` and ``details``, whose ``per_pattern["values"]``
-        become the features; or, without patterns, the `Features` themselves.
-    reads_patterns : bool
-        Whether it is a kernel.
+    With patterns, `make` gives a kernel with ``columns``, ``dropped`` and ``details``, whose ``per_pattern["values"]``
+    become the features; without, the `Features` themselves.
     """
 
     make: Callable[[Found], Any]

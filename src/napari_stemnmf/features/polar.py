@@ -27,24 +27,12 @@ PROFILE_VALID = 0.1  # a beam stop may hide most of the azimuths around the cent
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Sparse weights of detector pixels, in segments: one segment per column of a feature.
+    """Sparse weights of detector pixels, in segments: one segment per column of a feature."""
 
-    Attributes
-    ----------
-    start : ndarray of int64
-        (columns + 1,) where the entries of each column start.
-    index : ndarray of int32
-        (entries, taps) flat detector pixels.
-    weight : ndarray of float32
-        (entries, taps) weight of each pixel.
-    share : ndarray of float64
-        (columns,) how much of the column's area (or of its samples) lies on valid pixels, 0 to 1.
-    """
-
-    start: np.ndarray
-    index: np.ndarray
-    weight: np.ndarray
-    share: np.ndarray
+    start: np.ndarray  # (columns + 1,) int64, where the entries of each column start
+    index: np.ndarray  # (entries, taps) int32, flat detector pixels
+    weight: np.ndarray  # (entries, taps) float32, weight of each pixel
+    share: np.ndarray  # (columns,) float64, part of the column's area (or of its samples) on valid pixels, 0 to 1
 
     def select(self, keep: np.ndarray) -> Table:
         """The table of the columns where `keep` (columns,) is True."""
@@ -81,10 +69,7 @@ class Centers:
     def of(cls, geometry: Geometry, origin: np.ndarray | None = None) -> Centers:
         """Centres from the mean geometry and the centre (..., 2) of each pattern, px; None if all have the same.
 
-        Raises
-        ------
-        DataError
-            If a centre is not finite, or as far from the mean as the detector is wide.
+        A DataError if a centre is not finite, or as far from the mean as the detector is wide.
         """
         if origin is None:
             return cls((geometry,))
@@ -140,19 +125,8 @@ def sectors(geometry: Geometry, rings: tuple[float, ...], angle_step: float) -> 
     number of its parts there. So a pixel within one cell counts once and whole, one on a boundary is shared, and the
     small sectors near the beam, which hold the centre of no pixel, still have a value.
 
-    Parameters
-    ----------
-    geometry : Geometry
-        Centre, ellipse and mask.
-    rings : tuple of float
-        (rings + 1,) ascending radii, px.
-    angle_step : float
-        Width of a sector, degrees; the first starts along +q_x and they run towards +q_y.
-
-    Returns
-    -------
-    Table
-        One tap; the weights of a column add up to 1, or it has none.
+    Rings lie between ascending radii (px); sectors are `angle_step` degrees wide, from +q_x on towards +q_y. The table
+    has one tap, and the weights of a column add up to 1, or it has none.
     """
     n_sectors = round(360.0 / angle_step)
     n_columns = (len(rings) - 1) * n_sectors
@@ -197,23 +171,10 @@ def samples(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> 
 
 
 def sample_weights(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> Table:
-    """Weights that sample a pattern at each radius in steps of azimuth, bilinearly.
+    """Weights that sample a pattern bilinearly at each radius (px), in steps of azimuth (degrees).
 
-    Samples that need a masked pixel, or one off the detector, are left out.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        Centre, ellipse and mask.
-    radii : tuple of float
-        (columns,) px.
-    angle_step : float
-        Step of azimuth, degrees, from +q_x towards +q_y.
-
-    Returns
-    -------
-    Table
-        Four taps, one column per radius; `share` is the share of its samples that are left.
+    Samples that need a masked pixel, or one off the detector, are left out; `share` is the share of those that are
+    left. The table has four taps, and one column per radius.
     """
     index, weight, valid = _taps(geometry, radii, angle_step)
     kept = valid.sum(axis=1)
@@ -221,23 +182,10 @@ def sample_weights(geometry: Geometry, radii: tuple[float, ...], angle_step: flo
 
 
 def unrolled(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...], angle_step: float = 1.0) -> np.ndarray:
-    """An image in polar coordinates, the ellipse undone: the samples that radial variance is taken of.
+    """An image (q_y, q_x), finite, in polar coordinates, the ellipse undone: the samples that RV is the variance of.
 
-    Parameters
-    ----------
-    image : ndarray
-        (q_y, q_x), finite.
-    geometry : Geometry
-        Centre, ellipse and mask.
-    radii : tuple of float
-        (m,) px.
-    angle_step : float
-        Step of azimuth, degrees, from +q_x towards +q_y.
-
-    Returns
-    -------
-    ndarray of float64
-        (m, 360 / angle_step); NaN where a masked pixel would be needed, or one off the detector.
+    Returns (radii, 360 / angle_step) float64, by radius (px) and azimuth from +q_x towards +q_y; NaN where a masked
+    pixel would be needed, or one off the detector.
     """
     index, weight, valid = _taps(geometry, radii, angle_step)
     values = (np.asarray(image, np.float64).ravel()[index] * weight).sum(axis=-1)
@@ -245,7 +193,7 @@ def unrolled(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...], an
 
 
 def _taps(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flat pixels and weights (m, azimuths, 4) of bilinear samples, and which of them (m, azimuths) can be had."""
+    """Flat pixels and weights (m, azimuths, 4) of bilinear samples, and which of them (m, azimuths) are valid."""
     azimuth = np.arange(round(360.0 / angle_step)) * angle_step
     y, x = geometry.from_polar(np.asarray(radii, np.float64)[:, None], azimuth)
     y, x = np.round(y, 9), np.round(x, 9)  # sin(180 deg) is not quite 0, and must not ask for one more row
@@ -270,13 +218,7 @@ def _taps(geometry: Geometry, radii: tuple[float, ...], angle_step: float) -> tu
 
 
 def check_reach(radius: float, geometry: Geometry) -> None:
-    """Refuse a radius (px) so far off the detector that it must be a mistake, such as a wrong unit.
-
-    Raises
-    ------
-    DataError
-        If it is over four times the distance to the farthest corner.
-    """
+    """Refuse a radius (px) so far off the detector that it must be a mistake, such as a wrong unit: a DataError."""
     top, bottom, left, right = geometry.edge_distances()
     corner = float(np.hypot(max(top, bottom), max(left, right)))
     if radius > 4.0 * corner:
@@ -287,22 +229,7 @@ def check_reach(radius: float, geometry: Geometry) -> None:
 
 
 def radial_profile(image: np.ndarray, geometry: Geometry, radii: tuple[float, ...]) -> np.ndarray:
-    """Mean of an image over the valid samples of each radius; NaN where under a tenth of them are valid.
-
-    Parameters
-    ----------
-    image : ndarray
-        (q_y, q_x).
-    geometry : Geometry
-        Centre, ellipse and mask.
-    radii : tuple of float
-        (m,) px.
-
-    Returns
-    -------
-    ndarray of float64
-        (m,)
-    """
+    """Mean of an image over the valid samples of each radius (px), float64; NaN where under a tenth are valid."""
     table = sample_weights(geometry, radii, 1.0)
     values = (np.asarray(image, np.float64).ravel()[table.index] * table.weight).sum(axis=1)
     column = np.repeat(np.arange(len(radii)), np.diff(table.start))

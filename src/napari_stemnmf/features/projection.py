@@ -112,14 +112,12 @@ def project(
     shift: np.ndarray | None = None,
     vectors: bool | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply a plan to patterns.
-
-    Counts that are negative, NaN or infinite are taken as 0.
+    """Apply a plan to patterns (p, q_y, q_x); counts that are negative, NaN or infinite are taken as 0.
 
     Parameters
     ----------
     block : ndarray
-        (p, q_y, q_x) counts; not changed.
+        Counts; not changed.
     plan : Plan
         What to compute.
     sqrt : bool
@@ -251,7 +249,7 @@ def _lay_out(values: Any, starts: Any, used: Any, sqrt: Any, out: Any) -> None: 
         i = used[k]
         for four in range(fours):
             for p in range(4 * four, 4 * four + 4):
-                out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: no look at indices from the end
+                out[k, p] = _count(values[np.uint64(lane[p] + i)])  # unsigned: never counted from the end
     if sqrt:
         _take_square_roots(out.reshape(-1))
 

@@ -32,10 +32,7 @@ def last_radius(pixels: int) -> float:
 def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.ndarray:
     """The radii (px) of the columns: what is set, or every pixel from past the central disk to the detector's edge.
 
-    Raises
-    ------
-    DataError
-        If the first radius is not below the last, or the last far off the detector.
+    A DataError if the first radius is not below the last, or the last far off the detector.
     """
     r_min = first_radius(geometry.probe_radius) if settings.r_min is None else settings.r_min
     r_max = last_radius(min(geometry.detector_shape)) if settings.r_max is None else settings.r_max
@@ -53,28 +50,9 @@ def choose_radii(geometry: Geometry, settings: RadialVarianceSettings) -> np.nda
 class RadialVariance:
     """The `Kernel` that gives the RV of each pattern, as ``per_pattern["values"]`` (p, m) float32, counts squared.
 
-    Parameters
-    ----------
-    geometry : Geometry
-        Mean centre, probe radius, ellipse and mask.
-    settings : RadialVarianceSettings, optional
-        Radii, step of azimuth, intensity scale.
-    origin : ndarray, optional
-        (scan_y, scan_x, 2) centre (q_y, q_x) of each pattern, px; the geometry's for all if not given.
-
-    Attributes
-    ----------
-    centers : Centers
-        What the origin comes to.
-    columns : dict of ndarray
-        ``radius`` (m,), px.
-    dropped : tuple of str
-        Radii left out because under half of their azimuths are valid for every centre.
-
-    Raises
-    ------
-    DataError
-        If no radius is left.
+    Its parameters are those of `AngularAverage` without rings. ``columns`` holds the ``radius`` (m,), px, and
+    ``dropped`` names the radii left out because under half of their azimuths are valid for every centre. A DataError if
+    none is left.
     """
 
     def __init__(

@@ -6,11 +6,12 @@ The settings are declared in the manifest's ``configurations``; napari keeps the
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.streaming.engine import Executor
+    from napari_stemnmf.streaming.engine import Executor, Schedulers
 
 PLUGIN = "napari-stemnmf"
 GROUPS = {
@@ -23,8 +24,6 @@ GROUPS = {
     "autosave": "saving",
 }
 """The manifest's configuration that each preference is declared in."""
-BLOCKS_AHEAD = 2
-"""Blocks that a read of the scan holds beside one for each thread."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Preferences:
 
     def workers(self, dataset: Dataset | None = None) -> int:
         """Threads to compute with: as many as are wanted and as the memory holds blocks of the scan for, at least 1."""
-        from napari_stemnmf.streaming.engine import blocks
+        from napari_stemnmf.streaming.engine import AHEAD, blocks
         from napari_stemnmf.threads import default_workers
 
         wanted = self.threads or default_workers()
@@ -74,7 +73,7 @@ class Preferences:
         largest = max((block.size for block in blocks(dataset)), default=1)
         rows, columns = dataset.detector_shape
         in_memory = self.memory_bytes // max(1, largest * rows * columns * dataset.dtype.itemsize)
-        return max(1, min(wanted, in_memory - BLOCKS_AHEAD))
+        return max(1, min(wanted, in_memory - AHEAD))
 
     def executor(self) -> Executor | None:
         """What runs the blocks of a read on the scheduler's workers; None for threads of this machine.
@@ -86,9 +85,15 @@ class Preferences:
         """
         if not self.scheduler.strip():
             return None
-        from napari_stemnmf.streaming.remote import connect
+        return schedulers().executor(self.scheduler.strip())
 
-        return connect(self.scheduler.strip())
+
+@cache
+def schedulers() -> Schedulers:
+    """The plugin's connections to dask schedulers, kept while napari runs."""
+    from napari_stemnmf.streaming.engine import Schedulers
+
+    return Schedulers()
 
 
 def preferences() -> Preferences:

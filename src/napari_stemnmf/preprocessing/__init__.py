@@ -1,1 +1,1 @@
-"""What is done before anything else: crop, dark reference, hot pixels, binning, beam stop."""
+"""What comes before all else: the survey of a scan, crop, dark reference, hot pixels, binning, beam stop."""

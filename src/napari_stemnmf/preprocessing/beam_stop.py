@@ -39,23 +39,11 @@ FEW_COUNTS = 4.0
 
 
 def find_beam_stop(mean: np.ndarray, control: Control | None = None) -> np.ndarray | None:
-    """The shadow of a beam stop.
+    """The mask (True = keep) of a beam stop's shadow in a mean pattern without hot pixels; None if there is none.
 
     Of all regions below some level that touch the detector's edge, the one with the sharpest and most regular outline,
     if it is sharp enough and hides the middle of the pattern: the centre of mass, once the shadow is filled from the
     other side of it. What lies outside all that is lit, as the corners about a round aperture, is no shadow.
-
-    Parameters
-    ----------
-    mean : ndarray
-        (q_y, q_x) mean pattern, in counts, without hot pixels.
-    control : Control, optional
-        Checked for a cancel all along.
-
-    Returns
-    -------
-    ndarray of bool or None
-        (q_y, q_x), True = keep; None where there is no stop.
     """
     control = Control() if control is None else control
     values = np.maximum(np.nan_to_num(np.asarray(mean, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
@@ -228,10 +216,8 @@ def detector_mask(
 
     Raises
     ------
-    DataError
-        If a mask is not of the detector's shape, or nothing is kept.
-    ReadError
-        If the file cannot be read.
+    DataError, ReadError
+        If a mask is not of the detector's shape, nothing is kept, or the file cannot be read.
     """
     shape = (int(raw_detector_shape[0]), int(raw_detector_shape[1]))
     keep = np.ones(survey.mean.shape, bool)

@@ -31,28 +31,14 @@ STEP_PATTERNS = 16
 def find_hot_pixels(
     mean: np.ndarray, settings: PreprocessSettings, *, patterns: np.ndarray | None = None, count: int = 1
 ) -> np.ndarray:
-    """The hot pixels of a detector.
+    """The hot pixels of a detector: (h, 2) int32 rows and columns, in the order of the detector.
 
-    With ``settings.hot_pixels == "counts"``: where the mean pattern exceeds the second-highest value of its 21-pixel
-    neighbourhood (5 x 5 less the corners) by the threshold, as in Bruefach, Ophus & Scott (2022). With ``"sigma"``: by
-    so many times the noise at that brightness and by more than a small sharp spot would, in the mean pattern or in the
-    calm one; two or three hot pixels side by side are measured against the highest pixel that is not among them.
-
-    Parameters
-    ----------
-    mean : ndarray
-        (q_y, q_x) mean pattern, in counts.
-    settings : PreprocessSettings
-        `hot_pixels` and `hot_threshold`.
-    patterns : ndarray, optional
-        (p, q_y, q_x) a sample of the patterns, from all over the scan. Hot pixels beside bright disks need it.
-    count : int
-        Number of patterns in the mean.
-
-    Returns
-    -------
-    ndarray of int32
-        (h, 2) rows and columns, in the order of the detector.
+    With ``settings.hot_pixels == "counts"``: where the mean pattern (q_y, q_x) exceeds the second-highest value of its
+    21-pixel neighbourhood (5 x 5 less the corners) by the threshold, as in Bruefach, Ophus & Scott (2022). With
+    ``"sigma"``: by so many times the noise at that brightness and by more than a small sharp spot would, in the mean
+    pattern or in the calm one; two or three hot pixels side by side are measured against the highest pixel that is not
+    among them. The calm one is that of a sample of the patterns (p, q_y, q_x) from all over the scan; `count` patterns
+    made the mean.
     """
     mean = _numbers(mean)
     if settings.hot_pixels == "off" or mean.size == 0:
@@ -70,22 +56,10 @@ def find_hot_pixels(
 
 
 def repair(block: np.ndarray, hot: np.ndarray) -> np.ndarray:
-    """Patterns with the hot pixels replaced by the median of their good neighbours.
+    """Patterns (..., q_y, q_x) with the hot pixels (h, 2) replaced by the median of their good neighbours.
 
     Good neighbours are those of the 3 x 3 pixels on the detector that are not hot themselves; where there are none, of
-    the 5 x 5, and so on.
-
-    Parameters
-    ----------
-    block : ndarray
-        (..., q_y, q_x).
-    hot : ndarray of int
-        (h, 2) rows and columns.
-
-    Returns
-    -------
-    ndarray
-        A new array of the same type; `block` itself where there is nothing to repair.
+    the 5 x 5, and so on. The result is a new array of the same type; `block` itself where there is nothing to repair.
     """
     if not len(hot):
         return block

@@ -16,31 +16,16 @@ Axes = tuple[Axis, Axis, Axis, Axis]
 
 
 def prepare(dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettings) -> Dataset:
-    """The scan with its patterns prepared, each when it is read.
+    """The scan with its patterns prepared, each when it is read; `dataset` itself where nothing is to be done.
 
-    In this order: crop; subtract the dark reference; repair the hot pixels; sum squares of `settings.bin` pixels,
-    where rows and columns that fill no square are dropped. Axes follow. Name, source and metadata stay: it is still the
-    same scan.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The scan as it was opened.
-    hot_pixels : ndarray of int
-        (h, 2) rows and columns in the file's detector pixels, as in `Survey.hot_pixels`.
-    settings : PreprocessSettings
-
-    Returns
-    -------
-    Dataset
-        `dataset` itself where nothing is to be done.
+    In this order: crop; subtract the dark reference; repair the hot pixels (h, 2), given in the file's detector pixels
+    as in `Survey.hot_pixels`; sum squares of `settings.bin` pixels, where rows and columns that fill no square are
+    dropped. Axes follow. Name, source and metadata stay: it is still the same scan.
 
     Raises
     ------
-    DataError
-        If a crop lies outside the data, or the dark reference does not fit the detector.
-    ReadError
-        If the dark reference cannot be read.
+    DataError, ReadError
+        If a crop lies outside the data, or the dark reference does not fit the detector or cannot be read.
     """
     import dask.array as da
 
@@ -58,7 +43,7 @@ def prepare(dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettin
 def prepared_axes(axes: Axes, settings: PreprocessSettings) -> Axes:
     """Axes of a scan after crop and binning: of a binned pixel, the coordinate is that of its middle.
 
-    A DataError tells where a crop lies outside the data, or leaves fewer pixels than are binned to one.
+    A DataError if a crop is outside the data, or leaves fewer pixels than are binned to one.
     """
     spans = (settings.scan_y, settings.scan_x, settings.q_y, settings.q_x)
     made = []
@@ -94,22 +79,13 @@ def crop_corner(settings: PreprocessSettings) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """What is done to cropped patterns, to be called from any thread or process.
-
-    Attributes
-    ----------
-    dark : ndarray or None
-        (q_y, q_x) to subtract. The difference is real and may be negative, so that sums over binned pixels are not
-        biased; negative counts are 0 to every later stage.
-    hot : ndarray of int
-        (h, 2) pixels to repair, counted from the crop's first.
-    bin : int
-        Pixels along each axis that are summed to one.
-    """
+    """What is done to cropped patterns, to be called from any thread or process."""
 
     dark: np.ndarray | None
-    hot: np.ndarray
-    bin: int
+    """(q_y, q_x) to subtract. The difference is real and may be negative, so that sums over binned pixels are not
+    biased; negative counts are 0 to every later stage."""
+    hot: np.ndarray  # (h, 2) pixels to repair, counted from the crop's first
+    bin: int  # pixels along each axis that are summed to one
 
     @classmethod
     def of(cls, dataset: Dataset, settings: PreprocessSettings, hot: np.ndarray) -> Preparation:

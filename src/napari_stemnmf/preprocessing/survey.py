@@ -64,23 +64,11 @@ def take_survey(
     control: Control | None = None,
     executor: Executor | None = None,
 ) -> Survey:
-    """Hot pixels, and the survey of the prepared patterns, in one read.
+    """Hot pixels, and the survey of the prepared patterns, in one read of the scan as it was opened.
 
-    Mean and sums are exact but for the hot pixels, whose mean and maximum become those of their good neighbours.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The scan as it was opened.
-    settings : PreprocessSettings
-        What is to be done to its patterns.
-    workers, control, executor
-        As of `run_pass`.
-
-    Returns
-    -------
-    Survey
-        Of the prepared patterns; its counts of invalid values are those of the data as they are.
+    Mean and sums are exact but for the hot pixels, whose mean and maximum become those of their good neighbours. The
+    counts of invalid values are those of the data as they are. `workers`, `control` and `executor` are those of
+    `run_pass`.
 
     Raises
     ------

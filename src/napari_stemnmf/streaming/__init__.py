@@ -1,1 +1,1 @@
-"""One read of the data feeds many kernels: the engine, and the survey that every run starts with."""
+"""One read of the data feeds many kernels: the engine, virtual images and a live copy of a scan."""

@@ -1,12 +1,13 @@
-"""One read of a scan feeds every kernel that wants its patterns.
+"""One read of a scan feeds every kernel that needs its patterns.
 
-A kernel says what it gives for each pattern, what it sums and what it takes the maximum of. The engine loads the
-scan block by block in worker threads, hands each block to all kernels, and puts their answers together in the
-order of the blocks, so that the numbers do not depend on the number of threads. Leans on dask and threadpoolctl.
+A kernel gives something for each pattern, sums, and maxima. The engine loads the scan block by block in worker threads
+(or on the workers of a dask scheduler), hands each block to all kernels, and puts their answers together in the order
+of the blocks, so that the numbers do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,46 +18,33 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
-from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.errors import DataError, ReadError, StemNMFError
 from napari_stemnmf.threads import default_workers, one_blas_thread
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
-POLL_SECONDS = 0.05  # how often a waiting pass looks whether it should stop
+AHEAD = 2  # blocks that a pass holds beside one for each worker
+POLL_SECONDS = 0.05  # how often a waiting pass checks whether it should stop
+TIMEOUT = 5  # seconds that a scheduler has to answer in
 
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass
 class BlockResult:
-    """What a kernel found in one block of p patterns.
+    """What a kernel found in one block of p patterns."""
 
-    Attributes
-    ----------
-    per_pattern : dict of ndarray
-        (p, ...) each; put together to (n, ...) over the scan.
-    total : dict of ndarray
-        Summed over the blocks in float64.
-    maximum : dict of ndarray
-        Combined by the element-wise maximum.
-    ragged : dict of ndarray
-        (sum of `counts`, ...) each: as many rows for each pattern as `counts` says, one pattern after the other.
-    counts : ndarray of int or None
-        (p,) rows of each pattern in `ragged`.
-    """
-
-    per_pattern: Arrays = field(default_factory=dict)
-    total: Arrays = field(default_factory=dict)
-    maximum: Arrays = field(default_factory=dict)
-    ragged: Arrays = field(default_factory=dict)
-    counts: np.ndarray | None = None
+    per_pattern: Arrays = field(default_factory=dict)  # (p, ...) each; put together to (n, ...) over the scan
+    total: Arrays = field(default_factory=dict)  # summed over the blocks in float64
+    maximum: Arrays = field(default_factory=dict)  # combined by the element-wise maximum
+    ragged: Arrays = field(default_factory=dict)  # (sum of `counts`, ...) each, one pattern after the other
+    counts: np.ndarray | None = None  # (p,) rows of each pattern in `ragged`
 
 
 @dataclass
 class PassResult:
-    """What a kernel found in the whole scan.
+    """What a kernel found in the whole scan, as in `BlockResult`.
 
-    `per_pattern` (n, ...), `total` (float64), `maximum`; and `ragged` in the order of the scan, where those of pattern
-    i are the rows ``offsets[i]`` to ``offsets[i + 1]``.
+    `ragged` is in the order of the scan: those of pattern i are the rows ``offsets[i]`` to ``offsets[i + 1]``.
     """
 
     per_pattern: Arrays = field(default_factory=dict)
@@ -88,14 +76,9 @@ class Kernel(Protocol):
     """What is computed from each block in the one read; called from several threads at once."""
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        """Look at one block, without changing it.
+        """Process one block, without changing it.
 
-        Parameters
-        ----------
-        block : ndarray
-            (p, q_y, q_x) raw counts, C order, native byte order.
-        positions : ndarray of int
-            (p,) flat indices of the patterns in the scan.
+        It holds raw counts (p, q_y, q_x), in C order and native byte order, of the patterns at flat `positions` (p,).
         """
         ...
 
@@ -106,6 +89,48 @@ class Executor(Protocol):
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future:
         """Start ``fn(*args)``."""
         ...
+
+
+class Schedulers:
+    """Connections to dask schedulers, one for each address.
+
+    The workers of a scheduler open the scan by its path, and need this package.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
+
+    def executor(self, address: str) -> Executor:
+        """What runs blocks on the workers of the scheduler at an address, as in "tcp://host:8786".
+
+        Raises
+        ------
+        StemNMFError
+            If nobody answers there, or ``dask.distributed`` is not installed.
+        """
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise StemNMFError(
+                "A dask scheduler was named, and the package 'distributed' is not installed: pip install distributed."
+            ) from error
+        with self._lock:
+            client = self._clients.get(address)
+            if client is None or client.status != "running":
+                try:
+                    client = self._clients[address] = Client(address, timeout=TIMEOUT, set_as_default=False)
+                except (OSError, ValueError) as error:
+                    raise StemNMFError(
+                        f"There is no dask scheduler at {address}; start it, or empty the field in the preferences."
+                    ) from error
+            return client.get_executor()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Leave all schedulers."""
+        with self._lock:
+            while self._clients:
+                self._clients.popitem()[1].close()
 
 
 @dataclass(frozen=True)
@@ -164,9 +189,9 @@ def run_pass(
     kernels : sequence of Kernel
         What to compute.
     workers : int, optional
-        Threads that read and compute; the cores at hand if not given. At most `workers` + 2 blocks are in flight.
+        Threads that read and compute; all cores if not given. At most `workers` + `AHEAD` blocks are in flight.
     control : Control, optional
-        Progress is reported in patterns, after each block; a request to stop is heeded between blocks.
+        Progress is reported in patterns, after each block; a request to stop takes effect between blocks.
     executor : Executor, optional
         Runs the blocks in place of threads of this process; what it gets can be pickled if the kernels can.
     only : ndarray of bool, (n,), optional
@@ -205,7 +230,7 @@ def run_pass(
         with one_blas_thread():
             control.report(0, n)
             while True:
-                while len(flying) < workers + 2 and (block := next(todo, None)) is not None:
+                while len(flying) < workers + AHEAD and (block := next(todo, None)) is not None:
                     control.check()
                     part = dataset.data[block.y0 : block.y1, block.x0 : block.x1]
                     positions = block.positions(columns)
@@ -235,8 +260,8 @@ def _process(
     part: Any, positions: np.ndarray, kernels: tuple[Kernel, ...], what: str, control: Control | None
 ) -> list[BlockResult]:
     """Load one block and give it to all kernels; runs in a worker."""
-    if control is not None:
-        control.check()
+    control = Control() if control is None else control
+    control.check()
     try:
         block = load(part)
     except MemoryError:
@@ -246,8 +271,7 @@ def _process(
         raise ReadError(f"{what} cannot be read: {reason}.") from error
     if block.shape != part.shape:
         raise ReadError(f"{what} should be of shape {part.shape} but came as {block.shape}; is the file complete?")
-    if control is not None:
-        control.check()
+    control.check()
     block = as_counts(block).reshape(len(positions), *part.shape[2:])
     with one_blas_thread():
         return [kernel(block, positions) for kernel in kernels]

@@ -50,20 +50,8 @@ def reduction(scan_shape: tuple[int, int], detector_shape: tuple[int, int], memo
 class LiveScan:
     """A reduced copy of one scan; its methods may be called from any thread, and at any time.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    memory : int
-        Bytes that it may take.
-    workers : int, optional
-        Threads that read; the cores at hand if not given.
-
-    Attributes
-    ----------
-    dataset : Dataset
-    reduction : Reduction
-    error : str
-        Why reading stopped; empty if it did not.
+    It takes at most `memory` bytes and reads in so many `workers`, by default one for each core. ``error`` holds why
+    reading stopped; it is empty if it did not.
     """
 
     def __init__(self, dataset: Dataset, *, memory: int = MEMORY, workers: int | None = None) -> None:
@@ -127,23 +115,14 @@ class LiveScan:
     def image(self, detector: Detector) -> np.ndarray:
         """(scan_y, scan_x) float32 counts under a detector; positions that are not there show the nearest that is.
 
-        Raises
-        ------
-        DataError
-            If the detector covers no pixel.
+        A DataError if the detector covers no pixel, here and in `centres_of_mass`.
         """
         mask = covering(detector, self.dataset.detector_shape)
         (sums,) = self._combined(self._binned(mask)[None])
         return self._spread(sums)
 
     def centres_of_mass(self, detector: Detector) -> CentresOfMass:
-        """Centre of mass within a detector, about as `virtual_images.centres_of_mass` gives it.
-
-        Raises
-        ------
-        DataError
-            If the detector covers no pixel.
-        """
+        """Centre of mass within a detector, about as `virtual_images.centres_of_mass` gives it."""
         mask = covering(detector, self.dataset.detector_shape)
         grid = np.indices(mask.shape)
         about = grid[:, mask].mean(axis=1)  # moments about the middle lose no digits
@@ -219,7 +198,7 @@ class LiveScan:
             self.error = f"{self.dataset.name} cannot be read: {error}."
 
     def _read(self, block: Block) -> Block:
-        """Read what the grid wants of a block into the table."""
+        """Read the positions of the grid that a block holds into the table."""
         from napari_stemnmf.streaming.summing import reduce_patterns
 
         i, j = self._inside(block)

@@ -17,7 +17,7 @@ _ANY_ORDER = {"reassoc", "nsz"}  # sums in any order; NaN and infinity stay them
 
 
 def statistics(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What a survey needs of patterns (p, pixels), each value looked at once.
+    """What a survey needs of patterns (p, pixels), each value read once.
 
     Returns the sum (pixels,), the maximum (pixels,) float32, the sum of each pattern (p,) and the numbers of values
     that are not finite and that are negative, both of which are taken as 0.

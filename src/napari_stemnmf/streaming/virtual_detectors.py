@@ -141,13 +141,7 @@ class Polygon(Detector):
 
     @classmethod
     def through(cls, corners: Sequence[Sequence[float]]) -> Polygon:
-        """The polygon through some points, (n, 2); its centre is their mean.
-
-        Raises
-        ------
-        DataError
-            If there are less than three.
-        """
+        """The polygon through some points, (n, 2); its centre is their mean. A DataError if less than three."""
         if len(corners) < 3:
             raise DataError(f"A drawn detector needs three corners or more, not {len(corners)}; click more points.")
         points = tuple((float(y), float(x)) for y, x in corners)
@@ -178,13 +172,7 @@ class Mask(Detector):
 
     @classmethod
     def of(cls, mask: np.ndarray) -> Mask:
-        """The detector that sums where a mask (q_y, q_x) is True.
-
-        Raises
-        ------
-        DataError
-            If it is True nowhere.
-        """
+        """The detector that sums where a mask (q_y, q_x) is True; a DataError if it is True nowhere."""
         if not mask.any():
             raise DataError("The mask of this detector covers no pixel; draw one that does.")
         start, stop = runs(mask)
@@ -227,13 +215,7 @@ KINDS: dict[str, type[Detector]] = {c.kind: c for c in (Point, Disk, Annulus, Se
 
 
 def from_dict(values: Mapping[str, Any]) -> Detector:
-    """The detector that `Detector.to_dict` gave.
-
-    Raises
-    ------
-    DataError
-        If the kind is unknown or a number is missing.
-    """
+    """The detector that `Detector.to_dict` gave; a DataError if the kind is unknown or a number is missing."""
     values = dict(values)
     kind = values.pop("kind", None)
     if kind not in KINDS:
@@ -258,14 +240,9 @@ def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def inside_polygon(vertices: np.ndarray, q_y: np.ndarray, q_x: np.ndarray) -> np.ndarray:
-    """(rows, columns) whether each point of a grid lies inside a closed polygon, by the even-odd rule.
+    """(rows, columns) whether each point of a grid, at rows `q_y` and columns `q_x`, is inside a closed polygon.
 
-    Parameters
-    ----------
-    vertices : ndarray
-        (k, 2) corners (y, x) in the order that they are joined.
-    q_y, q_x : ndarray
-        (rows,) and (columns,) coordinates of the grid.
+    The polygon's corners (k, 2), (y, x), are in the order that they are joined; the even-odd rule decides.
     """
     inside = np.zeros((len(q_y), len(q_x)), bool)
     for (y0, x0), (y1, x1) in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):

@@ -73,20 +73,9 @@ class RegionPatterns:
 def virtual_images(
     dataset: Dataset, detectors: Sequence[Detector], *, workers: int | None = None, control: Control | None = None
 ) -> np.ndarray:
-    """Counts under each detector, at each probe position.
+    """Counts under each detector (in pixels of the patterns) at each probe position: (d, scan_y, scan_x) float32 sums.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    detectors : sequence of Detector
-        In pixels of the dataset's patterns.
-    workers, control
-        As for `run_pass`.
-
-    Returns
-    -------
-    ndarray of float32
-        (d, scan_y, scan_x) sums of counts.
+    `workers` and `control` are those of `run_pass`.
 
     Raises
     ------
@@ -152,18 +141,9 @@ def centres_of_mass(
 def region_patterns(
     dataset: Dataset, region: np.ndarray, *, workers: int | None = None, control: Control | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and maximum pattern over a region of the scan.
+    """Mean and maximum pattern, (q_y, q_x) float32 each in counts, over a region of the scan.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    region : ndarray of bool
-        (scan_y, scan_x) positions that count; only what lies in their bounding box is read.
-
-    Returns
-    -------
-    mean, maximum : ndarray of float32
-        (q_y, q_x) in counts.
+    The region is (scan_y, scan_x) bool; only what lies in its bounding box is read.
 
     Raises
     ------
@@ -201,12 +181,8 @@ def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarr
 
     Reads chunk after chunk, coarse grid first, until `seconds` have passed (always at least one); of a large scan
     only some patterns of each. Probe positions that were not read show the nearest that was. So the image of a
-    large scan depends on the speed of the machine: it is for the eye.
-
-    Returns
-    -------
-    ndarray of float32
-        (scan_y, scan_x) mean counts per detector pixel.
+    large scan depends on the speed of the machine: it is for the eye. It is (scan_y, scan_x) float32, mean counts per
+    detector pixel.
     """
     start = time.perf_counter()
     row_cuts, column_cuts = (np.concatenate([[0], np.cumsum(c)]) for c in dataset.data.chunks[:2])

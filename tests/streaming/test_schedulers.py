@@ -9,8 +9,8 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.preferences import Preferences
-from napari_stemnmf.streaming import remote
+from napari_stemnmf.plugin.preferences import Preferences, schedulers
+from napari_stemnmf.streaming.engine import Schedulers
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
@@ -23,7 +23,7 @@ def test_a_scheduler_s_workers_read_and_compute(tmp_path: Path) -> None:
     recipe = stem.Recipe.preset("default").replaced(quick)
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         there = stem.analyse(dataset, recipe, executor=Preferences(scheduler=cluster.scheduler_address).executor())
-        remote.disconnect()
+        schedulers().close()
     here = stem.analyse(dataset, recipe)
     for feature in ("aa", "rv"):
         assert np.array_equal(here.features[feature].values, there.features[feature].values)
@@ -34,4 +34,4 @@ def test_a_scheduler_s_workers_read_and_compute(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_nobody_at_the_address_is_one_sentence() -> None:
     with pytest.raises(StemNMFError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9; start it"):
-        remote.connect("tcp://127.0.0.1:9")
+        Schedulers().executor("tcp://127.0.0.1:9")
