@@ -14,7 +14,7 @@ from napari_stemnmf.analysis import INCOMPLETE, Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.recipe import FEATURES
-from napari_stemnmf.stages import until_names
+from napari_stemnmf.stages import STAGES, until_names
 
 STEPS = until_names()
 LOOKS = {"survey": 25, "calibrate": 20, "cluster": 100, "refine": 4, "measure": 10}
@@ -75,12 +75,11 @@ def test_a_stage_hears_a_cancel_wherever_it_is(stages: dict, name: str) -> None:
     assert whole.keys == after.keys
 
 
-def test_a_cancel_while_the_probe_is_sought_keeps_the_survey(stages: dict) -> None:
-    stage, before, _ = stages["survey"]
-    listening = After(10**9)
-    stage(before, Control(cancel=listening))
+def test_a_cancel_while_the_probe_is_sought_keeps_the_survey(stages: dict, dataset: stem.Dataset) -> None:
+    _, before, _ = stages["survey"]
+    surveyed = next(pipeline.advance(before, dataset, STAGES[:1])).analysis
     with pytest.raises(Cancelled) as stop:
-        stage(before, Control(cancel=After(listening.looks - 1)))
+        pipeline.run(surveyed, dataset, "survey", control=Control(cancel=After(1)))
     assert stop.value.analysis is not None
     assert stop.value.analysis.is_current("survey")
     assert stop.value.analysis.probe is None

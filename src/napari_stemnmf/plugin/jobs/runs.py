@@ -183,7 +183,9 @@ class Job(Task):
         if self._wanted and self._viewer is not None and self._session is not None:
             self._take_over(self._viewer, self._session, done.analysis)
             kept = self._session.analysis  # the run goes on with the mask that it began with
-            self._answers.put(None if kept is None else replace(kept, mask=done.analysis.mask))
+            if kept is not None and kept.mask is not done.analysis.mask:
+                kept = replace(kept, mask=done.analysis.mask)
+            self._answers.put(kept)
 
     def _take_outcome(self, viewer: Any, session: Session, outcome: Outcome) -> None:
         if outcome.analysis is not None:
