@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stemnmf.calibration.bragg_vectors import bilinear, bragg_vector_map, calibrated_map, centred, raw_map
-from napari_stemnmf.calibration.geometry import Calibration, Geometry
+from napari_stemnmf.calibration.geometry import (
+    Calibration,
+    Geometry,
+    bilinear,
+    bragg_vector_map,
+    calibrated_map,
+    centred,
+    raw_map,
+)
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_stemnmf.calibration.bragg_vectors import centred
 from napari_stemnmf.calibration.calibrate import calibrate
-from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.calibration.geometry import Calibration, centred
 from napari_stemnmf.dataset import AXIS_NAMES, Axis
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe

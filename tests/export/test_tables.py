@@ -12,9 +12,8 @@ import tifffile
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.labels import write_label_stack, write_labels
 from napari_stemnmf.export.results import write_results
-from napari_stemnmf.export.tables import table_of, write_tables
+from napari_stemnmf.export.tables import table_of, write_label_stack, write_labels, write_tables
 from napari_stemnmf.grains.editing import Edit
 
 RECIPE = stem.Recipe.preset("default", features=["aa", "rv"]).replaced(

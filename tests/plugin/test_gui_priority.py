@@ -8,7 +8,7 @@ import threading
 import weakref
 from typing import Any
 
-from napari_stemnmf.plugin.jobs.gui_priority import SWITCH_SECONDS, GuiPriority
+from napari_stemnmf.plugin.jobs.tasks import SWITCH_SECONDS, GuiPriority
 
 
 class Knot:

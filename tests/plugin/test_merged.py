@@ -9,7 +9,7 @@ import numpy as np
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.jobs.merged import merged
+from napari_stemnmf.plugin.jobs.runs import merged
 
 
 def test_what_the_run_found_and_what_the_user_did_are_both_kept(analysis: stem.Analysis) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import napari_stemnmf as stem
+from napari_stemnmf.control import Running
 from napari_stemnmf.plugin import session as session_module
 from napari_stemnmf.plugin.forms.choosing_step import preset_name
-from napari_stemnmf.plugin.jobs.running import Running
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.status import status
 

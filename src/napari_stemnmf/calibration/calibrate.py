@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_stemnmf.calibration.bragg_vectors import centred
 from napari_stemnmf.calibration.diffuse_ring import ellipse_of_pattern, radial_mean, ring_of_pattern
 from napari_stemnmf.calibration.ellipse import Ellipse, ellipse_of_disks
-from napari_stemnmf.calibration.geometry import Calibration, Geometry
+from napari_stemnmf.calibration.geometry import Calibration, Geometry, centred
 from napari_stemnmf.calibration.origin import find_origin
 from napari_stemnmf.calibration.rings import CENTRAL, disk_rings, profile_rings, step_for
 from napari_stemnmf.calibration.surface import MAD_TO_SIGMA

@@ -140,6 +140,6 @@ def _demo(options: argparse.Namespace) -> None:
     picture = options.out / f"overview-{recipe.features[0]}.png"
     print(f"Look at {picture}, or open {options.out / ANALYSIS_NAME} in napari.")
     if options.napari:
-        from napari_stemnmf.plugin.window import show
+        from napari_stemnmf.plugin.hooks import show
 
         show(options.out / ANALYSIS_NAME)

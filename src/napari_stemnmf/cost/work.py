@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf import stages
-from napari_stemnmf.cost.constants import (
+from napari_stemnmf.cost.sizes import (
     DENSE,
     DISK,
     DISK_LATER,
@@ -42,8 +42,8 @@ from napari_stemnmf.cost.constants import (
     SUGGESTED,
     SUGGESTED_RV_GLOBAL,
     SWEEP,
+    Scan,
 )
-from napari_stemnmf.cost.sizes import Scan
 from napari_stemnmf.recipe import Recipe
 
 if TYPE_CHECKING:

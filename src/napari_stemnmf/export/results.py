@@ -20,8 +20,7 @@ from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, StemNMFError
-from napari_stemnmf.export.labels import write_label_stack, write_labels
-from napari_stemnmf.export.tables import write_tables
+from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files import FILE_SUFFIX, result_file
 from napari_stemnmf.grains.review import ACCEPTED

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from napari_stemnmf.calibration.bragg_vectors import bilinear, centred
-from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.calibration.geometry import Calibration, bilinear, centred
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from napari_stemnmf.calibration.bragg_vectors import calibrated_map, centred, raw_map
+from napari_stemnmf.calibration.geometry import calibrated_map, centred, raw_map
 from napari_stemnmf.errors import AnalysisError, DataError
 from napari_stemnmf.features.angular_average import centered_maximum, find_rings
 from napari_stemnmf.features.radial_variance import choose_radii

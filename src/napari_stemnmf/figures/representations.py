@@ -14,7 +14,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from napari_stemnmf.calibration.bragg_vectors import calibrated_map
+from napari_stemnmf.calibration.geometry import calibrated_map
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum
 from napari_stemnmf.figures.maps import draw_image, square_map

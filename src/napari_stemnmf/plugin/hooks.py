@@ -125,3 +125,24 @@ def _sessions_of(layer_data: Iterable[tuple[Any, dict[str, Any], str]]) -> list[
         if isinstance(session, Session) and session not in found:
             found.append(session)
     return found
+
+
+def show(path: str | Path) -> None:
+    """Open an analysis (or a scan) in a napari window with the steps beside it, and wait until it is closed.
+
+    Raises
+    ------
+    StemNMFError
+        If napari or a Qt binding is not installed.
+    """
+    try:
+        import napari
+
+        viewer = napari.Viewer()
+    except ImportError as error:
+        raise StemNMFError(
+            f"napari cannot show a window ({error}); install it with a Qt: pip install 'napari-stemnmf[all]'."
+        ) from error
+    viewer.open(str(path), plugin="napari-stemnmf")
+    viewer.window.add_plugin_dock_widget("napari-stemnmf", "Refine")
+    napari.run()

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_stemnmf.analysis import Analysis, Input
+    from napari_stemnmf.control import Running
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.review import Review
-    from napari_stemnmf.plugin.jobs.running import Running
 
 SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"

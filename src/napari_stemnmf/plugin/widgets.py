@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from magicgui.widgets import PushButton
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -21,6 +22,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers.result_layers import LayerTuple
+from napari_stemnmf.plugin.session import Session
 
 NO_VALUE = "–"
 
@@ -161,3 +166,82 @@ class Visibility(QObject):
                 self.visible = visible
                 self._changed(visible)
         return False
+
+
+CLOSED, OPEN = "▸", "▾"
+
+
+class Section(QWidget):
+    """A heading, and below it a widget that a click (or Space) on the heading shows and hides.
+
+    Attributes
+    ----------
+    button : QPushButton
+        The heading.
+    body : QWidget
+    """
+
+    def __init__(self, title: str, body: QWidget, *, expanded: bool = False, tooltip: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self.body = body
+        self.button = QPushButton()
+        self.button.setFlat(True)
+        self.button.setToolTip(tooltip)
+        self.button.setStyleSheet("QPushButton { text-align: left; font-weight: bold; padding: 3px 4px; }")
+        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.button.clicked.connect(lambda: self.expand(not self._expanded))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.button)
+        column.addWidget(body)
+        self.expand(expanded)
+
+    @property
+    def expanded(self) -> bool:
+        """Whether the body shows."""
+        return self._expanded
+
+    def expand(self, expanded: bool = True) -> None:
+        """Open or close it."""
+        self._expanded = expanded
+        self.body.setVisible(expanded)
+        self.button.setText(f"{OPEN if expanded else CLOSED}  {self._title}")
+
+
+class LayerToggle(PushButton):
+    """Shows or puts away the layer of a role.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    name, what : str
+        Name of the button, and what it shows, for its text.
+    make : callable
+        From the session to the layer's data; an empty list where there is none yet.
+    tooltip : str
+    """
+
+    def __init__(
+        self, viewer: Any, name: str, what: str, make: Callable[[Session], list[LayerTuple]], tooltip: str
+    ) -> None:
+        super().__init__(name=name, text=f"Show {what}")
+        self.tooltip = tooltip
+        self._viewer, self._what, self._make = viewer, what, make
+        self._session: Session | None = None
+        self._role = ""
+        self.clicked.connect(self._on_click)
+
+    def show_state(self, session: Session | None, role: str, possible: bool) -> None:
+        """Stand for the layer of that role of a session, or for none."""
+        self._session, self._role = session, role
+        shown = session is not None and display.find(self._viewer, session, role) is not None
+        self.text = f"Put {self._what} away" if shown else f"Show {self._what}"
+        self.enabled = session is not None and (shown or possible)
+
+    def _on_click(self) -> None:
+        session = self._session
+        if session is not None:
+            display.toggle(self._viewer, session, self._role, lambda: self._make(session))
+            self.show_state(session, self._role, True)

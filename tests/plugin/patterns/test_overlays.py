@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.plugin.patterns import overlays
+from napari_stemnmf.plugin.patterns import scan_patterns as overlays
 from napari_stemnmf.stage_settings import PreprocessSettings
 
 ROUND = Geometry((64, 80), 30.5, 41.0, 3.0)

@@ -14,10 +14,10 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QVBoxLay
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.form import Form, align_labels, settings_of
-from napari_stemnmf.plugin.forms.section import Section
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import status
+from napari_stemnmf.plugin.widgets import Section
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:

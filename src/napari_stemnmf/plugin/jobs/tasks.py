@@ -7,25 +7,25 @@ become one sentence in a napari notification.
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QCoreApplication, QObject, QTimer
 
-from napari_stemnmf.control import Control, Progress
+from napari_stemnmf.control import Control, Progress, Running
 from napari_stemnmf.errors import Cancelled, StemNMFError
-from napari_stemnmf.plugin.jobs.gui_priority import GuiPriority
-from napari_stemnmf.plugin.jobs.running import Running
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session, sessions_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
 
 LEAST_SECONDS, LEAST_SHARE = 2.0, 0.02
 """Time, and share of a stage, that must have passed before the rest is estimated."""
@@ -217,3 +217,56 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+SWITCH_SECONDS = 0.0005
+"""How long the event loop waits for the lock."""
+TIDY_MS = 200
+"""How often garbage is looked for."""
+
+
+class GuiPriority(QObject):
+    """Counts who is running: the first changes the settings, the last restores them. For the window's own thread."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._running = 0
+        self._restore = ExitStack()
+
+    @classmethod
+    def of_the_application(cls) -> GuiPriority:
+        """The one that the application owns, as the settings are the application's."""
+        application = QCoreApplication.instance()
+        found = application.findChild(cls) if application is not None else None
+        return cls(application) if found is None else found
+
+    def begin(self) -> None:
+        """One more is running."""
+        self._running += 1
+        if self._running > 1:
+            return
+        self._restore.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._restore.callback(gc.unfreeze)
+        gc.freeze()
+        if gc.isenabled():
+            self._restore.callback(gc.enable)
+            gc.disable()
+            timer = QTimer()
+            timer.timeout.connect(tidy)
+            timer.start(TIDY_MS)
+            self._restore.callback(timer.stop)
+
+    def end(self) -> None:
+        """One has ended."""
+        self._running -= 1
+        if self._running == 0:
+            self._restore.close()
+
+
+def tidy() -> None:
+    """Collect garbage as Python would by itself: the oldest generation whose count is over its threshold."""
+    for generation, (count, most) in reversed(list(enumerate(zip(gc.get_count(), gc.get_threshold(), strict=True)))):
+        if 0 < most < count:
+            gc.collect(generation)
+            return

@@ -14,8 +14,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QTransform
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from napari_stemnmf.plugin.patterns.overlays import OVERLAYS
-from napari_stemnmf.plugin.patterns.scan_patterns import limits
+from napari_stemnmf.plugin.patterns.scan_patterns import OVERLAYS, limits
 
 SIZE = (320, 280)
 """Preferred width and height of the view, in pixels of the screen."""

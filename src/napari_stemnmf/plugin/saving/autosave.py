@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -21,6 +22,7 @@ from weakref import WeakValueDictionary
 from psygnal import Signal
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.plugin.preferences import preferences
 
 if TYPE_CHECKING:
@@ -198,14 +200,12 @@ class Saver:
     # ---- where
 
     def _scan(self) -> Path | None:
-        from napari_stemnmf.plugin.saving.analysis_files import scan_file
 
         dataset, analysis = self._session.dataset, self._session.analysis
         source = dataset.source if dataset is not None else analysis.input.source if analysis is not None else ""
         return scan_file(source)
 
     def _look_for_earlier(self) -> None:
-        from napari_stemnmf.plugin.saving.analysis_files import earlier, scan_file
 
         dataset = self._session.dataset
         scan = scan_file(dataset.source) if dataset is not None else None
@@ -233,7 +233,6 @@ class Saver:
             mine = path is not None and self._writers.of.get(path) is self
             if path is not None and ((mine and _stamp(path) in (None, self._left_as)) or scan is None):
                 return path
-            from napari_stemnmf.plugin.saving.analysis_files import free_place
 
             if scan is None:
                 raise ValueError("A save was asked for, and the scan has no place.")
@@ -296,3 +295,48 @@ def _sentence(error: Exception) -> str:
         where = Path(os.fspath(cause.filename)).parent if cause.filename else ""
         return f"{os.strerror(cause.errno).lower()}{f' ({where})' if where else ''}; {SAVE_AS}"
     return f"{str(error).rstrip('.')}; {SAVE_AS}"
+
+
+def scan_file(source: str) -> Path | None:
+    """The file of a dataset's source, "FILE" or "FILE::name"; None for a scan without one."""
+    file = source.partition("::")[0]
+    return Path(file).absolute() if file else None
+
+
+def place(scan: Path, number: int = 1) -> Path:
+    """Where the analysis of a scan is kept; the others of the same name are numbered from 2."""
+    return scan.parent / f"{scan.name.removesuffix(scan.suffix)}{f'-{number}' if number > 1 else ''}{FILE_SUFFIX}"
+
+
+def free_place(scan: Path, taken: set[Path] | frozenset[Path] = frozenset()) -> Path:
+    """The first place beside a scan that holds nothing and is not among those that others have taken."""
+    places = (place(scan, number) for number in count(1))
+    return next(each for each in places if each not in taken and not each.exists())
+
+
+def earlier(scan: Path, fingerprint: str) -> Path | None:
+    """The analysis beside a scan that is of the same data; the newest of several; None if there is none."""
+    stem, end = place(scan).name.removesuffix(FILE_SUFFIX), FILE_SUFFIX
+    named = [
+        each
+        for each in scan.parent.glob(f"*{end}")
+        if (rest := each.name.removesuffix(end)) == stem
+        or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdecimal())
+    ]
+    found = [each for each in named if fingerprint_of(each) == fingerprint]
+    return max(found, key=lambda each: each.stat().st_mtime_ns, default=None)
+
+
+def fingerprint_of(path: Path) -> str:
+    """Which data an analysis file is of; empty for another file. Reads no results."""
+    import h5py
+
+    from napari_stemnmf.analysis import is_analysis  # not above: places are asked for while a scan is being opened
+
+    if not is_analysis(path):
+        return ""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file["input"].attrs["fingerprint"])
+    except (OSError, KeyError):
+        return ""

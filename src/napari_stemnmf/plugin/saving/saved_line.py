@@ -134,7 +134,7 @@ class SavedLine(QWidget):
             self.save_to(path if path.lower().endswith(".h5") else f"{path}.stemnmf.h5")
 
     def _on_find_scan(self) -> None:
-        from napari_stemnmf.plugin.saving.analysis_files import scan_file
+        from napari_stemnmf.plugin.saving.autosave import scan_file
 
         analysis = self._session.analysis if self._session is not None else None
         scan = scan_file(analysis.input.source) if analysis is not None else None
@@ -231,14 +231,14 @@ class SavedLine(QWidget):
 
 
 def _scan_of(analysis: Analysis) -> str:
-    from napari_stemnmf.plugin.saving.analysis_files import scan_file
+    from napari_stemnmf.plugin.saving.autosave import scan_file
 
     scan = scan_file(analysis.input.source)
     return "The scan" if scan is None else f"The scan {scan.name}"
 
 
 def _suggestion(session: Session) -> Path:
-    from napari_stemnmf.plugin.saving.analysis_files import place, scan_file
+    from napari_stemnmf.plugin.saving.autosave import place, scan_file
 
     if session.path is not None:
         return session.path

@@ -15,9 +15,9 @@ from qtpy.QtCore import QPointF, Qt
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.plugin.docks.calibrate.model import PICTURES
-from napari_stemnmf.plugin.forms.section import Section
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import Section
 from napari_stemnmf.study.distorted import Distorted
 
 

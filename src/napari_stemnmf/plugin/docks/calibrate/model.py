@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.errors import DataError, StemNMFError
-from napari_stemnmf.plugin.patterns import overlays
+from napari_stemnmf.plugin.patterns import scan_patterns as overlays
 from napari_stemnmf.plugin.patterns.scan_patterns import Picture, PictureMaker, PictureRequest, find_disks, geometry_of
 
 if TYPE_CHECKING:

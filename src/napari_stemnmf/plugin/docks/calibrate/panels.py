@@ -12,11 +12,10 @@ from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.calibrate.model import PICTURES, CalibratePicture
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
-from napari_stemnmf.plugin.layers.places import masked_by
-from napari_stemnmf.plugin.patterns.overlays import OVERLAYS
+from napari_stemnmf.plugin.layers.grain_layers import masked_by
 from napari_stemnmf.plugin.patterns.pattern_display import EMPTY, PatternDisplay
 from napari_stemnmf.plugin.patterns.probe import ProbeLine
-from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
+from napari_stemnmf.plugin.patterns.scan_patterns import OVERLAYS, point_reading
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
 from napari_stemnmf.plugin.widgets import button, chooser, column, row
 

@@ -99,7 +99,7 @@ class ClusterWidget(StepWidget):
         """Another seed becomes the model, in a thread."""
         from napari_stemnmf import pipeline
         from napari_stemnmf.plugin.jobs import tasks as jobs
-        from napari_stemnmf.plugin.jobs.merged import merged
+        from napari_stemnmf.plugin.jobs.runs import merged
 
         session, feature = self._session, str(self.feature.value)
         if session is None or session.analysis is None or session.running is not None:

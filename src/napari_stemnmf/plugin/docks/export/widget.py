@@ -116,7 +116,7 @@ class ExportWidget(StepWidget):
 
 
 def _suggestion(session: Session) -> Path:
-    from napari_stemnmf.plugin.saving.analysis_files import scan_file
+    from napari_stemnmf.plugin.saving.autosave import scan_file
 
     source = session.dataset.source if session.dataset is not None else ""
     beside = session.path or scan_file(source)

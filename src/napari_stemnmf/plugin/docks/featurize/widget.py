@@ -11,11 +11,11 @@ from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.docks.featurize.model import FeaturePicture, FeaturePictures, FeatureRequest
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.forms.form import align_labels
-from napari_stemnmf.plugin.forms.toggle import LayerToggle
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import result_layers as layers
-from napari_stemnmf.plugin.layers.places import axes_of
+from napari_stemnmf.plugin.layers.grain_layers import axes_of
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import LayerToggle
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FeaturizeWidget(ChoosingStep):
     run_text: ClassVar[str] = "Featurize"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.featurize.panel import FeaturePanel
+        from napari_stemnmf.plugin.docks.featurize.plots import FeaturePanel
 
         self.panel = FeaturePanel()
         self._pictures = FeaturePictures()

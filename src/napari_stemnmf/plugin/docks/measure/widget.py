@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.plugin.docks.measure import model
 from napari_stemnmf.plugin.forms.step import StepWidget
-from napari_stemnmf.plugin.forms.toggle import LayerToggle
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import LayerToggle
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest

@@ -207,7 +207,7 @@ class RefineWidget(StepWidget):
             self._put(session, feature, live.labels)
 
     def _put(self, session: Session, feature: str, labels: np.ndarray) -> None:
-        from napari_stemnmf.plugin.layers.places import on_scan
+        from napari_stemnmf.plugin.layers.grain_layers import on_scan
 
         role = f"preview/{feature}"
         layer = display.find(self._viewer, session, role)
