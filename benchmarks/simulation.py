@@ -23,9 +23,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from napari_stemnmf.simulation.kinematic import disks
-from napari_stemnmf.simulation.specimen import Q_SPAN, ScanGrid, silver_specimen
-from napari_stemnmf.study.kinematic_film import KinematicFilm, diffracting, kinematic_film
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -33,8 +30,10 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import find_disks
 from napari_stemnmf.disks.probe import find_probe
 from napari_stemnmf.preprocessing.survey import take_survey
+from napari_stemnmf.simulation.diffraction import disks
 from napari_stemnmf.simulation.film import Film
 from napari_stemnmf.stage_settings import PreprocessSettings
+from napari_stemnmf.study.films import Q_SPAN, KinematicFilm, ScanGrid, diffracting, kinematic_film, silver_specimen
 from napari_stemnmf.study.simulate import simulate
 
 AS_IT_IS = PreprocessSettings(hot_pixels="off")
