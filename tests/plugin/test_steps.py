@@ -114,7 +114,7 @@ def test_a_preset_sets_every_step(viewer: Any, scan_file: Path, step: Any) -> No
     featurize, cluster = step("Featurize"), step("Cluster")
     featurize.preset.value = "paper"
     assert featurize.session.recipe == stem.Recipe.preset("paper")
-    assert cluster._forms[0][0].values()["method"] == stem.Recipe.preset("paper").aa.scaling.method
+    assert cluster._forms[0][0].editor("method").setting() == stem.Recipe.preset("paper").aa.scaling.method
     cluster._forms[1][0].editor("seeds").box.value = 3
     assert featurize.preset.value == "own settings"
 

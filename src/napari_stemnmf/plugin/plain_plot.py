@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyqtgraph as pg
@@ -94,3 +95,14 @@ def theme_colours(viewer: Any) -> tuple[str, str]:
 
     theme = get_theme(viewer.theme)
     return theme.canvas.as_hex(), theme.text.as_hex()
+
+
+def follow_theme(viewer: Any, widget: QWidget, set_colours: Callable[[str, str], None]) -> None:
+    """Give the theme's colours to `set_colours`, now and whenever they change, until the widget is destroyed."""
+
+    def show(event: Any = None) -> None:
+        set_colours(*theme_colours(viewer))
+
+    viewer.events.theme.connect(show)
+    widget.destroyed.connect(lambda: viewer.events.theme.disconnect(show))
+    show()

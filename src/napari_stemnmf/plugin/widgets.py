@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import LayerTuple
 from napari_stemnmf.plugin.session import Session
@@ -82,6 +83,26 @@ def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:
         made.addItem(title, name)
     made.setToolTip(tooltip)
     return made
+
+
+def show_error(message: object) -> None:
+    """Show what went wrong as napari's notification; napari is imported late, for a scan of the manifest."""
+    from napari.utils import notifications
+
+    notifications.show_error(str(message))
+
+
+def report(act: Callable[[], object], done: str = "") -> None:
+    """Do something, and notify the user in one sentence that it is done, or why not."""
+    from napari.utils.notifications import show_info
+
+    try:
+        act()
+    except StemNMFError as error:
+        show_error(error)
+    else:
+        if done:
+            show_info(done)
 
 
 class Table(QTableWidget):

@@ -7,7 +7,6 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container
 
-from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
@@ -57,13 +56,7 @@ class ChoosingStep(StepWidget):
             self._session.set_recipe(Recipe.preset(name, self._session.recipe.features))
 
     def _on_chosen(self) -> None:
-        if self._session is None or self._refreshing:
-            return
-        try:
-            self._session.set_recipe(self._session.recipe.replaced({"features": self.features()}))
-        except RecipeError as error:
-            self.status.value = str(error)
-            self.run.enabled = False
+        self._change({"features": self.features()})
 
 
 def preset_name(recipe: Recipe) -> str:

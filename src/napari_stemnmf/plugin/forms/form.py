@@ -58,10 +58,6 @@ class Form(Container):
         for name, editor in self._editors.items():
             editor.show_setting(getattr(settings, name))
 
-    def values(self) -> dict[str, Any]:
-        """What the editors show now, by field name; None where a setting is automatic."""
-        return {name: editor.setting() for name, editor in self._editors.items()}
-
     def editor(self, name: str) -> Editor:
         """The editor of one field."""
         return self._editors[name]
@@ -116,7 +112,7 @@ class Editor(Container):
             if value is not None:
                 if isinstance(self.box, FloatSlider | Slider):
                     self.box.max = max(self.box.max, value)
-                self.box.value = self._text(value) if self._is_list else value
+                self.box.value = _text(value) if self._is_list else value
         finally:
             self._quiet = False
 
@@ -125,12 +121,9 @@ class Editor(Container):
         if self.automatic is not None and self.automatic.value and value is not None:
             self._quiet = True
             try:
-                self.box.value = self._text(value) if self._is_list else value
+                self.box.value = _text(value) if self._is_list else value
             finally:
                 self._quiet = False
-
-    def _text(self, values: Any) -> str:
-        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
     def _on_edit(self) -> None:
         if self._quiet:
@@ -167,6 +160,10 @@ class _LabelAligner(QObject):
         return False
 
 
+def _text(values: Any) -> str:
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
 def _slider(f: Field, kind: Any, top: float) -> FloatSlider | Slider:
     if kind is int:
         return Slider(min=int(f.metadata["low"]), max=int(top), tracking=True)
@@ -175,14 +172,12 @@ def _slider(f: Field, kind: Any, top: float) -> FloatSlider | Slider:
 
 def _box(f: Field, kind: Any, is_list: bool, value: Any) -> ValueWidget:
     meta = f.metadata
-    if meta.get("choices") and not is_list:
-        return ComboBox(choices=list(meta["choices"]))
-    if is_list:
+    if is_list or (kind is str and not meta.get("choices")):
         return LineEdit()
+    if meta.get("choices"):
+        return ComboBox(choices=list(meta["choices"]))
     if kind is bool:
         return CheckBox()
-    if kind is str:
-        return LineEdit()
     low, high = meta.get("low"), meta.get("high")
     low = (-LARGEST if kind is float else 0) if low is None else low
     high = LARGEST if high is None else high
@@ -196,11 +191,3 @@ def _step(value: float | None) -> float:
     if not value or abs(value) >= 10:
         return 0.5
     return float(10.0 ** math.floor(math.log10(abs(value)) - (0 if abs(value) < 1 else 1)))
-
-
-def settings_of(recipe: Any, path: str) -> Any:
-    """The settings dataclass at a dotted path of the recipe, e.g. "aa.clustering"."""
-    node: Any = recipe
-    for part in path.split("."):
-        node = getattr(node, part)
-    return node

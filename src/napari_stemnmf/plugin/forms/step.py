@@ -6,18 +6,19 @@ A dock shows the state of the chosen scan's `Session` and keeps none of its own,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.plugin.forms.form import Form, align_labels, settings_of
+from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import status
-from napari_stemnmf.plugin.widgets import Section
+from napari_stemnmf.plugin.widgets import Section, column
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -126,11 +127,7 @@ class StepWidget(Container):
     def add_section(self, title: str, *parts: QWidget, expanded: bool = False, tooltip: str = "") -> Section:
         """A part of the settings that folds away."""
         body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(8, 0, 0, 4)
-        column.setSpacing(4)
-        for part in parts:
-            column.addWidget(part)
+        column(*parts, parent=body).setContentsMargins(8, 0, 0, 4)
         section = Section(title, body, expanded=expanded, tooltip=tooltip)
         self.form_area.native.layout().addWidget(section)
         return section
@@ -138,7 +135,7 @@ class StepWidget(Container):
     def _form(self, path: str, sliders: Mapping[str, float] | None = None) -> Form:
         from napari_stemnmf.recipe import Recipe
 
-        settings = settings_of(Recipe(), path.format(feature=FEATURES[0]))
+        settings = attrgetter(path.format(feature=FEATURES[0]))(Recipe())
         form = Form(settings, lambda name, value: self._on_setting(path, name, value), sliders)
         self._forms.append((form, path))
         return form
@@ -178,14 +175,21 @@ class StepWidget(Container):
             self.cancel.text = "Stopping…"
 
     def _on_setting(self, path: str, name: str, value: Any) -> None:
+        self._change({f"{path.format(feature=self.feature.value)}.{name}": value})
+
+    def _change(self, changes: Mapping[str, Any]) -> None:
+        """Change settings as the user does; the status says where one is not valid."""
         if self._session is None or self._refreshing:
             return
-        target = f"{path.format(feature=self.feature.value)}.{name}"
         try:
-            self._session.set_recipe(self._session.recipe.replaced({target: value}))
+            self._session.set_recipe(self._session.recipe.replaced(changes))
         except RecipeError as error:
             self.status.value = str(error)
             self.run.enabled = False
+
+    def _move_probe(self, row: int, column: int) -> None:
+        if self._session is not None:
+            self._session.move_probe(row, column)
 
     # ---- what happens around
 
@@ -234,7 +238,7 @@ class StepWidget(Container):
         try:
             if session is not None:
                 for form, path in self._forms:
-                    form.show_settings(settings_of(session.recipe, path.format(feature=feature)))
+                    form.show_settings(attrgetter(path.format(feature=feature))(session.recipe))
             self._show_session(session)
         finally:
             self._refreshing = False
@@ -333,10 +337,7 @@ class StepWidget(Container):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.form_area.native)
-        column.addStretch(1)
+        column(self.form_area.native, parent=inner).addStretch(1)
         scroll.setWidget(inner)
         self.native.layout().insertWidget(1, scroll, 1)
         self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)

@@ -24,7 +24,7 @@ LOW, HIGH = 0.5, 99.8
 class PatternDisplay(QWidget):
     """Shows one pattern; `low` and `high` are percentiles of the scaled counts, shown darkest and brightest.
 
-    `readout` has two lines; `saved` carries the path of a saved array.
+    `image` are the counts, (q_y, q_x); `readout` has two lines; `saved` carries the path of a saved array.
     """
 
     saved = Signal(object)
@@ -39,7 +39,7 @@ class PatternDisplay(QWidget):
             "wheel: zoom; drag: move; double click: the whole detector; arrow keys: the probe; the line below tells "
             "counts and radius"
         )
-        self._image: np.ndarray | None = None
+        self.image: np.ndarray | None = None
         self._drawn: tuple[Any, ...] = ()
         preferred = preferences()
         self.scale, self.colours = QComboBox(), QComboBox()
@@ -63,14 +63,9 @@ class PatternDisplay(QWidget):
             spin.valueChanged.connect(self._draw)
         self._draw()
 
-    @property
-    def image(self) -> np.ndarray | None:
-        """The counts that are shown, (q_y, q_x)."""
-        return self._image
-
     def show_pattern(self, image: np.ndarray | None, note: str = "") -> None:
         """Show a pattern, or in its place a note why there is none."""
-        self._image = image
+        self.image = image
         self.copy.setEnabled(image is not None)
         self.view.show_message(note if image is None else "")
         self._draw()
@@ -84,35 +79,35 @@ class PatternDisplay(QWidget):
     def copy_values(self) -> None:
         """Copy the counts to the clipboard, as text for a spreadsheet."""
         clipboard = QGuiApplication.clipboard()
-        if self._image is not None and clipboard is not None:
-            lines = ("\t".join(f"{value:.7g}" for value in line) for line in self._image.tolist())
+        if self.image is not None and clipboard is not None:
+            lines = ("\t".join(f"{value:.7g}" for value in line) for line in self.image.tolist())
             clipboard.setText("\n".join(lines))
 
     def save_array(self, path: str | Path = "") -> None:
         """Save the counts to a NumPy file; a dialog asks for its name if none is given."""
         from napari_stemnmf.files import atomic_write
 
-        if self._image is None:
+        if self.image is None:
             return
         chosen = str(path) or QFileDialog.getSaveFileName(self, "Save the pattern", "pattern.npy", "NumPy (*.npy)")[0]
         if chosen:
             target = Path(chosen).with_suffix(".npy")
             with atomic_write(target) as half:
-                np.save(half, self._image)
+                np.save(half, self.image)
             self.saved.emit(target)
 
     def _draw(self, *_: Any) -> None:
-        look = (self._image, self.scale.currentText(), self.low.value(), self.high.value())
+        look = (self.image, self.scale.currentText(), self.low.value(), self.high.value())
         self.view.show_colourmap(self.colours.currentText())
         if self._drawn and look[0] is self._drawn[0] and look[1:] == self._drawn[1:]:
             return  # only the overlays are new
         self._drawn = look
-        if self._image is None:
+        if self.image is None:
             self.view.show_image(None, None)
             return
-        image = scaled(self._image, self.scale.currentText())
+        image = scaled(self.image, self.scale.currentText())
         low, high = sorted((self.low.value(), self.high.value()))
-        self.view.show_image(image, self._image, limits(image, low, high))
+        self.view.show_image(image, self.image, limits(image, low, high))
 
     def _lay_out(self) -> None:
         self.copy = button("Copy", "take the pattern with you: as a picture, as numbers, as a NumPy file")

@@ -111,14 +111,6 @@ class PatternView(pg.PlotWidget):
             colours.reverse()
         self._image.setColorMap(colours)
 
-    def add(self, item: Any) -> None:
-        """Add a pyqtgraph item over the image."""
-        self.getPlotItem().addItem(item)
-
-    def remove(self, item: Any) -> None:
-        """Remove an item."""
-        self.getPlotItem().removeItem(item)
-
     def draw(self, on: bool = True) -> None:
         """Begin to draw a polygon, or cancel it."""
         self._corners = [] if on else None
@@ -126,11 +118,6 @@ class PatternView(pg.PlotWidget):
         self.setCursor(Qt.CursorShape.CrossCursor if on else Qt.CursorShape.ArrowCursor)
         if on:
             self.setFocus()
-
-    @property
-    def is_drawing(self) -> bool:
-        """Whether a polygon is being drawn."""
-        return self._corners is not None
 
     def show_mask(self, mask: np.ndarray | None) -> None:
         """Show a mask (True = keep) over the image, masked pixels red."""
@@ -176,16 +163,17 @@ class PatternView(pg.PlotWidget):
 
     def _on_click(self, event: Any) -> None:
         if event.double():
-            self._end_drawing() if self.is_drawing else self.show_all()
+            self.show_all() if self._corners is None else self._end_drawing()
             return
         found = self._at(event.scenePos())
-        if found is not None and self._corners is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._corners.append(found)
-            q_y, q_x = np.array([*self._corners, self._corners[0]]).T
-            self._drawing.setData(x=q_x, y=q_y)
+        if found is None or event.button() != Qt.MouseButton.LeftButton:
             return
-        if found is not None and event.button() == Qt.MouseButton.LeftButton:
+        if self._corners is None:
             self.clicked.emit(*found)
+            return
+        self._corners.append(found)
+        q_y, q_x = np.array([*self._corners, self._corners[0]]).T
+        self._drawing.setData(x=q_x, y=q_y)
 
     def _on_move(self, scene: QPointF) -> None:
         found = self._at(scene)
@@ -201,9 +189,10 @@ class PatternView(pg.PlotWidget):
 
     def keyPressEvent(self, event: Any) -> None:
         """Arrow keys step, Enter and Escape end a drawing."""
-        if self.is_drawing and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        drawing = self._corners is not None
+        if drawing and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._end_drawing()
-        elif self.is_drawing and event.key() == Qt.Key.Key_Escape:
+        elif drawing and event.key() == Qt.Key.Key_Escape:
             self._corners = []
             self._end_drawing()
         elif event.key() in ARROWS:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.disks.probe import Probe
     from napari_stemnmf.recipe import Recipe
-    from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
+    from napari_stemnmf.stage_settings import PreprocessSettings
 
 SCALES = ("log", "sqrt", "linear")
 SAMPLED = 512
@@ -101,11 +101,7 @@ class PictureMaker:
             raise StemNMFError("The scan itself is not open; open its file to see single patterns.")
 
         def read() -> np.ndarray:
-            data = dataset
-            if survey is not None and analysis is not None:
-                from napari_stemnmf import pipeline
-
-                data = pipeline.prepared(analysis, dataset)
+            data = dataset if survey is None or analysis is None else self._prepared(analysis, dataset)
             rows, columns = data.scan_shape
             return np.asarray(data.pattern(min(request.position[0], rows - 1), min(request.position[1], columns - 1)))
 
@@ -125,14 +121,18 @@ class PictureMaker:
         survey = analysis.survey
 
         def find() -> Probe:
-            from napari_stemnmf import pipeline
             from napari_stemnmf.disks.probe import find_probe
             from napari_stemnmf.preprocessing.beam_stop import detector_mask
 
             mask = detector_mask(survey, recipe.beam_stop, preprocess, dataset.detector_shape, given=analysis.mask)
-            return find_probe(pipeline.prepared(analysis, dataset), survey, mask, recipe.center, recipe.probe)
+            return find_probe(self._prepared(analysis, dataset), survey, mask, recipe.center, recipe.probe)
 
         return self._cached("probe", (survey, recipe.beam_stop, recipe.center, recipe.probe, analysis.mask), find)
+
+    def _prepared(self, analysis: Analysis, dataset: Dataset) -> Dataset:
+        from napari_stemnmf import pipeline
+
+        return self._cached("prepared", (dataset, analysis.survey), lambda: pipeline.prepared(analysis, dataset))
 
     def _cached(self, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What `make` gives, made again only when one of the things that it depends on is another."""
@@ -140,13 +140,6 @@ class PictureMaker:
         if cached is None or not all(a is b or (_plain(a) and a == b) for a, b in zip(cached[0], key, strict=True)):
             cached = self._cache[name] = (key, make())
         return cached[1]
-
-
-def find_disks(image: np.ndarray, probe: Probe, settings: DiskSettings) -> tuple[np.ndarray, ...]:
-    """q_y, q_x, height and snr of the disks of one pattern."""
-    from napari_stemnmf.disks.detection import detect
-
-    return tuple(detect(image, probe, settings))
 
 
 def geometry_of(request: PictureRequest, probe: Probe) -> Geometry:
@@ -267,15 +260,9 @@ def circles(q_y: np.ndarray, q_x: np.ndarray, radius: float, *, points: int = 24
     return out.reshape(-1, 2)
 
 
-def cross(q_y: float, q_x: float, size: float) -> np.ndarray:
-    """(n, 2) an upright cross with arms of `size` px."""
-    arms = [[[q_y - size, q_x], [q_y + size, q_x]], [[q_y, q_x - size], [q_y, q_x + size]]]
-    return joined(np.array(arm) for arm in arms)
-
-
-def ring(geometry: Geometry, radius: float, *, step: float = STEP) -> np.ndarray:
+def ring(geometry: Geometry, radius: float) -> np.ndarray:
     """(n, 2) where points of one calibrated radius (px) are on the detector: an ellipse."""
-    azimuth = np.linspace(0.0, 360.0, max(8, round(360.0 / step)) + 1)
+    azimuth = np.linspace(0.0, 360.0, max(8, round(360.0 / STEP)) + 1)
     return np.stack(geometry.from_polar(np.full(azimuth.shape, radius), azimuth), axis=1)
 
 
@@ -296,8 +283,10 @@ def in_prepared_pixels(pixels: np.ndarray, settings: PreprocessSettings) -> np.n
 
 def centre(geometry: Geometry) -> np.ndarray:
     """(n, 2) the centre as a cross, and the central disk around it."""
-    radius = geometry.probe_radius
-    return joined([cross(geometry.q_y, geometry.q_x, 0.4 * radius), ring(round_geometry(geometry), radius)])
+    q_y, q_x, radius = geometry.q_y, geometry.q_x, geometry.probe_radius
+    arm = 0.4 * radius
+    arms = np.array([[[q_y - arm, q_x], [q_y + arm, q_x]], [[q_y, q_x - arm], [q_y, q_x + arm]]])
+    return joined([joined(arms), ring(round_geometry(geometry), radius)])
 
 
 def kept_cells(

@@ -132,7 +132,7 @@ def test_a_slider_never_waits_for_a_slow_chunk(
         longest = max(longest, time.perf_counter() - start)
     assert longest < 0.05
     settled(dock)
-    assert dock.panel.position[0] == 39
+    assert dock.panel.probe.position[0] == 39
 
 
 def test_overlays_are_ticked_on_and_off(dock: Any) -> None:
@@ -178,16 +178,16 @@ def test_a_click_on_the_scan_chooses_the_pattern(
     cross = layer("position")
     step_ = distorted_scan.dataset.axes[0].scale
     press_at((0.0, 0.0, 2.2 * step_, 5.9 * step_))
-    assert dock.panel.position == (2, 6)
+    assert dock.panel.probe.position == (2, 6)
     assert dock.panel.chosen == "position"
     assert np.array_equal(settled(dock).image.shape, distorted_scan.dataset.detector_shape)
     qtbot.waitUntil(lambda: tuple(cross.data[0]) == (2, 6), timeout=5_000)
     press_at((0.0, 0.0, -50.0, 5.0))
-    assert dock.panel.position == (2, 6)
+    assert dock.panel.probe.position == (2, 6)
     dock.panel.pick.setChecked(False)
     assert cross not in viewer.layers
     press_at((0.0, 0.0, 0.0, 0.0))
-    assert dock.panel.position == (2, 6)
+    assert dock.panel.probe.position == (2, 6)
 
 
 def test_a_mask_is_drawn_on_the_mean_pattern(viewer: Any, dock: Any, settled: Any, layer: Any) -> None:

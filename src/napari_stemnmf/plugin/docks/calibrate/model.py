@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_stemnmf.errors import DataError, StemNMFError
 from napari_stemnmf.plugin.patterns import scan_patterns as overlays
-from napari_stemnmf.plugin.patterns.scan_patterns import Picture, PictureMaker, PictureRequest, find_disks, geometry_of
+from napari_stemnmf.plugin.patterns.scan_patterns import Picture, PictureMaker, PictureRequest, geometry_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +58,8 @@ class CalibratePictures(PictureMaker):
         StemNMFError
             If a pattern cannot be read.
         """
+        from napari_stemnmf.disks.detection import detect
+
         if request.picture.endswith("map"):
             found = self._bragg_map(request)
             lines = {} if found.geometry is None else self._lines(request, found.geometry)
@@ -75,7 +77,7 @@ class CalibratePictures(PictureMaker):
             return CalibratePicture(image, note="Disks show after a First look.")
         geometry = geometry_of(request, probe)
         start = time.perf_counter()
-        disks = find_disks(image, probe, request.recipe.disks)
+        disks = detect(image, probe, request.recipe.disks)
         seconds = time.perf_counter() - start
         lines = self._lines(request, geometry)
         lines["disks"] = overlays.circles(disks[0], disks[1], probe.radius)

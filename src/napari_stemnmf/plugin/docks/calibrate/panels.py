@@ -8,7 +8,6 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QLabel, QWidget
 
-from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.calibrate.model import PICTURES, CalibratePicture
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
@@ -17,7 +16,7 @@ from napari_stemnmf.plugin.patterns.pattern_display import EMPTY, PatternDisplay
 from napari_stemnmf.plugin.patterns.probe import ProbeLine
 from napari_stemnmf.plugin.patterns.scan_patterns import OVERLAYS, point_reading
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session
-from napari_stemnmf.plugin.widgets import button, chooser, column, row
+from napari_stemnmf.plugin.widgets import button, chooser, column, report, row
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -45,7 +44,7 @@ class PatternPanel(QWidget):
         self.view, self.scale, self.readout = self.display.view, self.display.scale, self.display.readout
         self.probe = ProbeLine()
         self.row, self.column, self.pick = self.probe.row, self.probe.column, self.probe.pick
-        self._shown = CalibratePicture()
+        self.shown = CalibratePicture()
         self._step, self._unit = 1.0, "px"
         self.picture = chooser(
             PICTURES,
@@ -62,19 +61,9 @@ class PatternPanel(QWidget):
         self.view.stepped.connect(self._on_stepped)
 
     @property
-    def position(self) -> tuple[int, int]:
-        """Row and column of the chosen probe position."""
-        return self.probe.position
-
-    @property
     def chosen(self) -> str:
         """Which of `PICTURES` is chosen."""
         return str(self.picture.currentData())
-
-    @property
-    def shown(self) -> CalibratePicture:
-        """What is shown now."""
-        return self._shown
 
     def choose(self, picture: str) -> None:
         """Choose a picture without signalling that it is wanted."""
@@ -93,7 +82,7 @@ class PatternPanel(QWidget):
 
     def show_picture(self, picture: CalibratePicture) -> None:
         """Show what was found."""
-        self._shown = picture
+        self.shown = picture
         self.display.show_pattern(picture.image, picture.note)
         self.view.show_mask(picture.mask if picture.image is not None else None)
         for name in OVERLAYS:
@@ -125,12 +114,12 @@ class PatternPanel(QWidget):
         return grid
 
     def _on_stepped(self, rows: int, columns: int) -> None:
-        row, column = self.position
+        row, column = self.probe.position
         self.row.setValue(row + rows)
         self.column.setValue(column + columns)
 
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
-        picture = self._shown
+        picture = self.shown
         if point is None:
             note = picture.note if picture.image is not None else ""
             self.readout.setText(picture.summary() or note + EMPTY)
@@ -168,14 +157,12 @@ class MaskPanel(QWidget):
     def show_state(self, session: Session | None) -> None:
         """Show the mask of a scan, or of none."""
         self._session = session
-        chosen = self._chosen()
+        chosen = self.layer.currentData()
         self.layer.clear()
         for layer in self._viewer.layers:
             if _can_mask(layer):
                 self.layer.addItem(layer.name, layer)
-        names = [self.layer.itemData(i) for i in range(self.layer.count())]
-        if chosen in names:
-            self.layer.setCurrentIndex(names.index(chosen))
+        self.layer.setCurrentIndex(max(0, self.layer.findData(chosen)))
         surveyed = session is not None and session.analysis is not None and session.analysis.survey is not None
         drawing = session is not None and display.find(self._viewer, session, PATTERN) is not None
         self.draw.setText("Back to the scan" if drawing else "Draw mask")
@@ -189,9 +176,6 @@ class MaskPanel(QWidget):
         self.about.setText("\n".join(parts))
         self.about.setVisible(bool(parts))
 
-    def _chosen(self) -> Layer | None:
-        return self.layer.currentData()
-
     def _on_draw(self) -> None:
         session = self._session
         if session is None:
@@ -202,13 +186,10 @@ class MaskPanel(QWidget):
             if shapes is not None:
                 display.remove(self._viewer, session, shapes)
         else:
-            if shapes is None:
-                shapes = session.put_away.pop(SHAPES, None)
-                if shapes is not None:
-                    self._viewer.add_layer(shapes)
-                else:
-                    _, meta, _ = layers.mask_shapes(session)
-                    shapes = self._viewer.add_shapes(None, **meta)
+            if shapes is None and SHAPES in session.put_away:
+                shapes = self._viewer.add_layer(session.put_away.pop(SHAPES))
+            elif shapes is None:
+                shapes = self._viewer.add_shapes(None, **layers.mask_shapes(session)[1])
             self._viewer.layers.selection.active = shapes
             shapes.mode = "add_polygon"
             self.show_state(session)
@@ -216,15 +197,10 @@ class MaskPanel(QWidget):
         self.show_state(session)
 
     def _on_use(self) -> None:
-        session, layer = self._session, self._chosen()
-        if session is None or session.dataset is None or layer is None:
-            return
-        try:
-            session.set_mask(masked_by(layer, session.dataset.axes[2:], self._viewer.dims.point))
-        except StemNMFError as error:
-            from napari.utils.notifications import show_error
-
-            show_error(str(error))
+        session, layer = self._session, self.layer.currentData()
+        if session is not None and session.dataset is not None and layer is not None:
+            axes = session.dataset.axes[2:]
+            report(lambda: session.set_mask(masked_by(layer, axes, self._viewer.dims.point)))
 
     def _on_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Mask of the detector", "", MASK_FILES)

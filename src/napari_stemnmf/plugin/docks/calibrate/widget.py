@@ -54,6 +54,7 @@ class CalibrateWidget(StepWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.plugin.docks.calibrate.panels import MaskPanel, PatternPanel
         from napari_stemnmf.plugin.patterns.probe import PositionPicker
+        from napari_stemnmf.plugin.plain_plot import follow_theme
 
         self.panel, self.mask = PatternPanel(), MaskPanel(viewer)
         self._pictures = CalibratePictures()
@@ -68,8 +69,7 @@ class CalibrateWidget(StepWidget):
         self.panel.clicked.connect(self._on_click)
         self.panel.pick.toggled.connect(self._on_pick)
         self.look.clicked.connect(lambda: self._start("survey"))
-        viewer.events.theme.connect(self._on_theme)
-        self._on_theme()
+        follow_theme(viewer, self.native, self.panel.view.set_colours)
         self._ask()
 
     def features(self) -> tuple[str, ...]:
@@ -113,8 +113,7 @@ class CalibrateWidget(StepWidget):
 
     def _on_wanted(self) -> None:
         self._own_choice = True
-        if self._session is not None:
-            self._session.move_probe(*self.panel.position)
+        self._move_probe(*self.panel.probe.position)
         self._ask()
 
     def _on_click(self, q_y: float, q_x: float) -> None:
@@ -127,7 +126,7 @@ class CalibrateWidget(StepWidget):
     def _on_pick(self, on: bool) -> None:
         self._picker.set_active(self._session if on else None, anywhere=True)
         if on:
-            self.panel.choose_position(*self.panel.position)
+            self.panel.choose_position(*self.panel.probe.position)
 
     def _on_probe(self, row: int, column: int) -> None:
         """The session's probe was moved, here or elsewhere."""
@@ -136,11 +135,6 @@ class CalibrateWidget(StepWidget):
             self.panel.choose("position")
         if self.panel.chosen == "position":
             self._ask()
-
-    def _on_theme(self, event: Any = None) -> None:
-        from napari_stemnmf.plugin.plain_plot import theme_colours
-
-        self.panel.view.set_colours(*theme_colours(self._viewer))
 
     # ---- what happens around
 
@@ -196,7 +190,7 @@ class CalibrateWidget(StepWidget):
             return
         if self.panel.shown.image is None:
             self._show_note("Reading…")
-        recipe, picture, position = session.recipe, self.panel.chosen, self.panel.position
+        recipe, picture, position = session.recipe, self.panel.chosen, self.panel.probe.position
         self._preview.ask(PictureRequest(session.dataset, session.analysis, recipe, picture, position))
 
     def _show_note(self, note: str) -> None:
@@ -204,7 +198,6 @@ class CalibrateWidget(StepWidget):
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
-        self._viewer.events.theme.disconnect(self._on_theme)
         self._preview.close()
         self._picker.set_active(None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from napari_stemnmf.streaming.virtual_detectors import (
 )
 
 if TYPE_CHECKING:
-    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored, Placed
+    from napari_stemnmf.plugin.docks.explore.model import Beam, Explored
     from napari_stemnmf.plugin.patterns.pattern_view import PatternView
 
 FILL = 45
@@ -295,26 +296,16 @@ class DetectorOverlay(QObject):
 
     def show_explored(self, found: Explored | None) -> None:
         """Show its detectors as they are now; None for none."""
-        self._explored = found
         placed = found.detectors if found is not None else ()
-        while len(self.items) > len(placed):
-            self._view.remove(self.items.pop())
+        kept = len(placed) if found is self._explored else 0
+        while len(self.items) > kept:
+            self._view.removeItem(self.items.pop())
+        self._explored = found
         for i, each in enumerate(placed):
-            if i == len(self.items):
-                self.items.append(self._new_item(i, each))
+            if i == len(self.items) and found is not None:
+                item = DetectorItem(each.detector, each.colour)
+                item.changed.connect(lambda detector, i=i: found.change(i, detector=detector))
+                item.chosen.connect(partial(found.choose, i))
+                self._view.addItem(item)
+                self.items.append(item)
             self.items[i].show_detector(each.detector, each.colour, found is not None and i == found.chosen)
-
-    def _new_item(self, index: int, placed: Placed) -> DetectorItem:
-        item = DetectorItem(placed.detector, placed.colour)
-        item.changed.connect(lambda changed: self._on_changed(index, changed))
-        item.chosen.connect(lambda: self._on_chosen(index))
-        self._view.add(item)
-        return item
-
-    def _on_changed(self, index: int, detector: Detector) -> None:
-        if self._explored is not None:
-            self._explored.change(index, detector)
-
-    def _on_chosen(self, index: int) -> None:
-        if self._explored is not None:
-            self._explored.choose(index)

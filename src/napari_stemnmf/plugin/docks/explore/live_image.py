@@ -29,7 +29,7 @@ FILL_MS = 250
 class LiveImage(QObject):
     """Keeps the layer of one scan's virtual image up to date, in threads: the latest request wins.
 
-    `message` describes the image, `shown` carries another.
+    `virtual` is the image; the signal `message` describes it, `shown` carries another.
     """
 
     message = Signal(str)
@@ -50,17 +50,12 @@ class LiveImage(QObject):
         self._asked: Any = None
         self._exact = False  # whether the image that is shown needs no better one
         self._control: Control | None = None
-        self._virtual: Virtual | None = None
+        self.virtual: Virtual | None = None
         for preview in (self._quick, self._whole):
             preview.ready.connect(self._on_ready)
             preview.failed.connect(self.message)
         self._rest.timeout.connect(self._ask_exact)
         self._fill.timeout.connect(self._on_fill)
-
-    @property
-    def virtual(self) -> Virtual | None:
-        """What is shown now."""
-        return self._virtual
 
     @property
     def busy(self) -> bool:
@@ -88,7 +83,7 @@ class LiveImage(QObject):
         self._fill.stop()
         if self._explored is not None:
             self._explored.stop()
-        self._asked = self._virtual = None
+        self._asked = self.virtual = None
         self._session = self._explored = None
 
     def close(self) -> None:
@@ -105,7 +100,7 @@ class LiveImage(QObject):
         StemNMFError
             If the scan has to be read and something else is running.
         """
-        session, shown = self._session, self._virtual
+        session, shown = self._session, self.virtual
         if session is None:
             return
         if shown is not None and self._exact and shown.request.mode == mode:
@@ -127,7 +122,7 @@ class LiveImage(QObject):
         self._drop()
         request = self._request(live=True)
         if request is None or request.live is None:
-            self._virtual = None
+            self.virtual = None
             self._fill.stop()
             self.message.emit("")
             return
@@ -194,11 +189,11 @@ class LiveImage(QObject):
         session = self._session
         if session is None or self._exact:
             return
-        self._virtual, self._exact = found, found.exact
+        self.virtual, self._exact = found, found.exact
         virtual_images.show_live(self._viewer, session, found)
         self.shown.emit(found)
         self._describe()
 
     def _describe(self) -> None:
-        if self._virtual is not None:
-            self.message.emit(virtual_images.summary(self._virtual, reading=self._control is not None))
+        if self.virtual is not None:
+            self.message.emit(virtual_images.summary(self.virtual, reading=self._control is not None))

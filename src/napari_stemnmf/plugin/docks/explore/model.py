@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
@@ -92,13 +92,12 @@ class Explored:
         self.chosen = len(self.detectors) - 1
         self.changed.emit()
 
-    def change(self, index: int, detector: Detector) -> None:
-        """Put another detector in the place of one; one that is centred on the beam stays there."""
-        self._put(index, self._on_beam(replace(self.detectors[index], detector=detector)))
-
-    def set_centred(self, index: int, centred: bool) -> None:
-        """Bind a detector to the beam, or not."""
-        self._put(index, self._on_beam(replace(self.detectors[index], centred=centred)))
+    def change(self, index: int, **fields: Any) -> None:
+        """Change fields of a `Placed`; a detector that is centred on the beam stays there."""
+        placed = self._on_beam(replace(self.detectors[index], **fields))
+        if placed != self.detectors[index]:
+            self.detectors = (*self.detectors[:index], placed, *self.detectors[index + 1 :])
+            self.changed.emit()
 
     def remove(self, index: int) -> None:
         """Remove a detector."""
@@ -153,11 +152,6 @@ class Explored:
         if self._live is not None:
             self._live.stop()
 
-    def _put(self, index: int, placed: Placed) -> None:
-        if placed != self.detectors[index]:
-            self.detectors = (*self.detectors[:index], placed, *self.detectors[index + 1 :])
-            self.changed.emit()
-
     def _on_beam(self, placed: Placed) -> Placed:
         if not placed.centred or self.beam is None:
             return placed
@@ -177,10 +171,8 @@ def known_beam(session: Session) -> Beam | None:
     analysis = session.analysis
     if analysis is None or analysis.probe is None:
         return None
-    probe, calibration = analysis.probe, analysis.calibration
-    if calibration is not None:
-        return Beam(calibration.geometry.q_y, calibration.geometry.q_x, probe.radius)
-    return Beam(probe.q_y, probe.q_x, probe.radius)
+    where = analysis.probe if analysis.calibration is None else analysis.calibration.geometry
+    return Beam(where.q_y, where.q_x, analysis.probe.radius)
 
 
 def find_beam(scan: Dataset) -> Beam | None:

@@ -21,8 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_stemnmf.plugin.docks.explore.detectors import numbers
 from napari_stemnmf.plugin.docks.explore.virtual_images import MODES, legend
-from napari_stemnmf.plugin.layers import display, places
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers import grain_layers as places
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button, chooser, column, row, wrapping_label
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.dataset import Axis
     from napari_stemnmf.plugin.docks.explore.model import Explored
+    from napari_stemnmf.streaming.virtual_detectors import Detector
 
 SWATCH = 12
 """Side of a detector's colour in the list, in pixels of the screen."""
@@ -48,17 +51,6 @@ NEW = {
     "mask": "the pixels that the selected Shapes or Labels layer covers",
 }
 """Kinds of detectors that can be added, and how."""
-BUTTONS = (
-    ("bright", "BF", "bright field: a disk over the direct beam"),
-    ("dark", "ADF", "annular dark field: a ring around the direct beam, out to the edge of the detector"),
-    ("keep", "Keep as layer", "a layer of its own, of the whole scan, with the detector's geometry in its metadata"),
-    (
-        "rgb",
-        "RGB layer",
-        "a layer with every detector in its own colour, each scaled from its low to its high percentile",
-    ),
-)
-"""What a button asks for, its text and its tool tip."""
 REGION = "region"
 REGION_STYLE = {"face_color": "#00d5ff30", "edge_color": "#00d5ff"}
 EDGE = 0.006
@@ -121,7 +113,8 @@ class DetectorPanel(QWidget):
             self.centred.setChecked(current.centred)
             self.exact.setChecked(found.exact)
             self.mode.setCurrentIndex(self.mode.findData(found.mode))
-        self._show_numbers(current.detector.kind)
+        if current.detector.kind != self._kind:
+            self._show_numbers(current.detector)
         for name, box in self.boxes.items():
             if not box.hasFocus() or abs(box.value() - getattr(current.detector, name)) > 0.006:
                 with QSignalBlocker(box):
@@ -157,19 +150,15 @@ class DetectorPanel(QWidget):
         height = max(self.detectors.sizeHintForRow(0), SWATCH) * min(ROWS, max(1, len(placed)))
         self.detectors.setFixedHeight(height + 2 * self.detectors.frameWidth() + 2)
 
-    def _show_numbers(self, kind: str) -> None:
+    def _show_numbers(self, detector: Detector) -> None:
         """Boxes for the numbers of a kind of detector."""
-        if kind == self._kind or self._explored is None or self._explored.current is None:
-            return
-        from napari_stemnmf.plugin.docks.explore.detectors import numbers
-
-        self._kind = kind
+        self._kind = detector.kind
         for old in self._numbers.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             self._grid.removeWidget(old)
             old.hide()
             old.deleteLater()
         self.boxes = {}
-        for i, number in enumerate(numbers(self._explored.current.detector)):
+        for i, number in enumerate(numbers(detector)):
             box = QDoubleSpinBox()
             box.setRange(number.low, number.high)
             box.setDecimals(1)
@@ -194,7 +183,7 @@ class DetectorPanel(QWidget):
 
     def _on_centred(self, on: bool) -> None:
         if self._explored is not None and self._explored.current is not None:
-            self._explored.set_centred(self._explored.chosen, on)
+            self._explored.change(self._explored.chosen, centred=on)
 
     def _on_delete(self) -> None:
         if self._explored is not None and self._explored.current is not None:
@@ -215,9 +204,13 @@ class DetectorPanel(QWidget):
             menu.addAction(action)
         self.add.setMenu(menu)
         self.remove = button("Remove", "take the chosen detector away (Delete, in the list)", self._on_delete)
-        self.bright, self.dark, self.keep, self.rgb = (
-            button(text, tooltip, partial(self.wanted.emit, what)) for what, text, tooltip in BUTTONS
-        )
+        tooltip = "annular dark field: a ring around the direct beam, out to the edge of the detector"
+        self.dark = button("ADF", tooltip, partial(self.wanted.emit, "dark"))
+        self.bright = button("BF", "bright field: a disk over the direct beam", partial(self.wanted.emit, "bright"))
+        tooltip = "a layer of its own, of the whole scan, with the detector's geometry in its metadata"
+        self.keep = button("Keep as layer", tooltip, partial(self.wanted.emit, "keep"))
+        tooltip = "a layer with every detector in its own colour, each scaled from its low to its high percentile"
+        self.rgb = button("RGB layer", tooltip, partial(self.wanted.emit, "rgb"))
 
     def _lay_out(self) -> None:
         wheel = legend(WHEEL)

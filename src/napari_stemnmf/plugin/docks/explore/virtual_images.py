@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers import display, places
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers import grain_layers as places
 from napari_stemnmf.plugin.session import ROLE_KEY, session_of
 
 if TYPE_CHECKING:
@@ -155,8 +156,8 @@ def name_of(found: Virtual) -> str:
     return text if request.mode == "sum" else f"{TITLES[request.mode]}, {text}"
 
 
-def layer_of(session: Session, found: Virtual, role: str = LIVE) -> places.LayerTuple:
-    """The image as layer data, with its geometry in the metadata."""
+def _keywords(session: Session, found: Virtual, role: str) -> dict[str, Any]:
+    """What the image's layer is made with, its geometry in the metadata."""
     image, request = found.image, found.request
     meta = places.on_scan(session, "virtual detector" if role == LIVE else name_of(found), role)
     meta["metadata"][DETECTOR_KEY] = {
@@ -166,20 +167,20 @@ def layer_of(session: Session, found: Virtual, role: str = LIVE) -> places.Layer
         "detectors": [placed.detector.to_dict() | {"colour": placed.colour} for placed in request.placed],
     }
     if image.ndim == 3:
-        return image, meta | {"rgb": True}, "image"
+        return meta | {"rgb": True}
     low, high = span(image)
     if request.mode in ("com x", "com y"):  # either way from 0
         most = max(abs(low), abs(high))
-        return image, meta | {"contrast_limits": (-most, most), "colormap": "PiYG"}, "image"
-    return image, meta | {"contrast_limits": (low, high), "colormap": "gray"}, "image"
+        return meta | {"contrast_limits": (-most, most), "colormap": "PiYG"}
+    return meta | {"contrast_limits": (low, high), "colormap": "gray"}
 
 
 def show_live(viewer: ViewerModel, session: Session, found: Virtual) -> None:
     """Put the image into the layer that follows the detectors, which is above the scan's own image."""
-    data, meta, _ = layer_of(session, found)
+    meta = _keywords(session, found, LIVE)
     layer = display.find(viewer, session, LIVE)
     if layer is not None and layer.rgb == bool(meta.get("rgb")):
-        layer.data = data
+        layer.data = found.image
         layer.metadata.update(meta["metadata"])
         layer.scale, layer.translate = meta["scale"], meta["translate"]
         if not layer.rgb:
@@ -188,7 +189,7 @@ def show_live(viewer: ViewerModel, session: Session, found: Virtual) -> None:
         return
     if layer is not None:
         viewer.layers.remove(layer)
-    _add(viewer, session, data, meta)
+    _add(viewer, session, found.image, meta)
     if display.remove_patterns(viewer, session):  # with it, canvas and sliders are half the detector's
         session.note = display.REMOVED
         shown = display.find(viewer, session, LIVE)
@@ -200,9 +201,9 @@ def keep(viewer: ViewerModel, session: Session, found: Virtual) -> None:
     """Add the image as a layer of its own, below the one that follows the detectors."""
     taken = [layer for layer in viewer.layers if session_of(layer) is session]
     count = sum(str(layer.metadata.get(DETECTOR_KEY, {}).get("kept", "")) != "" for layer in taken)
-    data, meta, _ = layer_of(session, found, f"{KEPT}/{count + 1}")
+    meta = _keywords(session, found, f"{KEPT}/{count + 1}")
     meta["metadata"][DETECTOR_KEY]["kept"] = count + 1
-    _add(viewer, session, data.copy(), meta)
+    _add(viewer, session, found.image.copy(), meta)
 
 
 def _add(viewer: ViewerModel, session: Session, data: np.ndarray, meta: dict[str, Any]) -> None:

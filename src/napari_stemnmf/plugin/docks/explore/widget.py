@@ -24,7 +24,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers.grain_layers import axes_of, masked_by
 from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import Visibility, chooser, column
+from napari_stemnmf.plugin.widgets import Visibility, chooser, column, report
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -57,6 +57,7 @@ class ExploreWidget(StepWidget):
         from napari_stemnmf.plugin.docks.explore.panels import DetectorPanel, RegionPanel
         from napari_stemnmf.plugin.patterns.pattern_display import PatternDisplay
         from napari_stemnmf.plugin.patterns.probe import PositionPicker, ProbeLine
+        from napari_stemnmf.plugin.plain_plot import follow_theme
 
         self.display, self.probe, self.detectors = PatternDisplay(), ProbeLine(), DetectorPanel()
         self.overlay = DetectorOverlay(self.display.view)
@@ -73,8 +74,8 @@ class ExploreWidget(StepWidget):
             part.visible = False
         self.live = LiveImage(viewer, self.native)
         self._made = True
-        self._connect(viewer)
-        self._on_theme()
+        self._connect()
+        follow_theme(viewer, self.native, self.display.view.set_colours)
         self._refresh()
 
     # ---- how it looks
@@ -95,31 +96,26 @@ class ExploreWidget(StepWidget):
         self._put_above(above, 1, 1)
         self._visibility = Visibility(above, self._on_visible)
 
-    def _connect(self, viewer: Any) -> None:
+    def _connect(self) -> None:
         self.source.ready.connect(self._on_pattern)
         self.source.failed.connect(self._show_note)
         self.live.shown.connect(lambda found: self.detectors.show_wheel(found.top, found.unit))
         self.live.message.connect(self._show_message)
         self._beam.ready.connect(self._on_beam)
         self.picture.currentIndexChanged.connect(self._on_picture)
-        self.probe.moved.connect(self._on_typed_position)
+        self.probe.moved.connect(self._move_probe)
         self.probe.pick.toggled.connect(self._on_pick)
         self.region.begun.connect(self._on_draw_region)
         self.region.changed.connect(self._on_region)
-        self.detectors.wanted.connect(self._on_wanted)
+        self.detectors.wanted.connect(lambda what: report(lambda: self._do(what)))
         self.detectors.typed.connect(self._on_typed_number)
         view = self.display.view
         view.hovered.connect(self._on_hover)
         view.stepped.connect(self._on_stepped)
         view.drawn.connect(self._on_drawn)
         self.display.saved.connect(lambda path: self._show_message(f"Saved {path}."))
-        viewer.events.theme.connect(self._on_theme)
 
     # ---- the probe and the region
-
-    def _on_typed_position(self, row: int, column: int) -> None:
-        if self._session is not None:
-            self._session.move_probe(row, column)
 
     def _on_stepped(self, rows: int, columns: int) -> None:
         if self._session is not None:
@@ -194,15 +190,6 @@ class ExploreWidget(StepWidget):
 
     # ---- the detectors
 
-    def _on_wanted(self, what: str) -> None:
-        """A button of the panel was pressed."""
-        try:
-            self._do(what)
-        except StemNMFError as error:
-            from napari.utils.notifications import show_error
-
-            show_error(str(error))
-
     def _do(self, what: str) -> None:
         from napari_stemnmf.plugin.docks.explore.detectors import new_detector
 
@@ -242,7 +229,7 @@ class ExploreWidget(StepWidget):
 
         found = self._explored
         if found is not None and found.current is not None:
-            found.change(found.chosen, with_number(found.current.detector, name, value))
+            found.change(found.chosen, detector=with_number(found.current.detector, name, value))
 
     def _on_beam(self, beam: Beam | None) -> None:
         if self._explored is not None:
@@ -327,11 +314,6 @@ class ExploreWidget(StepWidget):
         self._ask_pattern()
         self._on_explored()
 
-    def _on_theme(self, event: Any = None) -> None:
-        from napari_stemnmf.plugin.plain_plot import theme_colours
-
-        self.display.view.set_colours(*theme_colours(self._viewer))
-
     def _disconnect(self, *args: Any) -> None:
         self._stop()
         self.live.close()
@@ -340,7 +322,6 @@ class ExploreWidget(StepWidget):
             self._explored = None
         self._picker.set_active(None)
         self.region.follow(None)
-        self._viewer.events.theme.disconnect(self._on_theme)
         self.source.close()
         self._beam.close()
         super()._disconnect(*args)

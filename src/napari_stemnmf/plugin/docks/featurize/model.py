@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.patterns import scan_patterns as overlays
-from napari_stemnmf.plugin.patterns.scan_patterns import Picture, PictureMaker, PictureRequest, find_disks, geometry_of
+from napari_stemnmf.plugin.patterns.scan_patterns import Picture, PictureMaker, PictureRequest, geometry_of
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -211,6 +211,7 @@ class FeaturePictures(PictureMaker):
     def _bins(
         self, request: FeatureRequest, analysis: Analysis, where: Geometry, picture: FeaturePicture
     ) -> FeaturePicture:
+        from napari_stemnmf.disks.detection import detect
         from napari_stemnmf.features.bragg_disks import DIRECT_BEAM, bin_side, disks_used
 
         image, peaks, calibration = picture.image, analysis.peaks, analysis.calibration
@@ -228,7 +229,7 @@ class FeaturePictures(PictureMaker):
         if peaks is None or calibration is None:
             probe = None if image is None else self._probe(request, image.shape)
             if probe is not None and image is not None:
-                q_y, q_x, height, snr = find_disks(image, probe, request.recipe.disks)
+                q_y, q_x, height, snr = detect(image, probe, request.recipe.disks)
                 radius = where.to_polar(q_y, q_x)[0]
                 used = (radius >= span[0]) & (radius <= span[1]) & (snr >= settings.min_snr) & (height > 0)
                 lines |= _disk_lines(q_y, q_x, used, probe.radius)
@@ -258,11 +259,6 @@ class FeaturePictures(PictureMaker):
             curves=(Curve("disks in use", middle, taken), Curve("all disks", middle, every, strong=False)),
             summary=f"{summary}; {share:.0%} of {len(peaks)} disks in use",
         )
-
-    def _prepared(self, analysis: Analysis, dataset: Dataset) -> Dataset:
-        from napari_stemnmf import pipeline
-
-        return self._cached("prepared", (dataset, analysis.survey), lambda: pipeline.prepared(analysis, dataset))
 
     def _sample(self, analysis: Analysis, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Prepared patterns (p, q_y, q_x) from all over the scan, and their flat positions."""

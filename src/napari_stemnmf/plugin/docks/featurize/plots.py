@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QSpinBox, QSplitter, QWidget
 
@@ -29,8 +29,6 @@ DRAWN = {
     "disks": ("#57f287", 1.4),
 }
 """What can be drawn over the pattern: colour and width of its lines."""
-SIZE = (320, 130)
-"""Width and height that the view asks for, in pixels of the screen."""
 WEAK = 110
 """Opacity, of 255, of curves to compare with."""
 STEP = 0.25
@@ -48,7 +46,7 @@ class ProfileView(PlainPlot):
     rings_moved = Signal(object)
     span_moved = Signal(object, object)
 
-    least = (0, 80)
+    least, size_hint = (0, 80), (320, 130)
 
     def __init__(self) -> None:
         super().__init__("", "", "")
@@ -66,10 +64,6 @@ class ProfileView(PlainPlot):
         self.region.sigRegionChangeFinished.connect(self._on_region)
         self._plot.addItem(self.region)
         self._shown: FeaturePicture | None = None
-
-    def sizeHint(self) -> QSize:
-        """Wide as a dock, and lower than the pattern above it."""
-        return QSize(*SIZE)
 
     def show_picture(self, picture: FeaturePicture) -> None:
         """Show the curves and bounds of a picture."""
@@ -214,8 +208,8 @@ class FeaturePanel(QWidget):
         for name, item in self._lines.items():
             colour, width = DRAWN[name]
             item.setPen(pg.mkPen(colour, width=width))
-            self.view.add(item)
-        self._shown = FeaturePicture()
+            self.view.addItem(item)
+        self.shown = FeaturePicture()
         self._drawn: tuple[Any, str] = (None, "")
         self._step, self._unit = 1.0, "px"
         self._own_choice = False
@@ -240,11 +234,6 @@ class FeaturePanel(QWidget):
         """Which picture is chosen."""
         return str(self.picture.currentData())
 
-    @property
-    def shown(self) -> FeaturePicture:
-        """What is shown now."""
-        return self._shown
-
     def show_feature(self, feature: str) -> None:
         """Choose the most informative picture of a representation, unless the user has chosen one."""
         tooltip = TOOLTIPS[feature]
@@ -267,7 +256,7 @@ class FeaturePanel(QWidget):
 
     def show_picture(self, picture: FeaturePicture) -> None:
         """Show what was found."""
-        self._shown = picture
+        self.shown = picture
         self._show_image()
         self.view.show_mask(picture.mask if picture.image is not None else None)
         for name, item in self._lines.items():
@@ -286,10 +275,10 @@ class FeaturePanel(QWidget):
         """Take the colours of the window's theme."""
         self.view.set_colours(background, text)
         self.profile.set_theme(background, text)
-        self.show_picture(self._shown)
+        self.show_picture(self.shown)
 
     def _show_image(self) -> None:
-        picture, scale = self._shown, str(self.scale.currentText())
+        picture, scale = self.shown, str(self.scale.currentText())
         self.view.show_message(picture.note if picture.image is None else "")
         if picture.image is not None and picture.image is self._drawn[0] and scale == self._drawn[1]:
             return  # only the lines are new
@@ -327,7 +316,7 @@ class FeaturePanel(QWidget):
         self.wanted.emit()
 
     def _on_hover(self, point: tuple[float, float, float] | None) -> None:
-        picture = self._shown
+        picture = self.shown
         if point is None:
             note = picture.note if picture.image is not None else ""
             self.readout.setText("\n".join(part for part in (picture.summary, note) if part))

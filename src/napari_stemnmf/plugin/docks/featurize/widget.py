@@ -29,10 +29,6 @@ class FeaturizeWidget(ChoosingStep):
     ----------
     panel : FeaturePanel
         What Run would take of the patterns with the settings of now, for the chosen representation.
-    preset : ComboBox
-        Sets all settings of all steps at once.
-    chosen : dict of CheckBox
-        Which representations to compute, by name.
     patterns : LayerToggle
         Removes the 4-D layer, or shows it.
     maps : dict of LayerToggle
@@ -44,6 +40,7 @@ class FeaturizeWidget(ChoosingStep):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         from napari_stemnmf.plugin.docks.featurize.plots import FeaturePanel
+        from napari_stemnmf.plugin.plain_plot import follow_theme
 
         self.panel = FeaturePanel()
         self._pictures = FeaturePictures()
@@ -53,12 +50,11 @@ class FeaturizeWidget(ChoosingStep):
         self._preview.ready.connect(self.panel.show_picture)
         self._preview.failed.connect(self._show_note)
         self.panel.wanted.connect(self._ask)
-        self.panel.moved.connect(self._on_moved)
+        self.panel.moved.connect(self._move_probe)
         self.panel.sample.clicked.connect(self._on_sample)
         self.panel.profile.rings_moved.connect(lambda rings: self._on_setting("aa.featurize", "rings", rings))
         self.panel.profile.span_moved.connect(self._on_span)
-        viewer.events.theme.connect(self._on_theme)
-        self._on_theme()
+        follow_theme(viewer, self.native, self.panel.set_colours)
         self._ask()
 
     def _head(self) -> list[Any]:
@@ -110,19 +106,10 @@ class FeaturizeWidget(ChoosingStep):
                 self.status.value = str(error)
                 self._ask()
 
-    def _on_moved(self, row: int, column: int) -> None:
-        if self._session is not None:
-            self._session.move_probe(row, column)
-
     def _on_sample(self) -> None:
         self._sampled = self._session
         self.panel.sample.hide()
         self._ask()
-
-    def _on_theme(self, event: Any = None) -> None:
-        from napari_stemnmf.plugin.plain_plot import theme_colours
-
-        self.panel.set_colours(*theme_colours(self._viewer))
 
     # ---- what happens around
 
@@ -151,7 +138,6 @@ class FeaturizeWidget(ChoosingStep):
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
-        self._viewer.events.theme.disconnect(self._on_theme)
         self._preview.close()
 
     def _show_session(self, session: Session | None) -> None:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHeaderView, QSizePolicy, QTa
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import own_truth, scan_shape, truth_arrays, truth_layers
+from napari_stemnmf.plugin.widgets import show_error
 
 NONE, FILE = "none", "file…"
 MOST_ROWS = 4
@@ -32,7 +33,6 @@ class MaterialTable(QTableWidget):
         self._truths: dict[Session, Any] = {}  # a Labels layer, a Path, or None
         self._ticked: list[Session] = []
         self._single: Session | None = None  # the one, where only one is taken
-        self._known: list[Session] = []
         self._several = True
         self._items: list[QTableWidgetItem] = []
         self._boxes: list[QComboBox] = []
@@ -48,16 +48,16 @@ class MaterialTable(QTableWidget):
 
     def show_sessions(self, named: Sequence[tuple[str, Session]]) -> None:
         """List the analyses there are; a new one is ticked where several may be."""
+        known = [session for _, session in self._sessions]
         self._sessions = [(name, session) for name, session in named if session.analysis is not None]
         there = [session for _, session in self._sessions]
-        new = [session for session in there if session not in self._known]
+        new = [session for session in there if session not in known]
         for session in new:
             self._files[session] = [] if session.analysis is None else own_truth(session.analysis)
             self._truths[session] = self._files[session][0] if len(self._files[session]) == 1 else None
-        for session in self._known:
+        for session in known:
             if session not in there:
                 del self._files[session], self._truths[session]
-        self._known = there
         self._ticked = [session for session in there if session in self._ticked or session in new]
         if self._single not in there:
             self._single = next(iter(there), None)
@@ -72,7 +72,7 @@ class MaterialTable(QTableWidget):
     def tick(self, session: Session, on: bool = True) -> None:
         """Take an analysis, or leave it out."""
         if self._several:
-            self._ticked = [each for each in self._known if (on if each is session else each in self._ticked)]
+            self._ticked = [each for _, each in self._sessions if (on if each is session else each in self._ticked)]
         elif on:
             self._single = session
         self._fill()
@@ -144,14 +144,12 @@ class MaterialTable(QTableWidget):
 
     def add_truth_file(self, session: Session, path: Path) -> None:
         """Offer the arrays of a file that can be true grains, and take the first; an error where there are none."""
-        from napari.utils.notifications import show_error
-
         if session.analysis is None:
             return
         try:
             found = truth_arrays(path, scan_shape(session.analysis))
         except StemNMFError as error:
-            show_error(str(error))
+            show_error(error)
             self._fill()
             return
         self._files[session] += [each for each in found if each not in self._files[session]]

@@ -48,13 +48,6 @@ class Drawn(NamedTuple):
     png: bytes
 
 
-class SaveRequest(NamedTuple):
-    """A figure, and the path without a suffix to write it to."""
-
-    figure: Figure
-    stem: Path
-
-
 def draw(request: FigureRequest) -> Drawn:
     """Draw a figure.
 
@@ -83,19 +76,6 @@ def preview(figure: Figure) -> bytes:
     target = io.BytesIO()
     in_style(figure.savefig)(target, format="png", dpi=DPI)
     return target.getvalue()
-
-
-def save(request: SaveRequest) -> list[Path]:
-    """Write a figure as PDF and PNG, and give the files.
-
-    Raises
-    ------
-    StemNMFError
-        If they cannot be written.
-    """
-    from napari_stemnmf.figures import style
-
-    return style.save(request.figure, request.stem)
 
 
 def _masks(truth: np.ndarray | Path, name: str) -> np.ndarray:

@@ -21,15 +21,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.docks.figures.model import Drawn, FigureRequest, SaveRequest, draw, save
+from napari_stemnmf.plugin.docks.figures.model import Drawn, FigureRequest, draw
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.session import FEATURE_NAMES
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
-from napari_stemnmf.plugin.widgets import button, wrapping_label
+from napari_stemnmf.plugin.widgets import button, show_error, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
-
+    from matplotlib.figure import Figure
 
 ORDER = ("rv", "aa", "bd")
 """Representations in the order of the paper's figures."""
@@ -146,7 +146,7 @@ class FiguresWidget(QWidget):
         self._lay_out()
         self._sources = AnalysisSources(viewer, self)
         self._drawer: Preview[FigureRequest, Drawn] = Preview(draw, self)
-        self._writer: Preview[SaveRequest, list[Path]] = Preview(save, self, every=True)
+        self._writer: Preview[tuple[Figure, Path], list[Path]] = Preview(_write, self, every=True)
         self.figure.currentIndexChanged.connect(self._refresh)
         self.feature.activated.connect(self._ask)
         self.material.changed.connect(self._refresh)
@@ -154,7 +154,7 @@ class FiguresWidget(QWidget):
         self._drawer.ready.connect(lambda drawn: self._show(drawn, ""))
         self._drawer.failed.connect(self._on_failed)
         self._writer.ready.connect(self._on_written)
-        self._writer.failed.connect(self._show_error)
+        self._writer.failed.connect(show_error)
         viewer.events.theme.connect(self._on_theme)
         self.destroyed.connect(lambda: self._disconnect())  # a method of what is destroyed would not be called
         self._on_theme()
@@ -171,7 +171,7 @@ class FiguresWidget(QWidget):
     def save_as(self, stem: Path) -> None:
         """Write the figure that is shown, as PDF and PNG."""
         if self.drawn is not None:
-            self._writer.ask(SaveRequest(self.drawn.figure, stem))
+            self._writer.ask((self.drawn.figure, stem))
 
     # ---- what the user does
 
@@ -256,11 +256,6 @@ class FiguresWidget(QWidget):
 
     def _on_failed(self, message: str) -> None:
         self._show(None, message)
-        self._show_error(message)
-
-    def _show_error(self, message: str) -> None:
-        from napari.utils.notifications import show_error
-
         show_error(message)
 
     def _on_written(self, paths: list[Path]) -> None:
@@ -306,3 +301,9 @@ class FiguresWidget(QWidget):
 
 def _has(analysis: Any, feature: str) -> bool:
     return analysis is not None and (feature in analysis.models or feature in analysis.grains)
+
+
+def _write(request: tuple[Figure, Path]) -> list[Path]:
+    from napari_stemnmf.figures import style
+
+    return style.save(*request)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.forms.form import align_labels
+from napari_stemnmf.plugin.widgets import show_error
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -52,8 +53,6 @@ class OpenScanWidget(Container[Any]):
         self.open_button.clicked.connect(self._on_open)
 
     def _on_open(self) -> None:
-        from napari.utils.notifications import show_error
-
         from napari_stemnmf.plugin.layers.result_layers import scan_layers
         from napari_stemnmf.plugin.saving.autosave import watch
         from napari_stemnmf.plugin.session import Session
@@ -68,7 +67,7 @@ class OpenScanWidget(Container[Any]):
             options = {name: value for name, value in given.items() if value is not None}
             made = scan_layers(watch(Session(dataset, options=options)))
         except StemNMFError as error:
-            show_error(str(error))
+            show_error(error)
             return
         for data, meta, kind in made:
             getattr(self._viewer, f"add_{kind}")(data, **meta)

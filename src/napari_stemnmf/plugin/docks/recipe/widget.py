@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QWidget
 
 from napari_stemnmf import stages
 from napari_stemnmf.errors import StemNMFError
@@ -14,6 +14,7 @@ from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import button, report
 from napari_stemnmf.recipe import FEATURES, Recipe
 
 RECIPES, SCRIPTS = "Recipe (*.toml);;All files (*)", "Python script (*.py)"
@@ -24,9 +25,6 @@ class RecipeWidget(ChoosingStep):
 
     Attributes
     ----------
-    preset : ComboBox
-    chosen : dict of CheckBox
-        Which representations to compute, by name.
     plan : QLabel
         How far each step of each representation is.
     open_recipe, save_recipe, copy_script, save_script : QPushButton
@@ -44,17 +42,17 @@ class RecipeWidget(ChoosingStep):
         self.run.tooltip = "run every step that is missing or stale, for the features that are ticked"
         self.plan = QLabel()
         self.plan.setToolTip("✓ done, ↻ stale, ◐ incomplete, · not done yet")
-        self.open_recipe = _button("Open recipe…", "take all settings from a recipe file (.toml)", self._on_open)
-        self.save_recipe = _button("Save recipe…", "write all settings to a file (.toml)", self._on_save)
-        self.copy_script = _button(
+        self.open_recipe = button("Open recipe…", "take all settings from a recipe file (.toml)", self._on_open)
+        self.save_recipe = button("Save recipe…", "write all settings to a file (.toml)", self._on_save)
+        self.copy_script = button(
             "Copy as Python script", "what was done, as a script that repeats it, to the clipboard", self._on_copy
         )
-        self.save_script = _button("Save script…", "what was done, as a script that repeats it (.py)", self._on_script)
+        self.save_script = button("Save script…", "what was done, as a script that repeats it (.py)", self._on_script)
         buttons = QWidget()
         grid = QGridLayout(buttons)
         grid.setContentsMargins(0, 8, 0, 0)
-        for i, button in enumerate((self.open_recipe, self.save_recipe, self.copy_script, self.save_script)):
-            grid.addWidget(button, *divmod(i, 2))
+        for i, each in enumerate((self.open_recipe, self.save_recipe, self.copy_script, self.save_script)):
+            grid.addWidget(each, *divmod(i, 2))
         column = self.form_area.native.layout()
         column.addWidget(self.plan)
         column.addWidget(buttons)
@@ -104,14 +102,14 @@ class RecipeWidget(ChoosingStep):
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self.native, "Open a recipe", "", RECIPES)
         if path:
-            _say_errors(lambda: self.take_recipe(path))
+            report(lambda: self.take_recipe(path))
 
     def _on_save(self) -> None:
         session = self._session
         path = _asked_for(self.native, "Save the recipe", "recipe.toml", RECIPES) if session is not None else ""
         if path and session is not None:
             text = session.recipe.to_toml()
-            _say_errors(lambda: _write_text(path, text), f"Wrote {Path(path).name}.")
+            report(lambda: _write_text(path, text), f"Wrote {Path(path).name}.")
 
     def _on_copy(self) -> None:
         def copy() -> None:
@@ -119,12 +117,12 @@ class RecipeWidget(ChoosingStep):
             if clipboard is not None:
                 clipboard.setText(self.script())
 
-        _say_errors(copy, "The script is on the clipboard.")
+        report(copy, "The script is on the clipboard.")
 
     def _on_script(self) -> None:
         path = _asked_for(self.native, "Save the script", "repeat.py", SCRIPTS)
         if path:
-            _say_errors(lambda: _write_text(path, self.script()), f"Wrote {Path(path).name}.")
+            report(lambda: _write_text(path, self.script()), f"Wrote {Path(path).name}.")
 
     # ---- what happens around
 
@@ -144,8 +142,8 @@ class RecipeWidget(ChoosingStep):
 
     def _show_session(self, session: Session | None) -> None:
         there = session is not None and session.analysis is not None
-        for button in (self.copy_script, self.save_script):
-            button.setEnabled(there)
+        for each in (self.copy_script, self.save_script):
+            each.setEnabled(there)
         if session is None:
             self.plan.setText("")
             return
@@ -177,13 +175,6 @@ def _table(session: Session) -> str:
     return f"<table cellpadding='3'>{''.join(rows)}</table>"
 
 
-def _button(text: str, tooltip: str, slot: Any) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    button.clicked.connect(slot)
-    return button
-
-
 def _asked_for(parent: QWidget, title: str, name: str, kinds: str) -> str:
     path, _ = QFileDialog.getSaveFileName(parent, title, name, kinds)
     return path if not path or Path(path).suffix else path + Path(name).suffix
@@ -197,16 +188,3 @@ def _write_text(path: str, text: str) -> None:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StemNMFError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def _say_errors(act: Any, done: str = "") -> None:
-    """Do something; say in one sentence that it is done, or why not."""
-    from napari.utils.notifications import show_error, show_info
-
-    try:
-        act()
-    except StemNMFError as error:
-        show_error(str(error))
-    else:
-        if done:
-            show_info(done)
