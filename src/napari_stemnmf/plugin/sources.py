@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_stemnmf.errors import ReadError, StemNMFError
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.session import Session, named, session_of, sessions_of
+from napari_stemnmf.plugin.widgets import show_error
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -106,8 +107,6 @@ class AnalysisSources(QObject):
         self._go_on()
 
     def _on_failed(self, error: str) -> None:
-        from napari.utils.notifications import show_error
-
         show_error(error)
         self._go_on()
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
@@ -76,6 +77,13 @@ def button(
     return made
 
 
+def show_error(message: object) -> None:
+    """Show a sentence as a notification of napari."""
+    from napari.utils import notifications
+
+    notifications.show_error(str(message))
+
+
 def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:
     """A choice among named titles; the data of each entry is its name."""
     made = QComboBox()
@@ -83,13 +91,6 @@ def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:
         made.addItem(title, name)
     made.setToolTip(tooltip)
     return made
-
-
-def show_error(message: object) -> None:
-    """Show what went wrong as napari's notification; napari is imported late, for a scan of the manifest."""
-    from napari.utils import notifications
-
-    notifications.show_error(str(message))
 
 
 def report(act: Callable[[], object], done: str = "") -> None:
@@ -103,6 +104,15 @@ def report(act: Callable[[], object], done: str = "") -> None:
     else:
         if done:
             show_info(done)
+
+
+def fill_with_forms(scroll: QScrollArea) -> None:
+    """Give the forms of a step, which hold its tables, the space that is left empty below them."""
+    inner = scroll.widget()
+    layout = inner.layout() if inner is not None else None
+    if isinstance(layout, QVBoxLayout):
+        layout.setStretch(0, 1)
+        layout.setStretch(1, 0)
 
 
 class Table(QTableWidget):
@@ -212,11 +222,7 @@ class Section(QWidget):
         self.button.setStyleSheet("QPushButton { text-align: left; font-weight: bold; padding: 3px 4px; }")
         self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.button.clicked.connect(lambda: self.expand(not self._expanded))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.button)
-        column.addWidget(body)
+        column(self.button, body, parent=self).setSpacing(2)
         self.expand(expanded)
 
     @property

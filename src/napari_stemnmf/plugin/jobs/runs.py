@@ -6,10 +6,10 @@ stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
@@ -35,44 +35,32 @@ WAIT_SECONDS = 0.1
 """How often a run that waits for the window looks whether it was cancelled."""
 
 
-class Outcome:
+class Outcome(NamedTuple):
     """What a job came to: results (perhaps partial) and a sentence, or an error to show."""
 
-    def __init__(self, analysis: Analysis | None, note: str = "", error: str = "") -> None:
-        self.analysis = analysis
-        self.note = note
-        self.error = error
+    analysis: Analysis | None
+    note: str = ""
+    error: str = ""
 
 
-class Work:
-    """The function that a job runs in the thread: some stages, for some features.
+def running_stages(
+    session: Session,
+    wanted: Sequence[stages.Stage],
+    features: tuple[str, ...],
+    show: Callable[[Done, Control], Analysis],
+) -> Callable[[Control], Outcome]:
+    """What a job calls in the thread: it runs stages for some features, from what the session holds now.
 
-    Parameters
-    ----------
-    session : Session
-    step : str
-        A stage, which takes with it what it needs of the whole scan, or `ALL`.
-    features : tuple of str
-        Those of the recipe if empty.
-    show : callable
-        Called in the thread as ``show(done, control)`` after each part, with a `pipeline.Done`; returns the analysis to
-        go on from.
+    `show` is called there after each part, with a `pipeline.Done`, and returns the analysis to go on from. Errors of
+    the package come back as an outcome, others are raised.
     """
+    dataset, recipe, given, mask = session.dataset, session.recipe, session.analysis, session.mask
+    preferred = preferences()
 
-    def __init__(
-        self, session: Session, step: str, features: tuple[str, ...], show: Callable[[Done, Control], Analysis]
-    ) -> None:
-        self._given: Any = (session.dataset, session.recipe, session.analysis, session.mask)
-        self._stages = stages_of(step)
-        self._features = features or session.recipe.features
-        self._preferences = preferences()
-        self._show = show
-
-    def __call__(self, control: Control) -> Outcome:
-        """Run the stages; errors of the package come back as an outcome, others are raised."""
+    def work(control: Control) -> Outcome:
         from napari_stemnmf import pipeline
 
-        dataset, recipe, analysis, mask = self._given
+        analysis = given
         try:
             if dataset is not None:
                 analysis = pipeline.start(dataset, recipe, analysis)
@@ -81,14 +69,13 @@ class Work:
                 analysis = pipeline.with_recipe(analysis, recipe)
             else:
                 return Outcome(None)
-            options: dict[str, Any] = {"features": self._features, "control": control}
-            options["workers"] = self._preferences.workers(dataset)
-            if any(stage.reads for stage in self._stages):
-                options["executor"] = self._preferences.executor()
-            run = pipeline.advance(analysis, dataset, self._stages, **options)
+            options: dict[str, Any] = {"features": features, "control": control, "workers": preferred.workers(dataset)}
+            if any(stage.reads for stage in wanted):
+                options["executor"] = preferred.executor()
+            run = pipeline.advance(analysis, dataset, wanted, **options)
             done = next(run, None)
             while done is not None:
-                analysis = self._show(done, control)
+                analysis = show(done, control)
                 done = _sent(run, analysis)
         except Cancelled as stop:
             return Outcome(stop.analysis if stop.analysis is not None else analysis, str(stop))
@@ -96,10 +83,7 @@ class Work:
             return Outcome(analysis, error=str(error))
         return Outcome(analysis)
 
-
-def stages_of(step: str) -> tuple[stages.Stage, ...]:
-    """The stages that a step of the docks runs where they are missing or stale."""
-    return stages.STAGES if step == ALL else stages.run_with(step)
+    return work
 
 
 def _sent(run: Generator[Done, Analysis | None, None], analysis: Analysis) -> Done | None:
@@ -148,16 +132,16 @@ class Job(Task):
         features: tuple[str, ...],
         show: Callable[[Any, Session, str, str], Iterator[None]],
     ) -> None:
+        self._stages = stages.STAGES if step == ALL else stages.run_with(step)
         title = TITLES.get(step, step.capitalize())
         if step != ALL and features:
             title = stages.named(step).heading(features) if not stages.named(step).together else title
         self._relay, self._answers = _Relay(self._on_done), SimpleQueue[Any]()
-        work = Work(session, step, features, self._wait_for_window)
+        work = running_stages(session, self._stages, features or session.recipe.features, self._wait_for_window)
         super().__init__(viewer, session, title, work, self._take_outcome)
         self._given = session.analysis
         self.step, self.features = step, features
         self._show = show
-        self._stages = stages_of(step)
         parts = pipeline_order(self._stages, features or session.recipe.features) if step == ALL else []
         self._headings = list(dict.fromkeys(stage.heading(batch) for stage, batch in parts))
 

@@ -137,11 +137,6 @@ class Task(Running):
         self._control.cancel()
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._begun
-
-    @property
     def remaining(self) -> float | None:
         """Seconds that the stage will still take if it goes on as it went; None where that cannot be told yet."""
         spent, done = time.monotonic() - self._stage_begun, self.progress.fraction if self.progress is not None else 0.0
@@ -149,14 +144,11 @@ class Task(Running):
             return None
         return spent * (1.0 - done) / done
 
-    def timing(self) -> str:
-        """Time that has passed, and what is left of the stage: "0:12, ~0:40 left"."""
-        left = self.remaining
-        return clock(self.elapsed) + ("" if left is None else f", ~{clock(left)} left")
-
     def line(self) -> str:
-        """Stage, message and time for the progress bar."""
-        return f"{super().line()} ({self.timing()})"
+        """Stage, message, time that has passed, and what is left of the stage, for the progress bar."""
+        left = self.remaining
+        rest = "" if left is None else f", ~{clock(left)} left"
+        return f"{super().line()} ({clock(time.monotonic() - self._begun)}{rest})"
 
     def _on_progress(self, progress: Progress) -> None:
         if self.progress is None or self.progress.stage != progress.stage:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.saving import autosave
+from napari_stemnmf.plugin.saving.autosave import place, scan_file
 from napari_stemnmf.plugin.saving.confirm import may_discard
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.widgets import button, column, row, show_error, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -35,24 +28,6 @@ if TYPE_CHECKING:
 WAIT_MS = 50
 """How often a save that has begun is asked whether it is done."""
 FILES = "STEM-NMF analysis (*.stemnmf.h5)"
-
-
-class _Loaded(NamedTuple):
-    """An analysis that was read for a session, or why it could not be read."""
-
-    session: Session
-    path: Path
-    analysis: Analysis | None = None
-    error: str = ""
-
-
-class _Found(NamedTuple):
-    """A scan that was opened for a session's results, or why it could not be."""
-
-    session: Session
-    dataset: Dataset | None = None
-    record: Input | None = None
-    error: str = ""
 
 
 class SavedLine(QWidget):
@@ -74,16 +49,31 @@ class SavedLine(QWidget):
         self._reading = False
         self._pieces: Iterator[None] = iter(())
         self._loader, self._finder = Preview(_load, self), Preview(_find, self)
-        self.words = QLabel()
-        self.save_as, self.open_earlier = QPushButton("Save as…"), QPushButton("Open earlier analysis")
-        self.find_scan = QPushButton("Find scan…")
-        self._lay_out()
+        self.words = wrapping_label()
+        self.save_as = button(
+            "Save as…",
+            "save the analysis to a file of your choice, now and from then on (.stemnmf.h5)",
+            self._on_save_as,
+        )
+        self.open_earlier = button(
+            "Open earlier analysis",
+            "go on from it: its settings, results and review; from then on it is kept up to date",
+            self.open_earlier_analysis,
+        )
+        self.find_scan = button(
+            "Find scan…",
+            "name the place where the file of the scan is now; it is checked that it is the same",
+            self._on_find_scan,
+        )
+        buttons = column(self.open_earlier, self.find_scan, self.save_as)
+        buttons.setSpacing(2)
+        line = row(self.words, buttons, parent=self, stretch=self.words)
+        line.setContentsMargins(8, 0, 8, 4)
         self._happened.connect(self._refresh)  # from the thread that saves into that of the window
         self._loader.ready.connect(self._on_loaded)
         self._finder.ready.connect(self._on_found)
-        self.save_as.clicked.connect(self._on_save_as)
-        self.open_earlier.clicked.connect(self.open_earlier_analysis)
-        self.find_scan.clicked.connect(self._on_find_scan)
+        for reader in (self._loader, self._finder):
+            reader.failed.connect(self._on_failed)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._save_now)
@@ -134,8 +124,6 @@ class SavedLine(QWidget):
             self.save_to(path if path.lower().endswith(".h5") else f"{path}.stemnmf.h5")
 
     def _on_find_scan(self) -> None:
-        from napari_stemnmf.plugin.saving.autosave import scan_file
-
         analysis = self._session.analysis if self._session is not None else None
         scan = scan_file(analysis.input.source) if analysis is not None else None
         path, _ = QFileDialog.getOpenFileName(self, "Find the scan", "" if scan is None else str(scan))
@@ -151,18 +139,15 @@ class SavedLine(QWidget):
         if self._session is not None and self._session.saver is not None:
             self._session.saver.save_now()
 
-    def _on_loaded(self, loaded: _Loaded) -> None:
-        session, analysis = loaded.session, loaded.analysis
+    def _on_loaded(self, loaded: tuple[Session, Path, Analysis]) -> None:
+        session, path, analysis = loaded
         if session.saver is not None and session.saver.waiting:  # what was found before goes to its own file first
             QTimer.singleShot(WAIT_MS, lambda: self._on_loaded(loaded))
             return
         self._reading = False
-        if analysis is None:
-            _say(loaded.error)
-        else:
-            session.go_on_from(analysis, loaded.path)
-            self._pieces = _showing_all(self._viewer, session)
-            self._show_piece()
+        session.go_on_from(analysis, path)
+        self._pieces = _showing_all(self._viewer, session)
+        self._show_piece()
         self._refresh()
 
     def _show_piece(self) -> None:
@@ -170,14 +155,18 @@ class SavedLine(QWidget):
         if next(self._pieces, self) is not self:
             QTimer.singleShot(0, self._show_piece)
 
-    def _on_found(self, found: _Found) -> None:
+    def _on_found(self, found: tuple[Session, Dataset, Input]) -> None:
+        session, dataset, record = found
         self._reading = False
         try:
-            if found.dataset is None or found.record is None:
-                raise StemNMFError(found.error)
-            found.session.set_dataset(found.dataset, found.record)
+            session.set_dataset(dataset, record)
         except StemNMFError as error:
-            _say(str(error))
+            show_error(str(error))
+        self._refresh()
+
+    def _on_failed(self, error: str) -> None:
+        self._reading = False
+        show_error(error)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -213,33 +202,13 @@ class SavedLine(QWidget):
             session.saver.happened.disconnect(self._pass_on, missing_ok=True)  # this line may be gone already
             session.saver.save_now()
 
-    def _lay_out(self) -> None:
-        self.words.setWordWrap(True)
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.save_as.setToolTip("save the analysis to a file of your choice, now and from then on (.stemnmf.h5)")
-        self.open_earlier.setToolTip(
-            "go on from it: its settings, results and review; from then on it is kept up to date"
-        )
-        self.find_scan.setToolTip("name the place where the file of the scan is now; it is checked that it is the same")
-        buttons, line = QVBoxLayout(), QHBoxLayout(self)
-        buttons.setSpacing(2)
-        for button in (self.open_earlier, self.find_scan, self.save_as):
-            buttons.addWidget(button)
-        line.setContentsMargins(8, 0, 8, 4)
-        line.addWidget(self.words, 1)
-        line.addLayout(buttons)
-
 
 def _scan_of(analysis: Analysis) -> str:
-    from napari_stemnmf.plugin.saving.autosave import scan_file
-
     scan = scan_file(analysis.input.source)
     return "The scan" if scan is None else f"The scan {scan.name}"
 
 
 def _suggestion(session: Session) -> Path:
-    from napari_stemnmf.plugin.saving.autosave import place, scan_file
-
     if session.path is not None:
         return session.path
     source = session.dataset.source if session.dataset is not None else ""
@@ -255,34 +224,21 @@ def _showing_all(viewer: napari.viewer.Viewer, session: Session) -> Iterator[Non
         display.put(viewer, data, meta, kind)
 
 
-def _load(request: tuple[Session, Path]) -> _Loaded:
+def _load(request: tuple[Session, Path]) -> tuple[Session, Path, Analysis]:
     from napari_stemnmf.analysis import Analysis
 
-    session, path = request
-    try:
-        return _Loaded(session, path, Analysis.load(path))
-    except StemNMFError as error:
-        return _Loaded(session, path, error=str(error))
+    return *request, Analysis.load(request[1])
 
 
-def _find(request: tuple[Session, Path]) -> _Found:
+def _find(request: tuple[Session, Path]) -> tuple[Session, Dataset, Input]:
     """Open a scan as the one before was opened."""
     from napari_stemnmf.analysis import Input
     from napari_stemnmf.reading.opening import open as open_scan
 
     session, path = request
     if session.analysis is None:
-        return _Found(session, error="There are no results that a scan could be found for.")
+        raise StemNMFError("There are no results that a scan could be found for.")
     known = session.analysis.input
     rows, columns = known.shape[:2]
-    try:
-        dataset = open_scan(path, dataset=known.source.partition("::")[2] or None, scan_shape=(rows, columns))
-        return _Found(session, dataset, Input.of(dataset))
-    except StemNMFError as error:
-        return _Found(session, error=str(error))
-
-
-def _say(error: str) -> None:
-    from napari.utils.notifications import show_error
-
-    show_error(error)
+    dataset = open_scan(path, dataset=known.source.partition("::")[2] or None, scan_shape=(rows, columns))
+    return session, dataset, Input.of(dataset)

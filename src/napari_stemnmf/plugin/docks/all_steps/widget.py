@@ -7,22 +7,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QScrollArea,
-    QSizePolicy,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QSizePolicy, QStackedWidget, QWidget
 
 from napari_stemnmf import stages
 from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.saving.saved_line import SavedLine
 from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.plugin.widgets import button as new_button
+from napari_stemnmf.plugin.widgets import column, row
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -79,12 +71,10 @@ class StagesWidget(QWidget):
         self.steps: dict[str, Any] = {}
         self.current = ""
         self._entries = {entry.title.lower(): entry for entry in entries()}
-        self.buttons = {name: _button(entry) for name, entry in self._entries.items()}
-        self._group = QButtonGroup(self)
+        self.buttons = {name: self._button(name) for name in self._entries}
         self._pages = QStackedWidget()
         self.saved = SavedLine(viewer)
         self._lay_out()
-        self._group.buttonClicked.connect(self._on_button)
         self.destroyed.connect(lambda: self._disconnect())
         self._follow(self._session)
         self.show_step(next(iter(self._entries)))
@@ -97,9 +87,9 @@ class StagesWidget(QWidget):
             self._pages.addWidget(_native(widget))
             self._pass_on(widget)
             for chooser, slot in (("scan", self._on_scan), ("feature", self._on_feature)):
-                if _chooser(widget, chooser) is not None:
-                    _chooser(widget, chooser).changed.connect(slot)
-            if self._session is None and _chooser(widget, "scan") is not None:
+                if hasattr(widget, chooser):
+                    getattr(widget, chooser).changed.connect(slot)
+            if self._session is None and hasattr(widget, "scan"):
                 self._on_scan(widget.scan.value)
         return self.steps[name]
 
@@ -143,7 +133,7 @@ class StagesWidget(QWidget):
         self._passing_on = True
         try:
             for name, value in (("scan", self._session), ("feature", self._feature)):
-                chooser = _chooser(widget, name)
+                chooser = getattr(widget, name, None)
                 if chooser is not None and value is not chooser.value and value in chooser.choices:
                     chooser.value = value
         finally:
@@ -166,8 +156,13 @@ class StagesWidget(QWidget):
 
     # ---- the bar
 
-    def _on_button(self, button: Any) -> None:
-        self.show_step(next(name for name, each in self.buttons.items() if each is button))
+    def _button(self, name: str) -> QPushButton:
+        title, about = self._entries[name]
+        button = new_button(title, f"{title}: {about}", lambda: self.show_step(name), checkable=True)
+        button.setAutoExclusive(True)
+        button.setStyleSheet("QPushButton { padding: 3px 1px; margin: 0px; }")
+        button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+        return button
 
     def _mark(self) -> None:
         """Show how far each step is."""
@@ -179,29 +174,21 @@ class StagesWidget(QWidget):
 
     def _lay_out(self) -> None:
         buttons = list(self.buttons.values())
-        rows = [buttons[i : i + COLUMNS] for i in range(0, len(buttons), COLUMNS)]
-        bar = QVBoxLayout()
+        lines = [row(*buttons[i : i + COLUMNS]) for i in range(0, len(buttons), COLUMNS)]
+        for line in lines:
+            line.setSpacing(2)
+            for i in range(line.count()):
+                line.setStretch(i, 1)
+        bar = column(*lines)
         bar.setSpacing(2)
         bar.setContentsMargins(2, 0, 2, 0)
-        for row in rows:
-            line = QHBoxLayout()
-            line.setSpacing(2)
-            for button in row:
-                self._group.addButton(button)
-                line.addWidget(button, 1)
-            bar.addLayout(line)
         scroll = QScrollArea()  # beside a table below the canvas there is not room for all of a step
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setMinimumWidth(WIDTH)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(_Room(self._pages))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, TITLE, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(bar)
-        column.addWidget(scroll, 1)
-        column.addWidget(self.saved)
+        column(bar, scroll, self.saved, parent=self, stretch=scroll).setContentsMargins(0, TITLE, 0, 0)
 
 
 class _Room(QWidget):
@@ -247,15 +234,6 @@ def _dock_of(name: str) -> Any:
     )
 
 
-def _button(entry: Entry) -> QPushButton:
-    button = QPushButton(entry.title)
-    button.setCheckable(True)
-    button.setToolTip(f"{entry.title}: {entry.about}")
-    button.setStyleSheet("QPushButton { padding: 3px 1px; margin: 0px; }")
-    button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-    return button
-
-
 def _native(widget: Any) -> QWidget:
     """The Qt widget of a magicgui or Qt widget."""
     return widget if isinstance(widget, QWidget) else widget.native
@@ -265,8 +243,3 @@ def _set_in_front(widget: Any, on: bool) -> None:
     """Tell a step that can use it whether it is the one that is shown: those behind it need not draw."""
     if hasattr(widget, "set_in_front"):
         widget.set_in_front(on)
-
-
-def _chooser(widget: Any, name: str) -> Any:
-    """The chooser of the scan or of the feature, if the step has one."""
-    return getattr(widget, name, None)

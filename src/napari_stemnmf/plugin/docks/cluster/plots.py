@@ -8,12 +8,12 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QPushButton, QSplitter, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QSplitter, QTableWidgetItem, QWidget
 
 from napari_stemnmf.plugin.docks.cluster.model import RUNNING as IS_RUNNING
 from napari_stemnmf.plugin.docks.cluster.model import Trace, summary
 from napari_stemnmf.plugin.plain_plot import FAINT, MAIN, RUNNING, SECOND, PlainPlot, faint
-from napari_stemnmf.plugin.widgets import Table, column, row, wrapping_label
+from napari_stemnmf.plugin.widgets import Table, button, column, row, wrapping_label
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.scree import Scree
@@ -185,9 +185,10 @@ class SeedPlots(QWidget):
         )
         self.table.share_width()
         self.table.setMinimumHeight(44)
-        self.use = QPushButton("Use this seed")
-        self.use.setToolTip(
-            "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then"
+        self.use = button(
+            "Use this seed",
+            "make the model of the selected seed the one in use, if it is of these settings; Refine is stale then",
+            self._on_use,
         )
         self.summary = wrapping_label()
         self._traces: list[Trace] = []
@@ -209,7 +210,6 @@ class SeedPlots(QWidget):
         column(splitter, parent=self)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.table.itemActivated.connect(lambda _: self._on_use())
-        self.use.clicked.connect(self._on_use)
         for plot in (self.by_cycle, self.by_k):
             plot.clicked.connect(self.select)
 
@@ -245,24 +245,21 @@ class SeedPlots(QWidget):
     def _fill(self) -> None:
         kept = self.selected
         with QSignalBlocker(self.table):
-            self._fill_cells()
+            self.table.setRowCount(len(self._traces))
+            for i, trace in enumerate(self._traces):
+                error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
+                status = "in use" if trace.seed == self._chosen else trace.status
+                for j, text in enumerate((str(trace.seed), str(trace.k), error, status)):
+                    item = self.table.item(i, j)
+                    if item is None:
+                        item = QTableWidgetItem()
+                        item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+                        self.table.setItem(i, j, item)
+                    if item.text() != text:
+                        item.setText(text)
             self.table.clearSelection()
         if kept is not None:
             self.select(kept.seed)
-
-    def _fill_cells(self) -> None:
-        self.table.setRowCount(len(self._traces))
-        for i, trace in enumerate(self._traces):
-            error = f"{trace.error:.4f}" if np.isfinite(trace.error) else "–"
-            status = "in use" if trace.seed == self._chosen else trace.status
-            for j, text in enumerate((str(trace.seed), str(trace.k), error, status)):
-                item = self.table.item(i, j)
-                if item is None:
-                    item = QTableWidgetItem()
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                    self.table.setItem(i, j, item)
-                if item.text() != text:
-                    item.setText(text)
 
     def _draw(self) -> None:
         """Draw one plot now and the other a little later: beside threads that compute, painting takes its time."""

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from magicgui.widgets import Container, SpinBox
 from qtpy.QtWidgets import QTabWidget
 
+from napari_stemnmf.control import Control
+from napari_stemnmf.plugin.docks.cluster.model import ScreeRequest, find_scree, traces_of_model, traces_of_news
+from napari_stemnmf.plugin.docks.cluster.plots import ScreePlot, SeedPlots
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
     from napari_stemnmf.clustering.scree import Scree
-    from napari_stemnmf.plugin.docks.cluster.model import ScreeRequest
 
 SCREE, SEEDS = 0, 1
 """Tabs."""
@@ -44,10 +48,6 @@ class ClusterWidget(StepWidget):
     run_text: ClassVar[str] = "Cluster"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.cluster.model import find_scree
-        from napari_stemnmf.plugin.docks.cluster.plots import ScreePlot, SeedPlots
-        from napari_stemnmf.plugin.jobs.preview import Preview
-
         self.scree, self.seeds = ScreePlot(), SeedPlots()
         self._preview = Preview(find_scree)
         self._request: ScreeRequest | None = None
@@ -55,9 +55,9 @@ class ClusterWidget(StepWidget):
         self._ran = False
         self._draw_again = 0.0
         self._preview.ready.connect(self._on_scree)
-        self._preview.failed.connect(self._on_no_scree)
+        self._preview.failed.connect(lambda error: self.scree.show_scree(None, note=error))
         super().__init__(viewer)
-        self.scree.chosen.connect(self._on_start)
+        self.scree.chosen.connect(lambda start: self._on_setting("{feature}.clustering", "components", start))
         self.seeds.chosen.connect(self._on_seed)
         viewer.events.theme.connect(self._on_theme)
         self._on_theme()
@@ -71,7 +71,7 @@ class ClusterWidget(StepWidget):
         return [self._view]
 
     def _add_forms(self) -> None:
-        self._scaling = self.add_form("{feature}.scaling", "Scaling")
+        self.add_form("{feature}.scaling", "Scaling")
         self._clustering = self.add_form("{feature}.clustering", "Iterative NMF")
 
     def _style(self) -> None:
@@ -91,15 +91,11 @@ class ClusterWidget(StepWidget):
         if self._session is not None:
             display.show_plane(self._viewer, self._session, f"maps/{self.feature.value}", plane)
 
-    def _on_start(self, components: int) -> None:
-        """The line in the scree was moved."""
-        self._on_setting("{feature}.clustering", "components", components)
-
     def _on_seed(self, seed: int) -> None:
         """Another seed becomes the model, in a thread."""
         from napari_stemnmf import pipeline
-        from napari_stemnmf.plugin.jobs import tasks as jobs
         from napari_stemnmf.plugin.jobs.runs import merged
+        from napari_stemnmf.plugin.jobs.tasks import Task
 
         session, feature = self._session, str(self.feature.value)
         if session is None or session.analysis is None or session.running is not None:
@@ -110,13 +106,10 @@ class ClusterWidget(StepWidget):
             session.set_analysis(merged(given, session.analysis, found))
             return display.showing(viewer, session, "cluster", feature)
 
-        jobs.Task(
-            self._viewer,
-            session,
-            f"Seed {seed} of {feature.upper()}",
-            lambda control: pipeline.choose_seed(given, feature, seed, control=control),
-            take,
-        ).start()
+        def work(control: Control) -> Any:
+            return pipeline.choose_seed(given, feature, seed, control=control)
+
+        Task(self._viewer, session, f"Seed {seed} of {feature.upper()}", work, take).start()
 
     # ---- what happens around
 
@@ -130,9 +123,6 @@ class ClusterWidget(StepWidget):
 
     def _ask_for_scree(self, session: Session | None) -> None:
         """Have the scree of the features computed, unless it is of them already, and show what is known."""
-        from napari_stemnmf.control import Control
-        from napari_stemnmf.plugin.docks.cluster.model import ScreeRequest
-
         feature = str(self.feature.value)
         features = session.result("featurize", feature) if session is not None else None
         if session is None or features is None:
@@ -169,16 +159,11 @@ class ClusterWidget(StepWidget):
             self._show_scree(self._session, found)
             self._show_cost(self._session)
 
-    def _on_no_scree(self, error: str) -> None:
-        self.scree.show_scree(None, note=error)
-
     def _known(self) -> dict[str, Any]:
         return {} if self._found is None else {"suggested": {str(self.feature.value): self._found.suggested}}
 
     def _show_seeds(self, session: Session | None) -> None:
         """The seeds that are running, else those of the model."""
-        from napari_stemnmf.plugin.docks.cluster.model import traces_of_model, traces_of_news
-
         feature = str(self.feature.value)
         news = _news(session, feature)
         if news and not self._ran:
@@ -203,8 +188,6 @@ class ClusterWidget(StepWidget):
                 self._draw_again = begun + SHARE * (time.monotonic() - begun)
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari_stemnmf.plugin.plain_plot import theme_colours
-
         for plot in (self.scree, self.seeds):
             plot.set_theme(*theme_colours(self._viewer))
 

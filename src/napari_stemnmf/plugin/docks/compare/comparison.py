@@ -154,10 +154,8 @@ class Comparison(QWidget):
 
     def set_theme(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""
-        for view in self.views:
-            view.set_theme(background, text)
-        for plot in self.plots:
-            plot.set_theme(background, text)
+        for part in (*self.views, *self.plots):
+            part.set_theme(background, text)
 
     def _columns(self) -> list[int]:
         """The columns that show something."""

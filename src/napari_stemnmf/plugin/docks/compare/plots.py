@@ -11,18 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QRectF, QSize, Qt, Signal
+from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QTransform
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.plugin.docks.compare.model import Compared, Frame
 from napari_stemnmf.plugin.patterns.scan_patterns import limits
 from napari_stemnmf.plugin.plain_plot import PlainPlot, faint
 
-LEAST = 130
-"""Smallest width and height of a view, in pixels of the screen."""
-SIZE = (210, 240)
-"""Preferred width and height of a view."""
 OUTLINES = (20, 20, 20, 200)
 CHOSEN, BEHIND = "#ffe600", "#000000"
 """Of the outline of the chosen grain, and of the wider line below it, so that it is seen on any colour."""
@@ -46,7 +42,7 @@ class Camera(NamedTuple):
     pixel: float
 
 
-class GrainsView(pg.PlotWidget):
+class GrainsView(PlainPlot):
     """Image, coloured grains and outlines on a canvas in nm (or positions), row 0 on top.
 
     Wheel and drag zoom and move; a double click asks to show all.
@@ -56,13 +52,14 @@ class GrainsView(pg.PlotWidget):
     moved = Signal(object)
     reset = Signal()
     resized = Signal()
+    least, size_hint = (130, 130), (210, 240)  # three of them beside the canvas of a window of 1280 pixels
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__("", "", "", parent)
         plot = self.getPlotItem()
         plot.hideAxis("left")
-        plot.hideButtons()
-        plot.setMenuEnabled(False)
+        plot.setMouseEnabled(x=True, y=True)
+        self.getAxis("bottom").enableAutoSIPrefix(True)
         box = plot.getViewBox()
         box.setAspectLocked(True)
         box.invertY(True)
@@ -78,16 +75,9 @@ class GrainsView(pg.PlotWidget):
             plot.addItem(item)
         self._compared: Compared | None = None
         self._frame = Frame(0.0, 0.0, 1.0, 1.0)
-        self.setMinimumSize(LEAST, LEAST)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setFrameShape(self.Shape.NoFrame)
         self.scene().sigMouseClicked.connect(self._on_click)
-        box.sigRangeChangedManually.connect(self._on_moved)
-        box.sigResized.connect(self._on_resized)
-
-    def sizeHint(self) -> QSize:
-        """Three of them beside the canvas of a window of 1280 pixels."""
-        return QSize(*SIZE)
+        box.sigRangeChangedManually.connect(lambda _: self.moved.emit(self.camera))
+        box.sigResized.connect(lambda _: self.resized.emit())
 
     def show_grains(self, compared: Compared | None, frame: Frame, unit: str) -> None:
         """Show a scan's grains at their place on the common canvas; `unit` is that of the canvas."""
@@ -132,23 +122,10 @@ class GrainsView(pg.PlotWidget):
         part = self._box.viewRect()
         return Camera(part.center().x(), part.center().y(), part.width() / max(1.0, self._box.width()))
 
-    def set_theme(self, background: str, text: str) -> None:
-        """Take the colours of the window's theme."""
-        self.setBackground(QColor(background))
-        axis = self.getAxis("bottom")
-        axis.setPen(QColor(text))
-        axis.setTextPen(QColor(text))
-
     def _draw(self, item: pg.PlotCurveItem, outlines: Sequence[np.ndarray]) -> None:
         points = np.concatenate([*outlines, np.empty((0, 2))])
         frame = self._frame
         item.setData(x=frame.x + points[:, 1] * frame.step_x, y=frame.y + points[:, 0] * frame.step_y)
-
-    def _on_moved(self, _: Any) -> None:
-        self.moved.emit(self.camera)
-
-    def _on_resized(self, _: Any) -> None:
-        self.resized.emit()
 
     def _on_click(self, event: Any) -> None:
         if event.double():

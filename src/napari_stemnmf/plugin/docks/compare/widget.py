@@ -10,17 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_stemnmf.plugin.docks.compare.comparison import Comparison
+from napari_stemnmf.plugin.docks.compare.model import Compared, Request, compare
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
-from napari_stemnmf.plugin.widgets import wrapping_label
+from napari_stemnmf.plugin.widgets import button, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
-
-    from napari_stemnmf.plugin.docks.compare.model import Compared
 
 MOST = 3
 """Columns."""
@@ -47,10 +48,6 @@ class CompareWidget(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.compare.comparison import Comparison
-        from napari_stemnmf.plugin.docks.compare.model import compare
-        from napari_stemnmf.plugin.jobs.preview import Preview
-
         super().__init__()
         self._viewer = viewer
         self._choices: list[tuple[str, Choice]] = []
@@ -60,17 +57,24 @@ class CompareWidget(QWidget):
         self.choosers = [_chooser() for _ in range(MOST)]
         self.comparison = Comparison(self.choosers)
         self.status = wrapping_label()
-        self.add_file = QPushButton("Add file…")
-        self._arrange()
+        self.add_file = button(
+            "Add file…", "compare with an analysis that is not open in the viewer (.stemnmf.h5)", self._on_add
+        )
+        foot = QHBoxLayout()
+        foot.addWidget(self.status, 1)
+        foot.addWidget(self.add_file, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        column = QVBoxLayout(self)
+        column.addWidget(self.comparison, 1)
+        column.addLayout(foot)
         self._sources = AnalysisSources(viewer, self)
         self._preview = Preview(compare, self)
         for i, chooser in enumerate(self.choosers):
             chooser.activated.connect(lambda index, i=i: self._on_chosen(i, index))
-        self.add_file.clicked.connect(self._on_add)
         self.comparison.chosen.connect(self._select_in_viewer)
         self._sources.changed.connect(self._refresh)
         self._preview.ready.connect(self._on_compared)
-        self._preview.failed.connect(self._on_failed)
+        self._preview.failed.connect(self._show_status)
         viewer.events.theme.connect(self._on_theme)
         self.destroyed.connect(lambda: self._disconnect())  # a method of what is destroyed would not be called
         self._on_theme()
@@ -148,8 +152,6 @@ class CompareWidget(QWidget):
         return [*known, *[None] * MOST][:MOST]
 
     def _ask(self) -> None:
-        from napari_stemnmf.plugin.docks.compare.model import Request
-
         names = {id(session): name for name, session in self._sources.named()}
         requests = [
             None
@@ -164,9 +166,6 @@ class CompareWidget(QWidget):
     def _on_compared(self, shown: list[Compared | None]) -> None:
         self.comparison.show_columns(shown)
         self._show_status()
-
-    def _on_failed(self, error: str) -> None:
-        self._show_status(error)
 
     def _show_status(self, error: str = "") -> None:
         """Write what is missing, and what to do about it."""
@@ -195,16 +194,6 @@ class CompareWidget(QWidget):
         self._viewer.events.theme.disconnect(self._on_theme)
         self._preview.close()
         self._sources.close()
-
-    def _arrange(self) -> None:
-        self.add_file.setToolTip("compare with an analysis that is not open in the viewer (.stemnmf.h5)")
-        foot = QHBoxLayout()
-        foot.addWidget(self.status, 1)
-        foot.addWidget(self.add_file, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        column = QVBoxLayout(self)
-        column.addWidget(self.comparison, 1)
-        column.addLayout(foot)
 
 
 def _chooser() -> QComboBox:

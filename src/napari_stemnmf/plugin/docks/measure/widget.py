@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.plugin.docks.measure import model
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
@@ -41,8 +42,6 @@ class MeasureWidget(StepWidget):
     run_text: ClassVar[str] = "Measure"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.jobs.preview import Preview
-
         self._preview = Preview(model.grains_to_measure)
         self._request: tuple[Analysis | None, str] = (None, "")
         self._changed: np.ndarray | None = None  # the grains of that request that are to be measured

@@ -8,15 +8,19 @@ import numpy as np
 from magicgui.widgets import CheckBox, Container, SpinBox
 from qtpy.QtWidgets import QWidget
 
+from napari_stemnmf.plugin.docks.refine.model import Live, Request, preview
+from napari_stemnmf.plugin.docks.refine.plots import WeightsPlot
 from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers.grain_layers import on_scan
+from napari_stemnmf.plugin.plain_plot import theme_colours
+from napari_stemnmf.plugin.saving.confirm import may_replace
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
-
-    from napari_stemnmf.plugin.docks.refine.model import Live, Request
 
 SLIDERS = {"threshold_scale": 3.0, "min_size": 200.0}
 """Settings that are edited with a slider, and how far it reaches."""
@@ -45,10 +49,6 @@ class RefineWidget(StepWidget):
     run_text: ClassVar[str] = "Refine"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_stemnmf.plugin.docks.refine.model import preview
-        from napari_stemnmf.plugin.docks.refine.plots import WeightsPlot
-        from napari_stemnmf.plugin.jobs.preview import Preview
-
         self.weights = WeightsPlot()
         self._preview = Preview(preview, every=True)  # the picture follows a slider
         self._request: Request | None = None
@@ -97,8 +97,6 @@ class RefineWidget(StepWidget):
 
     def _on_run(self) -> None:
         """Refine; where that replaces what was edited by hand, ask first."""
-        from napari_stemnmf.plugin.saving.confirm import may_replace
-
         session = self._session
         if session is None:
             return
@@ -155,8 +153,6 @@ class RefineWidget(StepWidget):
 
     def _ask(self, session: Session | None) -> None:
         """Have the grains found that the settings give now, if the dock is visible and there are maps."""
-        from napari_stemnmf.plugin.docks.refine.model import Request
-
         feature = str(self.feature.value)
         model = session.result("cluster", feature) if session is not None else None
         if session is None or model is None:
@@ -207,8 +203,6 @@ class RefineWidget(StepWidget):
             self._put(session, feature, live.labels)
 
     def _put(self, session: Session, feature: str, labels: np.ndarray) -> None:
-        from napari_stemnmf.plugin.layers.grain_layers import on_scan
-
         role = f"preview/{feature}"
         layer = display.find(self._viewer, session, role)
         if layer is None:
@@ -250,8 +244,6 @@ class RefineWidget(StepWidget):
             self._erase()
 
     def _on_theme(self, event: Any = None) -> None:
-        from napari_stemnmf.plugin.plain_plot import theme_colours
-
         self.weights.set_theme(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:

@@ -16,6 +16,7 @@ from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas, make_v
 from napari_stemnmf.plugin.docks.review.model import stroke
 from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE, axes_of, inside_of, on_scan
 from napari_stemnmf.plugin.session import session_of
+from napari_stemnmf.plugin.widgets import show_error
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -176,10 +177,3 @@ class Tools:
             grains = self._canvas.layer("grains")
             if grains is not None:
                 self._viewer.layers.selection.active = grains
-
-
-def show_error(message: object) -> None:
-    """Show a sentence as a notification of napari."""
-    from napari.utils import notifications
-
-    notifications.show_error(str(message))

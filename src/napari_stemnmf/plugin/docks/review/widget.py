@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from magicgui.widgets import PushButton
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.review import model
 from napari_stemnmf.plugin.docks.review.actions import DecideButtons, EditButtons, GoButtons, Keys
 from napari_stemnmf.plugin.docks.review.canvas import KINDS, GrainCanvas
 from napari_stemnmf.plugin.docks.review.model import Measured, Pictures
-from napari_stemnmf.plugin.docks.review.tools import BRUSHES, Tools, show_error
+from napari_stemnmf.plugin.docks.review.tools import BRUSHES, Tools
 from napari_stemnmf.plugin.docks.review.views import DecidedBar, GrainList, GrainPictures
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
@@ -26,7 +25,7 @@ from napari_stemnmf.plugin.layers.grain_layers import features_of, stale_grains
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
+from napari_stemnmf.plugin.widgets import Visibility, column, fill_with_forms, show_error, wrapping_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +48,8 @@ class ReviewWidget(StepWidget):
     pictures, numbers : GrainPictures, QLabel
         Patterns and numbers of the grain that was selected last.
     go, decide, edit, tools : GoButtons, DecideButtons, EditButtons, Tools
+    chosen : tuple of int
+        Ids of all selected grains, in the order in which they were selected; the last of them is the session's.
     table : PushButton
         Opens napari's features table.
     """
@@ -57,7 +58,7 @@ class ReviewWidget(StepWidget):
     run_text: ClassVar[str] = "Measure changed"
 
     def _add_forms(self) -> None:
-        self._chosen: tuple[int, ...] = ()  # the last of them is the session's
+        self.chosen: tuple[int, ...] = ()
         self._shown: tuple[Any, ...] = (None, "", None)
         self._features: pd.DataFrame | None = None
         self._measured: Measured | None = None
@@ -67,7 +68,12 @@ class ReviewWidget(StepWidget):
         self.numbers = wrapping_label("the grain that was selected last; lengths in nm where the scan is calibrated")
         self.go, self.decide = GoButtons(self.act, self.pictures.scale), DecideButtons(self.act)
         self.edit = EditButtons(self.act)
-        self.canvas = GrainCanvas(self._viewer, self._on_picked, self._on_labelled, self._on_stroke)
+        self.canvas = GrainCanvas(
+            self._viewer,
+            self._on_picked,
+            self._on_labelled,
+            lambda now: self.tools.take_stroke(self.selected, self._found, now),
+        )
         self.tools = Tools(self._viewer, self.canvas, self.edit, self._edit, self.choose)
         self._keys = Keys(self._viewer, self.native, self.act)
         self._visibility = Visibility(self.native, self._on_visible)
@@ -97,11 +103,7 @@ class ReviewWidget(StepWidget):
         self.form_area.native.layout().addWidget(body)
         self.form_area.native.setMinimumWidth(WIDTH)
         self._scroll.setMinimumWidth(WIDTH + BAR)
-        inner = self._scroll.widget()
-        layout = inner.layout() if inner is not None else None
-        if isinstance(layout, QVBoxLayout):
-            layout.setStretch(0, 1)  # table and pictures take the space that is left empty below forms
-            layout.setStretch(1, 0)
+        fill_with_forms(self._scroll)
         shown = preferences()
         self.pictures.scale.setCurrentText(shown.scaling)
         self.pictures.set_colour_map(shown.colormap)
@@ -138,18 +140,13 @@ class ReviewWidget(StepWidget):
         """Id of the grain that was selected last, 0 for none."""
         return self._session.selected.get(str(self.feature.value), 0) if self._session is not None else 0
 
-    @property
-    def chosen(self) -> tuple[int, ...]:
-        """Ids of all selected grains, in the order in which they were selected."""
-        return self._chosen
-
     def choose(self, ids: Sequence[int]) -> None:
         """Select these grains; the last one is shown."""
         if self._session is None:
             return
         ids = [i for i in ids if i]
-        kept = [i for i in self._chosen if i in ids[:-1]]
-        self._chosen = tuple(dict.fromkeys([*kept, *ids]))
+        kept = [i for i in self.chosen if i in ids[:-1]]
+        self.chosen = tuple(dict.fromkeys([*kept, *ids]))
         self._session.select_grain(str(self.feature.value), ids[-1] if ids else 0)
         self._show_selected()
         if not self.tools.tool:
@@ -165,9 +162,6 @@ class ReviewWidget(StepWidget):
     def _on_labelled(self, label: int) -> None:
         if label in self._found().ids:
             self.choose([label])
-
-    def _on_stroke(self, now: np.ndarray) -> None:
-        self.tools.take_stroke(self.selected, self._found, now)
 
     def _annotate(self, kind: str, text: str) -> None:
         """Give the selected grains a class or a comment, if they do not have it."""
@@ -212,7 +206,7 @@ class ReviewWidget(StepWidget):
             other = shown[:2] != self._shown[:2]
             self._shown = shown
             if other:
-                self._chosen = ()
+                self.chosen = ()
                 if self.native.isVisible():
                     self.canvas.bring_forward()
             self._show_grains(session, feature)
@@ -227,7 +221,7 @@ class ReviewWidget(StepWidget):
         found = self._found()
         self._preview.drop()
         if session is None or session.analysis is None or found is None:
-            self._features, self._measured, self._order, self._chosen = None, None, [], ()
+            self._features, self._measured, self._order, self.chosen = None, None, [], ()
             self.grains.show_grains(None)
         else:
             stale = stale_grains(session.analysis, feature)
@@ -237,11 +231,11 @@ class ReviewWidget(StepWidget):
             if self._measured.similarity is None and self._measured.rows:
                 self._preview.ask(self._measured)
             if self._next is not None:
-                self._chosen = tuple(self._next)
+                self.chosen = tuple(self._next)
                 session.select_grain(feature, self._next[-1] if self._next else 0)
             else:
-                kept = [i for i in self._chosen if i in found.ids]
-                self._chosen = tuple(kept) if self.selected in kept else (self.selected,) * bool(self.selected)
+                kept = [i for i in self.chosen if i in found.ids]
+                self.chosen = tuple(kept) if self.selected in kept else (self.selected,) * bool(self.selected)
             self._list_grains()
         review = session.review(feature) if session is not None else None
         self.decided.show_decisions(None if review is None else review.verdicts(), 0 if found is None else len(found))
@@ -319,9 +313,9 @@ class ReviewWidget(StepWidget):
             session.grain_selected.connect(self._on_grain_selected)
 
     def _on_grain_selected(self, feature: str, grain: int) -> None:
-        other = (self._chosen or (0,))[-1] != grain
+        other = (self.chosen or (0,))[-1] != grain
         if other and feature == str(self.feature.value) and self._next is None:
-            self._chosen = (grain,) * bool(grain)
+            self.chosen = (grain,) * bool(grain)
             self._show_selected()
 
     def _on_visible(self, visible: bool) -> None:

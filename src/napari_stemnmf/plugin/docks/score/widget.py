@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit, PushButton
-from qtpy.QtWidgets import QFileDialog, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QTabWidget, QWidget
 
-from napari_stemnmf.control import Control
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.figures.style import KIND_COLOURS, KIND_NAMES
 from napari_stemnmf.grains.scoring import TN
@@ -22,7 +21,7 @@ from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.grain_layers import LayerTuple, on_scan
 from napari_stemnmf.plugin.session import SCORE, Session, session_of
 from napari_stemnmf.plugin.sources import own_truth
-from napari_stemnmf.plugin.widgets import column, wrapping_label
+from napari_stemnmf.plugin.widgets import column, fill_with_forms, show_error, wrapping_label
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
@@ -100,31 +99,21 @@ class ScoreWidget(StepWidget):
 
     def _style(self) -> None:
         super()._style()
-        inner = self._scroll.widget()
-        layout = inner.layout() if inner is not None else None
-        if isinstance(layout, QVBoxLayout):
-            layout.setStretch(0, 1)  # the tables take the space that is left empty below forms
-            layout.setStretch(1, 0)
+        fill_with_forms(self._scroll)
         self._scroll.setMinimumWidth(TABLE_WIDTH)
 
     # ---- what the user does
 
     def _start(self, step: str) -> None:
+        from napari_stemnmf.plugin.jobs.tasks import Task
+
         session = self._session
         if session is None or session.running is not None or session.analysis is None:
             return
-        from napari_stemnmf.plugin.jobs import tasks as jobs
-
         request = self._request()
-        if request is None:
-            return
-        where, truth = request
-        grains, painted = session.analysis.grains, self._layers(session)
-
-        def work(control: Control) -> Scored:
-            return score_all(where, truth, grains, painted, control)
-
-        jobs.Task(self._viewer, session, "Score", work, _take).start()
+        if request is not None:
+            given = (*request, session.analysis.grains, self._layers(session))
+            Task(self._viewer, session, "Score", lambda control: score_all(*given, control), _take).start()
 
     def _request(self) -> tuple[str, Callable[[], np.ndarray]] | None:
         """Name of the truth, and what gives its masks in the thread; None, and a notification, if none is chosen."""
@@ -136,7 +125,7 @@ class ScoreWidget(StepWidget):
             return layer.name, lambda: as_masks(np.asarray(data), name)
         path = self._path()
         if not path:
-            _show_error("Choose a file with the true grains, or a layer.")
+            show_error("Choose a file with the true grains, or a layer.")
             return None
         return Path(path).name, lambda: load_masks(path)
 
@@ -187,7 +176,7 @@ class ScoreWidget(StepWidget):
         try:
             write_scores(session.scored.by_name(session.name), folder)
         except StemNMFError as error:
-            _show_error(str(error))
+            show_error(error)
 
     def _on_truth(self, *_: Any) -> None:
         self.file.visible = self.truth.value in (None, FILE)
@@ -295,9 +284,3 @@ def _can_be_truth(layer: Layer) -> bool:
     if type(layer).__name__ not in ("Labels", "Image") or session_of(layer) is not None:
         return False
     return layer.ndim in (2, 3) and not layer.multiscale and not getattr(layer, "rgb", False)
-
-
-def _show_error(message: str) -> None:
-    from napari.utils.notifications import show_error
-
-    show_error(message)
