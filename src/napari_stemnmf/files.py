@@ -70,6 +70,16 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
         raise AnalysisError(f"{what}{path} cannot be written: {error}.") from error
 
 
+def make_folder(path: str | Path) -> Path:
+    """Make a folder for results, and those above it; `AnalysisError` if that cannot be."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnalysisError(f"The folder {path} cannot be made: {error}.") from error
+    return path
+
+
 def _make_sure_of_room(path: Path, size: int) -> None:
     """Raise the system's error if a file of that size does not fit; quotas count where the system can reserve space."""
     if size > shutil.disk_usage(path.parent).free:

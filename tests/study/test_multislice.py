@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.simulation.diffraction import random_rotations
+from napari_stemnmf.simulation.diffraction import fcc, random_rotations
 from napari_stemnmf.study.films import ScanGrid, Specimen, kinematic_film, silver_specimen
 from napari_stemnmf.study.multislice import CUTOFF, Window, blurred_rows, multislice_rows
 
@@ -24,10 +24,7 @@ DETECTOR = 126
 def specimen() -> Specimen:
     """Two grains, 40 Å thick, 120 Å from each other; there is nothing at (y, x) = (250, 250)."""
     return Specimen(
-        name="two grains",
-        element="Ag",
-        lattice_constant=4.0853,
-        debye_waller=0.7,
+        crystal=fcc("Ag", 4.0853, 0.7),
         cell=np.array([300.0, 300.0, 40.0]),
         periodic=False,
         centers=np.array([[40.0, 100.0, 20.0], [160.0, 100.0, 20.0]]),

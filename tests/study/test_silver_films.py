@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.simulation.diffraction import fcc
 from napari_stemnmf.simulation.film import TRUE_THICKNESS
 from napari_stemnmf.study.films import ScanGrid, Specimen, silver_specimen
 
@@ -16,14 +17,14 @@ WHOLE = ScanGrid((200, 200))
 
 
 def volume_of_an_atom(specimen: Specimen) -> float:
-    return specimen.lattice_constant**3 / 4
+    return specimen.crystal.lattice[0, 0] ** 3 / 4
 
 
 def two_grains(distance: float, periodic: bool = False) -> Specimen:
     centers = np.array([[100.0, 100.0, 60.0], [100.0 + distance, 100.0, 60.0]])
     turned = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     cell = np.array([300.0, 200.0, 120.0])
-    return Specimen("two", "Ag", 4.0853, 0.7, cell, periodic, centers, np.stack([np.eye(3), turned]), (35, 41, 40))
+    return Specimen(fcc("Ag", 4.0853, 0.7), cell, periodic, centers, np.stack([np.eye(3), turned]), (35, 41, 40))
 
 
 def test_probe_positions_are_the_middles_of_steps():
@@ -92,7 +93,7 @@ def test_grains_keep_a_gap_and_no_atom_leaves_the_film():
     assert atoms[:, 2].min() >= 0
     assert atoms[:, 2].max() <= 300
     nearest, _ = cKDTree(atoms).query(atoms, k=2)
-    bond = specimen.lattice_constant / np.sqrt(2)
+    bond = specimen.crystal.lattice[0, 0] / np.sqrt(2)
     between = nearest[:, 1][nearest[:, 1] < bond - 1e-6]
     assert (between >= specimen.gap - 1e-9).all()
     assert len(between) > 10  # there are grains that meet

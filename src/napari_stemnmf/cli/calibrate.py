@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from napari_stemnmf.cli.options import (
     recipe_from,
     with_settings,
 )
-from napari_stemnmf.cli.run import make_folder, warn
-from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
+from napari_stemnmf.cli.run import warn
+from napari_stemnmf.cli.terminal import Reporter
+from napari_stemnmf.files import make_folder
 
 
 def add(commands: Any) -> None:
@@ -43,11 +43,11 @@ def _calibrate(options: argparse.Namespace) -> None:
     if options.out is not None:
         make_folder(options.out)
         path = options.out / ANALYSIS_NAME
-    cancel = threading.Event()
-    with Reporter() as reporter, interrupt_sets(cancel):
+    with Reporter() as reporter:
         analysis = analyse(
-            dataset, recipe, progress=reporter, cancel=cancel, workers=options.workers, path=path, until="calibrate"
-        )
+            dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=options.workers, path=path,
+            until="calibrate",
+        )  # fmt: skip
     warn(analysis)
     print(json.dumps(summary(analysis), indent=2, allow_nan=False) if options.json else text(analysis))
     if path is not None:

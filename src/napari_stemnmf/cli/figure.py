@@ -66,8 +66,8 @@ def _scans(analyses: dict[str, Analysis], paths: Sequence[Path]) -> dict[str, Da
     """The scans that are still where they were, or beside their analyses."""
     from napari_stemnmf.reading.opening import find_scan
 
-    found = {
-        name: find_scan(analysis.input, path.parent)
+    return {
+        name: dataset
         for (name, analysis), path in zip(analyses.items(), paths, strict=True)
+        if (dataset := find_scan(analysis.input, path.parent)) is not None
     }
-    return {name: dataset for name, dataset in found.items() if dataset is not None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,9 @@ from napari_stemnmf.cli.options import (
     recipe_from,
     with_settings,
 )
-from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
+from napari_stemnmf.cli.terminal import Reporter
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import make_folder
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -57,9 +57,8 @@ def run_into(
         path.unlink(missing_ok=True)
     elif path.exists():
         _keep_reviews(path, recipe)
-    cancel = threading.Event()
-    with Reporter() as reporter, interrupt_sets(cancel):
-        analysis = analyse(dataset, recipe, progress=reporter, cancel=cancel, workers=workers, path=path)
+    with Reporter() as reporter:
+        analysis = analyse(dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=workers, path=path)
     for name in recipe.features:
         if name not in analysis.grains:
             continue
@@ -89,14 +88,6 @@ def _keep_reviews(path: Path, recipe: Recipe) -> None:
             f"{path} holds a review of {' and '.join(lost)} by hand, which these settings would replace; "
             "choose another folder, or --overwrite to start afresh."
         )
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, and those above it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AnalysisError(f"The folder {folder} cannot be made: {error}.") from error
 
 
 def warn(analysis: Analysis) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths
-from napari_stemnmf.cli.run import make_folder
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import make_folder
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:

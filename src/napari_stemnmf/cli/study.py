@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.cli.options import pair
-from napari_stemnmf.cli.terminal import Reporter, interrupt_sets
+from napari_stemnmf.cli.terminal import Reporter
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 
@@ -69,10 +68,9 @@ def _simulate(options: argparse.Namespace) -> int | None:
 
     from napari_stemnmf.study.simulate import simulate
 
-    cancel = threading.Event()
     try:
-        with Reporter() as reporter, interrupt_sets(cancel):
-            control = Control(reporter, cancel, f"simulate {options.name}")
+        with Reporter() as reporter:
+            control = Control(reporter, reporter.cancel, f"simulate {options.name}")
             path = simulate(**_arguments(options), control=control)
     except Cancelled:
         from napari_stemnmf.cli import CANCELLED
@@ -89,9 +87,8 @@ def _simulate(options: argparse.Namespace) -> int | None:
 def _reproduce(options: argparse.Namespace) -> None:
     from napari_stemnmf.study.study import reproduce
 
-    cancel = threading.Event()
-    with Reporter() as reporter, interrupt_sets(cancel):
-        study = reproduce(**_arguments(options), progress=reporter, cancel=cancel)
+    with Reporter() as reporter:
+        study = reproduce(**_arguments(options), progress=reporter, cancel=reporter.cancel)
     width = max(len(judged.verdict.value) for judged in study.judged)
     for judged in study.judged:
         print(f"{judged.verdict.value:<{width}}  {judged.claim.text}: {judged.ours}")

@@ -12,18 +12,28 @@ from napari_stemnmf.control import Progress
 
 
 class Reporter:
-    """Progress on stderr: one line that is rewritten on a terminal, one line a stage elsewhere."""
+    """Progress on stderr: one line that is rewritten on a terminal, one line a stage elsewhere.
+
+    Within its block, Ctrl-C (and a polite kill) sets `cancel` in place of ending the process.
+    """
 
     def __init__(self) -> None:
+        self.cancel = threading.Event()
+        self._former: dict[int, Any] = {}
         self._lock = threading.Lock()
         self._stage = ""
         self._since = self._shown = 0.0
         self._live = sys.stderr.isatty()
 
     def __enter__(self) -> Reporter:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, lambda *_: self.cancel.set())
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
         self._end_stage()
 
     def __call__(self, progress: Progress) -> None:
@@ -42,20 +52,3 @@ class Reporter:
             start = "\r\x1b[K" if self._live else ""
             print(f"{start}{self._stage}: {time.monotonic() - self._since:.1f} s", file=sys.stderr, flush=True)
             self._stage = ""
-
-
-class interrupt_sets:  # noqa: N801 - reads as a statement
-    """Within the block, Ctrl-C (and a polite kill) sets an event in place of ending the process."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-        self._former: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._former[number] = signal.signal(number, lambda *_: self._event.set())
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)

@@ -37,24 +37,12 @@ CROMER_MANN: dict[str, tuple[int, tuple[float, ...]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Crystal:
-    """A crystal structure.
+    """A crystal structure."""
 
-    Attributes
-    ----------
-    lattice : ndarray, (3, 3)
-        Lattice vectors as rows, Å.
-    positions : ndarray, (atoms, 3)
-        Fractional coordinates.
-    elements : tuple of str
-        Element of each atom.
-    debye_waller : float
-        Isotropic B, Å².
-    """
-
-    lattice: np.ndarray
-    positions: np.ndarray
-    elements: tuple[str, ...]
-    debye_waller: float = 0.0
+    lattice: np.ndarray  # (3, 3): lattice vectors as rows, Å
+    positions: np.ndarray  # (atoms, 3): fractional coordinates
+    elements: tuple[str, ...]  # element of each atom
+    debye_waller: float = 0.0  # isotropic B, Å²
 
     @property
     def reciprocal(self) -> np.ndarray:
@@ -69,46 +57,22 @@ class Crystal:
 
 @dataclass(frozen=True, eq=False)
 class Reflections:
-    """The allowed reflections of a crystal, by length and then by index.
+    """The allowed reflections of a crystal, by length and then by index."""
 
-    Attributes
-    ----------
-    hkl : ndarray of int, (r, 3)
-        Miller indices.
-    g : ndarray, (r, 3)
-        Reciprocal vectors in the crystal's frame, 1/Å.
-    structure_factor : ndarray of complex, (r,)
-        Of the unit cell, for electrons at rest, with the Debye-Waller factor, Å.
-    volume : float
-        Volume of the unit cell, Å³.
-    """
-
-    hkl: np.ndarray
-    g: np.ndarray
-    structure_factor: np.ndarray
-    volume: float
+    hkl: np.ndarray  # (r, 3) int: Miller indices
+    g: np.ndarray  # (r, 3): reciprocal vectors in the crystal's frame, 1/Å
+    structure_factor: np.ndarray  # (r,) complex: of the unit cell, for electrons at rest, with Debye-Waller factor, Å
+    volume: float  # of the unit cell, Å³
 
 
 @dataclass(frozen=True, eq=False)
 class Beams:
-    """The diffracted beams of one crystal in one orientation.
+    """The diffracted beams of one crystal in one orientation."""
 
-    Attributes
-    ----------
-    hkl : ndarray of int, (r, 3)
-        Miller indices.
-    q : ndarray, (r, 2)
-        Where they hit the detector: (q_y, q_x) from the direct beam, 1/Å.
-    excitation : ndarray, (r,)
-        Excitation error s, 1/Å; positive inside the Ewald sphere.
-    extinction : ndarray, (r,)
-        Extinction distance, Å.
-    """
-
-    hkl: np.ndarray
-    q: np.ndarray
-    excitation: np.ndarray
-    extinction: np.ndarray
+    hkl: np.ndarray  # (r, 3) int: Miller indices
+    q: np.ndarray  # (r, 2): where they hit the detector, (q_y, q_x) from the direct beam, 1/Å
+    excitation: np.ndarray  # (r,): excitation error s, 1/Å; positive inside the Ewald sphere
+    extinction: np.ndarray  # (r,): extinction distance, Å
 
     def intensity(self, thickness: np.ndarray | float) -> np.ndarray:
         """Share of the incident beam in each diffracted one, (..., r), for thicknesses (...) in Å."""

@@ -46,27 +46,13 @@ MIN_DISKS = 3
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """The grains of a film, on the scan and a margin around it.
+    """The grains of a film, on the scan and a margin around it."""
 
-    Attributes
-    ----------
-    depth : list of ndarray
-        Thickness of each grain along the beam, Å: (scan_y + 2 margin, scan_x + 2 margin).
-    orientations : list of ndarray, (3, 3)
-        Rotations R with v_lab = R @ v_crystal.
-    beams : list of Beams
-        What each grain diffracts into.
-    margin : int
-        Probe positions around the scan, which blur into it.
-    blur : float
-        Standard deviation of probe and source together, in scan positions.
-    """
-
-    depth: list[np.ndarray]
-    orientations: list[np.ndarray]
-    beams: list[diffraction.Beams]
-    margin: int
-    blur: float
+    depth: list[np.ndarray]  # thickness of each grain along the beam, Å: (scan_y + 2 margin, scan_x + 2 margin)
+    orientations: list[np.ndarray]  # (3, 3): rotations R with v_lab = R @ v_crystal
+    beams: list[diffraction.Beams]  # what each grain diffracts into
+    margin: int  # probe positions around the scan, which blur into it
+    blur: float  # standard deviation of probe and source together, in scan positions
 
     def shares(self, support: float, thermal: float) -> sparse.csr_array:
         """Share of the dose in each part of each pattern, (n, 3 + all beams).

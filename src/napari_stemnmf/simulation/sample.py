@@ -61,30 +61,27 @@ class Sample:
         """
         import h5py
 
-        with atomic_write(path) as part, h5py.File(part, "w") as file:
-            self._write(file)
-
-    def _write(self, file: Any) -> None:
-        packed = {"compression": "gzip", "compression_opts": 1}
-        file.attrs["name"] = self.dataset.name
+        packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
         rows, columns = min(8, self.dataset.shape[0]), min(8, self.dataset.shape[1])
-        chunks = (rows, columns, *self.dataset.detector_shape)
-        data = file.create_dataset("data", self.dataset.shape, self.dataset.dtype, chunks=chunks, **packed)
-        for first in range(0, self.dataset.shape[0], rows):
-            data[first : first + rows] = self.dataset.data[first : first + rows].compute(scheduler="synchronous")
-        data.attrs.update(self.dataset.metadata)
-        data.attrs["Q_pixel_size_invA"] = self.dataset.axes[2].scale / 10
-        data.attrs["R_pixel_size_A"] = self.dataset.axes[0].scale * 10
-        data.attrs["center_px"] = self.center
-        data.attrs["probe_radius_px"] = self.probe_radius
         labels = f"thickness > {TRUE_THICKNESS} A (grain, scan_y, scan_x), unblurred; grains overlap"
         orientations = "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam"
-        for name, values, definition in (
-            ("labels", self.masks, labels),
-            ("thickness", self.thickness, "of each grain along the beam, A"),
-            ("orientations", self.orientations, orientations),
-        ):
-            file.create_dataset(name, data=values, **packed).attrs["definition"] = definition
+        with atomic_write(path) as part, h5py.File(part, "w") as file:
+            file.attrs["name"] = self.dataset.name
+            chunks = (rows, columns, *self.dataset.detector_shape)
+            data = file.create_dataset("data", self.dataset.shape, self.dataset.dtype, chunks=chunks, **packed)
+            for first in range(0, self.dataset.shape[0], rows):
+                data[first : first + rows] = self.dataset.data[first : first + rows].compute(scheduler="synchronous")
+            data.attrs.update(self.dataset.metadata)
+            data.attrs["Q_pixel_size_invA"] = self.dataset.axes[2].scale / 10
+            data.attrs["R_pixel_size_A"] = self.dataset.axes[0].scale * 10
+            data.attrs["center_px"] = self.center
+            data.attrs["probe_radius_px"] = self.probe_radius
+            for name, values, definition in (
+                ("labels", self.masks, labels),
+                ("thickness", self.thickness, "of each grain along the beam, A"),
+                ("orientations", self.orientations, orientations),
+            ):
+                file.create_dataset(name, data=values, **packed).attrs["definition"] = definition
 
 
 def sample(

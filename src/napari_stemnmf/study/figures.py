@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +120,7 @@ def _of_scores(study: Study, films: dict[str, Film]) -> Iterable[Drawing]:
         lambda: score_tables(score_table(scores)),
     )
     last = films[names[-1]]
+    grains, truth = last.analysis.grains, _truths(films)[names[-1].capitalize()]
     for feature in MATCHED:
         yield Drawing(
             f"matches-{last.name}-{feature}",
@@ -129,14 +129,8 @@ def _of_scores(study: Study, films: dict[str, Film]) -> Iterable[Drawing]:
             f"Each grain that {feature.upper()} found in {last.name.capitalize()} on its best match: where both are, "
             "where only the found one is, and where only the true one is.",
             (last.name,),
-            partial(_matches, last, feature),
+            lambda feature=feature: matches(grains[feature], truth, last.analysis.axes),  # type: ignore[misc]
         )
-
-
-def _matches(film: Film, feature: str) -> Figure:
-    return matches(
-        film.analysis.grains[feature], _truths({film.name: film})[film.name.capitalize()], film.analysis.axes
-    )
 
 
 def _of_films(films: dict[str, Film]) -> Iterable[Drawing]:

@@ -53,21 +53,11 @@ LEAST_SHARE = 1e-7
 
 @dataclass(frozen=True)
 class ScanGrid:
-    """Where the probe stands: position (i, j) at ``y = origin[0] + (i + .5) step``, ``x = origin[1] + (j + .5) step``.
+    """Probe positions: (i, j) is at ``y = origin[0] + (i + .5) step``, ``x = origin[1] + (j + .5) step``."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Rows and columns.
-    step : float
-        Å
-    origin : tuple of float
-        (y, x) of the corner of the scan, Å.
-    """
-
-    shape: tuple[int, int]
-    step: float = SCAN_STEP
-    origin: tuple[float, float] = (0.0, 0.0)
+    shape: tuple[int, int]  # rows and columns
+    step: float = SCAN_STEP  # Å
+    origin: tuple[float, float] = (0.0, 0.0)  # (y, x) of the corner of the scan, Å
 
     @property
     def y(self) -> np.ndarray:
@@ -92,38 +82,15 @@ class Specimen:
 
     An atom sits at the centre of each grain. A grain is what lies inside all of its planes: its facets, and the planes
     halfway to the centres of the others, their periodic images and its own, each moved in by half the gap.
-
-    Attributes
-    ----------
-    name, element : str
-    lattice_constant : float
-        Å
-    debye_waller : float
-        Isotropic B, Å².
-    cell : ndarray, (3,)
-        x, y, z, Å.
-    periodic : bool
-        Whether the cell repeats in x and y.
-    centers : ndarray, (g, 3)
-        x, y, z of each grain, Å.
-    orientations : ndarray, (g, 3, 3)
-        Rotations R with v_lab = R @ v_crystal.
-    facets : tuple of float
-        Distances of {001}, {011} and {111} from the centre, Å.
-    gap : float
-        Between grains that meet, Å.
     """
 
-    name: str
-    element: str
-    lattice_constant: float
-    debye_waller: float
-    cell: np.ndarray
-    periodic: bool
-    centers: np.ndarray
-    orientations: np.ndarray
-    facets: tuple[float, float, float]
-    gap: float = GAP
+    crystal: diffraction.Crystal  # what the grains are made of, as `fcc` gives it
+    cell: np.ndarray  # (3,): x, y, z, Å
+    periodic: bool  # whether the cell repeats in x and y
+    centers: np.ndarray  # (g, 3): x, y, z of each grain, Å
+    orientations: np.ndarray  # (g, 3, 3): rotations R with v_lab = R @ v_crystal
+    facets: tuple[float, float, float]  # distances of {001}, {011} and {111} from the centre, Å
+    gap: float = GAP  # between grains that meet, Å
 
     @cached_property
     def reach(self) -> float:
@@ -133,11 +100,6 @@ class Specimen:
         normals, distances = cubic_facets(self.facets)
         corners = HalfspaceIntersection(np.column_stack([normals, -distances]), np.zeros(3)).intersections
         return float(np.linalg.norm(corners, axis=1).max())
-
-    @property
-    def crystal(self) -> diffraction.Crystal:
-        """What the grains are made of."""
-        return diffraction.fcc(self.element, self.lattice_constant, self.debye_waller)
 
     @cached_property
     def planes(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -187,14 +149,15 @@ class Specimen:
     def _lattice(self, index: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Lattice points of a grain in a box about its centre and some beyond, (n, 3), Å from the centre."""
         rotation, corners = self.orientations[index], np.array(list(product(*zip(low, high, strict=True))))
-        in_cells = corners @ rotation / self.lattice_constant
+        edge = self.crystal.lattice[0, 0]  # of the cubic unit cell, Å
+        in_cells = corners @ rotation / edge
         first, last = np.floor(in_cells.min(axis=0)).astype(int) - 1, np.ceil(in_cells.max(axis=0)).astype(int) + 1
         cells = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(first, last, strict=True)], indexing="ij"), -1)
-        corners = cells.reshape(-1, 3) * self.lattice_constant @ rotation.T
-        size = np.sqrt(3) * self.lattice_constant
+        corners = cells.reshape(-1, 3) * edge @ rotation.T
+        size = np.sqrt(3) * edge
         near = (corners > low - size) & (corners < high + size)
         corners = corners[near.all(axis=1) & (np.linalg.norm(corners, axis=1) < self.reach + size)]
-        atoms = self.crystal.positions @ rotation.T * self.lattice_constant
+        atoms = self.crystal.positions @ rotation.T * edge
         return np.asarray((corners[:, None] + atoms).reshape(-1, 3))
 
     def _shifts(self, cells: int = 1) -> np.ndarray:
@@ -231,11 +194,7 @@ def silver_specimen(name: str, seed: int | None = None) -> Specimen:
     cell = np.array(FILM_CELL)
     centers = generator.random((FILM_GRAINS, 3)) * cell
     orientations = diffraction.random_rotations(FILM_GRAINS, generator)
-    silver = diffraction.fcc("Ag")
-    lattice_constant = float(silver.lattice[0, 0])
-    return Specimen(
-        name, "Ag", lattice_constant, silver.debye_waller, cell, True, centers, orientations, FILM_FACETS[name]
-    )
+    return Specimen(diffraction.fcc("Ag"), cell, True, centers, orientations, FILM_FACETS[name])
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,8 +30,6 @@ from napari_stemnmf.study.wire import Wire, twisted_wire
 
 SEMIANGLE = 2e-3
 """Semi-convergence angle, rad."""
-SCAN_STEP = 5.0
-"""Å"""
 Q_SPAN = 4.32
 """What the detector spans from edge to edge, 1/Å: on 432 px a disk has a radius of 10 px."""
 BLUR = 1.5
@@ -118,7 +116,7 @@ class Nanowire:
         center = self.patterns.center.mean(axis=0)
         return {
             "Q_pixel_size_invA": self.patterns.camera.q_step,
-            "R_pixel_size_A": SCAN_STEP,
+            "R_pixel_size_A": film.SCAN_STEP,
             "center_px": (float(center[0]), float(center[1])),
             "probe_radius_px": self.patterns.camera.radius,
             "energy_eV": film.ENERGY,
@@ -161,7 +159,7 @@ def nanowire(
         np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)
     )
     margin = int(np.ceil(4 * BLUR))
-    wire = twisted_wire(ScanGrid(scan_shape, SCAN_STEP), wire_chance, margin)
+    wire = twisted_wire(ScanGrid(scan_shape), wire_chance, margin)
     q_step, scale = Q_SPAN / detector, detector / REFERENCE
     camera = Camera(detector, q_step, SEMIANGLE / diffraction.wavelength(film.ENERGY) / q_step)
     middle = (detector - 1) / 2 + place_chance.uniform(-6, 6, 2) * scale

@@ -13,6 +13,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from napari_stemnmf.files import result_file
 from napari_stemnmf.study import figures, results
 from napari_stemnmf.study.claims import Verdict
 from napari_stemnmf.study.explanations import explanations, remarks
@@ -30,7 +31,7 @@ from napari_stemnmf.study.paper import (
     Name,
     Numbers,
 )
-from napari_stemnmf.study.plan import MANIFEST, Manifest, whole_file
+from napari_stemnmf.study.plan import MANIFEST, Manifest
 from napari_stemnmf.study.results import Film, Study
 
 NAME = "index.html"
@@ -54,7 +55,7 @@ def write(study: Study, drawn: list[Drawing], manifest: Manifest) -> Path:
         If it cannot be written.
     """
     target = study.folder / NAME
-    with whole_file(target) as part:
+    with result_file(target) as part:
         part.write_text(page(study, drawn, manifest), encoding="utf-8")
     return target
 
@@ -189,7 +190,8 @@ def _figure(drawing: Drawing) -> Html:
     caption = tag(
         "figcaption", tag("strong", f"{drawing.title}. "), f"{drawing.caption}{like} ", link("PDF", f"{stem}.pdf")
     )
-    image = picture(f"{stem}.png", f"{drawing.title}: {drawing.caption}")
+    described = escape(f"{drawing.title}: {drawing.caption}")
+    image = Html(f'<img src="{escape(stem)}.png" alt="{described}" loading="lazy">')
     return tag("figure", image, caption, id=f"figure-{drawing.name}")
 
 
@@ -280,11 +282,6 @@ def _escaped(text: str) -> str:
 def link(text: str, target: str) -> Html:
     """A link to a file of the study, or to a page."""
     return tag("a", text, href=target)
-
-
-def picture(source: str, alternative: str) -> Html:
-    """An image that is loaded when it is scrolled to, and words for those who cannot see it."""
-    return Html(f'<img src="{escape(source)}" alt="{escape(alternative)}" loading="lazy">')
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], class_: str) -> Html:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 from napari_stemnmf import __version__
 from napari_stemnmf.analysis import is_analysis
 from napari_stemnmf.errors import AnalysisError, DataError
-from napari_stemnmf.files import atomic_write
+from napari_stemnmf.files import result_file
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.study.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
 
@@ -213,16 +212,5 @@ class Manifest:
         self._write()
 
     def _write(self) -> None:
-        with whole_file(self.path) as part:
+        with result_file(self.path) as part:
             part.write_text(json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file of the study, whole or absent, in a folder that is made if need be; `AnalysisError` if it cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as part:
-            yield part
-    except OSError as error:
-        raise AnalysisError(f"{path} cannot be written: {error}.") from error

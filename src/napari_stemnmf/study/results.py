@@ -14,11 +14,12 @@ import pandas as pd
 
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import result_file
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.scoring import Scores, distributions, pairs, score, score_table
 from napari_stemnmf.study.claims import Judged
 from napari_stemnmf.study.paper import ALL_FILMS, PRINTED, QUANTITIES, Number, Numbers
-from napari_stemnmf.study.plan import Plan, key_of, whole_file
+from napari_stemnmf.study.plan import Plan, key_of
 
 ANALYSIS_NAME = "analysis.stemnmf.h5"
 FOLDER = "tables"
@@ -78,29 +79,15 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What `reproduce` returns.
+    """What `reproduce` returns."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where all of it is.
-    numbers : Numbers
-        Everything measured.
-    judged : list of Judged
-        The verdicts on the paper's claims.
-    variants : dict of float to Judgement
-        The same with AA merged at other thresholds.
-    done : list of str
-        Steps that were not there yet, or not current.
-    """
-
-    folder: Path
+    folder: Path  # where all of it is
     plan: Plan
-    films: dict[str, Film]
-    numbers: Numbers
-    judged: list[Judged]
-    variants: dict[float, Judgement]
-    done: list[str]
+    films: dict[str, Film]  # by name
+    numbers: Numbers  # everything measured
+    judged: list[Judged]  # the verdicts on the paper's claims
+    variants: dict[float, Judgement]  # the same with AA merged at other thresholds
+    done: list[str]  # steps that were not there yet, or not current
 
 
 def scores_of(analysis: Analysis, truth: np.ndarray | None) -> dict[str, Scores]:
@@ -239,11 +226,11 @@ def write_tables(study: Study) -> list[Path]:
     written = []
     for name, table in tables_of(study).items():
         written.append(study.folder / FOLDER / f"{name}.csv")
-        with whole_file(written[-1]) as part:
+        with result_file(written[-1]) as part:
             table.to_csv(part, index=False)
     for name, film in study.films.items():
         written.append(study.folder / name / RECIPE)
-        with whole_file(written[-1]) as part:
+        with result_file(written[-1]) as part:
             film.analysis.recipe.save(part)
     return written
 

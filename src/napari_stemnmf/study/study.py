@@ -24,7 +24,8 @@ from napari_stemnmf import __version__
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.errors import AnalysisError, Cancelled, ReadError
+from napari_stemnmf.errors import Cancelled, ReadError
+from napari_stemnmf.files import make_folder
 from napari_stemnmf.grains.scoring import Scores
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.reading.masks import load_masks
@@ -87,7 +88,7 @@ def reproduce(
         If settings or given films do not fit, or the folder holds something else.
     """
     plan = make_plan(quick=quick, films=films, engine=engine, seeds=seeds, nanowire=nanowire)
-    return _Run(_folder(out), plan, progress, cancel, workers).all()
+    return _Run(make_folder(out), plan, progress, cancel, workers).all()
 
 
 class _Run:
@@ -140,7 +141,7 @@ class _Run:
     def _film(self, name: str) -> Film:
         path = self.plan.given.get(name) or self._simulated(name)
         dataset = open_scan(path)
-        folder = _folder(self.folder / name)
+        folder = make_folder(self.folder / name)
         analysis = self._analysed(name, dataset, self.plan.recipe(name), folder / ANALYSIS_NAME)
         again = {
             t: self._analysed(
@@ -154,7 +155,7 @@ class _Run:
 
     def _simulated(self, name: str) -> Path:
         size, engine = self.plan.size(name), self.plan.engine_of(name)
-        path = _folder(self.folder / "scans") / f"{name}.h5"
+        path = make_folder(self.folder / "scans") / f"{name}.h5"
         control = Control(_titled(self.progress, name), self.cancel, "Simulate")
 
         def make() -> list[Path]:
@@ -223,12 +224,3 @@ def _truth_and_dose(path: Path) -> tuple[np.ndarray | None, float | None]:
 def _titled(progress: Callable[[Progress], None] | None, title: str) -> Callable[[Progress], None] | None:
     """Reports with the film's name before the stage's."""
     return progress and (lambda p: progress(replace(p, stage=f"{title}: {p.stage}")))
-
-
-def _folder(path: str | Path) -> Path:
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AnalysisError(f"The folder {path} cannot be made: {error}.") from error
-    return path

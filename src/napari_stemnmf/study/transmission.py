@@ -109,8 +109,8 @@ def _factor(specimen: Specimen, shape: tuple[int, int], pixel: float) -> np.ndar
 
     f_y, f_x = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])  # cycles per pixel
     k_squared = (f_y**2 + f_x**2) / pixel**2
-    scattering = KirklandParametrization().projected_scattering_factor(specimen.element)(k_squared)
-    smear = np.exp(-specimen.debye_waller * k_squared / 4)
+    scattering = KirklandParametrization().projected_scattering_factor(specimen.crystal.elements[0])(k_squared)
+    smear = np.exp(-specimen.crystal.debye_waller * k_squared / 4)
     spread_out = np.exp(2 * np.pi**2 * (SPREAD / 2) ** 2 * (f_y**2 + f_x**2))
     return np.asarray(scattering * smear * spread_out / pixel**2, np.float32)
 
