@@ -2,8 +2,7 @@
 
 One picture a found grain, beside its best match (the true grain that holds most of its weight), since that is what
 TPR_G and its like are of; then one for each true grain that is no grain's best match, beside its one-to-one partner if
-it has one. Leans on `scoring` for the matches
-and on `style` for sizes and fonts.
+it has one.
 """
 
 from __future__ import annotations
@@ -70,7 +69,8 @@ def matches(grains: Grains, truth: np.ndarray, axes: Sequence[Axis] | None = Non
     scores = score(grains, truth)
     steps, unit = ((1.0, 1.0), "px") if axes is None else ((axes[0].scale, axes[1].scale), axes[1].unit)
     found, missed = _found_tiles(grains, truth, scores), _missed_tiles(grains, truth, scores)
-    usual = _usual_side([*found, *missed], steps)
+    sides = [_own_side(tile.kinds, steps) for tile in (*found, *missed)]
+    usual = float(np.percentile(sides, USUAL_SHARE)) if sides else 1.0  # in the scan's unit
     columns, side = _columns(len(found), len(missed))
     height = _height(columns, side, len(found), len(missed))
     figure = new_figure("page", height)
@@ -130,11 +130,6 @@ def _height(columns: int, side: float, found: int, missed: int) -> float:
     sections = [count for count in (found, missed) if count]
     rows = sum(math.ceil(count / columns) for count in sections)
     return HEAD + len(sections) * LINE + rows * (side + CAPTION + GAP) + MARGIN
-
-
-def _usual_side(tiles: list[_Tile], steps: tuple[float, float]) -> float:
-    """The side of most windows, in the scan's unit."""
-    return float(np.percentile([_own_side(tile.kinds, steps) for tile in tiles], USUAL_SHARE)) if tiles else 1.0
 
 
 def _own_side(kinds: np.ndarray, steps: tuple[float, float]) -> float:

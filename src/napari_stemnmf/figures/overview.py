@@ -55,7 +55,8 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     figure.suptitle(f"{analysis.input.name}: {len(grains)} grains from {feature.upper()}")
     _image(axes[0, 0], analysis, feature)
     _maximum_pattern(axes[0, 1], analysis, survey, feature)
-    _grains(axes[0, 2], analysis, grains)
+    draw_grains(axes[0, 2], grains.masks, analysis.axes, scale="axes", width_mm=45.0)
+    axes[0, 2].set_title("grains (stripes: overlap)")
     _overlap(axes[1, 0], analysis, grains)
     _seeds(axes[1, 1], analysis, feature)
     _sizes(axes[1, 2], analysis, feature)
@@ -77,7 +78,10 @@ def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str)
         center = (geometry.q_x, geometry.q_y)
         ax.add_patch(Circle(center, geometry.probe_radius, fill=False, color="#56B4E9", lw=0.8))
         for radius in _radii(analysis, feature):
-            ax.add_patch(_ring(center, radius, geometry.ellipse_ratio, geometry.ellipse_angle))
+            stretch = np.sqrt(geometry.ellipse_ratio)  # `radius` is the geometric mean of the axes
+            size = (2 * radius * stretch, 2 * radius / stretch)
+            ring = Ellipse(center, *size, angle=geometry.ellipse_angle, fill=False, color="white", lw=0.7, ls="--")
+            ax.add_patch(ring)
     ax.set(title="maximum pattern (log)", xlabel="q_x (px)", ylabel="q_y (px)")
 
 
@@ -92,18 +96,6 @@ def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
         return (float(found.details["r_min"]),)
     radii = found.columns["radius"]
     return (float(radii.min()), float(radii.max()))
-
-
-def _ring(center: tuple[float, float], radius: float, ratio: float, angle: float) -> Ellipse:
-    """The ellipse a/b = `ratio` whose axes have the geometric mean `radius`."""
-    stretch = np.sqrt(ratio)
-    size = (2 * radius * stretch, 2 * radius / stretch)
-    return Ellipse(center, *size, angle=angle, fill=False, color="white", lw=0.7, ls="--")
-
-
-def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
-    draw_grains(ax, grains.masks, analysis.axes, scale="axes", width_mm=45.0)
-    ax.set_title("grains (stripes: overlap)")
 
 
 def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
