@@ -259,14 +259,8 @@ class Analysis:
             raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         try:
             with storage.atomic_write(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
-                file.attrs.update(
-                    {
-                        "format": FORMAT,
-                        "format_version": FORMAT_VERSION,
-                        "recipe": self.recipe.to_toml(),
-                        "versions": json.dumps(_versions()),
-                    }
-                )
+                recipe, versions = self.recipe.to_toml(), json.dumps(_versions())
+                file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, recipe=recipe, versions=versions)
                 for f in fields(self):
                     if f.name != "recipe" and (f.name != "others" or self.others):
                         storage.write(file, f.name, getattr(self, f.name))

@@ -35,21 +35,19 @@ class Scan:
 
     @classmethod
     def of(cls, analysis: Analysis | None, dataset: Dataset | None, recipe: Recipe, workers: int) -> Scan | None:
-        if dataset is None and analysis is None:
+        given = dataset if dataset is not None else None if analysis is None else analysis.input
+        if given is None:
             return None
-        shape = dataset.shape if dataset is not None else analysis.input.shape  # type: ignore[union-attr]
-        kind = dataset.dtype if dataset is not None else np.dtype(analysis.input.dtype)  # type: ignore[union-attr]
+        kind = np.dtype(given.dtype)
         settings = recipe.preprocess
         spans = (settings.scan_y, settings.scan_x, settings.q_y, settings.q_x)
         sizes = [
             size if span is None else max(1, min(span[1], size) - span[0])
-            for size, span in zip(shape, spans, strict=True)
+            for size, span in zip(given.shape, spans, strict=True)
         ]
         raw = float(np.prod([float(size) for size in sizes])) * kind.itemsize
         rows, columns = (max(1, size // settings.bin) for size in sizes[2:])
-        chunk = BLOCK_BYTES
-        if dataset is not None:
-            chunk = math.prod(dataset.data.chunksize) * kind.itemsize
+        chunk = BLOCK_BYTES if dataset is None else math.prod(dataset.data.chunksize) * kind.itemsize
         block = min(raw, min(max(chunk, BLOCK_BYTES), 8 * BLOCK_BYTES))
         packed = dataset is not None and _is_packed(dataset)
         return cls(sizes[0] * sizes[1], rows * columns, min(rows, columns), raw, block, packed, workers)

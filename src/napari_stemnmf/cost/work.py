@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,21 +63,17 @@ class Cost:
     kept: float = 0.0
 
 
+@dataclass
 class Work:
     """The costs of the stages of one scan; notes in `guessed` what it had to guess."""
 
-    def __init__(
-        self,
-        scan: Scan,
-        analysis: Analysis | None,
-        recipe: Recipe,
-        todo: Sequence[str],
-        anew: Mapping[str, np.ndarray],
-        suggested: Mapping[str, int],
-    ) -> None:
-        self.scan, self.analysis, self.recipe = scan, analysis, recipe
-        self.todo, self.anew, self.suggested = todo, anew, suggested
-        self.guessed: list[str] = []
+    scan: Scan
+    analysis: Analysis | None
+    recipe: Recipe
+    todo: Sequence[str]
+    anew: Mapping[str, np.ndarray]
+    suggested: Mapping[str, int]
+    guessed: list[str] = field(default_factory=list)
 
     def of(self, path: str) -> Cost:
         """Cost of one result. Representations that share a read of the data count once, with the first of them."""

@@ -177,9 +177,9 @@ def _draw(
     height, width = (size * step * per_unit for size, step in zip(tile.kinds.shape, steps, strict=True))
     frame = Rectangle(corner, side, side, facecolor="none", edgecolor="0.6", linewidth=0.4)
     ax.add_patch(frame)
-    image = ax.imshow(
-        _coloured(tile.kinds), extent=(left, left + width, up + height, up), interpolation="nearest",
-    )  # fmt: skip
+    colours = np.array([to_rgb({TN: GROUND, **KIND_COLOURS}[kind]) for kind in (TN, TP, FP, FN)])
+    edges = (left, left + width, up + height, up)
+    image = ax.imshow(colours[tile.kinds], extent=edges, interpolation="nearest")
     image.set_clip_path(frame)
     for line in outlines(tile.outline):
         x, y = (line + 0.5).T * np.array([[steps[1]], [steps[0]]]) * per_unit
@@ -192,12 +192,6 @@ def _draw(
             corner[0] + side / 2, corner[1] + side + 2.3 * (line_number + 1), text, ha="center", va="baseline",
             fontsize=6, fontweight="bold" if tile.bold else "normal",
         )  # fmt: skip
-
-
-def _coloured(kinds: np.ndarray) -> np.ndarray:
-    """(y, x, 3) colours of 0 to 1."""
-    colours = np.array([to_rgb({TN: GROUND, **KIND_COLOURS}[kind]) for kind in (TN, TP, FP, FN)])
-    return np.asarray(colours[kinds])
 
 
 def _legend(ax: Axes, bar: str) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.grains.refinement import Grains
     from napari_stemnmf.preprocessing.survey import Survey
 
 SAME_ERROR = 0.005
@@ -57,7 +56,9 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     _maximum_pattern(axes[0, 1], analysis, survey, feature)
     draw_grains(axes[0, 2], grains.masks, analysis.axes, scale="axes", width_mm=45.0)
     axes[0, 2].set_title("grains (stripes: overlap)")
-    _overlap(axes[1, 0], analysis, grains)
+    most = int(grains.overlap.max(initial=0))
+    image = draw_counts(axes[1, 0], grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
+    _finish_map(axes[1, 0], analysis, "grains at each probe position", image, "number of grains", range(most + 1))
     _seeds(axes[1, 1], analysis, feature)
     _sizes(axes[1, 2], analysis, feature)
     return figure
@@ -66,8 +67,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
 def _image(ax: Axes, analysis: Analysis, feature: str) -> None:
     shown = scan_image(analysis, feature)
     image = ax.imshow(shown.values, cmap="gray", extent=extent(analysis.axes))
-    _finish_map(ax, analysis, shown.title)
-    _bar(ax, image, shown.label)
+    _finish_map(ax, analysis, shown.title, image, shown.label)
 
 
 def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:
@@ -98,13 +98,6 @@ def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
     return (float(radii.min()), float(radii.max()))
 
 
-def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
-    most = int(grains.overlap.max(initial=0))
-    image = draw_counts(ax, grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
-    _finish_map(ax, analysis, "grains at each probe position")
-    _bar(ax, image, "number of grains", ticks=range(most + 1))
-
-
 def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
     ax.set(title="random starts", xlabel="components k", ylabel="error ‖V − WH‖ / ‖V‖")
     model = analysis.models.get(feature)
@@ -133,10 +126,9 @@ def _sizes(ax: Axes, analysis: Analysis, feature: str) -> None:
         ax.hist(table[column], bins=min(20, max(5, len(table) // 2)), color=FEATURE_COLOURS[feature], edgecolor="white")
 
 
-def _finish_map(ax: Axes, analysis: Analysis, title: str) -> None:
+def _finish_map(
+    ax: Axes, analysis: Analysis, title: str, image: AxesImage, label: str, ticks: range | None = None
+) -> None:
     y, x = analysis.axes[:2]
     ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
-
-
-def _bar(ax: Axes, image: AxesImage, label: str, ticks: range | None = None) -> None:
     ax.figure.colorbar(image, ax=ax, label=label, ticks=ticks, shrink=0.85)

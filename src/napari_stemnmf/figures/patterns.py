@@ -93,9 +93,8 @@ def draw_vector_map(ax: Axes, image: np.ndarray, frame: Frame) -> None:
     frame.label(ax)
 
 
-def draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...], frame: Frame | None = None) -> None:
+def draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...], frame: Frame) -> None:
     """The bounds of rings (px), as the ellipses that they are on the detector; the limits of the axes stay on it."""
-    frame = Frame() if frame is None else frame
     azimuth = np.linspace(0.0, 360.0, 181)
     for radius in rings:
         x, y = frame.place(*geometry.from_polar(np.full(azimuth.shape, radius), azimuth))
@@ -118,16 +117,15 @@ def draw_unrolled(
     image: np.ndarray,
     geometry: Geometry,
     columns: np.ndarray,
-    *,
-    scale: float = 1.0,
-    unit: str = "px",
+    frame: Frame,
     sqrt: bool = False,
 ) -> Axes:
     """A pattern (q_y, q_x) of finite counts over azimuth and radius, the ellipse undone, with its radial variance.
 
-    The variance, of the square roots of the counts if `sqrt`, is drawn at the radii `columns` (m,), in px; `scale` and
-    `unit` are those of a pixel. Returns the axes of the variance, which lie on top of `ax`.
+    The variance, of the square roots of the counts if `sqrt`, is drawn at the radii `columns` (m,), in px; the axes
+    have the frame's unit. Returns the axes of the variance, which lie on top of `ax`.
     """
+    scale, unit = frame.scale, frame.unit
     image = np.maximum(np.asarray(image, np.float64), 0.0)
     edge = (min(geometry.detector_shape) - 1) / 2
     polar = unrolled(image, geometry, tuple(np.arange(0.0, edge)))

@@ -310,9 +310,7 @@ def _profile(ax: Axes, analysis: Analysis, survey: Survey, calibration: Calibrat
     found = analysis.features["rv"]
     maximum = np.nan_to_num(centered_maximum(survey, calibration, analysis.peaks))
     sqrt = found.details.get("intensity") == "sqrt"
-    over = draw_unrolled(
-        ax, maximum, calibration.geometry, found.columns["radius"], scale=frame.scale, unit=frame.unit, sqrt=sqrt
-    )
+    over = draw_unrolled(ax, maximum, calibration.geometry, found.columns["radius"], frame, sqrt)
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_box_aspect(1)
     over.set_xlabel(f"RV: {over.get_xlabel()}")
