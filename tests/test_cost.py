@@ -10,6 +10,8 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf.analysis import RunTime
 from napari_stemnmf.cost import Estimate, estimate
+from napari_stemnmf.cost.sizes import Scan
+from napari_stemnmf.cost.work import Work
 
 QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 8, "*.refinement.min_size": 6}
 
@@ -59,10 +61,30 @@ def test_what_was_found_and_took_its_time_makes_the_estimate_sure() -> None:
     assert estimate(slow, dataset, more, "recipe", workers=2).seconds > again.seconds  # what follows is stale as well
 
     halo = recipe.replaced({"aa.featurize.angle_step": 10.0})
-    late = replace(done, times={**done.times, "survey": RunTime(50.0, 1.0)})  # a file far away
+    took = {**done.times, **{f"features/{name}": RunTime(20.0, 40.0) for name in ("aa", "bd")}}
+    assert estimate(replace(done, times=took), dataset, halo, "featurize").seconds == pytest.approx(20, rel=0.01)
+    late = replace(done, times={"survey": RunTime(50.0, 1.0)})  # a file far away, whose features took unknown time
     assert estimate(late, dataset, halo, "featurize").seconds == pytest.approx(50, rel=0.1)
     assert estimate(late, dataset, halo, "featurize", ("bd",)).seconds == 0.0
     assert estimate(done, None, halo, "cluster").seconds > 0  # the scan itself is not open
+
+
+def test_estimated_columns_are_those_that_featurize_gives() -> None:
+    dataset, recipe = stem.sample().dataset, stem.Recipe.preset("default", ("aa", "rv", "bd"))
+    done = stem.analyse(dataset, recipe, until="featurize")
+    found, before = done.features, replace(done, features={})
+
+    def columns(feature: str, settings: stem.Recipe) -> tuple[float, float]:
+        scan = Scan.of(before, dataset, settings, workers=1)
+        assert scan is not None
+        return Work(scan, before, settings, (), {}, {}).columns(feature)
+
+    assert columns("rv", recipe)[0] == found["rv"].values.shape[1]
+    assert columns("bd", recipe)[0] == found["bd"].values.shape[1]
+    assert columns("bd", recipe)[1] == pytest.approx(found["bd"].values.nnz / len(done.peaks.counts), rel=0.05)
+    assert 0.5 <= columns("aa", recipe)[0] / found["aa"].values.shape[1] <= 2.0  # how many rings it has is a guess
+    known = recipe.replaced({"aa.featurize.rings": found["aa"].details["rings"]})
+    assert columns("aa", known)[0] == found["aa"].values.shape[1]
 
 
 def test_an_estimate_says_what_it_comes_to() -> None:

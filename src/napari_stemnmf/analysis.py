@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -150,7 +150,19 @@ class Analysis:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the data, counted, a sentence each."""
-        return tuple(_warnings(self))
+        found = []
+        survey, peaks = self.survey, self.peaks
+        if survey is not None and survey.not_finite:
+            found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")
+        if survey is not None and survey.negative:
+            found.append(f"{survey.negative} values are negative; they count as 0.")
+        if peaks is not None:
+            of = f"of {len(peaks.counts)} patterns"
+            if empty := int((peaks.counts == 0).sum()):
+                found.append(f"{empty} {of} hold no Bragg disk.")
+            if peaks.saturated:
+                found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
+        return (*found, *(f"{name.upper()} was left out: {why}" for name, why in self.failed.items()))
 
     def result(self, path: str) -> Any:
         """What a stage has found, "peaks" or "models/aa"; None where there is nothing."""
@@ -168,8 +180,7 @@ class Analysis:
         name, _, feature = path.partition("/")
         key = f"{self._key_of(path, self.recipe)} {mark}".rstrip()
         changes: dict[str, Any] = {"keys": {**self.keys, path: key}}
-        before = getattr(self, name) if name in _FIELDS else self.others.get(name)
-        value = {**(before or {}), feature: result} if feature else result
+        value = {**(self.result(name) or {}), feature: result} if feature else result
         changes |= {name: value} if name in _FIELDS else {"others": {**self.others, name: value}}
         if took is not None:
             changes["times"] = {**self.times, path: took}
@@ -248,14 +259,8 @@ class Analysis:
             raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         try:
             with storage.atomic_write(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
-                file.attrs.update(
-                    {
-                        "format": FORMAT,
-                        "format_version": FORMAT_VERSION,
-                        "recipe": self.recipe.to_toml(),
-                        "versions": json.dumps(_versions()),
-                    }
-                )
+                recipe, versions = self.recipe.to_toml(), json.dumps(_versions())
+                file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, recipe=recipe, versions=versions)
                 for f in fields(self):
                     if f.name != "recipe" and (f.name != "others" or self.others):
                         storage.write(file, f.name, getattr(self, f.name))
@@ -304,22 +309,6 @@ def is_analysis(path: str | Path) -> bool:
             return file.attrs.get("format") == FORMAT
     except OSError:
         return False
-
-
-def _warnings(analysis: Analysis) -> Iterator[str]:
-    survey, peaks = analysis.survey, analysis.peaks
-    if survey is not None and survey.not_finite:
-        yield f"{survey.not_finite} values are NaN or infinite; they count as 0."
-    if survey is not None and survey.negative:
-        yield f"{survey.negative} values are negative; they count as 0."
-    if peaks is not None:
-        empty = int((peaks.counts == 0).sum())
-        if empty:
-            yield f"{empty} of {len(peaks.counts)} patterns hold no Bragg disk."
-        if peaks.saturated:
-            yield f"{peaks.saturated} of {len(peaks.counts)} patterns are saturated; the heights of disks are too low."
-    for name, why in analysis.failed.items():
-        yield f"{name.upper()} was left out: {why}"
 
 
 def _versions() -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -149,22 +149,14 @@ def with_mask(analysis: Analysis, mask: np.ndarray | None) -> Analysis:
     return replace(analysis, mask=mask)
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a run has come to after one of its parts.
-
-    Attributes
-    ----------
-    stage : Stage
-    features : tuple of str
-        The representations that it was run for; empty where it is of the whole scan.
-    analysis : Analysis
-        Everything found so far.
-    """
+class Done(NamedTuple):
+    """What a run has come to after one of its parts."""
 
     stage: Stage
     features: tuple[str, ...]
+    """The representations that it was run for; empty where it is of the whole scan."""
     analysis: Analysis
+    """Everything found so far."""
 
 
 def advance(
@@ -213,12 +205,13 @@ def advance(
         part = (control or Control()).for_stage(stage.heading(wanted))
         given = executor if stage.reads else None
         task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
-        clock = _Clock()
+        wall, cpu = time.perf_counter(), time.process_time()
         try:
             found = stage.run(task)
         except Cancelled as stop:
             raise Cancelled(str(stop), analysis) from None
-        analysis, stopped = _with_found(analysis, stage, found, clock.read())
+        took = RunTime(time.perf_counter() - wall, time.process_time() - cpu)
+        analysis, stopped = _with_found(analysis, stage, found, took)
         if stopped:
             raise Cancelled(stopped, analysis)
         sent = yield Done(stage, task.features, analysis)
@@ -266,8 +259,7 @@ def _with_found(analysis: Analysis, stage: Stage, found: Any, took: RunTime) -> 
         values = result if stage.also else (result,)
         for name, value in zip(stage.results, values, strict=True):
             path = f"{name}/{feature}" if feature else name
-            main = name == stage.result
-            analysis = analysis.with_result(path, value, mark, took if main else None)
+            analysis = analysis.with_result(path, value, mark, took if name == stage.result else None)
     return analysis, stopped
 
 
@@ -281,13 +273,3 @@ def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
         for path in stage.paths(names)
         if not analysis.is_current(path, recipe)
     }
-
-
-class _Clock:
-    """Runs from when it is made."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def read(self) -> RunTime:
-        return RunTime(time.perf_counter() - self._wall, time.process_time() - self._cpu)

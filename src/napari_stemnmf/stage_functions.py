@@ -104,9 +104,8 @@ def find_probe(task: Task) -> Probe:
 def find_disks(task: Task) -> Peaks:
     from napari_stemnmf.disks import detection
 
-    return detection.find_disks(
-        task.patterns(), _there(task.found.probe, "survey"), task.found.recipe.disks, **task.how
-    )
+    found = task.found
+    return detection.find_disks(task.patterns(), _there(found.probe, "survey"), found.recipe.disks, **task.how)
 
 
 def calibrate(task: Task) -> Calibration:

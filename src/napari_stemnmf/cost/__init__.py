@@ -1,12 +1,7 @@
 """What a step will cost before it runs: seconds, and the memory that it takes beside what is held already.
 
-A cost is a count of work (pixels read, disks found, products of the factorisation) times a constant of the machine.
-The counts come from the sizes of the scan and from what earlier stages found; the speed of reading comes from the
-survey of this very scan, and that of clustering from earlier clusterings of it. What is not known yet is guessed from
-other scans, and the estimate then says that it is rough.
-
-Leans on settings and sizes alone: nothing is read and nothing heavy imported, so that a window may ask at every change
-of a setting.
+Nothing is read and nothing heavy imported, so that a window may ask at every change of a setting. How costs are counted
+is in `work`.
 """
 
 from __future__ import annotations

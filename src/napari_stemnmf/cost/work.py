@@ -1,53 +1,57 @@
-"""What each stage costs: counts of work, from what is known of the scan, times the constants.
+"""What each stage costs: counts of work, from what is known of the scan, times the constants of an ordinary machine.
 
-What has to be guessed is noted, so that the estimate can say that it is rough. Leans on `sizes` and `constants`.
+The counts are the stages' own where these are known before they run. A stage that has run on the same sizes takes as
+long as it took then. What has to be guessed is noted, so that the estimate can say that it is rough.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_stemnmf import stages
-from napari_stemnmf.cost.sizes import (
-    DENSE,
-    DISK,
-    DISK_LATER,
-    DISK_PIXEL,
-    DISKS,
-    DRAFT_ROWS,
-    FALLING,
-    FALLING_NO_DRAFT,
-    GRAM,
-    LIBRARIES,
-    LOOK_PIXEL,
-    MEASURE_GRAIN,
-    MEASURE_PIXEL,
-    MEMBER_PIXEL,
-    NO_DRAFT,
-    PASSES,
-    PASSES_SLOPE,
-    PROBE_SECONDS,
-    PROJECT_PIXEL,
-    READ_PACKED,
-    READ_PLAIN,
-    RINGS,
-    SEPARATE_MAP,
-    SPARSE,
-    STABLE_MAP,
-    SUGGESTED,
-    SUGGESTED_RV_GLOBAL,
-    SWEEP,
-    Scan,
-)
-from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.cost.sizes import Scan
+from napari_stemnmf.recipe import FEATURES, Recipe
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
+
+
+READ_PLAIN, READ_PACKED = 0.25e-9, 4e-9
+"""Seconds for a byte of patterns, on one core, from a file that holds them as they are (in the system's cache), and
+from one that is compressed."""
+SURVEY_PIXEL, PROJECT_PIXEL, DISK_PIXEL = 0.8e-9, {"aa": 0.9e-9, "rv": 1.3e-9}, 10e-9
+"""Seconds for a pixel: the survey, each feature of the patterns, and the search for disks."""
+DISK, DISK_LATER = 15e-6, 3e-6
+"""Seconds for a disk: to find it, and to calibrate with it."""
+PROBE_SECONDS = 1.1
+"""Of finding the mask and the probe; most of it is the same for all scans."""
+MEASURE_PIXEL, MEMBER_PIXEL = 0.9e-9, 0.6e-9
+"""Seconds for a pixel of the scan, and for one of a pattern of a grain."""
+SEPARATE_MAP, MEASURE_GRAIN, STABLE_MAP = 25e-9, 25e-9, 115e-9
+"""Seconds for a probe position of a component map, of a grain's mask, and of another seed's map to compare with."""
+DENSE, SPARSE, GRAM, SWEEP = 8.1e-11, 7.4e-10, 1.7e-10, 6.7e-10
+"""Seconds of an iteration of NMF for each probe position and component: times the columns of a dense matrix, times the
+values of a sparse row, times the components, and once."""
+PASSES = {"aa": 97.0, "rv": 157.0, "bd": 113.0}
+"""Work of one seed, iterations times components over all its fits, as a multiple of one iteration with the components
+that it starts from; at a merge threshold of 0.5."""
+PASSES_SLOPE = 3.0
+"""How fast that grows with the merge threshold: its logarithm's slope."""
+NO_COARSE_FIT = {"aa": 3.2, "rv": 2.4, "bd": 1.7}
+"""Factor on that where the first fits are not made on a quarter of the scan."""
+FALLING, FALLING_NO_COARSE_FIT = 0.5, 0.8
+"""Mean of components over starting components, weighted by the work; with coarse fits and without."""
+SUGGESTED, SUGGESTED_RV_GLOBAL, DISKS = 20, 9, 15
+"""What the scree suggests (less for RV if all columns have one scale), and disks of a pattern, where unknown."""
+RINGS = 4
+"""Rings of AA where they are not known."""
+LIBRARIES = 60e6
+"""Bytes of compiled code and tables that the first read of a scan brings into memory."""
 
 
 @dataclass(frozen=True)
@@ -59,49 +63,39 @@ class Cost:
     kept: float = 0.0
 
 
+@dataclass
 class Work:
     """The costs of the stages of one scan; notes in `guessed` what it had to guess."""
 
-    def __init__(
-        self,
-        scan: Scan,
-        analysis: Analysis | None,
-        recipe: Recipe,
-        todo: Sequence[str],
-        anew: Mapping[str, np.ndarray],
-        suggested: Mapping[str, int],
-    ) -> None:
-        self.scan, self.analysis, self.recipe = scan, analysis, recipe
-        self.todo, self.anew, self.suggested = todo, anew, suggested
-        self.guessed: list[str] = []
+    scan: Scan
+    analysis: Analysis | None
+    recipe: Recipe
+    todo: Sequence[str]
+    anew: Mapping[str, np.ndarray]
+    suggested: Mapping[str, int]
+    guessed: list[str] = field(default_factory=list)
 
     def of(self, path: str) -> Cost:
         """Cost of one result. Representations that share a read of the data count once, with the first of them."""
         name, _, feature = path.partition("/")
         stage = stages.stage_of(path)
+        features = [feature] if stage.each else []
         if stage.together:
-            together = [one.partition("/")[2] for one in self.todo if one.startswith(f"{name}/")]
-            if feature != together[0]:
+            features = [one.partition("/")[2] for one in self.todo if one.startswith(f"{name}/")]
+            if feature != features[0]:
                 return Cost()
-        else:
-            together = [feature]
-        costs: dict[str, Callable[..., Cost]] = {
-            "survey": self._survey,
-            "probe": self._probe,
-            "disks": self._peaks,
-            "calibrate": self._calibration,
-            "featurize": self._features,
-            "cluster": self._models,
-            "refine": self._grains,
-            "measure": self._tables,
-        }
-        if stage.name in costs:
-            given = [] if not stage.each else [together] if stage.together else [feature]
-            return costs[stage.name](*given)
-        took = None if self.analysis is None else self.analysis.times.get(path)
-        if took is None:
-            self._guess(f"how long {stage.name} takes")
-        return Cost(0.0 if took is None else took.wall)
+        took, count = self._took(path), getattr(self, f"_{stage.name}", None)
+        if count is None:
+            if took is None:
+                self._guess(f"how long {stage.name} takes")
+            return Cost(took or 0.0)
+        cost: Cost = count(*features)
+        if took is None or stage.name in ("cluster", "measure"):
+            return cost  # fits of a clustering tell more; a measurement may have been of few grains, after an edit
+        ran = [f for f in FEATURES if self._took(stage.path(f)) == took] if stage.together else features
+        if not set(features) <= set(ran) or not self._is_of_these_sizes(stage.paths(ran)):
+            return cost
+        return replace(cost, seconds=took * cost.seconds / count(*ran).seconds)
 
     # ---- what is known
 
@@ -114,6 +108,18 @@ class Work:
         found = getattr(self.analysis, name, None)
         return found.get(feature) if feature and found is not None else found
 
+    def _took(self, path: str) -> float | None:
+        """Seconds on the clock that the last run of a stage took; None where they are not known."""
+        time = None if self.analysis is None else self.analysis.times.get(path)
+        return None if time is None else time.wall
+
+    def _is_of_these_sizes(self, paths: Sequence[str]) -> bool:
+        """Whether results are what the analysis' own recipe gives, on as many positions and pixels as there are now."""
+        if self.analysis is None or not all(map(self.analysis.is_current, paths)):
+            return False
+        then = Scan.of(self.analysis, None, self.analysis.recipe, self.scan.workers)
+        return then is not None and (then.n, then.pixels) == (self.scan.n, self.scan.pixels)
+
     @property
     def _values(self) -> float:
         """Pixels of all patterns as they are looked at."""
@@ -121,17 +127,16 @@ class Work:
 
     def _reading(self) -> float:
         """Seconds to read all patterns: what the survey took beyond looking at them, or from the kind of file."""
-        took = self.analysis.times.get("survey") if self.analysis is not None else None
-        survey = self._result("survey")
+        took, survey = self._took("survey"), self._result("survey")
         if took is None or survey is None:
             self._guess("how fast the file can be read")
             return self.scan.raw_bytes * (READ_PACKED if self.scan.packed else READ_PLAIN) / self.scan.workers
         looked = float(survey.pattern_sum.size) * survey.mean.size
         share = self._values / looked
         plain = self.scan.raw_bytes * READ_PLAIN / self.scan.workers
-        return max(plain, (took.wall - looked * LOOK_PIXEL / self.scan.workers) * share)
+        return max(plain, (took - looked * SURVEY_PIXEL / self.scan.workers) * share)
 
-    def _disks(self) -> float:
+    def _number_of_disks(self) -> float:
         """Bragg disks of the whole scan."""
         peaks = self._result("peaks")
         if peaks is None:
@@ -143,54 +148,53 @@ class Work:
         probe = self._result("probe")
         return self.scan.width / 40 if probe is None else float(probe.radius)
 
-    def _columns(self, feature: str) -> tuple[float, float]:
+    def columns(self, feature: str) -> tuple[float, float]:
         """Columns of a feature matrix, and values of a row of it."""
-        found = self._result("features", feature)
-        current = self.analysis is not None and self.analysis.is_current(f"features/{feature}", self.recipe)
-        if found is not None and current:
-            columns = found.values.shape[1]
-            stored = getattr(found.values, "nnz", None)
-            return columns, columns if stored is None else stored / found.values.shape[0]
-        half = (self.scan.width - 1) / 2
+        found, analysis = self._result("features", feature), self.analysis
+        if found is not None and analysis is not None and analysis.is_current(f"features/{feature}", self.recipe):
+            rows, columns = found.values.shape
+            return columns, getattr(found.values, "nnz", rows * columns) / rows
+        if feature == "bd":
+            from napari_stemnmf.features.bragg_disks import bin_side
+
+            side = self.recipe.bd.featurize.bin or bin_side(self._radius())
+            columns = math.ceil(self.scan.width / side) * math.ceil(self.scan.pixels / self.scan.width / side)
+            return columns, 4 * max(1.0, self._number_of_disks() / self.scan.n - 1)
         if feature == "aa":
             settings = self.recipe.aa.featurize
-            rings = RINGS if settings.rings is None else len(settings.rings) - 1
-            if settings.rings is None and found is not None and "rings" in found.details:
-                rings = len(found.details["rings"]) - 1
-            columns = rings * 360.0 / settings.angle_step
-            return columns, columns
-        if feature == "rv":
+            rings = settings.rings or getattr(found, "details", {}).get("rings")
+            columns = (RINGS if rings is None else len(rings) - 1) * 360.0 / settings.angle_step
+        else:
+            from napari_stemnmf.features.radial_variance import first_radius, last_radius
+
             given = self.recipe.rv.featurize
-            r_min = 2 * self._radius() + 2 if given.r_min is None else given.r_min
-            r_max = half if given.r_max is None else given.r_max
+            r_min = first_radius(self._radius()) if given.r_min is None else given.r_min
+            r_max = last_radius(self.scan.width) if given.r_max is None else given.r_max
             columns = max(1.0, r_max - r_min + 1) if given.columns is None else given.columns
-            return columns, columns
-        side = self.recipe.bd.featurize.bin or max(0.5, round(1.125 * self._radius()) / 2)
-        return self.scan.pixels / side**2, 4 * max(1.0, self._disks() / self.scan.n - 1)
+        return columns, columns
 
     # ---- stages
 
     def _survey(self) -> Cost:
-        seconds = self._reading() + self._values * LOOK_PIXEL / self.scan.workers
+        seconds = self._reading() + self._values * SURVEY_PIXEL / self.scan.workers
         return Cost(seconds, LIBRARIES + self.scan.flying, LIBRARIES + 16 * self.scan.pixels)
 
     def _probe(self) -> Cost:
-        took = self.analysis.times.get("probe") if self.analysis is not None else None
-        return Cost(PROBE_SECONDS if took is None else took.wall, 50 * self.scan.pixels)
+        return Cost(PROBE_SECONDS, 50 * self.scan.pixels)
 
-    def _peaks(self) -> Cost:
-        disks = self._disks()
+    def _disks(self) -> Cost:
+        disks = self._number_of_disks()
         seconds = self._reading() + (self._values * DISK_PIXEL + disks * DISK) / self.scan.workers
         return Cost(seconds, self.scan.flying + 40 * disks, 20 * disks)
 
-    def _calibration(self) -> Cost:
-        return Cost(0.1 + self._disks() * DISK_LATER, 100 * self._disks(), 16 * self.scan.n)
+    def _calibrate(self) -> Cost:
+        return Cost(0.1 + self._number_of_disks() * DISK_LATER, 100 * self._number_of_disks(), 16 * self.scan.n)
 
-    def _features(self, features: Sequence[str]) -> Cost:
+    def _featurize(self, *features: str) -> Cost:
         passed = [feature for feature in features if feature in PROJECT_PIXEL]
         seconds = 0.02
         if "bd" in features:
-            seconds += self._disks() * 0.3e-6
+            seconds += self._number_of_disks() * 0.3e-6
         if passed:
             work = sum(PROJECT_PIXEL[feature] for feature in passed) * self._values
             seconds += self._reading() + work / self.scan.workers
@@ -199,25 +203,26 @@ class Work:
 
     def _stored(self, feature: str) -> float:
         """Bytes of a feature matrix."""
-        return self.scan.n * self._columns(feature)[1] * (8.0 if feature == "bd" else 4.0)
+        return self.scan.n * self.columns(feature)[1] * (8.0 if feature == "bd" else 4.0)
 
-    def _start(self, feature: str) -> float:
+    def _start(self, feature: str) -> int:
         """Components that a clustering starts from."""
+        from napari_stemnmf.clustering.scree import starting_components
+
         settings = self.recipe.chain(feature).clustering
-        if settings.components is not None:
-            return float(settings.components)
         suggested, model = self.suggested.get(feature), self._result("models", feature)
-        if suggested is None and model is None:
-            self._guess("how many components the scree suggests")
+        if suggested is None and model is not None:
+            suggested = model.scree.suggested
+        elif suggested is None:
             plain = feature == "rv" and self.recipe.rv.scaling.method == "global"
             suggested = SUGGESTED_RV_GLOBAL if plain else SUGGESTED
-        elif suggested is None:
-            suggested = model.scree.suggested
-        return max(2.0, settings.start_factor * suggested)
+            if settings.components is None:
+                self._guess("how many components the scree suggests")
+        return starting_components(settings, suggested)
 
-    def _models(self, feature: str) -> Cost:
+    def _cluster(self, feature: str) -> Cost:
         settings, n = self.recipe.chain(feature).clustering, self.scan.n
-        columns, stored = self._columns(feature)
+        columns, stored = self.columns(feature)
         k = self._start(feature)
         passes, falling = self._passes(feature, k)
         work = n * k * passes * _of_an_iteration(feature, stored, falling * k)
@@ -233,37 +238,39 @@ class Work:
         settings, n = self.recipe.chain(feature).clustering, self.scan.n
         fits = _fits(self._result("models", feature))
         if fits is not None and self.analysis is not None:
-            rows, components, _ = fits
+            rows, components, seeds = fits
             before = self.analysis.recipe.chain(feature).clustering.merge_threshold
-            passes = float((rows * components).sum(axis=1).mean()) / (n * k)
+            passes = float((rows * components).sum()) / (seeds * n * k)
             falling = float((rows * components**2).sum() / (rows * components).sum()) / k
         else:
-            coarse = settings.coarse_fit != "off" and n / 4 >= max(DRAFT_ROWS[0], DRAFT_ROWS[1] * k)
-            before, falling = 0.5, FALLING if coarse else FALLING_NO_DRAFT
-            passes = PASSES[feature] * (1.0 if coarse else NO_DRAFT[feature])
+            from napari_stemnmf.clustering.scree import COARSE_STRIDE, enough_for_coarse_fit
+
+            coarse = settings.coarse_fit != "off" and enough_for_coarse_fit(n / COARSE_STRIDE**2, k)
+            before, falling = 0.5, FALLING if coarse else FALLING_NO_COARSE_FIT
+            passes = PASSES[feature] * (1.0 if coarse else NO_COARSE_FIT[feature])
         return passes * math.exp(PASSES_SLOPE * (settings.merge_threshold - before)), falling
 
     def _slowness(self) -> float:
         """Seconds that clusterings of this scan took, over what the constants say of their fits; 1 before the first."""
-        took = said = 0.0
+        took = estimated = 0.0
         for name, model in ({} if self.analysis is None else self.analysis.models).items():
-            fits, time = _fits(model), self.analysis.times.get(f"models/{name}")  # type: ignore[union-attr]
+            fits, time = _fits(model), self._took(f"models/{name}")
             if fits is None or time is None:
                 continue
             rows, components, seeds = fits
-            _, stored = self._columns(name)
+            _, stored = self.columns(name)
             work = float((rows * components * _of_an_iteration(name, stored, components)).sum())
-            said += work / min(self.scan.workers, seeds)
-            took += time.wall
-        return took / said if said else 1.0
+            estimated += work / min(self.scan.workers, seeds)
+            took += time
+        return took / estimated if estimated else 1.0
 
-    def _grains(self, feature: str) -> Cost:
+    def _refine(self, feature: str) -> Cost:
         model = self._result("models", feature)
         k = SUGGESTED if model is None else model.k
         seconds = 5e-3 + self.scan.n * k * SEPARATE_MAP
         return Cost(seconds, 40 * self.scan.n * k, 5 * self.scan.n * k)
 
-    def _tables(self, features: Sequence[str]) -> Cost:
+    def _measure(self, *features: str) -> Cost:
         n, pixels = self.scan.n, self.scan.pixels
         number = members = seconds = 0.0
         rows = np.zeros(0, bool)
@@ -292,13 +299,9 @@ def _of_an_iteration(feature: str, stored: float, components: Any) -> Any:
 
 
 def _fits(model: Any) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Rows times iterations, and components, of every fit, (seeds, most fits); and the number of seeds that ended."""
+    """Rows times iterations, and components, of every fit, (fits,); and the number of seeds that ended."""
     ended = [] if model is None else [record.cycles for record in model.seeds if record.status != "cancelled"]
-    most = max((len(cycles) for cycles in ended), default=0)
-    if not most:
+    every = [cycle for cycles in ended for cycle in cycles]
+    if not every:
         return None
-    rows, components = np.zeros((len(ended), most)), np.zeros((len(ended), most))
-    for i, cycles in enumerate(ended):
-        rows[i, : len(cycles)] = [cycle.rows * cycle.iterations for cycle in cycles]
-        components[i, : len(cycles)] = [cycle.k for cycle in cycles]
-    return rows, components, len(ended)
+    return np.array([fit.rows * fit.iterations for fit in every]), np.array([fit.k for fit in every]), len(ended)

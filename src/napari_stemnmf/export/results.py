@@ -210,13 +210,11 @@ def _tables(source: Source, _: str, path: Path) -> list[Path]:
     return write_tables(source.analysis, path.parent, requests.tables, requests.accepted_only, source.features)
 
 
-def _overview(source: Source, feature: str, path: Path) -> None:
+def _overview(source: Source, feature: str, path: Path) -> list[Path]:
     from napari_stemnmf.figures.overview import overview
-    from napari_stemnmf.figures.style import DPI
+    from napari_stemnmf.figures.style import save
 
-    figure = overview(source.shown, feature)
-    with result_file(path) as part:
-        figure.savefig(part, dpi=DPI)
+    return save(overview(source.shown, feature), path.with_suffix(""), ("png",))
 
 
 def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:

@@ -100,7 +100,7 @@ def _rings(analysis: Analysis, survey: Survey, calibration: Calibration) -> tupl
 
 def _maximum_pattern(ax: Axes, survey: Survey, geometry: Geometry, rings: tuple[float, ...]) -> None:
     patterns.draw_log(ax, survey.maximum, keep=geometry.mask)
-    patterns.draw_rings(ax, geometry, rings)
+    patterns.draw_rings(ax, geometry, rings, PIXELS)
     if len(rings) > 1:
         azimuth = np.arange(0.0, 360.0, SECTOR_STEP)
         ends = [np.stack(geometry.from_polar(np.full(azimuth.shape, r), azimuth)[::-1], axis=1) for r in rings[:2]]
@@ -115,7 +115,7 @@ def _unrolled(ax: Axes, analysis: Analysis, survey: Survey, geometry: Geometry) 
         radii = choose_radii(geometry, analysis.recipe.rv.featurize)
     except DataError:
         radii = np.empty(0)
-    patterns.draw_unrolled(ax, survey.maximum, geometry, radii)
+    patterns.draw_unrolled(ax, survey.maximum, geometry, radii, PIXELS)
     ax.set_title("maximum pattern, ellipse undone")
 
 
@@ -135,16 +135,16 @@ def _vector_maps(
     before: Axes, after: Axes, calibration: Calibration, peaks: Peaks | None, rings: tuple[float, ...]
 ) -> None:
     for ax, title in ((before, "Bragg vector map, raw"), (after, "Bragg vector map, calibrated")):
+        ax.set_title(title)
         if peaks is None or not len(peaks):
             ax.text(0.5, 0.5, "no disks", ha="center", va="center", transform=ax.transAxes)
-            ax.set(title=title, xticks=[], yticks=[])
-            continue
-        patterns.draw_vector_map(ax, raw_map(peaks) if ax is before else calibrated_map(peaks, calibration), PIXELS)
-        ax.set_title(title)
+            ax.set(xticks=[], yticks=[])
+        else:
+            patterns.draw_vector_map(ax, raw_map(peaks) if ax is before else calibrated_map(peaks, calibration), PIXELS)
     if peaks is not None and len(peaks):
         geometry = calibration.geometry
         round_ = type(geometry)(geometry.detector_shape, geometry.q_y, geometry.q_x, geometry.probe_radius)
-        patterns.draw_rings(after, round_, rings)
+        patterns.draw_rings(after, round_, rings, PIXELS)
 
 
 def _radii(ax: Axes, calibration: Calibration, peaks: Peaks | None) -> None:

@@ -6,7 +6,7 @@ Matplotlib is imported when a figure is drawn, not before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,17 +128,16 @@ def draw(
         raise AnalysisError(f"The figure '{name}' needs an analysis.")
     if entry.analyses == "one" and len(analyses) > 1:
         raise AnalysisError(f"The figure '{name}' is of one analysis; {len(analyses)} were given.")
-    truths = dict(truths or {})
-    without = [each for each in analyses if each not in truths]
+    material = Material(analyses, truths or {}, datasets or {})
+    without = [each for each in analyses if each not in material.truths]
     if entry.needs_truth and without:
         raise AnalysisError(f"The figure '{name}' needs the true masks of '{without[0]}'.")
-    material = Material(analyses, truths, datasets or {})
     if entry.needs_feature:
         found = [*material.analysis.grains, *material.analysis.models]
         if not found or (feature is not None and feature not in found):
             of = feature.upper() if feature else "any representation"
             raise AnalysisError(f"The analysis '{material.name}' holds no grains of {of}; run it to the end first.")
-        material = Material(analyses, truths, datasets or {}, feature or found[0])
+        material = replace(material, feature=feature or found[0])
     return entry.draw(material)
 
 
@@ -173,16 +172,10 @@ def _grains_and_truth(material: Material) -> tuple[Any, ...]:
 
 
 def _scores(material: Material) -> tuple[Any, ...]:
-    from napari_stemnmf.figures.style import FEATURE_NAMES
-    from napari_stemnmf.grains.scoring import score, score_table
+    from napari_stemnmf.figures.films import scores_of
+    from napari_stemnmf.grains.scoring import score_table
 
-    scores = {
-        (name, str(feature)): score(analysis.grains[feature], material.truths[name])
-        for name, analysis in material.analyses.items()
-        for feature in FEATURE_NAMES
-        if feature in analysis.grains
-    }
-    return (score_table(scores),)
+    return (score_table(scores_of(material.analyses, material.truths)),)
 
 
 CATALOGUE: Mapping[str, Entry] = {

@@ -70,12 +70,7 @@ def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) ->
     for name in analyses:
         if name not in truths:
             raise AnalysisError(f"There is no truth for '{name}'; give the true masks of every film that is drawn.")
-    scores = {
-        (name, feature): score(analysis.grains[feature], truths[name])
-        for name, analysis in analyses.items()
-        for feature in features
-        if feature in analysis.grains
-    }
+    scores = scores_of(analyses, truths)
     sizes = _map_sizes(list(analyses.values()), len(features) + 1)
     upper_mm = sum(height + WORDS_MM for _, height in sizes) + NOTE_MM
     figure = style.new_figure("page", upper_mm + CHARTS_MM)
@@ -85,6 +80,16 @@ def films(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) ->
     charts = _charts(lower, tuple(analyses), features, scores)
     style.panel_letters([*first, *charts])
     return figure
+
+
+def scores_of(analyses: Mapping[str, Analysis], truths: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Scores]:
+    """The scores of all grains of some films, by film and representation."""
+    return {
+        (name, feature): score(analysis.grains[feature], truths[name])
+        for name, analysis in analyses.items()
+        for feature in style.FEATURE_NAMES
+        if feature in analysis.grains
+    }
 
 
 def _features(analyses: Mapping[str, Analysis], purpose: str = "draw") -> list[str]:

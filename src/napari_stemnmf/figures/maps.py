@@ -96,7 +96,11 @@ def draw_grains(
         for points in outlines(m)
     ]
     ax.add_collection(
-        LineCollection([points for points, _ in lines], colors=[_dark(c) for _, c in lines], linewidths=OUTLINE),
+        LineCollection(
+            [points for points, _ in lines],
+            colors=[tuple(0.8 * np.array(to_rgb(c))) for _, c in lines],
+            linewidths=OUTLINE,
+        ),
         autolim=False,
     )
     ax.set(xlim=edges[:2], ylim=edges[2:])
@@ -173,11 +177,6 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
     from skimage.measure import find_contours  # late: slow to import
 
     return [line[:, ::-1] - 1 for line in find_contours(np.pad(mask, 1).astype(np.float32), 0.5)]
-
-
-def _dark(colour: str) -> tuple[float, float, float]:
-    red, green, blue = 0.8 * np.array(to_rgb(colour))
-    return red, green, blue
 
 
 def extent(axes: Sequence[Axis]) -> tuple[float, float, float, float]:

@@ -2,8 +2,7 @@
 
 One picture a found grain, beside its best match (the true grain that holds most of its weight), since that is what
 TPR_G and its like are of; then one for each true grain that is no grain's best match, beside its one-to-one partner if
-it has one. Leans on `scoring` for the matches
-and on `style` for sizes and fonts.
+it has one.
 """
 
 from __future__ import annotations
@@ -70,7 +69,8 @@ def matches(grains: Grains, truth: np.ndarray, axes: Sequence[Axis] | None = Non
     scores = score(grains, truth)
     steps, unit = ((1.0, 1.0), "px") if axes is None else ((axes[0].scale, axes[1].scale), axes[1].unit)
     found, missed = _found_tiles(grains, truth, scores), _missed_tiles(grains, truth, scores)
-    usual = _usual_side([*found, *missed], steps)
+    sides = [_own_side(tile.kinds, steps) for tile in (*found, *missed)]
+    usual = float(np.percentile(sides, USUAL_SHARE)) if sides else 1.0  # in the scan's unit
     columns, side = _columns(len(found), len(missed))
     height = _height(columns, side, len(found), len(missed))
     figure = new_figure("page", height)
@@ -132,11 +132,6 @@ def _height(columns: int, side: float, found: int, missed: int) -> float:
     return HEAD + len(sections) * LINE + rows * (side + CAPTION + GAP) + MARGIN
 
 
-def _usual_side(tiles: list[_Tile], steps: tuple[float, float]) -> float:
-    """The side of most windows, in the scan's unit."""
-    return float(np.percentile([_own_side(tile.kinds, steps) for tile in tiles], USUAL_SHARE)) if tiles else 1.0
-
-
 def _own_side(kinds: np.ndarray, steps: tuple[float, float]) -> float:
     """The side of a square window that shows all of the two grains and two positions around them."""
     rows, columns = np.nonzero(kinds != TN)
@@ -182,9 +177,9 @@ def _draw(
     height, width = (size * step * per_unit for size, step in zip(tile.kinds.shape, steps, strict=True))
     frame = Rectangle(corner, side, side, facecolor="none", edgecolor="0.6", linewidth=0.4)
     ax.add_patch(frame)
-    image = ax.imshow(
-        _coloured(tile.kinds), extent=(left, left + width, up + height, up), interpolation="nearest",
-    )  # fmt: skip
+    colours = np.array([to_rgb({TN: GROUND, **KIND_COLOURS}[kind]) for kind in (TN, TP, FP, FN)])
+    edges = (left, left + width, up + height, up)
+    image = ax.imshow(colours[tile.kinds], extent=edges, interpolation="nearest")
     image.set_clip_path(frame)
     for line in outlines(tile.outline):
         x, y = (line + 0.5).T * np.array([[steps[1]], [steps[0]]]) * per_unit
@@ -197,12 +192,6 @@ def _draw(
             corner[0] + side / 2, corner[1] + side + 2.3 * (line_number + 1), text, ha="center", va="baseline",
             fontsize=6, fontweight="bold" if tile.bold else "normal",
         )  # fmt: skip
-
-
-def _coloured(kinds: np.ndarray) -> np.ndarray:
-    """(y, x, 3) colours of 0 to 1."""
-    colours = np.array([to_rgb({TN: GROUND, **KIND_COLOURS}[kind]) for kind in (TN, TP, FP, FN)])
-    return np.asarray(colours[kinds])
 
 
 def _legend(ax: Axes, bar: str) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.grains.refinement import Grains
     from napari_stemnmf.preprocessing.survey import Survey
 
 SAME_ERROR = 0.005
@@ -55,8 +54,11 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     figure.suptitle(f"{analysis.input.name}: {len(grains)} grains from {feature.upper()}")
     _image(axes[0, 0], analysis, feature)
     _maximum_pattern(axes[0, 1], analysis, survey, feature)
-    _grains(axes[0, 2], analysis, grains)
-    _overlap(axes[1, 0], analysis, grains)
+    draw_grains(axes[0, 2], grains.masks, analysis.axes, scale="axes", width_mm=45.0)
+    axes[0, 2].set_title("grains (stripes: overlap)")
+    most = int(grains.overlap.max(initial=0))
+    image = draw_counts(axes[1, 0], grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
+    _finish_map(axes[1, 0], analysis, "grains at each probe position", image, "number of grains", range(most + 1))
     _seeds(axes[1, 1], analysis, feature)
     _sizes(axes[1, 2], analysis, feature)
     return figure
@@ -65,8 +67,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
 def _image(ax: Axes, analysis: Analysis, feature: str) -> None:
     shown = scan_image(analysis, feature)
     image = ax.imshow(shown.values, cmap="gray", extent=extent(analysis.axes))
-    _finish_map(ax, analysis, shown.title)
-    _bar(ax, image, shown.label)
+    _finish_map(ax, analysis, shown.title, image, shown.label)
 
 
 def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:
@@ -77,7 +78,10 @@ def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str)
         center = (geometry.q_x, geometry.q_y)
         ax.add_patch(Circle(center, geometry.probe_radius, fill=False, color="#56B4E9", lw=0.8))
         for radius in _radii(analysis, feature):
-            ax.add_patch(_ring(center, radius, geometry.ellipse_ratio, geometry.ellipse_angle))
+            stretch = np.sqrt(geometry.ellipse_ratio)  # `radius` is the geometric mean of the axes
+            size = (2 * radius * stretch, 2 * radius / stretch)
+            ring = Ellipse(center, *size, angle=geometry.ellipse_angle, fill=False, color="white", lw=0.7, ls="--")
+            ax.add_patch(ring)
     ax.set(title="maximum pattern (log)", xlabel="q_x (px)", ylabel="q_y (px)")
 
 
@@ -92,25 +96,6 @@ def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
         return (float(found.details["r_min"]),)
     radii = found.columns["radius"]
     return (float(radii.min()), float(radii.max()))
-
-
-def _ring(center: tuple[float, float], radius: float, ratio: float, angle: float) -> Ellipse:
-    """The ellipse a/b = `ratio` whose axes have the geometric mean `radius`."""
-    stretch = np.sqrt(ratio)
-    size = (2 * radius * stretch, 2 * radius / stretch)
-    return Ellipse(center, *size, angle=angle, fill=False, color="white", lw=0.7, ls="--")
-
-
-def _grains(ax: Axes, analysis: Analysis, grains: Grains) -> None:
-    draw_grains(ax, grains.masks, analysis.axes, scale="axes", width_mm=45.0)
-    ax.set_title("grains (stripes: overlap)")
-
-
-def _overlap(ax: Axes, analysis: Analysis, grains: Grains) -> None:
-    most = int(grains.overlap.max(initial=0))
-    image = draw_counts(ax, grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
-    _finish_map(ax, analysis, "grains at each probe position")
-    _bar(ax, image, "number of grains", ticks=range(most + 1))
 
 
 def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
@@ -141,10 +126,9 @@ def _sizes(ax: Axes, analysis: Analysis, feature: str) -> None:
         ax.hist(table[column], bins=min(20, max(5, len(table) // 2)), color=FEATURE_COLOURS[feature], edgecolor="white")
 
 
-def _finish_map(ax: Axes, analysis: Analysis, title: str) -> None:
+def _finish_map(
+    ax: Axes, analysis: Analysis, title: str, image: AxesImage, label: str, ticks: range | None = None
+) -> None:
     y, x = analysis.axes[:2]
     ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
-
-
-def _bar(ax: Axes, image: AxesImage, label: str, ticks: range | None = None) -> None:
     ax.figure.colorbar(image, ax=ax, label=label, ticks=ticks, shrink=0.85)

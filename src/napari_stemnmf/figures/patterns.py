@@ -1,8 +1,4 @@
-"""Drawing of diffraction patterns: logarithmic, with rings, unrolled over azimuth, and on their way into BD.
-
-What the figures of calibration and of the representations have in common. What is drawn is sampled by the features' own
-code: `features.polar` for the unrolled pattern, `features.bragg_disks` for the bins of BD.
-"""
+"""Drawing of diffraction patterns, for several figures: logarithmic, with rings, unrolled over azimuth and radius."""
 
 from __future__ import annotations
 
@@ -11,17 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.collections import EllipseCollection
-from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 
-from napari_stemnmf.features.bragg_disks import disks_used
 from napari_stemnmf.features.polar import unrolled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-    from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.calibration.geometry import Calibration, Geometry
     from napari_stemnmf.disks.detection import Peaks
 
@@ -37,10 +30,6 @@ LEAST_VALID = 0.5
 """Share of the azimuths that a radius needs for its variance to be drawn."""
 Edges = tuple[float, float, float, float]
 """Left, right, bottom, top."""
-ZOOM = 20
-"""Bins along each side of the part that is shown enlarged."""
-INNER = 0.85
-"""Share of that part which the middle of a disk is to lie in."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class Frame:
         """Of points on the detector (px): their x and their y in the drawing."""
         return (np.asarray(q_x) - self.q_x) * self.scale, (np.asarray(q_y) - self.q_y) * self.scale
 
-    def extent(self, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    def extent(self, shape: tuple[int, ...]) -> Edges:
         """Edges of a detector of `shape` pixels: left, right, bottom, top, as ``imshow`` takes them."""
         left, top = self.place(np.array(-0.5), np.array(-0.5))
         right, bottom = self.place(np.array(shape[0] - 0.5), np.array(shape[1] - 0.5))
@@ -82,7 +71,7 @@ def draw_log(
     keep: np.ndarray | None = None,
     percentiles: tuple[float, float] = (1.0, 99.9),
     colours: str = PATTERN_COLOURS,
-    extent: tuple[float, float, float, float] | None = None,
+    extent: Edges | None = None,
     aspect: Literal["equal", "auto"] = "equal",
 ) -> AxesImage:
     """An image on a logarithmic scale, its contrast taken from the pixels that are kept."""
@@ -104,9 +93,8 @@ def draw_vector_map(ax: Axes, image: np.ndarray, frame: Frame) -> None:
     frame.label(ax)
 
 
-def draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...], frame: Frame | None = None) -> None:
+def draw_rings(ax: Axes, geometry: Geometry, rings: tuple[float, ...], frame: Frame) -> None:
     """The bounds of rings (px), as the ellipses that they are on the detector; the limits of the axes stay on it."""
-    frame = Frame() if frame is None else frame
     azimuth = np.linspace(0.0, 360.0, 181)
     for radius in rings:
         x, y = frame.place(*geometry.from_polar(np.full(azimuth.shape, radius), azimuth))
@@ -129,16 +117,15 @@ def draw_unrolled(
     image: np.ndarray,
     geometry: Geometry,
     columns: np.ndarray,
-    *,
-    scale: float = 1.0,
-    unit: str = "px",
+    frame: Frame,
     sqrt: bool = False,
 ) -> Axes:
     """A pattern (q_y, q_x) of finite counts over azimuth and radius, the ellipse undone, with its radial variance.
 
-    The variance, of the square roots of the counts if `sqrt`, is drawn at the radii `columns` (m,), in px; `scale` and
-    `unit` are those of a pixel. Returns the axes of the variance, which lie on top of `ax`.
+    The variance, of the square roots of the counts if `sqrt`, is drawn at the radii `columns` (m,), in px; the axes
+    have the frame's unit. Returns the axes of the variance, which lie on top of `ax`.
     """
+    scale, unit = frame.scale, frame.unit
     image = np.maximum(np.asarray(image, np.float64), 0.0)
     edge = (min(geometry.detector_shape) - 1) / 2
     polar = unrolled(image, geometry, tuple(np.arange(0.0, edge)))
@@ -174,84 +161,3 @@ def typical_position(peaks: Peaks, among: np.ndarray | None = None) -> tuple[int
     best = np.lexsort((-heights, away))[0]  # of those with as many disks, the brightest
     row, column = divmod(int(best), peaks.scan_shape[1])
     return row, column
-
-
-@dataclass(frozen=True, eq=False)
-class Raster:
-    """The row of BD of one position, in pixels from the beam."""
-
-    image: np.ndarray
-    """(rows, columns) value of each bin."""
-    edges: Edges
-    """Of all bins together."""
-    side: float
-    """Of a bin."""
-    y: np.ndarray
-    x: np.ndarray
-    """(disks,) the disks that it is made of, calibrated."""
-
-    @classmethod
-    def of(cls, analysis: Analysis, calibration: Calibration, position: tuple[int, int]) -> Raster | None:
-        """Of a position (row, column) of the scan; None where the analysis holds no BD, or no disks."""
-        if "bd" not in analysis.features or analysis.peaks is None:
-            return None
-        found = analysis.features["bd"]
-        flat = position[0] * found.scan_shape[1] + position[1]
-        side, (rows, columns) = float(found.details["bin"]), (int(n) for n in found.details["grid"])
-        values = found.values[[flat]]
-        image = np.asarray(values if isinstance(values, np.ndarray) else values.todense()).reshape(rows, columns)
-        left, top = float(found.columns["q_x"][0]) - side / 2, float(found.columns["q_y"][0]) - side / 2
-        here = analysis.peaks.of(flat)
-        y, x, used = (v[here] for v in disks_used(analysis.peaks, calibration, analysis.recipe.bd.featurize))
-        return cls(image, (left, left + side * columns, top + side * rows, top), side, y[used], x[used])
-
-    @property
-    def window(self) -> Edges | None:
-        """The part that holds most disks; None where there are none."""
-        if not len(self.y):
-            return None
-        reach = ZOOM * self.side / 2
-        left, right, bottom, top = self.edges
-        y = np.clip((self.y[:, None] + self.y).ravel() / 2, top + reach, bottom - reach)
-        x = np.clip((self.x[:, None] + self.x).ravel() / 2, left + reach, right - reach)  # between any two disks
-        within = (np.abs(y[:, None] - self.y) < INNER * reach) & (np.abs(x[:, None] - self.x) < INNER * reach)
-        best = int(np.argmax(within.sum(axis=1)))
-        y, x = float(y[best]), float(x[best])
-        return x - reach, x + reach, y + reach, y - reach
-
-
-def draw_enlarged(ax: Axes, raster: Raster, window: Edges, radius: float, frame: Frame) -> None:
-    """The disks of a pattern, of a radius in px, on the bins of a window; weak bins lifted."""
-    rows, columns = raster.image.shape
-    left, right, bottom, top = raster.edges
-    at_y, at_x = (np.linspace(a, b, n + 1) for a, b, n in ((top, bottom, rows), (left, right, columns)))
-    seen_y, seen_x = (at_y[1:] > window[3]) & (at_y[:-1] < window[2]), (at_x[1:] > window[0]) & (at_x[:-1] < window[1])
-    level = raster.image**VECTOR_MAP_POWER
-    high = level[seen_y][:, seen_x].max(initial=0.0)
-    edges = _scaled(raster.edges, frame.scale)
-    ax.imshow(level, cmap=PATTERN_COLOURS, extent=edges, vmin=0.0, vmax=float(high) or 1.0)
-    for lines, places in ((ax.axhline, at_y), (ax.axvline, at_x)):
-        for place in places * frame.scale:
-            lines(place, color="0.55", lw=0.3)
-    x, y = raster.x * frame.scale, raster.y * frame.scale
-    draw_circles(ax, x, y, radius * frame.scale)
-    ax.plot(x, y, "+", color=ON_PATTERN, ms=4, mew=0.8)
-    left, right, bottom, top = _scaled(window, frame.scale)
-    ax.set(xlim=(left, right), ylim=(bottom, top), title=f"disks on bins of {raster.side:g} px")
-    frame.label(ax)
-
-
-def draw_row(ax: Axes, raster: Raster, frame: Frame) -> None:
-    """All bins, weak ones lifted, with the window as a frame."""
-    edges = _scaled(raster.edges, frame.scale)
-    ax.imshow(raster.image**VECTOR_MAP_POWER, cmap=PATTERN_COLOURS, extent=edges, vmin=0.0)
-    if raster.window is not None:
-        left, right, bottom, top = _scaled(raster.window, frame.scale)
-        ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec="white", lw=0.8))
-    ax.set_title(f"BD: {raster.image.shape[0]} × {raster.image.shape[1]} bins")
-    frame.label(ax)
-
-
-def _scaled(edges: Edges, scale: float) -> Edges:
-    left, right, bottom, top = edges
-    return left * scale, right * scale, bottom * scale, top * scale

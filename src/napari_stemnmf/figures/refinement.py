@@ -65,9 +65,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
         )
     values = maps[chosen]
     part = cut(values, settings)
-    noise = 0 < settings.min_coherence > coherence(values)
-    every = [] if noise else regions(part.above, 1)
-    kept = np.array([region.sum() >= settings.min_size for region in every], bool)
+    noise, every, kept = _all_regions(values, part, settings)
     figure = new_figure("page", 112.0)
     figure.suptitle(f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(maps) - 1})")
     (a, b, c), (d, e, f) = figure.subplots(2, 3)
@@ -81,18 +79,24 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     return figure
 
 
+def _all_regions(
+    values: np.ndarray, part: Cut, settings: RefinementSettings
+) -> tuple[bool, list[np.ndarray], np.ndarray]:
+    """Whether a map is noise, its regions of any size, and which of them (r,) are large enough to keep."""
+    noise = 0 < settings.min_coherence > coherence(values)
+    every = [] if noise else regions(part.above, 1)
+    return noise, every, np.array([region.sum() >= settings.min_size for region in every], bool)
+
+
 def _most_instructive(maps: np.ndarray, settings: RefinementSettings) -> int:
     """The component that shows most: both kinds of regions if any does, then most grains, then most left out."""
 
-    def count(values: np.ndarray) -> tuple[bool, int, int]:
-        if 0 < settings.min_coherence > coherence(values):
-            return False, 0, 0
-        found = regions(cut(values, settings).above, 1)
-        large = sum(int(region.sum() >= settings.min_size) for region in found)
-        return 0 < large < len(found), large, len(found) - large
+    def count(component: int) -> tuple[bool, int, int]:
+        _, _, kept = _all_regions(maps[component], cut(maps[component], settings), settings)
+        large = int(kept.sum())
+        return 0 < large < len(kept), large, len(kept) - large
 
-    counts = [count(values) for values in maps]
-    return max(range(len(counts)), key=counts.__getitem__)
+    return max(range(len(maps)), key=count)
 
 
 def _map(ax: Axes, analysis: Analysis, values: np.ndarray, part: Cut) -> None:
@@ -123,7 +127,7 @@ def _above(ax: Axes, analysis: Analysis, part: Cut, noise: bool) -> None:
 
 
 def _regions(ax: Axes, analysis: Analysis, every: list[np.ndarray]) -> None:
-    turn = np.full(_shape(analysis), -1)
+    turn = np.full([axis.size for axis in analysis.axes[:2]], -1)
     for index, region in enumerate(every):
         turn[region] = index % len(COLOURS)
     colours = ListedColormap([GROUND, *COLOURS])
@@ -149,11 +153,6 @@ def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, settings: Refine
 
 def _grains(ax: Axes, analysis: Analysis, every: list[np.ndarray], kept: np.ndarray) -> None:
     rows = np.flatnonzero(kept)
-    masks = np.stack([every[row] for row in rows]) if len(rows) else np.zeros((0, *_shape(analysis)), bool)
+    masks = np.array(every, bool).reshape(-1, *(axis.size for axis in analysis.axes[:2]))[kept]
     draw_grains(ax, masks, analysis.axes, colours=[COLOURS[row % len(COLOURS)] for row in rows], scale="none")
     square_map(ax, analysis.axes, f"grains: {len(rows)}")
-
-
-def _shape(analysis: Analysis) -> tuple[int, int]:
-    y, x = analysis.axes[:2]
-    return y.size, x.size

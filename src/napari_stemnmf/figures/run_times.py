@@ -125,7 +125,15 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
         ]
         names = [f"{shorten(str(film), LONGEST, placeholder='…')}, once", *(FEATURE_NAMES[f] for f in rows["feature"])]
         for name, parts in zip(names, [once, *own], strict=True):
-            _bar(ax, at, parts, known)
+            start = 0.0
+            times = {part: seconds for part, seconds in parts.items() if np.isfinite(seconds)}
+            for part, seconds in times.items():
+                colour, label = PART_COLOURS.get(part, GREY), None if part in known else part
+                ax.barh(at, seconds, left=start, height=0.7, color=colour, label=label)
+                known.add(part)
+                start += seconds
+            text = f"{start:.1f}" if times else "not recorded: the file is of an older version"
+            ax.annotate(text, (start, at), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6)
             labels.append(name)
             at += 1
     ax.set_yticks(range(at), labels)
@@ -136,28 +144,13 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(known))
 
 
-def _bar(ax: Axes, at: int, parts: dict[str, float], known: set[str]) -> None:
-    start = 0.0
-    times = {part: seconds for part, seconds in parts.items() if np.isfinite(seconds)}
-    for part, seconds in times.items():
-        colour, label = PART_COLOURS.get(part, GREY), None if part in known else part
-        ax.barh(at, seconds, left=start, height=0.7, color=colour, label=label)
-        known.add(part)
-        start += seconds
-    text = f"{start:.1f}" if times else "not recorded: the file is of an older version"
-    ax.annotate(text, (start, at), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6)
-
-
 def _numbers(ax: Axes, table: pd.DataFrame) -> None:
     header = [
         "film", "", "components\nby scree", "to start\nfrom, k0", "merge\nthreshold", "seeds", "components\nchosen, k",
         "clustering\nclock (s)", "clustering\nCPU (s)",
     ]  # fmt: skip
-    rows, rules = [], []
-    for index, (_, row) in enumerate(table.iterrows()):
-        new = index == 0 or row["film"] != table["film"].iloc[index - 1]
-        if new and index:
-            rules.append(index)
+    rows, new_film = [], table["film"].ne(table["film"].shift()).to_numpy()
+    for new, (_, row) in zip(new_film, table.iterrows(), strict=True):
         wall, cpu = (row[f"clustering_{clock}_s"] for clock in ("wall", "cpu"))
         rows.append(
             [
@@ -170,4 +163,4 @@ def _numbers(ax: Axes, table: pd.DataFrame) -> None:
                 *("–" if np.isnan(seconds) else f"{seconds:.1f}" for seconds in (wall, cpu)),
             ]
         )
-    typeset(ax, header, rows, words=2, rules=rules)
+    typeset(ax, header, rows, words=2, rules=np.flatnonzero(new_film)[1:].tolist())

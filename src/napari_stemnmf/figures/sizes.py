@@ -164,7 +164,9 @@ def distributions(
     """
     values = [np.asarray(v, np.float64)[np.isfinite(v)] for v in groups.values()]
     at = np.arange(len(values))
-    low, high = _range(values)
+    every = np.concatenate([*values, np.zeros(1)])
+    low, high = float(every.min()), float(every.max())  # from 0, or below where values are
+    high = high if high > low else low + 1.0
     for x, of_one, colour in zip(at, values, colours, strict=True):
         if not len(of_one):
             continue
@@ -196,13 +198,6 @@ def number(value: float) -> str:
     if size and not 1e-2 <= size < 1e5:
         return f"{value:.2g}"
     return f"{value:.{0 if size >= 1000 else 1 if size >= 10 else 2}f}"
-
-
-def _range(values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """From 0 (or below, where values are) to the largest value."""
-    every = np.concatenate([*values, np.zeros(1)])
-    low, high = float(every.min()), float(every.max())
-    return low, high if high > low else low + 1.0
 
 
 def _beside(values: np.ndarray, low: float, high: float) -> np.ndarray:
