@@ -104,10 +104,7 @@ class Dataset:
                     "give its scan shape (rows, columns) to open it as a scan."
                 )
             if scan_shape[0] * scan_shape[1] != array.shape[0]:
-                raise ScanShapeError(
-                    f"A scan shape of {scan_shape[0]} x {scan_shape[1]} needs "
-                    f"{scan_shape[0] * scan_shape[1]} patterns, but {name} has {array.shape[0]}."
-                )
+                raise wrong_scan_shape(name, scan_shape, array.shape[0])
             array = array.reshape(*scan_shape, *array.shape[1:])
         if array.ndim != 4:
             raise DataError(f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {name} has {array.ndim}.")
@@ -182,6 +179,13 @@ class _View:
 
     def __getitem__(self, where: Any) -> np.ndarray:
         return np.asarray(self.array[where])
+
+
+def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int) -> ScanShapeError:
+    """The error for a scan shape that does not fit the number of patterns."""
+    rows, columns = scan_shape
+    needed = rows * columns
+    return ScanShapeError(f"A scan shape of {rows} x {columns} needs {needed} patterns, but {name} has {count}.")
 
 
 def whole_pattern_chunks(shape: tuple[int, ...], itemsize: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, ...]:

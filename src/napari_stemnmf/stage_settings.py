@@ -29,6 +29,11 @@ def _divides_circle(value: float) -> str:
     return "" if abs(360 / value - round(360 / value)) < 1e-9 else "360 must be a multiple of it"
 
 
+def _crop(part: str) -> Any:
+    """The setting of the rows or columns to keep."""
+    return setting(None, f"first {part} to keep and the one after the last; empty: all", unit="px", low=0, check=_span)
+
+
 def _intensity(values: str) -> Any:
     """The setting of the intensity scale."""
     help = f"{values} as they are, or their square root (evens out strong and weak disks)"
@@ -39,18 +44,10 @@ def _intensity(values: str) -> Any:
 class PreprocessSettings(Settings):
     """Preprocessing of the patterns, in this order: crop, dark, hot pixels, bin."""
 
-    scan_y: tuple[int, ...] | None = setting(
-        None, "first scan row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
-    )
-    scan_x: tuple[int, ...] | None = setting(
-        None, "first scan column to keep and the one after the last; empty: all", unit="px", low=0, check=_span
-    )
-    q_y: tuple[int, ...] | None = setting(
-        None, "first detector row to keep and the one after the last; empty: all", unit="px", low=0, check=_span
-    )
-    q_x: tuple[int, ...] | None = setting(
-        None, "first detector column to keep and the one after the last; empty: all", unit="px", low=0, check=_span
-    )
+    scan_y: tuple[int, ...] | None = _crop("scan row")
+    scan_x: tuple[int, ...] | None = _crop("scan column")
+    q_y: tuple[int, ...] | None = _crop("detector row")
+    q_x: tuple[int, ...] | None = _crop("detector column")
     dark: str | None = setting(None, "file with a dark reference of the detector's shape to subtract; empty: none")
     hot_pixels: str = setting(
         "sigma",

@@ -67,10 +67,7 @@ def calibrate(
         raise DataError(f"Disks of a scan of {peaks.scan_shape} do not go with a survey of {scan_shape}.")
     origin = find_origin(peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center, control)
     q_y, q_x = (float(part) for part in origin.origin.mean(axis=(0, 1), dtype=np.float64))
-    found = Calibration(
-        Geometry(probe.detector_shape, q_y, q_x, probe.radius, mask=probe.mask),
-        origin.origin, origin.measured, origin.method, origin.fit, origin.residual,
-    )  # fmt: skip
+    found = Calibration(Geometry(probe.detector_shape, q_y, q_x, probe.radius, mask=probe.mask), *origin)
     found = _with_ellipse(found, peaks, survey, recipe.ellipse, control)
     control.check()
     return _with_pixel_size(found, peaks, survey, axes, recipe)

@@ -157,11 +157,6 @@ class Calibration:
         return int(self.origin.shape[0]), int(self.origin.shape[1])
 
     @property
-    def is_constant(self) -> bool:
-        """Whether all patterns have the same centre."""
-        return bool((self.origin == self.origin[0, 0]).all())
-
-    @property
     def descan(self) -> np.ndarray:
         """(2, 2) shift of the pattern over the whole scan, px: rows q_y, q_x; columns along scan_y, along scan_x.
 
@@ -206,9 +201,7 @@ def bilinear(q_y: np.ndarray, q_x: np.ndarray, shape: tuple[int, int]) -> tuple[
     return np.where(there, y * size[1] + x, 0), np.where(there, weight, 0.0).astype(np.float32)
 
 
-def bragg_vector_map(
-    q_y: np.ndarray, q_x: np.ndarray, weight: np.ndarray, shape: tuple[int, int], *, sampling: int = 1
-) -> np.ndarray:
+def bragg_vector_map(q_y: np.ndarray, q_x: np.ndarray, weight: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Two-dimensional histogram of positions, with bilinear weights.
 
     Parameters
@@ -219,35 +212,25 @@ def bragg_vector_map(
         (peaks,) what each adds to the map; what is not finite or below zero counts as 0.
     shape : tuple of int
         (q_y, q_x) pixels of the detector.
-    sampling : int
-        Pixels of the map per detector pixel, along each axis.
 
     Returns
     -------
     ndarray of float32
-        (q_y * sampling, q_x * sampling); its sum is that of the weights of all points that are not at the border.
+        (q_y, q_x); its sum is that of the weights of all points that are not at the border.
     """
-    fine = (int(shape[0]) * sampling, int(shape[1]) * sampling)
-    shift = 0.5 * (sampling - 1)  # the centre of a detector pixel is that of its block of map pixels
-    index, share = bilinear(
-        np.asarray(q_y, np.float64) * sampling + shift, np.asarray(q_x, np.float64) * sampling + shift, fine
-    )
+    index, share = bilinear(q_y, q_x, shape)
     weight = np.maximum(np.nan_to_num(np.asarray(weight, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
-    image = np.bincount(index.ravel(), (share * weight[:, None]).ravel(), minlength=fine[0] * fine[1])
-    return image.reshape(fine).astype(np.float32)
+    image = np.bincount(index.ravel(), (share * weight[:, None]).ravel(), minlength=shape[0] * shape[1])
+    return image.reshape(shape).astype(np.float32)
 
 
-def raw_map(peaks: Peaks, *, weight: np.ndarray | None = None, sampling: int = 1) -> np.ndarray:
-    """The Bragg vector map of positions as they were found, weighted by height if no weight is given."""
-    weight = peaks.height if weight is None else weight
-    return bragg_vector_map(peaks.q_y, peaks.q_x, weight, peaks.detector_shape, sampling=sampling)
+def raw_map(peaks: Peaks) -> np.ndarray:
+    """The Bragg vector map of positions as they were found, weighted by height."""
+    return bragg_vector_map(peaks.q_y, peaks.q_x, peaks.height, peaks.detector_shape)
 
 
-def calibrated_map(
-    peaks: Peaks, calibration: Calibration, *, weight: np.ndarray | None = None, sampling: int = 1
-) -> np.ndarray:
-    """The Bragg vector map without descan and ellipse, on the detector's grid about the geometry's centre."""
-    weight = peaks.height if weight is None else weight
+def calibrated_map(peaks: Peaks, calibration: Calibration) -> np.ndarray:
+    """The same without descan and ellipse, on the detector's grid about the geometry's centre."""
     y, x = centred(peaks, calibration)
     geometry = calibration.geometry
-    return bragg_vector_map(y + geometry.q_y, x + geometry.q_x, weight, peaks.detector_shape, sampling=sampling)
+    return bragg_vector_map(y + geometry.q_y, x + geometry.q_x, peaks.height, peaks.detector_shape)

@@ -8,8 +8,7 @@ and a fit that weighs only what is near, at a scale that shrinks, finds it. Impo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -36,9 +35,8 @@ LEVERAGE = 4.0  # of the surface; a midpoint is precise, so that even the scan's
 PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call its centre measured
 
 
-@dataclass(frozen=True, eq=False)
-class Origin:
-    """Centres of all patterns of a scan; fields as in `Calibration`."""
+class Origin(NamedTuple):
+    """Centres of all patterns of a scan; fields as in `Calibration`, in its order."""
 
     origin: np.ndarray
     measured: np.ndarray
@@ -127,8 +125,7 @@ def _with_mean(found: Origin, center: CenterSettings) -> Origin:
     for axis, value in enumerate((center.q_y, center.q_x)):
         if value is not None:
             move[axis] = value - found.origin[..., axis].mean(dtype=np.float64)
-    moved = (found.origin + move).astype(np.float32)
-    return replace(found, origin=moved)
+    return found._replace(origin=(found.origin + move).astype(np.float32))
 
 
 def friedel_centres(

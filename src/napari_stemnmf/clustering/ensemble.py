@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,18 +21,9 @@ from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import Scree, coarse_rows, scree, starting_components
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.features import Features
 from napari_stemnmf.stage_settings import ClusteringSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, one_blas_thread
-
-
-class FeatureMatrix(Protocol):
-    """The part of a representation that clustering needs: one row per probe position, and the scan's shape."""
-
-    @property
-    def values(self) -> np.ndarray | csr_array: ...
-
-    @property
-    def scan_shape(self) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +72,7 @@ class Ensemble:
 
 
 def cluster(
-    features: FeatureMatrix,
+    features: Features,
     scaling: ScalingSettings | None = None,
     clustering: ClusteringSettings | None = None,
     *,

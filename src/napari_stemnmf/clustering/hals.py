@@ -144,12 +144,7 @@ def nmf(
 def weights(V: np.ndarray | sparray | Matrix, H: np.ndarray, *, control: Control | None = None) -> np.ndarray:
     """The non-negative W that fits V best for a given H: (n, k) float32; depends on V and H alone.
 
-    Raises
-    ------
-    DataError
-        If shapes do not fit, or V has negative or non-finite values.
-    Cancelled
-        If the control was cancelled.
+    A DataError if shapes do not fit, or V has negative or non-finite values.
     """
     V = check_matrix(V)
     control = Control() if control is None else control

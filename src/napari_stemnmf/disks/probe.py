@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from scipy import ndimage
@@ -140,15 +141,11 @@ def _without_outliers(centers: np.ndarray) -> np.ndarray:
     return centers[distance <= OUTLIER * np.median(distance) + 1.0]
 
 
-def _spread(scan_shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """Probe positions on a grid over the whole scan."""
-    rows, columns = (np.unique(np.linspace(0, n - 1, SAMPLES).round().astype(int)) for n in scan_shape)
-    return [(int(row), int(column)) for row in rows for column in columns]
-
-
 def _read(data: Dataset, control: Control | None) -> Iterator[np.ndarray]:
-    """Patterns from all over the scan, one after the other."""
-    for at in _spread(data.scan_shape):
+    """Patterns from a grid over the whole scan, one after the other."""
+    for at in product(
+        *(np.unique(np.linspace(0, n - 1, SAMPLES).round().astype(int)).tolist() for n in data.scan_shape)
+    ):
         if control is not None:
             control.check()
         yield data.pattern(*at)

@@ -35,12 +35,7 @@ def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     They are the local minima of its radial mean. The mean over the valid azimuths of each radius is smoothed by a
     fraction of the disk's radius; minima count where they are at least 12 % below the maxima on both sides, and the
     deepest of those closer than a disk's radius. Where a beam stop hides the central disk, the edge of its shadow may
-    bound the first ring.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two such minima, so no ring.
+    bound the first ring. A DataError if there are fewer than two such minima, so no ring.
     """
     edge = half_detector(geometry)
     radii = np.arange(0.0, edge + PROFILE_STEP / 2, PROFILE_STEP)

@@ -77,10 +77,7 @@ class Projection:
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances, (p, columns) float32 each, of patterns (p, q_y, q_x) at flat positions (p,).
 
-        Raises
-        ------
-        DataError
-            If the patterns are not of the shape that the geometry is for.
+        Raises as `project`.
         """
         if self.centers.choice is None or self.centers.shift is None:
             return project(block, self._plan(0), sqrt=self._sqrt)

@@ -15,13 +15,14 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Geometry
-from napari_stemnmf.clustering.ensemble import Ensemble, FeatureMatrix
+from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.clustering.hals import weights
 from napari_stemnmf.clustering.iterative_nmf import SeedRecord
 from napari_stemnmf.clustering.matrix import check_matrix
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.features import Features
 from napari_stemnmf.grains.refinement import Grains, flat_masks, refine
 from napari_stemnmf.stage_settings import RefinementSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
@@ -36,7 +37,7 @@ CRITERIA = ("overall", "dissimilarity", "stability", "overlap")
 def stability(
     grains: Grains,
     model: Ensemble,
-    features: FeatureMatrix,
+    features: Features,
     scaling: ScalingSettings,
     refinement: RefinementSettings,
     *,
@@ -77,7 +78,7 @@ def stability(
 
 def seed_grains(
     model: Ensemble,
-    features: FeatureMatrix,
+    features: Features,
     scaling: ScalingSettings,
     refinement: RefinementSettings,
     *,
@@ -221,12 +222,15 @@ def review_order(table: pd.DataFrame, by: str = "overall") -> tuple[np.ndarray, 
     """
     if by not in CRITERIA:
         raise DataError(f"Grains cannot be ranked by '{by}'; choose from {', '.join(CRITERIA)}.")
-    scores = {
-        "dissimilarity": _relative(_column(table, "dissimilarity")),
-        "stability": 1 - _column(table, "stability"),
-        "overlap": _column(table, "overlap_fraction"),
-    }
-    score = _mean(np.stack(list(scores.values()))) if by == "overall" else scores[by]
+    known = table.reindex(columns=["dissimilarity", "stability", "overlap_fraction"]).astype(np.float64)
+    scores = pd.DataFrame(
+        {
+            "dissimilarity": _relative(known["dissimilarity"].to_numpy()),
+            "stability": 1 - known["stability"].to_numpy(),
+            "overlap": known["overlap_fraction"].to_numpy(),
+        }
+    )
+    score = (scores.mean(axis=1) if by == "overall" else scores[by]).to_numpy()
     order = np.argsort(-score, kind="stable")  # NaN comes last
     return table["grain_id"].to_numpy(np.int64)[order], score[order]
 
@@ -253,20 +257,8 @@ def _touching(masks: np.ndarray) -> np.ndarray:
     return np.asarray((flat_masks(masks) @ flat_masks(wide).T).toarray() > 0)
 
 
-def _column(table: pd.DataFrame, name: str) -> np.ndarray:
-    return table[name].to_numpy(np.float64) if name in table else np.full(len(table), np.nan)
-
-
 def _relative(values: np.ndarray) -> np.ndarray:
     """Values from 0 for the smallest to 1 for the largest; 0 where all are equal."""
     known = values[np.isfinite(values)]
     spread = np.ptp(known) if len(known) else 0.0
     return (values - known.min()) / spread if spread > 0 else np.where(np.isfinite(values), 0.0, np.nan)
-
-
-def _mean(scores: np.ndarray) -> np.ndarray:
-    """The mean of each column's known values."""
-    known = np.isfinite(scores)
-    count = known.sum(axis=0)
-    total = np.where(known, scores, 0).sum(axis=0)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

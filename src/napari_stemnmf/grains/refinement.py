@@ -7,7 +7,7 @@ Size Refinement"). Grains may overlap: the record is the stack of weighted masks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import RefinementSettings
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+METHODS = ("yen", "otsu", "li", "triangle")
+"""How a threshold can be found, by the names of scikit-image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +272,11 @@ def find_threshold(values: np.ndarray, method: str = "yen") -> float:
     scaled = (values.astype(np.float64) - low) / (high - low)  # so that no scale of the weights upsets a histogram
     if not np.ptp(scaled) > 0:
         return float("nan")
-    return low + (high - low) * float(_method(method)(scaled))
+    from skimage import filters  # late: slow to import, and many need `Grains` alone
+
+    if method not in METHODS:
+        raise DataError(f"There is no threshold '{method}'; choose from {', '.join(METHODS)}.")
+    return low + (high - low) * float(getattr(filters, f"threshold_{method}")(scaled))
 
 
 def regions(mask: np.ndarray, min_size: int = 1) -> list[np.ndarray]:
@@ -278,17 +284,3 @@ def regions(mask: np.ndarray, min_size: int = 1) -> list[np.ndarray]:
     labels, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     return [labels == label for label in range(1, count + 1) if sizes[label] >= min_size]
-
-
-def _method(name: str) -> Callable[[np.ndarray], float]:
-    from skimage import filters  # late: slow to import, and many need `Grains` alone
-
-    methods = {
-        "yen": filters.threshold_yen,
-        "otsu": filters.threshold_otsu,
-        "li": filters.threshold_li,
-        "triangle": filters.threshold_triangle,
-    }
-    if name not in methods:
-        raise DataError(f"There is no threshold '{name}'; choose from {', '.join(methods)}.")
-    return methods[name]  # type: ignore[return-value]

@@ -52,12 +52,7 @@ class Review:
     def with_edit(self, edit: Edit) -> Review:
         """The review with one more edit; what was undone can then no longer be redone.
 
-        An annotation that is there already changes nothing, and leaves the review as it is.
-
-        Raises
-        ------
-        DataError
-            If the edit names a grain that is not there, would change no mask or would leave a grain without positions.
+        An annotation that is there already changes nothing, and leaves the review as it is. Raises as `Shapes.after`.
         """
         state = self._states[-1].after(edit)
         if edit.kind not in GEOMETRY and state.annotations == self._states[-1].annotations:
@@ -65,26 +60,14 @@ class Review:
         return Review(self.base, (*self.edits, edit))._with_states([*self._states, state], self)
 
     def undo(self) -> Review:
-        """The review without the last edit.
-
-        Raises
-        ------
-        DataError
-            If nothing was done.
-        """
+        """The review without the last edit; a DataError if nothing was done."""
         if not self.edits:
             raise DataError("There is nothing to undo.")
         *edits, last = self.edits
         return replace(self, edits=tuple(edits), undone=(*self.undone, last))._with_states(self._states[:-1], self)
 
     def redo(self) -> Review:
-        """The review with the edit that was undone last.
-
-        Raises
-        ------
-        DataError
-            If nothing was undone.
-        """
+        """The review with the edit that was undone last; a DataError if nothing was undone."""
         if not self.undone:
             raise DataError("There is nothing to redo.")
         *undone, last = self.undone

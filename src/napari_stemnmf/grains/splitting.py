@@ -24,13 +24,7 @@ _NUDGE = np.array([1.9e-4, 3.1e-4])  # a line through the middles of positions p
 
 
 def by_region(mask: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """The part of a grain (scan_y, scan_x) inside a region.
-
-    Raises
-    ------
-    DataError
-        If the region holds nothing or all of the grain.
-    """
+    """The part of a grain (scan_y, scan_x) inside a region; a DataError if that is nothing or all of it."""
     inside = mask & region
     if not inside.any():
         raise DataError("the region does not meet it; draw the region over a part of it.")

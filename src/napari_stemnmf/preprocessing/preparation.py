@@ -21,17 +21,14 @@ def prepare(dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettin
     In this order: crop; subtract the dark reference; repair the hot pixels (h, 2), given in the file's detector pixels
     as in `Survey.hot_pixels`; sum squares of `settings.bin` pixels, where rows and columns that fill no square are
     dropped. Axes follow. Name, source and metadata stay: it is still the same scan.
-
-    Raises
-    ------
-    DataError, ReadError
-        If a crop lies outside the data, or the dark reference does not fit the detector or cannot be read.
+    A DataError or ReadError if a crop lies outside the data, or the dark reference does not fit the detector or cannot
+    be read.
     """
     import dask.array as da
 
     scan = cropped(dataset, settings)
-    work = Preparation.of(dataset, settings, hot_pixels - crop_corner(settings))
-    if work.does_nothing:
+    work = Preparation(dark_of(dataset, settings), hot_pixels - crop_corner(settings), settings.bin)
+    if work.dark is None and not len(work.hot) and work.bin == 1:
         return scan
     axes = prepared_axes(dataset.axes, settings)
     chunks = (*scan.data.chunks[:2], (axes[2].size,), (axes[3].size,))
@@ -87,11 +84,6 @@ class Preparation:
     hot: np.ndarray  # (h, 2) pixels to repair, counted from the crop's first
     bin: int  # pixels along each axis that are summed to one
 
-    @classmethod
-    def of(cls, dataset: Dataset, settings: PreprocessSettings, hot: np.ndarray) -> Preparation:
-        """That of the settings; a DataError or ReadError if the dark reference does not fit or cannot be read."""
-        return cls(_dark(dataset, settings), hot, settings.bin)
-
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Prepared patterns of a block (..., q_y, q_x), which stays as it is."""
         from napari_stemnmf.preprocessing.hot_pixels import repair
@@ -105,11 +97,6 @@ class Preparation:
     def binned(self, block: np.ndarray) -> np.ndarray:
         """A block binned."""
         return block if self.bin == 1 else binned(block, self.bin)
-
-    @property
-    def does_nothing(self) -> bool:
-        """Whether patterns stay as they are."""
-        return self.dark is None and not len(self.hot) and self.bin == 1
 
     def dtype(self, dtype: np.dtype) -> np.dtype:
         """Type of what is made of patterns of some type."""
@@ -148,8 +135,8 @@ def _difference(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype.itemsize > (4 if dtype.kind == "f" else 2) else np.float32)
 
 
-def _dark(dataset: Dataset, settings: PreprocessSettings) -> np.ndarray | None:
-    """The dark reference of the cropped detector, with 0 for what is no number."""
+def dark_of(dataset: Dataset, settings: PreprocessSettings) -> np.ndarray | None:
+    """The dark reference of the cropped detector, with 0 for what is no number; a DataError if it does not fit."""
     if settings.dark is None:
         return None
     from napari_stemnmf.reading.masks import load_detector_image

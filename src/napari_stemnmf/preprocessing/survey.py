@@ -8,7 +8,14 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
-from napari_stemnmf.preprocessing.preparation import Preparation, binned, crop_corner, cropped, prepared_axes
+from napari_stemnmf.preprocessing.preparation import (
+    Preparation,
+    binned,
+    crop_corner,
+    cropped,
+    dark_of,
+    prepared_axes,
+)
 from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
 
@@ -82,7 +89,7 @@ def take_survey(
     from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
 
     scan = cropped(dataset, settings)
-    work = Preparation.of(dataset, settings, np.empty((0, 2), np.int32))
+    work = Preparation(dark_of(dataset, settings), np.empty((0, 2), np.int32), settings.bin)
     axes = prepared_axes(dataset.axes, settings)
     kernel = SurveyKernel(work, _sample(scan) if settings.hot_pixels == "sigma" else np.empty(0, np.int64))
     (found,) = run_pass(scan, [kernel], workers=workers, control=control, executor=executor)

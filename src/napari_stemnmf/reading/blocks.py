@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks
-from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
+from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks, wrong_scan_shape
+from napari_stemnmf.errors import ReadError, StemNMFError
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -251,13 +251,6 @@ def aligned_chunks(shape: tuple[int, ...], itemsize: int, chunk: tuple[int, int]
     if high * columns <= patterns:
         return (min(rows, patterns // columns // high * high), columns, q_y, q_x)
     return (high, min(columns, max(1, patterns // high // wide) * wide), q_y, q_x)
-
-
-def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int) -> ScanShapeError:
-    """The error for a scan shape that does not fit the number of patterns."""
-    rows, columns = scan_shape
-    needed = rows * columns
-    return ScanShapeError(f"A scan shape of {rows} x {columns} needs {needed} patterns, but {name} has {count}.")
 
 
 def _positions(entry: Any, size: int) -> range:

@@ -144,8 +144,8 @@ def _py4dstem(node: Any) -> list[Scaling | None] | None:
         for name in ("metadatabundle/calibration", "calibration", "_calibration"):
             found = child_at(group, name)
             if found is not None and child(found, "Q_pixel_size") is not None:
-                q = Scaling(_scalar(found, "Q_pixel_size"), _word(found, "Q_pixel_units"))
-                r = Scaling(_scalar(found, "R_pixel_size"), _word(found, "R_pixel_units"))
+                q = Scaling(number(_value(found, "Q_pixel_size")), text(_value(found, "Q_pixel_units")))
+                r = Scaling(number(_value(found, "R_pixel_size")), text(_value(found, "R_pixel_units")))
                 return [r, r, q, q]
         if group.name == "/":
             return None
@@ -194,10 +194,8 @@ def _emd(node: Any) -> list[Scaling | None] | None:
 
 def _dimension_scales(node: Any) -> list[Scaling | None]:
     """HDF5's own dimension scales."""
-    out: list[Scaling | None] = []
-    for size, dimension in zip(node.shape, node.dims, strict=True):
-        out.append(_from_vector(dimension[0], dimension.label, size) if len(dimension) else None)
-    return out
+    pairs = zip(node.shape, node.dims, strict=True)
+    return [_from_vector(d[0], d.label, size) if len(d) else None for size, d in pairs]
 
 
 def _velox(node: Any) -> list[Scaling | None] | None:
@@ -226,11 +224,7 @@ def _from_vector(vector: Any, name: str, size: int) -> Scaling | None:
     return Scaling((last - first) / (len(vector) - 1), unit, first, name)
 
 
-def _scalar(group: Any, name: str) -> float | None:
+def _value(group: Any, name: str) -> Any:
+    """What a scalar member of a group holds, or None."""
     node = child(group, name)
-    return number(node[()]) if node is not None and getattr(node, "shape", None) in ((), (1,)) else None
-
-
-def _word(group: Any, name: str) -> str:
-    node = child(group, name)
-    return text(node[()]) if node is not None and getattr(node, "shape", None) in ((), (1,)) else ""
+    return node[()] if getattr(node, "shape", None) in ((), (1,)) else None

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf import units
-from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.dataset import Dataset, wrong_scan_shape
 from napari_stemnmf.errors import ReadError, ScanShapeError
-from napari_stemnmf.reading.blocks import Blocks, Frames, ScanOfFrames, wrong_scan_shape
+from napari_stemnmf.reading.blocks import Blocks, Frames, ScanOfFrames
 from napari_stemnmf.units import Scaling
 
 CLEARLY_LARGER = 8  # a scan so many times larger than the next one is chosen without asking
+Named = typing.TypeVar("Named", bound=Any)  # has a name, as a `Candidate`
 FOUR_AXES = "a 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x)"
 
 
@@ -115,10 +116,7 @@ def open_chosen(
 def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan_shape: Any) -> Candidate:
     """The candidate that is named, or the only one that can be the scan.
 
-    Raises
-    ------
-    ReadError
-        If `dataset` names none, several could be meant, or none holds patterns.
+    A ReadError if `dataset` names none, several could be meant, or none holds patterns.
     """
     if dataset is not None:
         return _named(candidates, file, dataset)
@@ -134,14 +132,9 @@ def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan
 def open_candidate(
     candidate: Candidate, path: Path, *, source: str, scan_shape: tuple[int, int] | None, metadata: dict[str, Any]
 ) -> Dataset:
-    """The dataset that a candidate holds.
+    """The dataset that a candidate holds; a ReadError if it holds no patterns.
 
-    Raises
-    ------
-    ReadError
-        If it holds no patterns.
-    ScanShapeError
-        If it is a stack without a scan shape, or `scan_shape` does not fit.
+    A ScanShapeError if it is a stack without a scan shape, or `scan_shape` does not fit.
     """
     order, metadata = candidate.order, {**metadata, **(candidate.metadata or {})}
     scalings = [candidate.scalings[axis] if candidate.scalings else None for axis in order]
@@ -212,7 +205,7 @@ def pattern_like(candidate: Candidate) -> bool:
     return candidate.dtype.kind != "b" and several and sides[-1] > 4 and max(sides) <= 16 * min(sides)
 
 
-def named(candidates: Sequence[Candidate], dataset: str) -> list[Candidate]:
+def named(candidates: Sequence[Named], dataset: str) -> list[Named]:
     """The candidates of a name; of a name that is the end of theirs, where there is none."""
     name = dataset.strip("/")
     return [c for c in candidates if c.name.strip("/") == name] or [

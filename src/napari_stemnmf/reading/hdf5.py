@@ -22,6 +22,7 @@ from napari_stemnmf.reading.hdf5_access import Hdf5Array, check_storage, locate,
 from napari_stemnmf.reading.stored_arrays import Stack, array_blocks
 
 _DECTRIS = re.compile(r"(^|/)data_\d{6}$")
+_AXIS = re.compile(r"/dim\d+$")  # one of the vectors that calibrate an EMD array
 _DEPTH = re.compile(r"CBED_array_depth(\d+)/")
 
 
@@ -49,7 +50,7 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
         objects = list(walk(file))
         linked = sorted(name for name, node in objects if not hasattr(node, "shape"))
         nodes = [(name, node) for name, node in objects if getattr(node, "shape", None) is not None]
-        found += [_candidate(node, path, path, name, folder) for name, node in nodes if not _is_axis(name)]
+        found += [_candidate(node, path, path, name, folder) for name, node in nodes if not _AXIS.search(name)]
         scan = calibrations.dectris(file, path) if any(_DECTRIS.search(name) for name in linked) else None
     targets = []
     for name in linked:
@@ -130,16 +131,12 @@ def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, A
     if len(set(shapes)) != 1 or len(set(dtypes)) != 1 or len(shapes[0]) != 2:
         raise ReadError(f"The data files of {path.name} hold patterns of different shapes or types; it is damaged.")
     count = sum(n for _, n in parts)
-    shape = scan.get("scan_shape")
-
-    def blocks(order: tuple[int, ...]) -> Frames:
-        return Stack(tuple(parts), 3, order, shapes[0], dtypes[0])
-
+    shape = scan["scan_shape"]
     return Candidate(
         targets[0][0].rsplit("/", 1)[0] or "/",
         (count, *shapes[0]),
         dtypes[0],
-        blocks,
+        lambda order: Stack(tuple(parts), 3, order, shapes[0], dtypes[0]),
         scan_shape=shape if shape and shape[0] * shape[1] == count else None,
         scan_scalings=scan["scalings"],
         preferred=True,
@@ -156,8 +153,3 @@ def _deepest(found: list[Candidate]) -> list[Candidate]:
     others = [c.name for _, c in depths if c is not last]
     chosen = replace(last, preferred=True, metadata={"other_thicknesses": ", ".join(others)})
     return [chosen if c is last else c for c in found]
-
-
-def _is_axis(name: str) -> bool:
-    """Whether a dataset is one of the vectors that calibrate an EMD array."""
-    return re.search(r"/dim\d+$", name) is not None

@@ -11,7 +11,6 @@ through it wait for each other. Here HDF5 only fetches the packed chunks; zlib u
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import posixpath
 import zlib
@@ -47,12 +46,11 @@ class Hdf5Array(StoredArray):
     path: Path
     name: str
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """The dataset."""
+    def read(self, index: tuple[Any, ...]) -> np.ndarray:
+        """The part at an index of integers and slices."""
         with open_hdf5(self.path) as file:
             dataset = file[self.name]
-            yield DeflatedChunks(dataset) if can_unpack(dataset) else dataset
+            return np.asarray((DeflatedChunks(dataset) if can_unpack(dataset) else dataset)[index])
 
 
 def locate(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[Path, str]:

@@ -116,11 +116,8 @@ def _pages(path: Path, tif: object) -> Candidate:
     """Pages of one shape that were written one by one."""
     count, first = len(tif.series), tif.series[0]  # type: ignore[attr-defined]
     frames = TifPages(path, count, tuple(first.shape), np.dtype(first.dtype).newbyteorder("="), None)
-
-    def load() -> np.ndarray:
-        return frames.read_frames(range(count))
-
-    return Candidate("pages", (count, *first.shape), frames.dtype, lambda order: frames, load=load)
+    shape = (count, *first.shape)
+    return Candidate("pages", shape, frames.dtype, lambda order: frames, load=lambda: frames.read_frames(range(count)))
 
 
 def _imagej_step(tif: object) -> Scaling | None:

@@ -117,8 +117,7 @@ def load_detector_image(where: str | os.PathLike[str], shape: tuple[int, int], *
     with reading(path):
         images = _images(path)
         if name is not None:
-            end = name.strip("/")
-            images = [i for i in images if i.name == end] or [i for i in images if i.name.endswith("/" + end)]
+            images = named(images, name)
             if not images:
                 raise ReadError(f"{path.name} holds no array '{name}'.")
         fitting = [i for i in images if i.shape[-2:] == tuple(shape) and (len(i.shape) == 2 or stacks)]

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import weakref
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -85,12 +84,8 @@ class FortranArray(StoredArray):
     dtype: np.dtype
     container: Unpacked | None = None
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """Something that reads what is indexed."""
-        yield self
-
-    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+    def read(self, index: tuple[Any, ...]) -> np.ndarray:
+        """The part at an index, of which the last entry is a slice."""
         path = self.container.file() if self.container else self.path
         inner, size = self.shape[:-1], math.prod(self.shape[:-1]) * self.dtype.itemsize
         planes = []
@@ -130,11 +125,9 @@ def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
         found = npz_candidates(path)
         if not found:
             raise ReadError(f"{path.name} is a zip archive without arrays; unpack it and open the file with the scan.")
-
-        def metadata(candidate: Candidate) -> dict[str, Any]:
-            return {"format": "npz", "dataset": candidate.name}
-
-        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=metadata)
+        return open_chosen(
+            found, path, dataset=dataset, scan_shape=scan_shape, metadata=lambda c: {"format": "npz", "dataset": c.name}
+        )
 
 
 def npz_candidates(path: Path) -> list[Candidate]:

@@ -10,7 +10,7 @@ import logging
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
@@ -123,20 +123,7 @@ def can_open(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-class Record(Protocol):
-    """The facts of a scan that was open once; `analysis.Input` is one."""
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-
-def find_scan(record: Record, beside: Path | None = None) -> Dataset | None:
+def find_scan(record: Any, beside: Path | None = None) -> Dataset | None:
     """The scan of a record: at its old place, or in the folder `beside`; None if it is gone or has changed.
 
     Parameters
@@ -199,10 +186,7 @@ def split(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
 def sniff(path: Path) -> str:
     """The kind of a file: ``hdf5``, ``npy``, ``npz``, ``zarr``, ``tif``, ``mrc``, or a vendor's ending.
 
-    Raises
-    ------
-    ReadError
-        If it is not there, empty, a folder without a Zarr store, or in no format that is known.
+    A ReadError if it is not there, empty, a folder without a Zarr store, or in no format that is known.
     """
     suffix = path.suffix.lower()
     if path.is_dir():
@@ -277,9 +261,5 @@ def _scan_shape(scan_shape: Any) -> tuple[int, int] | None:
 
 
 def _size(nbytes: int) -> str:
-    size = float(nbytes)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
+    power = max(0, min((nbytes.bit_length() - 1) // 10, 3))
+    return f"{nbytes / 1024**power:.{min(power, 1)}f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"

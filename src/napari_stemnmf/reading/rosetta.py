@@ -13,15 +13,15 @@ import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.dataset import Dataset, wrong_scan_shape
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.reading.blocks import Blocks, Frames, reading, wrong_scan_shape
+from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.units import Scaling
@@ -51,17 +51,8 @@ class DaskArray(StoredArray):
     path: Path
     array: Any
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """Something that computes what is indexed."""
-        yield _Computed(self.array)
-
-
-@dataclass(frozen=True)
-class _Computed:
-    array: Any
-
-    def __getitem__(self, index: Any) -> np.ndarray:
+    def read(self, index: tuple[Any, ...]) -> np.ndarray:
+        """The part at an index, computed in this thread."""
         part = self.array[index]
         return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
@@ -198,13 +189,14 @@ def _candidate(path: Path, index: int, signal: dict[str, Any], patterns: bool) -
     array, axes = signal["data"], signal["axes"]
     shape, dtype = tuple(int(n) for n in array.shape), np.dtype(array.dtype).newbyteorder("=")
     title = (signal.get("metadata") or {}).get("General", {}).get("title") or f"signal {index}"
-
-    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
-        return array_blocks(DaskArray(path, array), shape, order, dtype)  # memory maps: any part is read alone
-
-    scalings = tuple(_scaling(axis) for axis in axes) if len(axes) == len(shape) else ()
-    candidate = Candidate(str(title), shape, dtype, blocks, scalings=scalings)
-    return replace(candidate, patterns=patterns and len(shape) == 3 and shape[0] > 1)
+    return Candidate(
+        str(title),
+        shape,
+        dtype,
+        lambda order: array_blocks(DaskArray(path, array), shape, order, dtype),  # memory maps: any part is read alone
+        scalings=tuple(_scaling(axis) for axis in axes) if len(axes) == len(shape) else (),
+        patterns=patterns and len(shape) == 3 and shape[0] > 1,
+    )
 
 
 def _scaling(axis: dict[str, Any]) -> Scaling:

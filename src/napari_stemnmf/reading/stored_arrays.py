@@ -6,7 +6,6 @@ them (fpd files have a colour axis), or be spread over several files (Dectris).
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,8 @@ class StoredArray(ABC):
     path: Path
 
     @abstractmethod
-    def opened(self) -> contextlib.AbstractContextManager[Any]:
-        """The array, indexable by slices while the context lasts."""
+    def read(self, index: tuple[Any, ...]) -> np.ndarray:
+        """The part at an index of integers and slices."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,7 @@ class Cube(Blocks):
 
     def read(self, rows: range, columns: range) -> np.ndarray:
         """Patterns (rows, columns, q_y, q_x) at some probe positions."""
-        index: list[Any] = [0] * self.ndim_stored
-        index[self.order[0]] = slice(rows.start, rows.stop, rows.step)
-        index[self.order[1]] = slice(columns.start, columns.stop, columns.step)
-        index[self.order[2]] = index[self.order[3]] = slice(None)
-        with self.stored.opened() as array:
-            block = np.asarray(array[tuple(index)])
-        return np.ascontiguousarray(block.transpose(_ranks(self.order)))
+        return np.ascontiguousarray(_patterns(self.stored, self.ndim_stored, self.order, rows, columns))
 
 
 @dataclass(frozen=True)
@@ -105,12 +98,8 @@ class Stack(Frames):
         for stored, count in self.parts:
             here = [i for i, frame in enumerate(frames) if first <= frame < first + count]
             if here:
-                index: list[Any] = [0] * self.ndim_stored
-                index[self.order[0]] = slice(frames[here[0]] - first, frames[here[-1]] - first + 1, frames.step)
-                index[self.order[1]] = index[self.order[2]] = slice(None)
-                with stored.opened() as array:
-                    block = np.asarray(array[tuple(index)])
-                out[here[0] : here[-1] + 1] = block.transpose(_ranks(self.order))
+                part = range(frames[here[0]] - first, frames[here[-1]] - first + 1, frames.step)
+                out[here[0] : here[-1] + 1] = _patterns(stored, self.ndim_stored, self.order, part)
             first += count
         return out
 
@@ -132,7 +121,10 @@ def array_blocks(
     return Cube(stored, len(shape), order, sizes, dtype, (chunks[order[0]], chunks[order[1]]) if chunks else (1, 1))
 
 
-def _ranks(order: tuple[int, ...]) -> tuple[int, ...]:
-    """The transposition that `order` is, once the axes of length one are gone."""
-    kept = sorted(order)
-    return tuple(kept.index(axis) for axis in order)
+def _patterns(stored: StoredArray, ndim: int, order: tuple[int, ...], *along: range) -> np.ndarray:
+    """The patterns (..., q_y, q_x) at ranges along the first axes of `order`, read whole; axes come in that order."""
+    index: list[Any] = [slice(None) if axis in order else 0 for axis in range(ndim)]
+    for axis, part in zip(order, along, strict=False):
+        index[axis] = slice(part.start, part.stop, part.step)
+    kept = sorted(order)  # the axes of length one are gone
+    return stored.read(tuple(index)).transpose([kept.index(axis) for axis in order])

@@ -46,22 +46,22 @@ class ZarrArray(StoredArray):
     path: Path
     name: str
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Any]:
-        """The array."""
+    def read(self, index: Any) -> np.ndarray:
+        """The part at an index of integers and slices."""
         with open_zarr(self.path) as root:
-            yield root[self.name] if self.name else root
+            return np.asarray((root[self.name] if self.name else root)[index])
 
 
 def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
     """A Zarr store as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as Zarr"):
-
-        def metadata(candidate: Candidate) -> dict[str, Any]:
-            return {"format": "Zarr", "dataset": candidate.name or "/"}
-
-        found = store_candidates(path)
-        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=metadata)
+        return open_chosen(
+            store_candidates(path),
+            path,
+            dataset=dataset,
+            scan_shape=scan_shape,
+            metadata=lambda chosen: {"format": "Zarr", "dataset": chosen.name or "/"},
+        )
 
 
 def store_candidates(path: Path) -> list[Candidate]:
@@ -105,8 +105,7 @@ def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
 
     def load() -> np.ndarray:
         check()
-        with ZarrArray(path, name).opened() as opened:
-            return np.asarray(opened[...])
+        return ZarrArray(path, name).read(...)
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         check()

@@ -19,6 +19,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
 from napari_stemnmf.errors import DataError, ReadError, StemNMFError
+from napari_stemnmf.reading.blocks import working_dtype
 from napari_stemnmf.threads import default_workers, one_blas_thread
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
@@ -41,16 +42,12 @@ class BlockResult:
 
 
 @dataclass
-class PassResult:
-    """What a kernel found in the whole scan, as in `BlockResult`.
+class PassResult(BlockResult):
+    """What a kernel found in the whole scan.
 
     `ragged` is in the order of the scan: those of pattern i are the rows ``offsets[i]`` to ``offsets[i + 1]``.
     """
 
-    per_pattern: Arrays = field(default_factory=dict)
-    total: Arrays = field(default_factory=dict)
-    maximum: Arrays = field(default_factory=dict)
-    ragged: Arrays = field(default_factory=dict)
     offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     _pieces: list[tuple[np.ndarray, np.ndarray, Arrays]] = field(default_factory=list, repr=False)
 
@@ -104,10 +101,7 @@ class Schedulers:
     def executor(self, address: str) -> Executor:
         """What runs blocks on the workers of the scheduler at an address, as in "tcp://host:8786".
 
-        Raises
-        ------
-        StemNMFError
-            If nobody answers there, or ``dask.distributed`` is not installed.
+        A StemNMFError if nobody answers there, or ``dask.distributed`` is not installed.
         """
         try:
             from distributed import Client
@@ -291,12 +285,7 @@ def load(part: Any) -> np.ndarray:
 
 def as_counts(values: np.ndarray) -> np.ndarray:
     """`values` in C order and in a native type that the kernels are compiled for; no copy where none is needed."""
-    dtype = values.dtype.newbyteorder("=")
-    if dtype.kind == "b":
-        dtype = np.dtype(np.uint8)
-    elif dtype.kind == "f" and dtype.itemsize not in (4, 8):
-        dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
-    return np.ascontiguousarray(values, dtype=dtype)
+    return np.ascontiguousarray(values, dtype=working_dtype(values.dtype))
 
 
 def _await(future: Future, control: Control) -> list[BlockResult]:

@@ -75,14 +75,7 @@ def virtual_images(
 ) -> np.ndarray:
     """Counts under each detector (in pixels of the patterns) at each probe position: (d, scan_y, scan_x) float32 sums.
 
-    `workers` and `control` are those of `run_pass`.
-
-    Raises
-    ------
-    DataError
-        If a detector covers no pixel, or none is given.
-    Cancelled
-        If the user asked to stop.
+    `workers` and `control` are those of `run_pass`. A DataError if a detector covers no pixel, or none is given.
     """
     if not detectors:
         raise DataError("There is no virtual detector to take an image under; add one.")
@@ -124,15 +117,7 @@ class CentresOfMass:
 def centres_of_mass(
     dataset: Dataset, detector: Detector, *, workers: int | None = None, control: Control | None = None
 ) -> CentresOfMass:
-    """Centre of mass of the counts within a detector, at each probe position.
-
-    Raises
-    ------
-    DataError
-        If the detector covers no pixel.
-    Cancelled
-        If the user asked to stop.
-    """
+    """Centre of mass of the counts within a detector, at each probe position; a DataError if it covers no pixel."""
     kernel = VirtualMoments(covering(detector, dataset.detector_shape))
     (result,) = run_pass(dataset, [kernel], workers=workers, control=control)
     return CentresOfMass.of(result.per_pattern["moments"], dataset.scan_shape)
@@ -143,14 +128,8 @@ def region_patterns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and maximum pattern, (q_y, q_x) float32 each in counts, over a region of the scan.
 
-    The region is (scan_y, scan_x) bool; only what lies in its bounding box is read.
-
-    Raises
-    ------
-    DataError
-        If the region is empty or of another shape than the scan.
-    Cancelled
-        If the user asked to stop.
+    The region is (scan_y, scan_x) bool; only what lies in its bounding box is read. A DataError if it is empty or of
+    another shape than the scan.
     """
     if region.shape != dataset.scan_shape:
         raise DataError(f"The region of {dataset.name} is {region.shape}, but the scan {dataset.scan_shape}.")
