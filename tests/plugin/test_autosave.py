@@ -16,7 +16,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.plugin.saving import analysis_files, autosave
+from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.session import Session
 
 pytestmark = pytest.mark.usefixtures("plugin_settings")
@@ -84,7 +84,7 @@ def test_what_lies_beside_the_scan_is_offered_or_left_alone(
     session.set_analysis(found)
     assert saver.wait(TIMEOUT)
     assert session.path == film.with_name("film-2.stemnmf.h5")
-    assert analysis_files.fingerprint_of(home) == "other"
+    assert autosave.fingerprint_of(home) == "other"
 
     second, other = watched(film)  # the same scan, opened twice: the one finds what the other has saved
     until = time.monotonic() + TIMEOUT
@@ -178,7 +178,7 @@ def test_scans_of_the_same_name_do_not_mix(film: Path, found: stem.Analysis, oth
     assert (first.path, second.path) == (film.with_name("film.stemnmf.h5"), twin.with_name("film.stemnmf.h5"))
     for path in (film, twin):
         home = path.with_name("film.stemnmf.h5")
-        assert analysis_files.fingerprint_of(home) == stem.open(path).fingerprint()
+        assert autosave.fingerprint_of(home) == stem.open(path).fingerprint()
 
 
 @pytest.mark.slow

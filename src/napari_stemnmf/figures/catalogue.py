@@ -209,7 +209,7 @@ CATALOGUE: Mapping[str, Entry] = {
     ),
     "run-times": Entry(
         "parameters and run times (paper, table S1)",
-        _drawn_by("run_times.run_times", lambda m: (m.analyses,)),
+        _drawn_by("tables.run_times", lambda m: (m.analyses,)),
         "several",
     ),
     "matches": Entry(

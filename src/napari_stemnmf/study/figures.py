@@ -20,10 +20,9 @@ from napari_stemnmf.figures.films import films as draw_films
 from napari_stemnmf.figures.films import grains_per_pattern
 from napari_stemnmf.figures.matches import matches
 from napari_stemnmf.figures.refinement import refinement
-from napari_stemnmf.figures.run_times import run_times
 from napari_stemnmf.figures.sizes import sizes
 from napari_stemnmf.figures.style import FEATURE_COLOURS, FEATURE_NAMES, in_style, new_figure, panel_letters, save
-from napari_stemnmf.figures.tables import score_tables
+from napari_stemnmf.figures.tables import run_times, score_tables
 from napari_stemnmf.grains.scoring import score_table
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.study.paper import FEATURES, FILMS, NANOWIRE, PRINTED, QUANTITIES, Name, Number, Numbers

@@ -8,7 +8,7 @@ from napari.layers import Labels, Shapes
 
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.plugin.layers.grain_layers import masked_by
+from napari_stemnmf.plugin.layers.places import masked_by
 from napari_stemnmf.streaming.virtual_detectors import inside_polygon
 
 AXES = (Axis("q_y", 40, 0.1, "1/nm", -2.0), Axis("q_x", 50, 0.1, "1/nm", -2.5))

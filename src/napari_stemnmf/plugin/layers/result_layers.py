@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers.grain_layers import LayerTuple, axes_of, grain_layers, on_detector, on_scan, placed
+from napari_stemnmf.plugin.layers.grain_layers import grain_layers
+from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, on_detector, on_scan, placed
 from napari_stemnmf.plugin.patterns.scan_patterns import limits, scaled
 from napari_stemnmf.plugin.session import ROLE_KEY, Session
 from napari_stemnmf.recipe import FEATURES

@@ -13,8 +13,7 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QWidget
 
-from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers import grain_layers as places
+from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button

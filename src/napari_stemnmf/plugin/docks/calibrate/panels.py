@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QLabe
 from napari_stemnmf.plugin.docks.calibrate.model import PICTURES, CalibratePicture
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
-from napari_stemnmf.plugin.layers.grain_layers import masked_by
+from napari_stemnmf.plugin.layers.places import masked_by
 from napari_stemnmf.plugin.patterns.pattern_display import EMPTY, PatternDisplay
 from napari_stemnmf.plugin.patterns.probe import ProbeLine
 from napari_stemnmf.plugin.patterns.scan_patterns import OVERLAYS, point_reading

@@ -12,7 +12,7 @@ from napari_stemnmf.export.calibration import findings
 from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
-from napari_stemnmf.plugin.layers.grain_layers import axes_of
+from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button

@@ -11,7 +11,7 @@ from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.explore import virtual_images
 from napari_stemnmf.plugin.jobs import tasks as jobs
 from napari_stemnmf.plugin.jobs.preview import Preview
-from napari_stemnmf.plugin.layers import grain_layers as places
+from napari_stemnmf.plugin.layers import places
 from napari_stemnmf.plugin.preferences import preferences
 
 if TYPE_CHECKING:

@@ -23,8 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_stemnmf.plugin.docks.explore.detectors import numbers
 from napari_stemnmf.plugin.docks.explore.virtual_images import MODES, legend
-from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers import grain_layers as places
+from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button, chooser, column, row, wrapping_label
 

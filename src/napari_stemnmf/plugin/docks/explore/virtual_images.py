@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers import grain_layers as places
+from napari_stemnmf.plugin.layers import display, places
 from napari_stemnmf.plugin.session import ROLE_KEY, session_of
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from napari_stemnmf.plugin.docks.explore.model import (
 )
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
-from napari_stemnmf.plugin.layers.grain_layers import axes_of, masked_by
+from napari_stemnmf.plugin.layers.places import axes_of, masked_by
 from napari_stemnmf.plugin.patterns.scan_patterns import point_reading
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import Visibility, chooser, column, report

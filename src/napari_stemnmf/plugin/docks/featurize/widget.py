@@ -13,7 +13,7 @@ from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.forms.form import align_labels
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import result_layers as layers
-from napari_stemnmf.plugin.layers.grain_layers import axes_of
+from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import LayerToggle
 from napari_stemnmf.recipe import FEATURES

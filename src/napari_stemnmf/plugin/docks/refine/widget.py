@@ -13,7 +13,7 @@ from napari_stemnmf.plugin.docks.refine.plots import WeightsPlot
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import on_scan
+from napari_stemnmf.plugin.layers.places import on_scan
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.saving.confirm import may_replace
 from napari_stemnmf.plugin.session import Session

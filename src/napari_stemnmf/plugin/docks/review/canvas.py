@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import (
-    CONTOUR,
-    OUTLINE,
-    Planes,
-    grain_layers,
-    outline,
-    outline_layer,
-    scan_position,
-)
+from napari_stemnmf.plugin.layers.grain_layers import CONTOUR, OUTLINE, Planes, grain_layers, outline, outline_layer
+from napari_stemnmf.plugin.layers.places import scan_position
 from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
 
 if TYPE_CHECKING:

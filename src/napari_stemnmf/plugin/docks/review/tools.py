@@ -14,7 +14,8 @@ import numpy as np
 from napari_stemnmf.plugin.docks.review.actions import KEYS, EditButtons
 from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas, make_visible
 from napari_stemnmf.plugin.docks.review.model import stroke
-from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE, axes_of, inside_of, on_scan
+from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE
+from napari_stemnmf.plugin.layers.places import axes_of, inside_of, on_scan
 from napari_stemnmf.plugin.session import session_of
 from napari_stemnmf.plugin.widgets import show_error
 

@@ -18,7 +18,7 @@ from napari_stemnmf.plugin.docks.score.model import Row, Scored, score_all
 from napari_stemnmf.plugin.docks.score.tables import GrainTable, ScoreTable
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import LayerTuple, on_scan
+from napari_stemnmf.plugin.layers.places import LayerTuple, on_scan
 from napari_stemnmf.plugin.session import SCORE, Session, session_of
 from napari_stemnmf.plugin.sources import own_truth
 from napari_stemnmf.plugin.widgets import column, fill_with_forms, show_error, wrapping_label

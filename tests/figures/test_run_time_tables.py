@@ -9,7 +9,7 @@ import pytest
 
 from napari_stemnmf.analysis import RunTime
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.run_times import run_time_table, run_times
+from napari_stemnmf.figures.tables import run_time_table, run_times
 
 PAGE = 175.0
 
