@@ -75,7 +75,7 @@ def compare(dataset: stem.Dataset, recipe: stem.Recipe) -> None:
                 flush=True,
             )
     took = time.perf_counter() - begin
-    print(f"  all at once: said {whole.words()}; took {took:.1f} s (x {whole.seconds / took:.2f})", flush=True)
+    print(f"  all at once: said {whole.text()}; took {took:.1f} s (x {whole.seconds / took:.2f})", flush=True)
 
 
 def recall(path: str) -> None:

@@ -51,7 +51,7 @@ def test_what_was_found_and_took_its_time_makes_the_estimate_sure() -> None:
     recipe = stem.Recipe.preset("default", ("aa", "bd")).replaced(QUICK)
     done = stem.analyse(dataset, recipe)
     assert estimate(done, dataset, recipe, "recipe") == Estimate()
-    assert estimate(done, dataset, recipe, "recipe").words() == "nothing to do"
+    assert estimate(done, dataset, recipe, "recipe").text() == "nothing to do"
 
     more = recipe.replaced({"*.clustering.seeds": 8})
     slow = replace(done, times={**done.times, **{f"models/{name}": RunTime(100.0, 100.0) for name in ("aa", "bd")}})
@@ -88,9 +88,9 @@ def test_estimated_columns_are_those_that_featurize_gives() -> None:
 
 
 def test_an_estimate_says_what_it_comes_to() -> None:
-    assert Estimate(12.2, 0.43e9).words() == "about 12 s, 0.4 GB"
-    assert Estimate(0.2, 1e6, rough=True).words() == "roughly 1 s or less, under 0.1 GB"
-    assert Estimate(7.4, 3e9).words() == "about 7 s, 3.0 GB"
-    assert Estimate(600, 3e9).words() == "about 10 min, 3.0 GB"
-    assert Estimate(3 * 3600, 3e9).words() == "about 3.0 h, 3.0 GB"
+    assert Estimate(12.2, 0.43e9).text() == "about 12 s, 0.4 GB"
+    assert Estimate(0.2, 1e6, rough=True).text() == "roughly 1 s or less, under 0.1 GB"
+    assert Estimate(7.4, 3e9).text() == "about 7 s, 3.0 GB"
+    assert Estimate(600, 3e9).text() == "about 10 min, 3.0 GB"
+    assert Estimate(3 * 3600, 3e9).text() == "about 3.0 h, 3.0 GB"
     assert estimate(None, None, stem.Recipe(), "recipe").why == "Open a scan."

@@ -41,15 +41,15 @@ def test_work_is_saved_offered_again_and_goes_on(
     viewer.open(film, plugin="napari-stemnmf")
     stages = dock(viewer)
     saved, session = stages.saved, session_of(viewer.layers[0])
-    assert saved.words.text() == "Results are saved beside the scan as soon as there are some."
+    assert saved.message.text() == "Results are saved beside the scan as soon as there are some."
     assert not saved.save_as.isEnabled()
     assert session is not None
     session.set_analysis(found)
     session.move_probe(2, 5)
     first = int(found.grains["rv"].ids[0])
     session.edit("rv", Edit("reject", (first,)))
-    qtbot.waitUntil(lambda: "Saved to film.stemnmf.h5" in saved.words.text(), timeout=20_000)
-    assert saved.words.toolTip() == str(home)
+    qtbot.waitUntil(lambda: "Saved to film.stemnmf.h5" in saved.message.text(), timeout=20_000)
+    assert saved.message.toolTip() == str(home)
 
     viewer.layers.clear()
     viewer.open(film, plugin="napari-stemnmf")
@@ -57,7 +57,7 @@ def test_work_is_saved_offered_again_and_goes_on(
     assert again is not None
     assert again is not session
     qtbot.waitUntil(lambda: saved.open_earlier.isVisibleTo(stages), timeout=20_000)
-    assert "There is an earlier analysis of this scan: film.stemnmf.h5." in saved.words.text()
+    assert "There is an earlier analysis of this scan: film.stemnmf.h5." in saved.message.text()
     saved.open_earlier.click()
     qtbot.waitUntil(lambda: again.analysis is not None, timeout=20_000)
     assert again.position == (2, 5)
@@ -75,7 +75,7 @@ def test_work_is_saved_offered_again_and_goes_on(
 
     viewer.layers.save(str(film.with_name("copy.stemnmf.h5")), plugin="napari-stemnmf")
     assert again.path == film.with_name("copy.stemnmf.h5")
-    qtbot.waitUntil(lambda: "Saved to copy.stemnmf.h5" in saved.words.text(), timeout=5_000)
+    qtbot.waitUntil(lambda: "Saved to copy.stemnmf.h5" in saved.message.text(), timeout=5_000)
     assert [m for m in notifications if not m.startswith("Inconsistent units")] == []
 
 
@@ -94,7 +94,7 @@ def test_a_lost_scan_can_be_found_again_and_only_that_one(
     saved, session = stages.saved, session_of(viewer.layers[0])
     assert session is not None
     assert session.dataset is None
-    assert "The scan film.h5 is not at hand" in saved.words.text()
+    assert "The scan film.h5 is not available" in saved.message.text()
     session.edit("aa", Edit("accept", (int(session.analysis.grains["aa"].ids[0]),)))  # type: ignore[union-attr]
     saved.look_at(other_file)
     qtbot.waitUntil(lambda: saved.find_scan.isEnabled(), timeout=20_000)
@@ -112,7 +112,7 @@ def test_a_lost_scan_can_be_found_again_and_only_that_one(
     assert session.saver.wait(20)
     told = f"The analysis of {session.name} was not saved: no such file or directory ({kept}); press Save as…"
     qtbot.waitUntil(lambda: told in notifications, timeout=5_000)
-    qtbot.waitUntil(lambda: "Not saved: no such file or directory" in saved.words.text(), timeout=5_000)
+    qtbot.waitUntil(lambda: "Not saved: no such file or directory" in saved.message.text(), timeout=5_000)
 
 
 def test_without_a_place_the_line_says_so(viewer: Any, analysis: stem.Analysis, qtbot: Any, tmp_path: Path) -> None:
@@ -122,12 +122,12 @@ def test_without_a_place_the_line_says_so(viewer: Any, analysis: stem.Analysis, 
     stages = dock(viewer)
     saved, session = stages.saved, session_of(viewer.layers[0])
     assert session is not None
-    assert "switched off in the preferences; press Save as…" in saved.words.text()
+    assert "switched off in the preferences; press Save as…" in saved.message.text()
     get_plugin_settings("napari-stemnmf").saving.autosave = True
     session.set_analysis(analysis)
-    assert saved.words.text() == "Not saved: this scan has no file to be saved beside; press Save as…"
+    assert saved.message.text() == "Not saved: this scan has no file to be saved beside; press Save as…"
     saved.save_to(tmp_path / "sample.stemnmf.h5")
-    qtbot.waitUntil(lambda: "Saved to sample.stemnmf.h5" in saved.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "Saved to sample.stemnmf.h5" in saved.message.text(), timeout=20_000)
     session.move_probe(1, 1)
     session.edit("aa", Edit("accept", (int(analysis.grains["aa"].ids[0]),)))
     assert session.saver is not None

@@ -227,7 +227,7 @@ def test_from_a_file_to_numbers_and_back(
 
     # It was saved by itself; the window is closed
     saved = tmp_path / "film.stemnmf.h5"
-    tour.wait(lambda: session.path == saved and "Saved to" in tour.dock.saved.words.text())
+    tour.wait(lambda: session.path == saved and "Saved to" in tour.dock.saved.message.text())
     session.move_probe(5, 6)
     viewer.close()
     QTest.qWait(100)

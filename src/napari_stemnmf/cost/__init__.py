@@ -47,7 +47,7 @@ class Estimate:
     rough: bool = False
     why: str = "Nothing is missing or stale."
 
-    def words(self) -> str:
+    def text(self) -> str:
         """As in "about 12 s, 0.4 GB"; "nothing to do" where it costs nothing."""
         if not self.seconds:
             return "nothing to do"
@@ -61,7 +61,7 @@ def estimate(
     step: str,
     features: Iterable[str] | None = None,
     workers: int | None = None,
-    measured_anew: Mapping[str, np.ndarray] | None = None,
+    measured_again: Mapping[str, np.ndarray] | None = None,
     suggested: Mapping[str, int] | None = None,
 ) -> Estimate:
     """What a step will cost, with what was found so far.
@@ -80,7 +80,7 @@ def estimate(
         Those that the step is for; the recipe's if not given.
     workers : int, optional
         Threads that it will have; all cores by default.
-    measured_anew : mapping of ndarray of bool, optional
+    measured_again : mapping of ndarray of bool, optional
         By feature, which grains (g,) are to be measured, as `pipeline.changed` tells; all if not given.
     suggested : mapping of int, optional
         By feature, the components that a scree of its features as they are scaled suggests.
@@ -96,7 +96,7 @@ def estimate(
     todo = _todo(analysis, recipe, step, names)
     if not todo:
         return Estimate()
-    cost = Work(scan, analysis, recipe, todo, measured_anew or {}, suggested or {})
+    cost = Work(scan, analysis, recipe, todo, measured_again or {}, suggested or {})
     seconds = held = most = 0.0
     for stage in todo:
         one = cost.of(stage)

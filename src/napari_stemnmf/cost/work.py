@@ -71,7 +71,7 @@ class Work:
     analysis: Analysis | None
     recipe: Recipe
     todo: Sequence[str]
-    anew: Mapping[str, np.ndarray]
+    measured_again: Mapping[str, np.ndarray]
     suggested: Mapping[str, int]
     guessed: list[str] = field(default_factory=list)
 
@@ -276,11 +276,11 @@ class Work:
         rows = np.zeros(0, bool)
         for feature in features:
             grains, model = self._result("grains", feature), self._result("models", feature)
-            if grains is None or len(self.anew.get(feature, grains.masks)) != len(grains):
+            if grains is None or len(self.measured_again.get(feature, grains.masks)) != len(grains):
                 self._guess("how many grains there will be")
                 number, members = number + SUGGESTED, members + 0.5 * n
             else:
-                masks = grains.masks[self.anew[feature]] if feature in self.anew else grains.masks
+                masks = grains.masks[self.measured_again[feature]] if feature in self.measured_again else grains.masks
                 there = masks.any(axis=(0, 2)) if len(masks) else np.zeros(masks.shape[1], bool)
                 rows = there if rows.shape != there.shape else rows | there
                 number, members = number + len(masks), members + np.count_nonzero(masks)

@@ -86,7 +86,7 @@ class Session:
         self.scored: Any = None  # of the Score dock: a `docks.score.model.Scored`, or None
         self.explored: Any = None  # of the Explore dock: a `docks.explore.model.Explored`, or None
         self.probe_users: set[int] = set()  # ids of the docks that show the probe's cross
-        self.put_away: dict[str, Any] = {}  # layers that the user can bring back, by role
+        self.set_aside: dict[str, Any] = {}  # layers that the user can bring back, by role
         self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Session:
@@ -227,7 +227,7 @@ class Session:
             self.grain_selected.emit(feature, grain_id)
 
     def set_dataset(self, dataset: Dataset, record: Input) -> None:
-        """Take over the scan itself, for results whose scan was not at hand.
+        """Take over the scan itself, for results whose scan was not available.
 
         Parameters
         ----------

@@ -243,7 +243,7 @@ class StepWidget(Container):
         finally:
             self._refreshing = False
         self.form_area.enabled = session is not None
-        self.status.value = self._told(session, feature)
+        self.status.value = self._status_text(session, feature)
         self.run.enabled = session is not None and self._can_run(session)
         self._show_cost(session)
         self.cancel.enabled = running is not None
@@ -258,7 +258,7 @@ class StepWidget(Container):
     def _show_session(self, session: Session | None) -> None:
         """Show what a subclass shows beyond the forms."""
 
-    def _told(self, session: Session | None, feature: str) -> str:
+    def _status_text(self, session: Session | None, feature: str) -> str:
         """What the status says."""
         return status(session, self.step, feature)
 
@@ -278,7 +278,7 @@ class StepWidget(Container):
         asked, threads = self.features(), preferences().threads
         given = (session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
         cost = estimate(*given, **self._known())
-        self.cost.value = f"{self.run.text}: {cost.words()}"
+        self.cost.value = f"{self.run.text}: {cost.text()}"
         self.cost.tooltip = f"time [s] and memory [GB] beside what is held now. {cost.why}"
 
     def _known(self) -> dict[str, Any]:
@@ -291,9 +291,9 @@ class StepWidget(Container):
             return
         fraction = running.progress.fraction if running.progress is not None else 0.0
         self.progress.value = round(1000 * fraction)
-        self._say(running.line())
+        self._show_line(running.line())
 
-    def _say(self, line: str) -> None:
+    def _show_line(self, line: str) -> None:
         """Write on the progress bar, the whole of it into the tool tip: long lines lose their middle."""
         bar = self.progress.native
         bar.setToolTip(line)

@@ -117,7 +117,7 @@ def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> 
 
 def remove(viewer: ViewerModel, session: Session, layer: Layer) -> None:
     """Take a layer out of the viewer; the session keeps it."""
-    session.put_away[layer.metadata[ROLE_KEY]] = layer
+    session.set_aside[layer.metadata[ROLE_KEY]] = layer
     viewer.layers.remove(layer)
 
 
@@ -146,7 +146,7 @@ def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], 
             viewer.fit_to_view()
         return
     others = [other for other in viewer.layers if other.visible]
-    kept = session.put_away.pop(role, None)
+    kept = session.set_aside.pop(role, None)
     if kept is not None:
         viewer.add_layer(kept)
     if kept is None or role != "patterns":

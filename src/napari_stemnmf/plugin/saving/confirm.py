@@ -18,17 +18,17 @@ def may_replace(session: Session, features: Iterable[str], parent: QWidget | Non
     ----------
     session : Session
     features : iterable of str
-        Features whose grains are to be found anew.
+        Features whose grains are to be found again.
     parent : QWidget or None
         Widget that the question belongs to.
     """
-    words = reviewed(session, features)
-    if not words:
+    edits = reviewed(session, features)
+    if not edits:
         return True
     return _agreed(
         parent,
         "Replace the reviewed grains?",
-        f"{session.name} was reviewed by hand: {words}.",
+        f"{session.name} was reviewed by hand: {edits}.",
         "New grains replace the reviewed ones, and what was decided of them is lost.",
         "Replace",
     )

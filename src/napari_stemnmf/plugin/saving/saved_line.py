@@ -35,7 +35,7 @@ class SavedLine(QWidget):
 
     Attributes
     ----------
-    words : QLabel
+    message : QLabel
     save_as, open_earlier, find_scan : QPushButton
         The last two are seen only where there is something to open or to find.
     """
@@ -49,7 +49,7 @@ class SavedLine(QWidget):
         self._reading = False
         self._pieces: Iterator[None] = iter(())
         self._loader, self._finder = Preview(_load, self), Preview(_find, self)
-        self.words = wrapping_label()
+        self.message = wrapping_label()
         self.save_as = button(
             "Save as…",
             "save the analysis to a file of your choice, now and from then on (.stemnmf.h5)",
@@ -67,7 +67,7 @@ class SavedLine(QWidget):
         )
         buttons = column(self.open_earlier, self.find_scan, self.save_as)
         buttons.setSpacing(2)
-        line = row(self.words, buttons, parent=self, stretch=self.words)
+        line = row(self.message, buttons, parent=self, stretch=self.message)
         line.setContentsMargins(8, 0, 8, 4)
         self._happened.connect(self._refresh)  # from the thread that saves into that of the window
         self._loader.ready.connect(self._on_loaded)
@@ -179,10 +179,10 @@ class SavedLine(QWidget):
             lines.append(f"There is an earlier analysis of this scan: {saver.earlier.name}.")
         if lost and analysis is not None:
             lines.append(
-                f"{_scan_of(analysis)} is not at hand: what is found can be reviewed, patterns cannot be read."
+                f"{_scan_of(analysis)} is not available: what is found can be reviewed, patterns cannot be read."
             )
-        self.words.setText("\n".join(lines))
-        self.words.setToolTip("" if session is None or session.path is None else str(session.path))
+        self.message.setText("\n".join(lines))
+        self.message.setToolTip("" if session is None or session.path is None else str(session.path))
         self.save_as.setEnabled(analysis is not None)
         self.open_earlier.setVisible(saver is not None and saver.earlier is not None)
         free = session is not None and session.running is None and not self._reading

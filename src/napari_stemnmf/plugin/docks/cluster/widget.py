@@ -181,7 +181,7 @@ class ClusterWidget(StepWidget):
         super()._show_progress()
         running = self._session.running if self._session is not None else None
         if running is not None and _news(self._session, str(self.feature.value)):
-            self._say(running.line().partition(": ")[2])  # the status names what is clustered
+            self._show_line(running.line().partition(": ")[2])  # the status names what is clustered
             begun = time.monotonic()
             if begun >= self._draw_again:
                 self._show_seeds(self._session)

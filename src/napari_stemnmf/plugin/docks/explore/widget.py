@@ -277,10 +277,10 @@ class ExploreWidget(StepWidget):
         session = self._session
         self._follow(session)
         self.form_area.enabled = session is not None
-        self.status.value = self._told(session, "")
+        self.status.value = self._status_text(session, "")
         self.status.visible = bool(self.status.value)
 
-    def _told(self, session: Session | None, feature: str) -> str:
+    def _status_text(self, session: Session | None, feature: str) -> str:
         if session is None:
             return "Open a 4D-STEM scan."
         if session.dataset is None:

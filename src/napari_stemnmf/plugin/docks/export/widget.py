@@ -95,9 +95,9 @@ class ExportWidget(StepWidget):
 
     # ---- what happens around
 
-    def _told(self, session: Session | None, feature: str) -> str:
+    def _status_text(self, session: Session | None, feature: str) -> str:
         if session is None:
-            return super()._told(session, feature)
+            return super()._status_text(session, feature)
         if session.analysis is None or not session.analysis.grains:
             return "There are no grains yet; run the steps first. The recipe can be exported from Run recipe."
         count = ", ".join(f"{name.upper()} {len(found)}" for name, found in session.analysis.grains.items())

@@ -94,7 +94,7 @@ class MeasureWidget(StepWidget):
         self._refresh()
 
     def _known(self) -> dict[str, Any]:
-        return {} if self._changed is None else {"measured_anew": {str(self.feature.value): self._changed}}
+        return {} if self._changed is None else {"measured_again": {str(self.feature.value): self._changed}}
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)

@@ -74,7 +74,7 @@ class RecipeWidget(ChoosingStep):
         Raises
         ------
         StemNMFError
-            If it cannot be told.
+            If no script can be made of it.
         """
         session = self._session
         if session is None or session.analysis is None:
@@ -126,9 +126,9 @@ class RecipeWidget(ChoosingStep):
 
     # ---- what happens around
 
-    def _told(self, session: Session | None, feature: str) -> str:
+    def _status_text(self, session: Session | None, feature: str) -> str:
         if session is None:
-            return super()._told(session, feature)
+            return super()._status_text(session, feature)
         if not self.features():
             return "Tick at least one feature."
         obstacle = "" if session.running is not None else session.obstacle("featurize", "")

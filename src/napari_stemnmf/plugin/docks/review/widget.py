@@ -269,9 +269,9 @@ class ReviewWidget(StepWidget):
         self._measured = measured
         self.pictures.show_grain(measured.pictures(self.selected))
 
-    def _told(self, session: Session | None, feature: str) -> str:
+    def _status_text(self, session: Session | None, feature: str) -> str:
         if session is None:
-            return super()._told(session, feature)
+            return super()._status_text(session, feature)
         if self._found() is None:
             return NO_GRAINS.format(feature.upper())
         stale = 0 if self._features is None or "stale" not in self._features else int(self._features["stale"].sum())
