@@ -212,9 +212,11 @@ def _tables(source: Source, _: str, path: Path) -> list[Path]:
 
 def _overview(source: Source, feature: str, path: Path) -> list[Path]:
     from napari_stemnmf.figures.overview import overview
-    from napari_stemnmf.figures.style import save
+    from napari_stemnmf.figures.style import DPI
 
-    return save(overview(source.shown, feature), path.with_suffix(""), ("png",))
+    with result_file(path) as part:  # not `style.save`, which sets other fonts while it draws
+        overview(source.shown, feature).savefig(part, dpi=DPI)
+    return [path]
 
 
 def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:
