@@ -210,11 +210,13 @@ def _tables(source: Source, _: str, path: Path) -> list[Path]:
     return write_tables(source.analysis, path.parent, requests.tables, requests.accepted_only, source.features)
 
 
-def _overview(source: Source, feature: str, path: Path) -> list[Path]:
+def _overview(source: Source, feature: str, path: Path) -> None:
     from napari_stemnmf.figures.overview import overview
-    from napari_stemnmf.figures.style import save
+    from napari_stemnmf.figures.style import DPI
 
-    return save(overview(source.shown, feature), path.with_suffix(""), ("png",))
+    figure = overview(source.shown, feature)
+    with result_file(path) as part:
+        figure.savefig(part, dpi=DPI)
 
 
 def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:
