@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import result_file
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -97,10 +98,13 @@ def write_calibration(analysis: Analysis, directory: str | Path, dataset: Datase
         If a file cannot be written, or the analysis is not calibrated.
     """
     from napari_stemnmf.figures.calibration import calibration_figure
-    from napari_stemnmf.figures.style import save
 
-    stem = Path(directory) / "calibration"
-    return save(calibration_figure(analysis, dataset), stem, ("png", "pdf"), dpi=150)
+    figure = calibration_figure(analysis, dataset)
+    targets = [Path(directory) / f"calibration{suffix}" for suffix in (".png", ".pdf")]
+    for target in targets:
+        with result_file(target) as part:
+            figure.savefig(part, dpi=150)
+    return targets
 
 
 def _calibration(analysis: Analysis) -> Calibration:

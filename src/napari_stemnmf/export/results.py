@@ -210,13 +210,13 @@ def _tables(source: Source, _: str, path: Path) -> list[Path]:
     return write_tables(source.analysis, path.parent, requests.tables, requests.accepted_only, source.features)
 
 
-def _overview(source: Source, feature: str, path: Path) -> list[Path]:
+def _overview(source: Source, feature: str, path: Path) -> None:
     from napari_stemnmf.figures.overview import overview
     from napari_stemnmf.figures.style import DPI
 
-    with result_file(path) as part:  # not `style.save`, which sets other fonts while it draws
-        overview(source.shown, feature).savefig(part, dpi=DPI)
-    return [path]
+    figure = overview(source.shown, feature)
+    with result_file(path) as part:
+        figure.savefig(part, dpi=DPI)
 
 
 def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:
