@@ -32,8 +32,10 @@ from napari_stemnmf.stage_settings import (
     ScalingSettings,
 )
 
-FEATURES = ("aa", "rv", "bd")
-"""The representations that can be computed: angular average, radial variance, Bragg disks."""
+FEATURES = {"aa": "angular average", "rv": "radial variance", "bd": "Bragg disks"}
+"""The representations that can be computed, and what they are called."""
+IN_FIGURES = ("rv", "aa", "bd")
+"""The order in which figures and comparisons show them: the article's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ Chain = AngularAverageChain | RadialVarianceChain | BraggDiskChain
 class Recipe(Settings):
     """Everything that decides the result of a run. Two runs with the same recipe and data give the same numbers."""
 
-    features: tuple[str, ...] = setting(FEATURES, "representations to compute", choices=FEATURES)
+    features: tuple[str, ...] = setting(tuple(FEATURES), "representations to compute", choices=tuple(FEATURES))
     preprocess: PreprocessSettings = group(PreprocessSettings)
     beam_stop: BeamStopSettings = group(BeamStopSettings)
     center: CenterSettings = group(CenterSettings)

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--list", action="store_true", help="say which figures there are, and what each needs")
     add_truth(parser, default=[])
-    parser.add_argument("--feature", choices=FEATURES, help="representation; default: the first in the analysis")
+    parser.add_argument("--feature", choices=tuple(FEATURES), help="representation; default: the first in the analysis")
     parser.add_argument("--out", type=Path, metavar="STEM", help="path of the figure without its ending")
     parser.add_argument("--formats", default="pdf,png", metavar="pdf,png", help="of pdf, png and svg")
     parser.add_argument("--dpi", type=int, default=300, metavar="N", help="pixels per inch of PNG")

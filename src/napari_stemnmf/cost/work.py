@@ -247,7 +247,8 @@ class Work:
 
             coarse = settings.coarse_fit != "off" and enough_for_coarse_fit(n / COARSE_STRIDE**2, k)
             before, falling = 0.5, FALLING if coarse else FALLING_NO_COARSE_FIT
-            passes = PASSES[feature] * (1.0 if coarse else NO_COARSE_FIT[feature])
+            measured = feature if feature in PASSES else "bd"
+            passes = PASSES[measured] * (1.0 if coarse else NO_COARSE_FIT[measured])
         return passes * math.exp(PASSES_SLOPE * (settings.merge_threshold - before)), falling
 
     def _slowness(self) -> float:

@@ -24,6 +24,7 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.style import COLOURS, SMALLEST_FONT, wrapped
 from napari_stemnmf.grains.scoring import Scores
+from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -290,7 +291,7 @@ def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
 
     Without features it is the mean of all pixels, which shows little but the beam; without a survey, an AnalysisError.
     """
-    feature = next((f for f in BEST if f in analysis.features), None) if feature is None else feature
+    feature = next((f for f in (*BEST, *FEATURES) if f in analysis.features), None) if feature is None else feature
     if feature in analysis.features:
         found = analysis.features[feature]
         values = np.asarray(found.values.mean(axis=1)).reshape(found.scan_shape)
@@ -300,7 +301,7 @@ def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
             "rv": ("mean radial variance", f"variance of {counts}"),
             "bd": ("mean of the Bragg disks", f"{counts} per bin"),
         }
-        return ScanImage(values, *texts[feature])
+        return ScanImage(values, *texts.get(feature, ("mean of the features", counts)))
     if analysis.survey is None:
         raise AnalysisError("The analysis holds no image of the scan; run the step 'survey' first.")
     return ScanImage(analysis.survey.virtual_image, "mean of each pattern", "mean counts per pixel")

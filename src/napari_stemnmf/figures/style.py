@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.files import result_file
 from napari_stemnmf.grains.scoring import FN, FP, TP
+from napari_stemnmf.recipe import IN_FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F
 """Okabe and Ito's colour-blind safe set, and four that are distinct from it; neighbours are separated by outlines."""
 FEATURE_COLOURS = {"rv": "#D55E00", "aa": "#0072B2", "bd": "#009E73", "truth": "#4D4D4D"}
 """One colour a representation, the same in every figure."""
-FEATURE_NAMES = {"rv": "RV", "aa": "AA", "bd": "BD"}
+FEATURE_NAMES = {feature: feature.upper() for feature in IN_FIGURES}
 """How the representations are written, in the order in which the paper has them."""
 GREY = "#9A9A9A"
 """What has no colour of its own: a grain without a match, a start that was stopped."""

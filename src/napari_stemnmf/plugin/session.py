@@ -13,7 +13,7 @@ from psygnal import Signal
 
 from napari_stemnmf import stages
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.recipe import FEATURES, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ SESSION_KEY = "stemnmf_session"
 ROLE_KEY = "stemnmf_role"
 SCORE = "score"
 """Comparing the grains of all features with a truth: no step of the analysis, whose record it leaves alone."""
-FEATURE_NAMES = {"aa": "angular average (AA)", "rv": "radial variance (RV)", "bd": "Bragg disks (BD)"}
+FEATURE_NAMES = {feature: f"{name} ({feature.upper()})" for feature, name in FEATURES.items()}
 
 
 class Session:

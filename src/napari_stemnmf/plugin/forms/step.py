@@ -59,7 +59,10 @@ class StepWidget(Container):
         self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
         self.scan.tooltip = "the scan to work on; follows the selected layer"
         self.feature = ComboBox(
-            name="feature", label="feature", choices=[(FEATURE_NAMES[f], f) for f in FEATURES], value=FEATURES[0]
+            name="feature",
+            label="feature",
+            choices=[(FEATURE_NAMES[f], f) for f in FEATURES],
+            value=next(iter(FEATURES)),
         )
         self.feature.tooltip = "the representation to work on"
         self.form_area: Container[Any] = Container(name="settings", labels=False)
@@ -135,7 +138,7 @@ class StepWidget(Container):
     def _form(self, path: str, sliders: Mapping[str, float] | None = None) -> Form:
         from napari_stemnmf.recipe import Recipe
 
-        settings = attrgetter(path.format(feature=FEATURES[0]))(Recipe())
+        settings = attrgetter(path.format(feature=next(iter(FEATURES))))(Recipe())
         form = Form(settings, lambda name, value: self._on_setting(path, name, value), sliders)
         self._forms.append((form, path))
         return form

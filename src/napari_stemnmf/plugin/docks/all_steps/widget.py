@@ -66,7 +66,7 @@ class StagesWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self._session: Session | None = session_of(viewer.layers.selection.active)
-        self._feature = FEATURES[0]
+        self._feature = next(iter(FEATURES))
         self._passing_on = False
         self.steps: dict[str, Any] = {}
         self.current = ""

@@ -19,14 +19,13 @@ from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
 from napari_stemnmf.plugin.widgets import button, wrapping_label
+from napari_stemnmf.recipe import IN_FIGURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
 
 MOST = 3
 """Columns."""
-ORDER = ("rv", "aa", "bd")
-"""Representations in the order of the paper's figures."""
 NOTHING = "–"
 SIZE = (640, 600)
 """Width and height that the dock asks for, in pixels of the screen."""
@@ -127,7 +126,7 @@ class CompareWidget(QWidget):
         self._choices = [
             (f"{name} {feature.upper()}", (session, feature))
             for name, session in self._sources.named()
-            for feature in ORDER
+            for feature in IN_FIGURES
             if session.result("refine", feature) is not None
         ]
         known = [choice for _, choice in self._choices]

@@ -91,9 +91,11 @@ class FeaturePictures(PictureMaker):
         if where is None:
             return FeaturePicture(image, note="The probe cannot be found; press First look in Calibrate.")
         picture = FeaturePicture(image, where, {"centre": overlays.centre(where)}, mask, note)
-        featurize = {"aa": self._rings_and_sectors, "rv": self._radii, "bd": self._bins}[request.feature]
+        previews = {"aa": self._rings_and_sectors, "rv": self._radii, "bd": self._bins}
+        if request.feature not in previews:
+            return picture
         try:
-            return featurize(request, request.analysis, where, picture)
+            return previews[request.feature](request, request.analysis, where, picture)
         except StemNMFError as error:
             return replace(picture, note=str(error))
 

@@ -236,12 +236,12 @@ class FeaturePanel(QWidget):
 
     def show_feature(self, feature: str) -> None:
         """Choose the most informative picture of a representation, unless the user has chosen one."""
-        tooltip = TOOLTIPS[feature]
+        tooltip = TOOLTIPS.get(feature, "")
         self.view.setToolTip(f"{tooltip}. Wheel: zoom; drag: move; double click: the whole detector")
         self.profile.setToolTip(f"what the radii [px] are chosen by: {tooltip.partition('below, ')[2]}; wheel: zoom")
         if not self._own_choice:
             with QSignalBlocker(self.picture):
-                self.picture.setCurrentIndex(list(PATTERNS).index(SHOWN[feature]))
+                self.picture.setCurrentIndex(list(PATTERNS).index(SHOWN.get(feature, "position")))
 
     def show_position(self, scan_shape: tuple[int, int], position: tuple[int, int]) -> None:
         """Show the probe's position within the scan's shape, without signalling it."""

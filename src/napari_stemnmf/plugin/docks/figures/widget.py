@@ -26,13 +26,12 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.session import FEATURE_NAMES
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
 from napari_stemnmf.plugin.widgets import button, show_error, wrapping_label
+from napari_stemnmf.recipe import IN_FIGURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
     from matplotlib.figure import Figure
 
-ORDER = ("rv", "aa", "bd")
-"""Representations in the order of the paper's figures."""
 FIRST = "sizes"
 """The figure that the dock begins with: it needs no truth."""
 SAVED_AS = "PDF and PNG (*.pdf *.png)"
@@ -209,7 +208,7 @@ class FiguresWidget(QWidget):
         self.about.setText(entry.title[0].upper() + entry.title[1:] + ".")
         self.material.allow(entry.analyses == "several")
         self._form.setRowVisible(self.feature, entry.needs_feature)
-        offered = [f for f in ORDER if any(_has(session.analysis, f) for _, session in self.material.ticked())]
+        offered = [f for f in IN_FIGURES if any(_has(session.analysis, f) for _, session in self.material.ticked())]
         if offered != [self.feature.itemData(i) for i in range(self.feature.count())]:
             before = self.feature.currentData()
             self.feature.clear()
