@@ -35,6 +35,7 @@ from napari_stemnmf.grains.review import Review
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
+from napari_stemnmf.units import notes_of, pixel_ratio
 
 FORMAT = "napari-stemnmf analysis"
 FORMAT_VERSION = 2
@@ -144,13 +145,19 @@ class Analysis:
         axes = axes or self.input.axes  # a file of format 1 has no axes of the survey: the patterns were the file's
         if self.calibration is None or self.calibration.pixel_method != "d-spacing":
             return axes
-        scale = {"scale": self.calibration.pixel_size, "unit": self.calibration.pixel_unit, "assumed": False}
-        return (*axes[:2], *(replace(axis, offset=0.0, **scale) for axis in axes[2:]))  # type: ignore[arg-type]
+        size, ratio = self.calibration.pixel_size, pixel_ratio(axes)
+        known: dict[str, Any] = {"unit": self.calibration.pixel_unit, "offset": 0.0, "assumed": False}
+        q_y, q_x = axes[2:]
+        return (
+            *axes[:2],
+            replace(q_y, scale=size / ratio**0.5, **known),
+            replace(q_x, scale=size * ratio**0.5, **known),
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the data, counted, a sentence each."""
-        found = []
+        found = [*notes_of(self.input.axes, self.input.metadata)]
         survey, peaks = self.survey, self.peaks
         if survey is not None and survey.not_finite:
             found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")

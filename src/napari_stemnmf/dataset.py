@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import dask.array as da
 
 AXIS_NAMES = ("scan_y", "scan_x", "q_y", "q_x")
+DROPS = ("last", "first")
+"""Ends of a recording at which patterns beyond the scan are dropped, the default first."""
 BLOCK_BYTES = 16 * 2**20  # aimed size of a chunk: large enough to amortise a task, small enough for threads x chunks
 
 
@@ -27,7 +30,7 @@ class Axis:
     """One calibrated axis: coordinate = offset + scale * index, in `unit`.
 
     `unit` is one of "nm", "1/nm", "deg", "px"... `assumed` is True where the file gave no usable scale,
-    so that scale and unit are assumed (1 px).
+    so that scale and unit are assumed: 1 px, or the step of the other axis where a line scan has one position here.
     """
 
     name: str
@@ -53,7 +56,9 @@ class Dataset:
     source : str
         Where it came from: the path, with ``::dataset`` where one file holds several.
     metadata : dict
-        Other facts of the file (beam energy, format, ...): plain strings and numbers.
+        Other facts of the file (beam energy, format, ...): plain strings and numbers. ``notes`` are sentences, a line
+        each, on what was odd in the file and what was done; ``skipped_patterns`` is how many patterns of the recording
+        come before the scan's first.
     """
 
     data: da.Array
@@ -84,28 +89,27 @@ class Dataset:
         name: str = "array",
         source: str = "",
         scan_shape: tuple[int, int] | None = None,
+        drop: str | int = "last",
         metadata: dict[str, Any] | None = None,
     ) -> Dataset:
         """Wrap a NumPy or Dask array (scan_y, scan_x, q_y, q_x), or a stack with a `scan_shape`.
 
-        Steps that are not given leave that pair of axes in pixels, marked as assumed.
+        Steps that are not given leave that pair of axes in pixels, marked as assumed. `drop` says which patterns of a
+        stack are left out where it has more than the scan has positions, as `open` does.
 
         Raises
         ------
         ScanShapeError
-            If a 3-D stack comes without a scan shape, or with one that does not fit.
+            If a 3-D stack comes without a scan shape, or with one that needs more patterns than there are.
         """
         import dask.array as da
 
         if array.ndim == 3:
             if scan_shape is None:
-                raise ScanShapeError(
-                    f"{name} is a stack of {array.shape[0]} patterns; "
-                    "give its scan shape (rows, columns) to open it as a scan."
-                )
-            if scan_shape[0] * scan_shape[1] != array.shape[0]:
-                raise wrong_scan_shape(name, scan_shape, array.shape[0])
-            array = array.reshape(*scan_shape, *array.shape[1:])
+                raise needs_scan_shape(name, array.shape[0], array.shape[1:])
+            taken, told = patterns_of_scan(name, array.shape[0], scan_shape, drop)
+            metadata = {**(metadata or {}), **told}
+            array = array[taken.start : taken.stop].reshape(*scan_shape, *array.shape[1:])
         if array.ndim != 4:
             raise DataError(f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {name} has {array.ndim}.")
         if isinstance(array, da.Array):
@@ -181,11 +185,78 @@ class _View:
         return np.asarray(self.array[where])
 
 
-def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int) -> ScanShapeError:
-    """The error for a scan shape that does not fit the number of patterns."""
+def patterns_of_scan(
+    name: str, count: int, scan_shape: tuple[int, ...], drop: str | int = "last"
+) -> tuple[range, dict[str, Any]]:
+    """Which patterns of a recording are the scan, and what the dataset's metadata says of the others.
+
+    Parameters
+    ----------
+    name : str
+        Of the recording, for messages.
+    count : int
+        Its number of patterns.
+    scan_shape : tuple of int
+        Rows and columns of the scan.
+    drop : str or int
+        Which are left out where there are more patterns than positions: the ``last`` (the camera ran on), the
+        ``first`` (it started too early), or that many of the first and then the last.
+
+    Raises
+    ------
+    ScanShapeError
+        If there are fewer patterns than positions, or `drop` is none of these.
+    """
+    extra = count - scan_shape[0] * scan_shape[1]
+    whole = isinstance(drop, int | np.integer) and not isinstance(drop, bool)
+    if not (whole or drop in DROPS) or (whole and int(drop) < 0):
+        raise ScanShapeError(f'Patterns to drop are the "last", the "first", or a number of first ones, not {drop!r}.')
+    first = max(extra, 0) if drop == "first" else int(drop) if whole else 0
+    if extra < first:
+        raise wrong_scan_shape(name, scan_shape, count, first)
+    if not extra:
+        return range(count), {}
+    ends = [f"the {what} {n}" for what, n in (("first", first), ("last", extra - first)) if n]
+    other = ' (drop="first" would leave out the first)' if not first else ""
+    note = (
+        f"{name} holds {count} patterns, {extra} more than a scan of {scan_shape[0]} x {scan_shape[1]} has positions: "
+        f"{' and '.join(ends)} {'was' if extra == 1 else 'were'} dropped{other}."
+    )
+    told: dict[str, Any] = {"notes": note}
+    if first:
+        told["skipped_patterns"] = first
+    return range(first, count - extra + first), told
+
+
+def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int, skipped: int = 0) -> ScanShapeError:
+    """The error for a scan shape that needs more patterns than there are, or does not fit what there is."""
     rows, columns = scan_shape
-    needed = rows * columns
-    return ScanShapeError(f"A scan shape of {rows} x {columns} needs {needed} patterns, but {name} has {count}.")
+    needed, left = rows * columns, count - skipped
+    error = f"A scan shape of {rows} x {columns} needs {needed} patterns, but {name} has {count}"
+    if skipped:
+        error += f", {skipped} of which are to be dropped"
+    if columns <= left < needed:
+        error += f"; scan_shape=({left // columns}, {columns}) takes the whole rows that are there"
+    elif left > 0:
+        error += f"; such a number of patterns fits scan_shape=({likely_scan_shape(left)})"
+    return ScanShapeError(f"{error}.")
+
+
+def needs_scan_shape(name: str, count: int, frame: tuple[int, ...]) -> ScanShapeError:
+    """The error for a stack of patterns of unknown scan shape."""
+    return ScanShapeError(
+        f"{name} is a stack of {count} patterns of {' x '.join(str(int(n)) for n in frame)}; "
+        f"give its scan shape (rows, columns), as in scan_shape=({likely_scan_shape(count)}), to open it as a scan."
+    )
+
+
+def likely_scan_shape(count: int) -> str:
+    """A scan shape that a number of patterns suggests: nearly square, or square with a few patterns beyond it."""
+    side = math.isqrt(count) or 1
+    rows = next(n for n in range(side, 0, -1) if count % n == 0)
+    if count // rows > 1.25 * rows and count - side * side <= 0.05 * count:
+        return f"{side}, {side}"
+    return f"{rows}, {count // rows}"
 
 
 def whole_pattern_chunks(shape: tuple[int, ...], itemsize: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, ...]:

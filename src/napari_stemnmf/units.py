@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_stemnmf.dataset import AXIS_NAMES, Axis
@@ -30,6 +30,10 @@ _ANGLES = {
 }  # fmt: skip
 _INVERSE = re.compile(r"^(?:1/(?P<over>.+)|(?P<power>.+?)(?:\*\*|\^)?-1|(?P<word>.+?)inverse|inverse(?P<word2>.+))$")
 _SCREEN = ("µm", "mm", "cm", "m")
+LARGEST_STEP = 1000.0
+"""Nanometres between pixels of an image of the specimen, at most."""
+SQUARE = 0.002
+"""Detector pixels whose sides differ by less than this share are square, written with few digits."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +135,75 @@ def axis(position: int, size: int, scaling: Scaling | None) -> Axis:
 
 
 def axes(sizes: Iterable[int], scalings: Iterable[Scaling | None]) -> tuple[Axis, Axis, Axis, Axis]:
-    """The four axes of a scan (scan_y, scan_x, q_y, q_x) from their calibrations in the file."""
-    return tuple(  # type: ignore[return-value]
+    """The four axes of a scan (scan_y, scan_x, q_y, q_x) from their calibrations in the file.
+
+    A line scan has one position along one axis, which few files calibrate: it is taken to be as wide as the step of the
+    other axis, and marked as assumed.
+    """
+    y, x, q_y, q_x = (
         axis(i, int(size), scaling) for i, (size, scaling) in enumerate(zip(sizes, scalings, strict=True))
     )
+    if y.size == 1 and y.assumed and not x.assumed:
+        y = replace(y, scale=x.scale, unit=x.unit)
+    elif x.size == 1 and x.assumed and not y.assumed:
+        x = replace(x, scale=y.scale, unit=y.unit)
+    return y, x, q_y, q_x
+
+
+def is_real_space(scaling: Scaling | None) -> bool:
+    """Whether an axis runs over the specimen: in a length, in steps below a micrometre, as no detector's pixels are."""
+    known = normalise(scaling.unit) if scaling is not None else None
+    if scaling is None or scaling.scale is None or known is None or known[1] != "nm":
+        return False
+    return 0.0 < abs(scaling.scale) * known[0] < LARGEST_STEP
+
+
+def odd_axes(axes: Sequence[Axis]) -> tuple[str, ...]:
+    """What is odd about the axes (scan_y, scan_x, q_y, q_x) of a scan, and what is done about it, a sentence each."""
+    found = []
+    y, x, q_y, q_x = axes
+    for one, other in ((y, x), (x, y)):
+        if one.assumed and not other.assumed and one.size == 1:
+            found.append(
+                f"A line scan with a step along {other.name} only: the line is taken to be {one.scale:g} {one.unit} "
+                "wide for areas and perimeters."
+            )
+        elif one.assumed and not other.assumed:
+            found.append(
+                f"The file gives a step along {other.name} ({other.scale:g} {other.unit}) but none along {one.name}: "
+                "sizes are in px only."
+            )
+    ratio = pixel_ratio(axes)
+    if ratio != 1.0:
+        wider = "q_y" if q_y.scale > q_x.scale else "q_x"
+        found.append(
+            f"The detector's pixels are rectangular, {q_y.scale:g} x {q_x.scale:g} {q_y.unit} (q_y, q_x): radii are "
+            f"right in both directions, as a circle is taken to be an ellipse of a/b {max(ratio, 1 / ratio):.3f}, "
+            f"shorter along {wider}."
+        )
+    elif q_y.assumed != q_x.assumed:
+        known, other = (q_y, q_x) if q_x.assumed else (q_x, q_y)
+        found.append(
+            f"The file gives a pixel size along {known.name} ({known.scale:g} {known.unit}) but none along "
+            f"{other.name}: radii are in px."
+        )
+    elif not q_y.assumed and q_y.unit != q_x.unit:
+        found.append(f"The detector's axes are in {q_y.unit} and {q_x.unit}: radii are in px.")
+    return tuple(found)
+
+
+def notes_of(axes: Sequence[Axis], metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is odd about a scan, as its file gives it, and what was done: a sentence each."""
+    return (*str(metadata.get("notes") or "").splitlines(), *odd_axes(axes))
+
+
+def pixel_ratio(axes: Sequence[Axis]) -> float:
+    """Size of a detector pixel along q_x over that along q_y; 1 where it is not known, or square but for rounding."""
+    q_y, q_x = axes[-2:]
+    if q_y.assumed or q_x.assumed or q_y.unit != q_x.unit or not (q_y.scale > 0 and q_x.scale > 0):
+        return 1.0
+    ratio = q_x.scale / q_y.scale
+    return ratio if abs(math.log(ratio)) > SQUARE else 1.0
 
 
 def kind(scaling: Scaling | None) -> str:

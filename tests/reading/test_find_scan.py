@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
-from napari_stemnmf.reading.opening import find_scan
+from napari_stemnmf.reading.finding import find_scan
 
 
 @dataclass

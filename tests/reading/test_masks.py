@@ -92,7 +92,7 @@ def test_the_truth_of_the_films_and_of_the_measured_silver(shared: Path):
     ("array", "said"),
     [
         (IMAGE.astype(float), "holds float64 numbers"),
-        (MASKS[None], "has 4 axes"),
+        (np.stack([MASKS, MASKS]), "has 4 axes"),
         (np.zeros((5, 6), int), "holds no masks"),
         (np.zeros((0, 5, 6), bool), "holds no masks"),
     ],

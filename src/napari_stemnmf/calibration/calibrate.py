@@ -24,6 +24,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.stage_settings import EllipseSettings, PixelSizeSettings
+from napari_stemnmf.units import pixel_ratio
 
 NEAR = 0.1  # a ring lies within so much of the radius that is given
 STEPS = 20  # in which the radius of a ring of disks is refined
@@ -67,7 +68,8 @@ def calibrate(
         raise DataError(f"Disks of a scan of {peaks.scan_shape} do not go with a survey of {scan_shape}.")
     origin = find_origin(peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center, control)
     q_y, q_x = (float(part) for part in origin.origin.mean(axis=(0, 1), dtype=np.float64))
-    found = Calibration(Geometry(probe.detector_shape, q_y, q_x, probe.radius, mask=probe.mask), *origin)
+    known = Geometry(probe.detector_shape, q_y, q_x, probe.radius, *ellipse_of_pixels(axes), mask=probe.mask)
+    found = Calibration(known, *origin, ellipse_method="none" if known.ellipse_ratio == 1.0 else "file")
     found = _with_ellipse(found, peaks, survey, recipe.ellipse, control)
     control.check()
     return _with_pixel_size(found, peaks, survey, axes, recipe)
@@ -77,7 +79,7 @@ def _with_ellipse(
     found: Calibration, peaks: Peaks | None, survey: Survey, settings: EllipseSettings, control: Control
 ) -> Calibration:
     if settings.method == "off":
-        return replace(found, ellipse_method="off")
+        return found if found.ellipse_method == "file" else replace(found, ellipse_method="off")
     if settings.ratio is not None and settings.angle is not None:
         return _stretched(found, settings.ratio, settings.angle, "set")
     measured, method = None, "none"
@@ -92,6 +94,10 @@ def _with_ellipse(
         if settings.ratio is None:
             return found
         return _stretched(found, settings.ratio, 0.0, "set")
+    both = found.geometry.with_ellipse(measured.ratio, measured.angle) if found.ellipse_method == "file" else None
+    significant = measured.significant
+    if both is not None:
+        measured = replace(measured, ratio=both.ellipse_ratio, angle=both.ellipse_angle)
     found = replace(
         found, ellipse_radius=measured.radius, ellipse_residual=measured.residual, ellipse_error=measured.error
     )
@@ -100,7 +106,7 @@ def _with_ellipse(
     if settings.angle is not None:
         along = np.cos(2.0 * np.radians(measured.angle - settings.angle))
         measured = replace(measured, ratio=max(measured.ratio ** float(along), 1.0), angle=settings.angle)
-    if settings.method == "auto" and not measured.significant:
+    if settings.method == "auto" and not significant:
         return found
     return _stretched(found, measured.ratio, measured.angle, method)
 
@@ -116,6 +122,12 @@ def _of_ring(found: Calibration, survey: Survey, settings: EllipseSettings) -> E
 def _stretched(found: Calibration, ratio: float, angle: float, method: str) -> Calibration:
     geometry = replace(found.geometry, ellipse_ratio=ratio, ellipse_angle=angle % 180.0)
     return replace(found, geometry=geometry, ellipse_method=method)
+
+
+def ellipse_of_pixels(axes: Sequence[Axis]) -> tuple[float, float]:
+    """Ratio and angle (degrees) of the ellipse that a circle is on a detector of rectangular pixels, by its axes."""
+    ratio = pixel_ratio(axes)
+    return (ratio, 90.0) if ratio > 1.0 else (1.0 / ratio, 0.0)
 
 
 def _with_pixel_size(
@@ -157,8 +169,8 @@ def pixel_size(
     With a known spacing d, the ring of radius R px gives 1 / (d R), in 1/nm: the ring of disks (peaks,) whose heights
     add up to most, or of the radial mean (radii,) at 0, 1, 2... px where there are no disks. Without, the file's
     calibration is kept, in the file's unit; where its two detector axes differ in scale, their geometric mean is taken,
-    as radii are those of circles of radius sqrt(a b). A DataError if there is no ring for a spacing, or none near the
-    radius that is given.
+    as radii are those of circles of radius sqrt(a b), and `ellipse_of_pixels` tells the rest. A DataError if there is
+    no ring for a spacing, or none near the radius that is given.
     """
     settings = PixelSizeSettings() if settings is None else settings
     if settings.d_spacing is None:

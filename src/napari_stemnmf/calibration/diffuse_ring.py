@@ -22,10 +22,7 @@ LEAST_SHARE = 0.9  # of a sector's radii that hold a valid pixel
 
 def radial_mean(pattern: np.ndarray, geometry: Geometry) -> np.ndarray:
     """(radii,) mean of the valid pixels at the radii 0, 1, 2... px, the ellipse undone; NaN where there are none."""
-    eta = 0.5 * np.log(geometry.ellipse_ratio)
-    turn = 2.0 * np.radians(geometry.ellipse_angle)
-    u, v = float(eta * np.cos(turn)), float(eta * np.sin(turn))
-    values, r, _ = _pixels(pattern, (geometry.q_y, geometry.q_x), geometry.mask, u, v)
+    values, r, _ = _pixels(pattern, geometry, 0.0, 0.0)
     return _profiles(values, r, np.zeros(len(r), np.int64), 1, int(r.max(initial=0.0)) + 1)[0]
 
 
@@ -54,12 +51,11 @@ def ellipse_of_pattern(
     stretch is found by linear least squares, sector by sector, and the ellipse from the stretches. Sectors that are
     brighter (texture) do not matter. Where the patterns' centres are spread, with the covariance `blur` (2, 2) in px^2,
     the mean pattern is blurred, which shifts a ring of radius R by half the variance along it over R; this is taken
-    out. Of the geometry, centre and mask are used.
+    out. The ellipse is what is left when that of the geometry is undone.
     """
     blur = np.zeros((2, 2)) if blur is None else blur
     if np.trace(blur) > (LARGEST_BLUR * ring.radius) ** 2:
         return None
-    center, mask = (geometry.q_y, geometry.q_x), geometry.mask
     count = round(360.0 / SECTOR)
     low, high = max(int(np.floor(ring.low)), 1), int(np.ceil(ring.high))
     if high - low < 8:
@@ -67,7 +63,7 @@ def ellipse_of_pattern(
     u = v = 0.0
     fit = None
     for _ in range(ITERATIONS):
-        values, r, phi = _pixels(pattern, center, mask, u, v)
+        values, r, phi = _pixels(pattern, geometry, u, v)
         sector = ((phi % (2 * np.pi)) * (count / (2 * np.pi))).astype(np.int64) % count
         profiles = _profiles(values, r, sector, count, high + 2)[:, low - 1 : high + 2]
         stretch = _stretches(profiles, np.arange(low - 1, high + 2))
@@ -87,14 +83,12 @@ def ellipse_of_pattern(
     return ellipse_from(u, v, fit, ring.radius, fit.residual)
 
 
-def _pixels(
-    pattern: np.ndarray, center: tuple[float, float], mask: np.ndarray | None, u: float, v: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value, radius and azimuth (radians) of all valid pixels."""
+def _pixels(pattern: np.ndarray, geometry: Geometry, u: float, v: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, radius and azimuth (radians) of all valid pixels, the geometry's ellipse undone and then a further one."""
     values = np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     y, x = (np.asarray(part, np.float64) for part in np.indices(values.shape))
-    r, phi = polar(y - center[0], x - center[1], u, v)
-    keep = np.ones(values.shape, bool) if mask is None else np.asarray(mask, bool)
+    r, phi = polar(*geometry.straighten(y - geometry.q_y, x - geometry.q_x), u, v)
+    keep = np.ones(values.shape, bool) if geometry.mask is None else np.asarray(geometry.mask, bool)
     return np.maximum(values[keep], 0.0), r[keep], phi[keep]
 
 

@@ -6,7 +6,7 @@ all features. Azimuth runs from q_x (columns) towards q_y (rows).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -75,6 +75,15 @@ class Geometry:
         (xx, xy), (_, yy) = self._stretch(1.0 / self.ellipse_ratio)
         return xy * x + yy * y, xx * x + xy * y
 
+    def with_ellipse(self, ratio: float, angle: float) -> Geometry:
+        """With a further ellipse, measured on displacements that `straighten` has given: both together."""
+        known = np.array(self._stretch(self.ellipse_ratio))
+        further = np.array(replace(self, ellipse_ratio=ratio, ellipse_angle=angle)._stretch(ratio))
+        squares, directions = np.linalg.eigh(known @ further @ further @ known)  # of the semi-axes; (x, y) in columns
+        x, y = directions[:, 1]
+        both = max(float(np.sqrt(squares[1] / squares[0])), 1.0)
+        return replace(self, ellipse_ratio=both, ellipse_angle=float(np.degrees(np.arctan2(y, x)) % 180.0))
+
     def from_polar(self, radius: np.ndarray, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row and column on the detector (px) of points at a radius (px) and an azimuth (degrees)."""
         y = radius * np.sin(np.radians(azimuth))
@@ -116,7 +125,8 @@ class Calibration:
     origin_residual : float
         Robust standard deviation of what was measured about the surface, px along one axis; NaN if nothing was.
     ellipse_method : str
-        ``disks``, ``ring``, ``set``, ``off``, or ``none`` where nothing significant was found.
+        ``disks``, ``ring``, ``set``, ``off``, or ``none`` where nothing significant was found; ``file`` where there is
+        then only the one that rectangular pixels give.
     ellipse_radius : float
         Radius of the ring that the ellipse was fitted to, px; NaN if none.
     ellipse_residual : float

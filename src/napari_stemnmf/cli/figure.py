@@ -64,7 +64,7 @@ def _list() -> None:
 
 def _scans(analyses: dict[str, Analysis], paths: Sequence[Path]) -> dict[str, Dataset]:
     """The scans that are still where they were, or beside their analyses."""
-    from napari_stemnmf.reading.opening import find_scan
+    from napari_stemnmf.reading.finding import find_scan
 
     return {
         name: dataset

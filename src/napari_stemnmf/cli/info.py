@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from napari_stemnmf.cli.options import add_file, add_recipe_options, open_file, recipe_from
+from napari_stemnmf.errors import worded_for
 
 
 def add(commands: Any) -> None:
@@ -18,7 +19,7 @@ def add(commands: Any) -> None:
 def _info(options: argparse.Namespace) -> None:
     from napari_stemnmf.reading.opening import summary
 
-    print(summary(open_file(options)))
+    print(worded_for("shell", summary(open_file(options))))
 
 
 def add_recipe(commands: Any) -> None:

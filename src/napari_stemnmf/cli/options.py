@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_stemnmf.dataset import DROPS
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.settings import walk
@@ -39,6 +40,11 @@ def add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scan-shape", type=pair, metavar="ROWS,COLUMNS", help="for a file that holds a stack of patterns"
     )
+    parser.add_argument(
+        "--drop", type=which, default="last", metavar="last|first|N",
+        help="patterns to leave out where a recording has more than the scan has positions: the last (default), the "
+        "first, or N of the first and then the last",
+    )  # fmt: skip
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +91,14 @@ def pair(text: str) -> tuple[int, int]:
     return rows, columns
 
 
+def which(text: str) -> str | int:
+    if text in DROPS:
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not {', '.join(DROPS)} or a number of patterns")
+    return int(text)
+
+
 def recipe_from(options: argparse.Namespace) -> Recipe:
     """The recipe that the options of a command line describe."""
     recipe = Recipe.load(options.recipe) if options.recipe else Recipe.preset(options.preset)
@@ -106,7 +120,7 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
 def open_file(options: argparse.Namespace) -> Dataset:
     from napari_stemnmf.reading.opening import open as open_scan
 
-    return open_scan(options.file, scan_shape=options.scan_shape)
+    return open_scan(options.file, scan_shape=options.scan_shape, drop=options.drop)
 
 
 def load_analyses(paths: Sequence[Path]) -> dict[str, Analysis]:

@@ -26,6 +26,7 @@ ELLIPSES = {
     "disks": "a ring of Bragg disks",
     "ring": "a ring of the mean pattern",
     "set": "set by hand",
+    "file": "the file's pixel sizes",
 }
 PROBES = {
     "central": "the mean central disk",

@@ -91,7 +91,9 @@ def _opened(analysis: Analysis, source: str | Path | None, options: Mapping[str,
     if name:
         dataset = options.get("dataset") if "::" not in name else None
         named = "" if dataset is None else f", dataset={_quoted(str(dataset))}"
-        return f"stem.open({_quoted(name)}{named}, scan_shape={tuple(record.shape[:2])!r})"
+        skipped = record.metadata.get("skipped_patterns")
+        drop = f", drop={int(skipped)}" if skipped else ""
+        return f"stem.open({_quoted(name)}{named}, scan_shape={tuple(record.shape[:2])!r}{drop})"
     if record.name == SAMPLE:
         shapes = f"scan_shape={record.shape[:2]!r}, detector_shape={record.shape[2:]!r}"
         seed, dose = record.metadata["seed"], record.metadata["dose_e_per_pattern"]

@@ -239,8 +239,8 @@ def _column(shapes: list[dict[str, float]], name: str) -> np.ndarray:
 
 
 def _nanometres(axis: Axis) -> float:
-    """One unit of the axis in nm; NaN if it is no calibrated length."""
-    known = None if axis.assumed else normalise(axis.unit)
+    """One unit of the axis in nm; NaN if it is no length."""
+    known = normalise(axis.unit)
     return float("nan") if known is None or known[1] != "nm" else known[0]
 
 

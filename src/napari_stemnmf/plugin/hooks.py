@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.errors import AnalysisError, StemNMFError, worded_for
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.plugin.saving.autosave import saver_of
 from napari_stemnmf.plugin.session import SESSION_KEY, Session
@@ -56,7 +56,7 @@ def read_analysis(path: str) -> list[Any]:
     """All layers of an analysis, and its scan where that is still where it was."""
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.plugin.layers.result_layers import all_layers
-    from napari_stemnmf.reading.opening import find_scan
+    from napari_stemnmf.reading.finding import find_scan
 
     try:
         analysis = Analysis.load(path)
@@ -113,7 +113,7 @@ def _tell(error: str) -> None:
 
 
 def _shown(error: StemNMFError) -> list[Any]:
-    _tell(str(error))
+    _tell(worded_for("napari", error))
     return NOTHING_TO_SHOW
 
 

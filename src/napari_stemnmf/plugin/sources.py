@@ -175,7 +175,7 @@ def own_truth(analysis: Analysis) -> list[Path]:
 def _read(path: Path) -> Session:
     """A session for an analysis file, with its scan where that can be found."""
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.reading.opening import find_scan
+    from napari_stemnmf.reading.finding import find_scan
 
     analysis = Analysis.load(path)
     return Session(find_scan(analysis.input, path.parent), analysis)

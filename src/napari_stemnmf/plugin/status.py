@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from napari_stemnmf import stages
+from napari_stemnmf.errors import worded_for
 from napari_stemnmf.plugin.docks.measure.model import in_short
 from napari_stemnmf.plugin.session import SCORE, Session
 from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.stages import Stage
+from napari_stemnmf.units import notes_of
 
 MARKS = {"done": "✓", "stale": "↻", "incomplete": "◐", "missing": "·", "": ""}
 """What stands behind a step's name, by its state."""
@@ -59,11 +61,18 @@ def status(session: Session | None, step: str, feature: str) -> str:
     elif step != "calibrate":
         before = [stage for stage in stages.up_to(step) if stage.each]
         lines += [_line(session, stage, feature) for stage in before]
-    if session.analysis is not None and step in ("calibrate", "featurize"):
-        lines += session.analysis.warnings
+    if step in ("calibrate", "featurize"):
+        lines += [worded_for("napari", warning) for warning in _warnings(session)]
     obstacle = "" if session.running is not None else session.obstacle(step, feature)
     lines += [line for line in (session.note, obstacle or next_button(session, step, feature)) if line]
     return "\n".join(lines)
+
+
+def _warnings(session: Session) -> tuple[str, ...]:
+    """What is odd about the scan, as far as it is known."""
+    if session.analysis is not None:
+        return session.analysis.warnings
+    return notes_of(session.dataset.axes, session.dataset.metadata) if session.dataset is not None else ()
 
 
 def next_button(session: Session, step: str, feature: str) -> str:

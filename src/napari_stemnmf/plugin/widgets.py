@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.errors import StemNMFError, worded_for
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import LayerTuple
 from napari_stemnmf.plugin.session import Session
@@ -81,7 +81,7 @@ def show_error(message: object) -> None:
     """Show a sentence as a notification of napari."""
     from napari.utils import notifications
 
-    notifications.show_error(str(message))
+    notifications.show_error(worded_for("napari", message))
 
 
 def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:

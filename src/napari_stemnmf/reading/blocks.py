@@ -105,6 +105,42 @@ class Frames(ABC):
 
 
 @dataclass(frozen=True)
+class PartOfFrames(Frames):
+    """Some patterns of a stack that follow each other.
+
+    Attributes
+    ----------
+    frames : Frames
+        The stack.
+    first, count : int
+        The first pattern that is taken, and how many are.
+    """
+
+    frames: Frames
+    first: int
+    count: int
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        """The file, for messages."""
+        return self.frames.path
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Rows and columns of a pattern."""
+        return self.frames.frame_shape
+
+    @property
+    def dtype(self) -> np.dtype:  # type: ignore[override]
+        """Type of the counts, as in the stack."""
+        return self.frames.dtype
+
+    def read_frames(self, frames: range) -> np.ndarray:
+        """Patterns (len(frames), q_y, q_x), counted from the first that is taken."""
+        return self.frames.read_frames(range(frames.start + self.first, frames.stop + self.first, frames.step))
+
+
+@dataclass(frozen=True)
 class ScanOfFrames(Blocks):
     """A stack of patterns, taken row by row as a scan."""
 

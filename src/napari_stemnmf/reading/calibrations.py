@@ -6,7 +6,6 @@ Only hard links are followed: a calibration in another file is not worth opening
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.reading.hdf5_access import child, inside, open_hdf5
+from napari_stemnmf.reading.vectors import number, number_list, scaling_of, text
 from napari_stemnmf.units import Scaling
 
 _SIDES = (("height", "Y"), ("width", "X"))
@@ -24,11 +24,14 @@ _STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in whi
 }  # fmt: skip
 
 
-def scalings(node: Any) -> tuple[Scaling | None, ...]:
-    """The calibration of each axis of an h5py dataset; of several conventions, the first that gives one is taken."""
+def scalings(node: Any, named: tuple[Scaling | None, ...] = ()) -> tuple[Scaling | None, ...]:
+    """The calibration of each axis of an h5py dataset; of several conventions, the first that gives one is taken.
+
+    What a NeXus file says of it is `named`.
+    """
     ndim, parent = len(node.shape), node.parent
-    found = [from_attributes(node.attrs, ndim), _py4dstem(node), _hspy(parent, ndim), _nexus(node), _emd(node)]
-    found += [_velox(node), _dimension_scales(node)]
+    found = [from_attributes(node.attrs, ndim), _py4dstem(node), _hspy(parent, ndim)]
+    found += [list(named) if len(named) == ndim else None, _emd(node), _velox(node), _dimension_scales(node)]
     return tuple(next((s[i] for s in found if s and _is_calibrated(s[i])), None) for i in range(ndim))
 
 
@@ -66,11 +69,8 @@ def facts(file: Any) -> dict[str, Any]:
 
 
 def is_preferred(node: Any) -> bool:
-    """Whether a NeXus file's `signal` or py4DSTEM's class marks this dataset as the scan."""
-    parent = node.parent
-    if text(parent.attrs.get("python_class")) == "DataCube" or text(parent.attrs.get("py4dstem_class")) == "DataCube":
-        return True
-    return text(parent.attrs.get("signal")) == posixpath.basename(node.name)
+    """Whether py4DSTEM's class marks this dataset as the scan."""
+    return any(text(node.parent.attrs.get(f"{by}_class")) == "DataCube" for by in ("python", "py4dstem"))
 
 
 def is_velox(node: Any) -> bool:
@@ -105,30 +105,6 @@ def child_at(group: Any, path: str) -> Any:
     for part in path.split("/"):
         group = child(group, part) if group is not None else None
     return group
-
-
-def number(value: Any) -> float | None:
-    """A finite number from an attribute or scalar that may be an array of one, or None."""
-    numbers = number_list(value)
-    return numbers[0] if len(numbers) == 1 else None
-
-
-def number_list(value: Any) -> list[float]:
-    """The numbers of an attribute, or none."""
-    try:
-        values = np.asarray(value, dtype=float).reshape(-1)
-    except (TypeError, ValueError):
-        return []
-    return [float(v) for v in values] if values.size and np.isfinite(values).all() else []
-
-
-def text(value: Any) -> str:
-    """A string from an attribute or scalar of bytes, text, or an array of one."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return str(value) if isinstance(value, str) else ""
 
 
 def _is_calibrated(scaling: Scaling | None) -> bool:
@@ -173,19 +149,11 @@ def from_hspy_axis(attributes: Mapping[str, Any]) -> Scaling:
     )
 
 
-def _nexus(node: Any) -> list[Scaling | None] | None:
-    """The vectors that the `axes` attribute of an NXdata group names."""
-    names = [text(n) for n in np.atleast_1d(node.parent.attrs.get("axes", []))]
-    if len(names) != len(node.shape):
-        return None
-    return [_from_vector(child(node.parent, n), n, size) for n, size in zip(names, node.shape, strict=True)]
-
-
 def _emd(node: Any) -> list[Scaling | None] | None:
     """The vectors ``dim0``... (EMD 1.0) or ``dim1``... (EMD 0.x)."""
     first = 0 if child(node.parent, "dim0") is not None else 1
     vectors = [child(node.parent, f"dim{first + i}") for i in range(len(node.shape))]
-    out = [_from_vector(v, "", size) for v, size in zip(vectors, node.shape, strict=True)]
+    out = [scaling_of(v, "", size) for v, size in zip(vectors, node.shape, strict=True)]
     if "/CBED_array_depth" in node.name:  # Prismatic computes in ångström and labels them nm
         prismatic = {"[n_m]": "Å", "[n_m^-1]": "1/Å"}
         out = [Scaling(s.scale, prismatic.get(s.unit or "", s.unit), s.offset, s.name) if s else None for s in out]
@@ -195,7 +163,7 @@ def _emd(node: Any) -> list[Scaling | None] | None:
 def _dimension_scales(node: Any) -> list[Scaling | None]:
     """HDF5's own dimension scales."""
     pairs = zip(node.shape, node.dims, strict=True)
-    return [_from_vector(d[0], d.label, size) if len(d) else None for size, d in pairs]
+    return [scaling_of(d[0], d.label, size) if len(d) else None for size, d in pairs]
 
 
 def _velox(node: Any) -> list[Scaling | None] | None:
@@ -210,18 +178,6 @@ def _velox(node: Any) -> list[Scaling | None] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return [*(Scaling(step, text(unit)) for step, unit in steps), None]
-
-
-def _from_vector(vector: Any, name: str, size: int) -> Scaling | None:
-    """Scale and offset of an axis from its coordinates, all of them or the first two."""
-    if vector is None or not hasattr(vector, "shape") or vector.ndim != 1:
-        return None
-    name = text(vector.attrs.get("name")) or name
-    unit = text(vector.attrs.get("units")) or text(vector.attrs.get("unit"))
-    if vector.dtype.kind not in "iuf" or len(vector) < 2 or len(vector) not in (2, size):
-        return Scaling(None, unit, 0.0, name)
-    first, last = float(vector[0]), float(vector[-1])
-    return Scaling((last - first) / (len(vector) - 1), unit, first, name)
 
 
 def _value(group: Any, name: str) -> Any:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf import units
-from napari_stemnmf.dataset import Dataset, wrong_scan_shape
+from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan
 from napari_stemnmf.errors import ReadError, ScanShapeError
-from napari_stemnmf.reading.blocks import Blocks, Frames, ScanOfFrames
+from napari_stemnmf.reading.blocks import Blocks, Frames, PartOfFrames, ScanOfFrames
 from napari_stemnmf.units import Scaling
 
 CLEARLY_LARGER = 8  # a scan so many times larger than the next one is chosen without asking
+SPECIMEN_NAMES = ("potential", "ppotential", "atomic_potential", "projected_potential", "realslices")
+"""Names of arrays that simulations keep of their specimen."""
 Named = typing.TypeVar("Named", bound=Any)  # has a name, as a `Candidate`
 FOUR_AXES = "a 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x)"
 
@@ -90,6 +92,8 @@ class Candidate:
         sides = [self.shape[axis] for axis in order[-2:]]
         if not numeric or len(order) not in (3, 4) or min(sides) < 2 or 0 in self.shape:
             return ""
+        if len(order) == 4 and sides[1] <= 4 and sides[0] > 16 * sides[1]:
+            return ""  # rows of colour pictures
         return "scan" if len(order) == 4 else "stack"
 
     @property
@@ -104,13 +108,16 @@ def open_chosen(
     *,
     dataset: str | None,
     scan_shape: tuple[int, int] | None,
+    drop: str | int = "last",
     metadata: Callable[[Candidate], dict[str, Any]],
 ) -> Dataset:
     """The dataset of the candidate that `choose` gives; its source names the array where the file holds several."""
     candidate = choose(candidates, path.name, dataset, scan_shape)
     several = dataset is not None or sum(c.role == candidate.role for c in candidates) > 1
     source = f"{path}::{candidate.name.strip('/')}" if several else str(path)
-    return open_candidate(candidate, path, source=source, scan_shape=scan_shape, metadata=metadata(candidate))
+    return open_candidate(
+        candidate, path, source=source, scan_shape=scan_shape, drop=drop, metadata=metadata(candidate)
+    )
 
 
 def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan_shape: Any) -> Candidate:
@@ -121,7 +128,7 @@ def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan
     if dataset is not None:
         return _named(candidates, file, dataset)
     for role in ("scan", "stack"):
-        found = [c for c in candidates if c.role == role and (role == "scan" or scan_shape or pattern_like(c))]
+        found = [c for c in candidates if c.role == role and _may_be_meant(c, scan_shape)]
         if role == "stack" and scan_shape:
             found = [c for c in found if c.shape[c.order[0]] == scan_shape[0] * scan_shape[1]] or found
         if found:
@@ -129,14 +136,28 @@ def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan
     raise ReadError(f"{file} holds {what_it_is(candidates)}")
 
 
+def _may_be_meant(candidate: Candidate, scan_shape: tuple[int, int] | None) -> bool:
+    """Whether an array that nobody named is the scan: no single picture, no stack of images, unless it is asked for."""
+    if candidate.role == "scan":
+        return candidate.patterns or scan_shape == (1, 1) or not _is_picture(candidate)
+    return scan_shape is not None or pattern_like(candidate)
+
+
 def open_candidate(
-    candidate: Candidate, path: Path, *, source: str, scan_shape: tuple[int, int] | None, metadata: dict[str, Any]
+    candidate: Candidate,
+    path: Path,
+    *,
+    source: str,
+    scan_shape: tuple[int, int] | None,
+    drop: str | int = "last",
+    metadata: dict[str, Any],
 ) -> Dataset:
     """The dataset that a candidate holds; a ReadError if it holds no patterns.
 
-    A ScanShapeError if it is a stack without a scan shape, or `scan_shape` does not fit.
+    Of a recording with more patterns than the scan has positions, some are left out, as `drop` says; the metadata's
+    notes tell of it. A ScanShapeError if it is a stack without a scan shape, or `scan_shape` does not fit.
     """
-    order, metadata = candidate.order, {**metadata, **(candidate.metadata or {})}
+    order, metadata, told = candidate.order, {**metadata, **(candidate.metadata or {})}, dict[str, Any]()
     scalings = [candidate.scalings[axis] if candidate.scalings else None for axis in order]
     stack = candidate.role == "stack" and bool(scan_shape or candidate.scan_shape or pattern_like(candidate))
     if not stack and candidate.role != "scan":
@@ -146,24 +167,57 @@ def open_candidate(
         scan_shape = scan_shape or candidate.scan_shape
         if scan_shape is None:
             raise needs_scan_shape(path.name, count, frame)
-        scan: Blocks = ScanOfFrames(typing.cast(Frames, candidate.blocks(order)), scan_shape)
+        taken, told = patterns_of_scan(path.name, count, scan_shape, drop)
+        frames = typing.cast(Frames, candidate.blocks(order))
+        if len(taken) < count:
+            frames = PartOfFrames(frames, taken.start, len(taken))
+        data = ScanOfFrames(frames, scan_shape).to_dask()
         scalings = [*candidate.scan_scalings, *scalings[1:]]
     else:
-        scan = typing.cast(Blocks, candidate.blocks(order))
-    data = scan.to_dask()
-    if scan_shape is not None and scan_shape != data.shape[:2]:
-        if math.prod(scan_shape) != math.prod(data.shape[:2]):
-            raise wrong_scan_shape(path.name, scan_shape, math.prod(data.shape[:2]))
-        data = data.reshape(*scan_shape, *data.shape[2:]).rechunk({2: -1, 3: -1})
-    return Dataset(data, units.axes(data.shape, scalings), stem(path), source, metadata)
+        if scan_shape is None and not candidate.patterns and _is_picture(candidate):
+            raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
+        data = typing.cast(Blocks, candidate.blocks(order)).to_dask()
+        if scan_shape is not None and scan_shape != data.shape[:2]:
+            data, told = _reshaped(data, path.name, scan_shape, drop)
+    if metadata.get("notes") and told:
+        told["notes"] = f"{metadata['notes']}\n{told['notes']}"
+    return Dataset(data, units.axes(data.shape, scalings), stem(path), source, {**metadata, **told})
 
 
-def needs_scan_shape(name: str, count: int, frame: tuple[int, ...]) -> ScanShapeError:
-    """The error for a stack of patterns of unknown scan shape."""
-    return ScanShapeError(
-        f"{name} is a stack of {count} patterns of {times(frame)}; give its scan shape (rows, columns), "
-        f"as in scan_shape=({_example(count)}), to open it as a scan."
-    )
+def _reshaped(data: Any, name: str, scan_shape: tuple[int, int], drop: str | int) -> tuple[Any, dict[str, Any]]:
+    """A scan (scan_y, scan_x, q_y, q_x) in another shape, and what the metadata says of patterns that are left out.
+
+    Patterns are left out of a recording that the file gives as one line, and whole rows of any scan.
+    """
+    rows, columns = data.shape[:2]
+    if 1 not in (rows, columns) and scan_shape[1] != columns and math.prod(scan_shape) != rows * columns:
+        raise ScanShapeError(
+            f"{name} is a scan of {rows} x {columns} positions, whose rows a scan shape of {scan_shape[0]} x "
+            f"{scan_shape[1]} would tear apart; leave the scan shape out."
+        )
+    taken, told = patterns_of_scan(name, rows * columns, scan_shape, drop)
+    flat = data.reshape(rows * columns, *data.shape[2:])[taken.start : taken.stop]
+    return flat.reshape(*scan_shape, *data.shape[2:]).rechunk({2: -1, 3: -1}), told
+
+
+def _is_real_space(candidate: Candidate) -> bool:
+    """Whether a name or unit says that the last two axes are places in the specimen, as of images and potentials."""
+    if candidate.name.lower().rsplit("/", 1)[-1] in SPECIMEN_NAMES:
+        return True
+    return bool(candidate.scalings) and all(units.is_real_space(candidate.scalings[i]) for i in candidate.order[-2:])
+
+
+def _is_picture(candidate: Candidate) -> bool:
+    """Whether a scan is of a single position, as a picture is that was saved with two axes too many."""
+    return all(candidate.shape[axis] == 1 for axis in candidate.order[:2])
+
+
+def believed(scan_shape: tuple[int, int] | None, count: int) -> tuple[int, int] | None:
+    """The scan shape that a file gives for a number of patterns; None where it cannot be that of the recording.
+
+    The camera may have run on for a while; twice as many patterns, as of several frames a position, are another scan.
+    """
+    return scan_shape if scan_shape and count < 2 * math.prod(scan_shape) else None
 
 
 def what_it_is(candidates: Sequence[Candidate]) -> str:
@@ -184,8 +238,20 @@ def what_it_is(candidates: Sequence[Candidate]) -> str:
         return f"{masks} of {times(shape[-2:])} (labels), not patterns; open the scan that they belong to."
     if kind not in "uifb":
         return f"{largest.label}, which are no intensities ({largest.dtype}); {FOUR_AXES} of real numbers."
+    if len(largest.order) == 4 and _is_picture(largest):
+        picture = times(shape[axis] for axis in largest.order[2:])
+        return (
+            f"a single picture of {picture} pixels, not a scan; if it is a pattern to look at, give scan_shape=(1, 1)."
+        )
+    if len(shape) == 4 and shape[largest.order[-1]] <= 4:
+        return f"colour pictures ({times(shape)}), not patterns; {FOUR_AXES}."
     if len(shape) == 2 or (len(shape) == 3 and 1 in shape):
         return f"a 2-D image of {times(n for n in shape if n > 1)} pixels, not a scan; {FOUR_AXES}."
+    if len(shape) == 3 and _is_real_space(largest):
+        return (
+            f"{shape[largest.order[0]]} images of {times(shape[axis] for axis in largest.order[1:])} pixels in real "
+            f"space ({largest.name}: a potential or a series of images), not patterns; {FOUR_AXES}."
+        )
     if len(shape) == 3 and shape[-1] <= 4:
         return (
             f"a map of {times(shape[:2])} positions with {shape[-1]} values each (orientations or colours), "
@@ -200,6 +266,8 @@ def pattern_like(candidate: Candidate) -> bool:
     """Whether the planes of a stack can be patterns: no masks, colours, orientations or spectra."""
     if candidate.patterns:
         return True
+    if _is_real_space(candidate):
+        return False
     sides = [candidate.shape[axis] for axis in candidate.order[-2:]]
     several = candidate.shape[candidate.order[0]] > 1 or candidate.scan_shape is not None
     return candidate.dtype.kind != "b" and several and sides[-1] > 4 and max(sides) <= 16 * min(sides)
@@ -261,7 +329,9 @@ def _listed(candidates: Sequence[Candidate], most: int = 8) -> str:
 def _scan_first(axes: list[int], scalings: tuple[Scaling | None, ...]) -> tuple[int, ...]:
     """The axes as scan_y, scan_x, q_y, q_x: as stored, unless names and units say that the detector comes first."""
     kinds = [units.kind(scalings[axis]) for axis in axes]
-    if kinds[:2] != ["q", "q"] or "q" in kinds[2:]:
+    detector_first = kinds[:2] == ["q", "q"] and "q" not in kinds[2:]
+    scan_last = "scan" not in kinds[:2] and all(units.is_real_space(scalings[axis]) for axis in axes[2:])
+    if not (detector_first or scan_last):
         return tuple(axes)
     pairs = [axes[2:], axes[:2]]
     for pair in pairs:
@@ -269,9 +339,3 @@ def _scan_first(axes: list[int], scalings: tuple[Scaling | None, ...]) -> tuple[
         if letters == ["x", "y"]:
             pair.reverse()
     return (*pairs[0], *pairs[1])
-
-
-def _example(count: int) -> str:
-    """The squarest scan shape that a number of patterns allows."""
-    rows = next(n for n in range(math.isqrt(count) or 1, 0, -1) if count % n == 0)
-    return f"{rows}, {count // rows}"

@@ -15,10 +15,10 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.reading import calibrations
+from napari_stemnmf.reading import calibrations, nexus
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
-from napari_stemnmf.reading.candidates import Candidate, open_chosen
-from napari_stemnmf.reading.hdf5_access import Hdf5Array, check_storage, locate, open_hdf5, walk
+from napari_stemnmf.reading.candidates import Candidate, believed, open_chosen
+from napari_stemnmf.reading.hdf5_access import Hdf5Array, check_storage, identity, locate, open_hdf5, walk
 from napari_stemnmf.reading.stored_arrays import Stack, array_blocks
 
 _DECTRIS = re.compile(r"(^|/)data_\d{6}$")
@@ -26,7 +26,9 @@ _AXIS = re.compile(r"/dim\d+$")  # one of the vectors that calibrate an EMD arra
 _DEPTH = re.compile(r"CBED_array_depth(\d+)/")
 
 
-def open_hdf5_scan(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+def open_hdf5_scan(
+    path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, drop: str | int = "last"
+) -> Dataset:
     """An HDF5 file as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as HDF5"):
         real = path.resolve()
@@ -40,7 +42,7 @@ def open_hdf5_scan(path: Path, *, dataset: str | None = None, scan_shape: tuple[
             with open_hdf5(real) as file:
                 return {"format": "HDF5", "dataset": candidate.name, **calibrations.facts(file)}
 
-        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=metadata)
+        return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, drop=drop, metadata=metadata)
 
 
 def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
@@ -50,7 +52,12 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
         objects = list(walk(file))
         linked = sorted(name for name, node in objects if not hasattr(node, "shape"))
         nodes = [(name, node) for name, node in objects if getattr(node, "shape", None) is not None]
-        found += [_candidate(node, path, path, name, folder) for name, node in nodes if not _AXIS.search(name)]
+        named = nexus.signals(file)
+        found += [
+            _candidate(node, path, path, name, folder, named.get(identity(node)))
+            for name, node in nodes
+            if not _AXIS.search(name)
+        ]
         scan = calibrations.dectris(file, path) if any(_DECTRIS.search(name) for name in linked) else None
     targets = []
     for name in linked:
@@ -66,7 +73,7 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
         for name, target, inner in targets:
             with open_hdf5(target) as file:
                 nodes = [(below, node) for below, node in walk(file[inner], name) if getattr(node, "shape", None)]
-                found += [_candidate(node, path, target, below, folder) for below, node in nodes]
+                found += [_candidate(node, path, target, below, folder, named.get(below)) for below, node in nodes]
     return _deepest(found), broken
 
 
@@ -84,8 +91,10 @@ def _linked(path: Path, dataset: str) -> list[Candidate]:
         return [_candidate(file[inner], path, target, "/" + dataset.strip("/"), path.parent)]
 
 
-def _candidate(node: Any, path: Path, target: Path, name: str, folder: Path) -> Candidate:
-    """An HDF5 dataset as a candidate; its storage is checked when it is chosen."""
+def _candidate(
+    node: Any, path: Path, target: Path, name: str, folder: Path, named: nexus.Signal | None = None
+) -> Candidate:
+    """An HDF5 dataset as a candidate, with what NeXus says of it; its storage is checked when it is chosen."""
     shape, dtype, chunks, inner = tuple(node.shape), node.dtype.newbyteorder("="), node.chunks, node.name
     velox = calibrations.is_velox(node)
 
@@ -107,9 +116,9 @@ def _candidate(node: Any, path: Path, target: Path, name: str, folder: Path) -> 
         dtype,
         blocks,
         load=load,
-        scalings=calibrations.scalings(node),
+        scalings=calibrations.scalings(node, named.scalings if named is not None else ()),
         frame_axis=2 if velox else 0,
-        preferred=calibrations.is_preferred(node),
+        preferred=calibrations.is_preferred(node) or (named is not None and named.preferred),
     )
 
 
@@ -137,9 +146,10 @@ def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, A
         (count, *shapes[0]),
         dtypes[0],
         lambda order: Stack(tuple(parts), 3, order, shapes[0], dtypes[0]),
-        scan_shape=shape if shape and shape[0] * shape[1] == count else None,
+        scan_shape=believed(shape, count),
         scan_scalings=scan["scalings"],
         preferred=True,
+        patterns=count > 1 or shape is not None,
         metadata=scan["metadata"],
     )
 

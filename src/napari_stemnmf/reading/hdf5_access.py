@@ -121,10 +121,9 @@ def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(node, h5py.ExternalLink):
             yield name, node
             continue
-        identity = h5py.h5o.get_info(node.id)
-        if (identity.fileno, identity.addr) in seen:
+        if identity(node) in seen:
             continue
-        seen.add((identity.fileno, identity.addr))
+        seen.add(identity(node))
         if isinstance(node, h5py.Dataset):
             yield name, node
         elif isinstance(node, h5py.Group):
@@ -136,11 +135,47 @@ def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def child(group: Any, name: str) -> Any:
     """A member of a group, or None where there is none, or only a soft or external link to one."""
+    return group[name] if link_of(group, name) == "hard" else None
+
+
+def link_of(group: Any, name: str) -> str:
+    """The kind of link by which a group has a member: ``hard``, ``soft``, ``external``; empty where it has none."""
     import h5py
 
-    if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        return None
-    return group[name]
+    if not isinstance(group, h5py.Group) or name in ("", ".", "/"):
+        return ""
+    kinds = {h5py.HardLink: "hard", h5py.SoftLink: "soft", h5py.ExternalLink: "external"}
+    return kinds.get(type(group.get(name, getlink=True)), "")
+
+
+def member(group: Any, name: str, hops: int = 0) -> Any:
+    """What a path from a group leads to, soft links followed within the file; None if that is nothing, or elsewhere."""
+    node = group.file if name.startswith("/") else group
+    parts = [part for part in name.split("/") if part and part != "."]
+    for i, part in enumerate(parts):
+        kind = link_of(node, part)
+        if kind == "soft" and hops < MOST_HOPS:
+            target = posixpath.join(node.name, node.get(part, getlink=True).path, *parts[i + 1 :])
+            return member(node.file, target, hops + 1)
+        if kind != "hard":
+            return None
+        node = node[part]
+    return node if parts else None
+
+
+def is_group(group: Any, name: str) -> bool:
+    """Whether a member of a group is a group, by a hard link."""
+    import h5py
+
+    return link_of(group, name) == "hard" and group.get(name, getclass=True) is h5py.Group
+
+
+def identity(node: Any) -> tuple[int, int]:
+    """What tells an object of an open file from all others, by whatever path it was reached."""
+    import h5py
+
+    info = h5py.h5o.get_info(node.id)
+    return info.fileno, info.addr
 
 
 def check_storage(dataset: Any, path: Path, folder: Path, hops: int = 0) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import Blocks, Frames, RawFrames, ScanOfFrames, reading
-from napari_stemnmf.reading.candidates import Candidate, choose, open_candidate, times
+from napari_stemnmf.reading.candidates import Candidate, believed, choose, open_candidate, times
 from napari_stemnmf.units import Scaling
 
 MRC_MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -43,11 +43,15 @@ class TifPages(Frames):
             return np.stack([pages[i].asarray(maxworkers=1) for i in frames])  # type: ignore[union-attr]
 
 
-def open_tif(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+def open_tif(
+    path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, drop: str | int = "last"
+) -> Dataset:
     """A tif file as a scan: four axes, or a stack of pages; arguments and errors are those of `opening.open`."""
     with reading(path, " as tif"):
         candidate = choose(tif_candidates(path), path.name, dataset, scan_shape)
-        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata={"format": "tif"})
+        return open_candidate(
+            candidate, path, source=str(path), scan_shape=scan_shape, drop=drop, metadata={"format": "tif"}
+        )
 
 
 def tif_candidates(path: Path) -> list[Candidate]:
@@ -61,7 +65,9 @@ def tif_candidates(path: Path) -> list[Candidate]:
         return [_series(path, tif, i) for i in range(len(tif.series))]
 
 
-def open_mrc(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+def open_mrc(
+    path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, drop: str | int = "last"
+) -> Dataset:
     """An MRC stack as a scan, as `opening.open`; a Direct Electron ``_info.txt`` beside it gives its scan shape."""
     with reading(path, " as MRC"):
         with open(path, "rb") as file:
@@ -77,12 +83,14 @@ def open_mrc(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
             frames.dtype,
             lambda order: frames,
             scalings=(None, *q),
-            scan_shape=shape if shape and math.prod(shape) == frames.count else None,
+            scan_shape=believed(shape, frames.count),
             scan_scalings=(r[0], r[1]),
             patterns=frames.count > 1,
         )
         candidate = choose([candidate], path.name, dataset, scan_shape)
-        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata={"format": "MRC"})
+        return open_candidate(
+            candidate, path, source=str(path), scan_shape=scan_shape, drop=drop, metadata={"format": "MRC"}
+        )
 
 
 def _series(path: Path, tif: object, index: int) -> Candidate:

@@ -33,7 +33,9 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
         ``"FILE::dataset"`` in an HDF5, Zarr or npz file, or an npy or tif file; the dataset may be left out where the
         file holds only one that can be masks. A stack (grains, scan_y, scan_x) of bool or integers, where not zero is
         inside; or a label image (scan_y, scan_x), which gives one mask a label. Its background is 0, or what is
-        negative where anything is (then 0 is a grain).
+        negative where anything is (then 0 is a grain). A plane of a stack that holds several values is a label image,
+        too, as are grains that overlap when they are kept in several layers; no label may be in two of them. Leading
+        axes of length one do not count.
 
     Returns
     -------
@@ -78,10 +80,14 @@ def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind not in MASK_KINDS:
         raise _not_masks(name, array.dtype)
+    while array.ndim > 2 and array.shape[0] == 1:
+        array = array[0]
     if array.ndim not in (2, 3):
         raise ReadError(f"{name} has {array.ndim} axes; masks are a stack (grains, scan_y, scan_x) or a label image.")
     if array.ndim == 2:
         array = array[np.newaxis] if array.dtype.kind == "b" else _planes(array, name)
+    elif array.dtype.kind != "b":
+        array = _stack(array, name)
     masks: np.ndarray = array != 0
     masks = masks[masks.any(axis=(1, 2))]
     if not len(masks):
@@ -164,11 +170,13 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
     """The array that was named, or the only one that can be masks."""
     if dataset is not None:
         found = named(arrays, dataset)
-        if len(found) != 1 or len(found[0].shape) not in (2, 3):
+        if len(found) != 1 or len(_without_ones(found[0].shape)) not in (2, 3):
             held = ", ".join(c.label for c in arrays) or "no array"
             raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
         return found[0]
-    can_be = [c for c in arrays if len(c.shape) in (2, 3) and c.dtype.kind in MASK_KINDS and 0 not in c.shape]
+    can_be = [
+        c for c in arrays if len(_without_ones(c.shape)) in (2, 3) and c.dtype.kind in MASK_KINDS and 0 not in c.shape
+    ]
     for group in (can_be, [c for c in can_be if c.name.rsplit("/", 1)[-1] in USUAL_NAMES]):
         if len(group) == 1:
             return group[0]
@@ -181,6 +189,12 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
     )
 
 
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without leading axes of length one beyond the last two."""
+    first = next((i for i, n in enumerate(shape[:-2]) if n != 1), max(len(shape) - 2, 0))
+    return shape[first:]
+
+
 def _planes(labels: np.ndarray, name: str) -> np.ndarray:
     """One mask for each label of a label image; the background is 0, or what is negative where there is such."""
     values = np.unique(labels)
@@ -188,6 +202,22 @@ def _planes(labels: np.ndarray, name: str) -> np.ndarray:
     if len(values) * labels.size > 2**33:
         raise ReadError(f"{name} has {len(values)} labels in {times(labels.shape)} pixels: no label image of grains.")
     return labels[np.newaxis] == values[:, np.newaxis, np.newaxis]
+
+
+def _stack(planes: np.ndarray, name: str) -> np.ndarray:
+    """One mask for each plane of a stack, or for each label of those planes that hold several values."""
+    values = [np.unique(plane) for plane in planes]
+    several = [i for i, found in enumerate(values) if np.count_nonzero(found) > 1]
+    if not several:
+        return planes
+    labels = np.concatenate([values[i][values[i] != 0] for i in several])
+    if len(np.unique(labels)) < len(labels):
+        raise ReadError(
+            f"{name} has planes with several values, the same in several planes: neither masks, which hold one value "
+            "beside 0, nor label images, of which a label is one grain; save it as a stack of bool masks."
+        )
+    parts = [_planes(plane, name) if i in several else plane[np.newaxis] != 0 for i, plane in enumerate(planes)]
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

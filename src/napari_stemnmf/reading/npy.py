@@ -95,7 +95,9 @@ class FortranArray(StoredArray):
         return np.stack(planes, axis=-1)
 
 
-def open_npy(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+def open_npy(
+    path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, drop: str | int = "last"
+) -> Dataset:
     """An npy file as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as npy"):
         candidate = npy_candidate(path)
@@ -104,7 +106,7 @@ def open_npy(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, i
         if not candidate.role:
             raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
         metadata = {"format": "npy"}
-        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, metadata=metadata)
+        return open_candidate(candidate, path, source=str(path), scan_shape=scan_shape, drop=drop, metadata=metadata)
 
 
 def npy_candidate(path: Path) -> Candidate:
@@ -119,14 +121,21 @@ def npy_candidate(path: Path) -> Candidate:
     return _candidate(path, "array", header, None)
 
 
-def open_npz(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+def open_npz(
+    path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, drop: str | int = "last"
+) -> Dataset:
     """An npz file as a scan, as `opening.open`; a compressed array is unpacked to a temporary file when first read."""
     with reading(path, " as npz"):
         found = npz_candidates(path)
         if not found:
             raise ReadError(f"{path.name} is a zip archive without arrays; unpack it and open the file with the scan.")
         return open_chosen(
-            found, path, dataset=dataset, scan_shape=scan_shape, metadata=lambda c: {"format": "npz", "dataset": c.name}
+            found,
+            path,
+            dataset=dataset,
+            scan_shape=scan_shape,
+            drop=drop,
+            metadata=lambda c: {"format": "npz", "dataset": c.name},
         )
 
 

@@ -6,7 +6,6 @@ dropped on it.
 
 from __future__ import annotations
 
-import logging
 import os
 import zipfile
 from pathlib import Path
@@ -16,8 +15,7 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.reading.blocks import reading
-
-logger = logging.getLogger(__name__)
+from napari_stemnmf.units import notes_of
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 NPY_MAGIC = b"\x93NUMPY"
@@ -36,7 +34,11 @@ _HINTS = {
 
 
 def open(
-    path: str | os.PathLike[str], *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    *,
+    dataset: str | None = None,
+    scan_shape: tuple[int, int] | None = None,
+    drop: str | int = "last",
 ) -> Dataset:
     """Open a 4D-STEM scan; nothing but its description is read.
 
@@ -49,6 +51,10 @@ def open(
         The name of the dataset, if it is not given in the path.
     scan_shape : tuple of int, optional
         Rows and columns of the scan, for a file that is a mere stack of patterns; or another shape than the file gives.
+    drop : str or int
+        Which patterns are left out where a recording has more of them than the scan has positions: the ``"last"``, as
+        when the camera ran on; the ``"first"``, as when it started too early; or that many of the first, and then the
+        last. What was left out is told in the dataset's notes.
 
     Returns
     -------
@@ -75,22 +81,22 @@ def open(
     if kind == "hdf5":
         from napari_stemnmf.reading.hdf5 import open_hdf5_scan
 
-        return open_hdf5_scan(file, dataset=dataset, scan_shape=shape)
+        return open_hdf5_scan(file, dataset=dataset, scan_shape=shape, drop=drop)
     if kind in ("npy", "npz"):
         from napari_stemnmf.reading.npy import open_npy, open_npz
 
-        return (open_npy if kind == "npy" else open_npz)(file, dataset=dataset, scan_shape=shape)
+        return (open_npy if kind == "npy" else open_npz)(file, dataset=dataset, scan_shape=shape, drop=drop)
     if kind == "zarr":
         from napari_stemnmf.reading.zarr import open_store
 
-        return open_store(file, dataset=dataset, scan_shape=shape)
+        return open_store(file, dataset=dataset, scan_shape=shape, drop=drop)
     if kind in ("tif", "mrc"):
         from napari_stemnmf.reading.image_stacks import open_mrc, open_tif
 
-        return (open_tif if kind == "tif" else open_mrc)(file, dataset=dataset, scan_shape=shape)
+        return (open_tif if kind == "tif" else open_mrc)(file, dataset=dataset, scan_shape=shape, drop=drop)
     from napari_stemnmf.reading.rosetta import open_rosetta
 
-    return open_rosetta(file, kind, dataset=dataset, scan_shape=shape)
+    return open_rosetta(file, kind, dataset=dataset, scan_shape=shape, drop=drop)
 
 
 def can_open(path: str | os.PathLike[str]) -> bool:
@@ -123,33 +129,6 @@ def can_open(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def find_scan(record: Any, beside: Path | None = None) -> Dataset | None:
-    """The scan of a record: at its old place, or in the folder `beside`; None if it is gone or has changed.
-
-    Parameters
-    ----------
-    record : object with ``source``, ``shape`` and ``fingerprint``
-        As they were when it was open, ``Analysis.input``.
-    beside : path, optional
-        Folder to look in, under the file's own name, if it is no longer at its old place: that of the analysis.
-    """
-    file, _, inner = record.source.partition("::")
-    if not file:
-        return None
-    places = [Path(file)] if beside is None else [Path(file), beside / Path(file).name]
-    rows, columns = record.shape[:2]
-    for place in places:
-        if not place.exists():
-            continue
-        try:
-            dataset = open(place, dataset=inner or None, scan_shape=(rows, columns))
-            if dataset.fingerprint() == record.fingerprint:
-                return dataset
-        except StemNMFError as error:
-            logger.info("The scan of the analysis cannot be opened: %s", error)
-    return None
-
-
 def summary(dataset: Dataset) -> str:
     """A dataset in lines for people: shape, type, size, axes with units, source, metadata.
 
@@ -170,7 +149,8 @@ def summary(dataset: Dataset) -> str:
         lines.append(f"  {axis.name:<9} {axis.size} x {axis.scale:g} {axis.unit}{offset}{assumed}")
     if dataset.source:
         lines.append(f"  source    {dataset.source}")
-    lines += [f"  {key.replace('_', ' '):<9} {value}" for key, value in dataset.metadata.items()]
+    lines += [f"  {key.replace('_', ' '):<9} {value}" for key, value in dataset.metadata.items() if key != "notes"]
+    lines += [f"  note      {note}" for note in notes_of(dataset.axes, dataset.metadata)]
     return "\n".join(lines)
 
 

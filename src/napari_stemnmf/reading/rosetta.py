@@ -9,20 +9,21 @@ import contextlib
 import importlib
 import inspect
 import logging
+import math
 import re
 import warnings
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.dataset import Dataset, wrong_scan_shape
+from napari_stemnmf.dataset import Dataset, likely_scan_shape
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
+from napari_stemnmf.reading.empad import Empad, describe
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.units import Scaling
 
@@ -40,7 +41,6 @@ PLUGINS = {
 """Ending: RosettaSciIO's module, and what to call such a file."""
 
 ONLY_PATTERNS = ("mib", "blo", "xml", "tvips")
-EMPAD_RECORD = 130 * 128 * 4
 _MIB_ITEM = {"U08": 1, "U16": 2, "U32": 4, "U64": 8}
 
 
@@ -57,24 +57,28 @@ class DaskArray(StoredArray):
         return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
 
-def open_rosetta(path: Path, kind: str, *, dataset: str | None, scan_shape: tuple[int, int] | None) -> Dataset:
+def open_rosetta(
+    path: Path, kind: str, *, dataset: str | None, scan_shape: tuple[int, int] | None, drop: str | int
+) -> Dataset:
     """A vendor's file of a `kind` in `PLUGINS` as a scan; other arguments and errors are those of `opening.open`."""
     module, what = plugin(path, kind)
     with reading(path, f" as {what.split(' ', 1)[1]}"):
-        options: dict[str, Any] = {}
-        if kind == "xml":
-            check_empad(path)
-        if kind == "mib":
-            options = mib_options(path, scan_shape)
+        metadata: dict[str, Any] = {"format": what.split(" ", 1)[1].removesuffix(" file")}
         part = re.search(r"_(\d{3})\.tvips$", path.name) if kind == "tvips" else None
         if part and part[1] != "000":
             raise ReadError(f"{path.name} is part {int(part[1])} of a recording; open its part _000.tvips.")
-        signals = read_signals(module, path, options)
-        if kind == "ser":
-            signals = with_emi(module, path, signals)
-        found = [_candidate(path, i, signal, kind in ONLY_PATTERNS) for i, signal in enumerate(signals)]
-        metadata = {"format": what.split(" ", 1)[1].removesuffix(" file"), **_facts(signals)}
-        scan = open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, metadata=lambda _: metadata)
+        if kind == "mib":
+            signals, shape = _mib_signals(module, path, scan_shape)
+        else:
+            described = describe(path) if kind == "xml" else None
+            signals, shape = read_signals(module, path, {}), None
+            if kind == "ser":
+                signals = with_emi(module, path, signals)
+        found = [_candidate(path, i, signal, kind in ONLY_PATTERNS, shape) for i, signal in enumerate(signals)]
+        if kind == "xml" and described is not None:
+            found = [_of_empad(candidate, described) for candidate in found]
+        metadata |= _facts(signals)
+        scan = open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, drop=drop, metadata=lambda _: metadata)
         scan.pattern(scan.shape[0] - 1, scan.shape[1] - 1)  # the last pattern is there, or the file is truncated
         return scan
 
@@ -108,42 +112,28 @@ def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[
     return signals
 
 
-def check_empad(path: Path) -> None:
-    """Raise `ReadError` for an EMPAD description whose raw file is elsewhere, missing, or not of the size it states."""
-    try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as error:
-        raise ReadError(f"{path.name} is no valid XML ({error}); it seems truncated.") from error
-    node = root.find("raw_file")
-    name = node.get("filename") if node is not None else None
-    if not name:
-        raise ReadError(f"{path.name} is an XML file that describes no EMPAD scan; open the file with the patterns.")
-    raw = (path.parent / name).resolve()
-    if not raw.is_relative_to(path.parent.resolve()):
-        raise ReadError(f"{path.name} names {name}, outside its own folder, which is not followed.")
-    if not raw.is_file():
-        raise ReadError(f"{path.name} needs {name}, which is not there; copy it beside the XML file.")
-    sides = [root.findtext(key) for key in ("pix_y", "pix_x")]
-    series = root.findtext("scan_parameters/series_count")
-    named = re.match(r"scan_x(\d+)_y(\d+)", name)
-    if series:
-        count = int(series)
-    elif sides[0] and sides[1]:
-        count = int(sides[0]) * int(sides[1])
-    elif named:
-        count = int(named[1]) * int(named[2])
-    else:
-        raise ReadError(f"{path.name} does not say how many patterns {name} holds.")
-    size = raw.stat().st_size
-    if size != count * EMPAD_RECORD:
-        raise ReadError(
-            f"{path.name} tells of {count} patterns, but {name} has room for {size / EMPAD_RECORD:.4g}; "
-            "the two do not belong together, or the raw file is truncated."
-        )
+def _mib_signals(
+    module: Any, path: Path, scan_shape: tuple[int, int] | None
+) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+    """The patterns of a MIB file, and the scan shape that it gives where they come as a stack.
+
+    They do where a scan shape is given, and where the file holds more than its own scan shape has room for. A ReadError
+    for a file that ends too early, unless a scan shape is given.
+    """
+    whole = mib_patterns(path, broken=scan_shape is not None)
+    stack = {"navigation_shape": (whole,)}
+    if scan_shape is not None:
+        return read_signals(module, path, stack), None
+    signals = read_signals(module, path, {})
+    shape = tuple(int(n) for n in signals[0]["data"].shape[:-2])
+    if math.prod(shape) >= whole or len(shape) > 2:
+        return signals, None
+    rows, columns = shape if len(shape) == 2 else (1, *shape)
+    return read_signals(module, path, stack), (rows, columns)
 
 
-def mib_options(path: Path, scan_shape: tuple[int, int] | None) -> dict[str, Any]:
-    """Options for the MIB plugin; `ReadError` for a file that ends too early, unless a scan shape limits it."""
+def mib_patterns(path: Path, *, broken: bool = False) -> int:
+    """How many whole patterns a MIB file holds; `ReadError` for one that ends too early, unless it may be `broken`."""
     with open(path, "rb") as file:
         fields = file.read(384).decode("latin1").split(",")
     try:
@@ -156,17 +146,15 @@ def mib_options(path: Path, scan_shape: tuple[int, int] | None) -> dict[str, Any
     stated = re.search(r"Frames in Acquisition \(Number\):\s*(\d+)", text)
     expected = int(stated[1]) if stated else 0
     cut = f", of {expected} that its .hdr tells of" if expected > whole else ""
-    if scan_shape is not None:
-        rows, columns = scan_shape
-        if rows * columns > whole or (rows * columns < whole and not (rest or cut)):
-            raise wrong_scan_shape(path.name, scan_shape, whole)
-        return {"navigation_shape": (columns, rows)}
-    if rest or cut:
+    if (rest or cut) and not broken:
+        line = re.search(r"Frames per Trigger \(Number\):\s*(\d+)", text)
+        columns = int(line[1]) if line else 0
+        likely = f"{whole // columns}, {columns}" if 1 < columns <= whole else likely_scan_shape(whole)
         raise ReadError(
             f"{path.name} is truncated: it holds {whole} whole patterns{cut}; "
-            "give scan_shape=(rows, columns) to open those that are there."
+            f"give its scan shape (rows, columns), as in scan_shape=({likely}), to open those that are there."
         )
-    return {}
+    return whole
 
 
 def with_emi(module: Any, path: Path, signals: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -185,7 +173,21 @@ def with_emi(module: Any, path: Path, signals: list[dict[str, Any]]) -> list[dic
     return out
 
 
-def _candidate(path: Path, index: int, signal: dict[str, Any], patterns: bool) -> Candidate:
+def _of_empad(candidate: Candidate, described: Empad) -> Candidate:
+    """A recording with the scan shape and the steps that its XML gives; a line scan comes with one axis too few."""
+    step, shape = described.step, described.scan_shape
+    metadata = {"notes": described.notes} if described.notes else None
+    if candidate.role == "stack" and shape is not None and math.prod(shape) == candidate.shape[0]:
+        steps = (step or candidate.scalings[0], step or candidate.scalings[0])
+        return replace(candidate, scan_shape=shape, scan_scalings=steps, metadata=metadata)
+    if candidate.role != "scan" or step is None:
+        return replace(candidate, metadata=metadata)
+    return replace(candidate, scalings=(step, step, *candidate.scalings[2:]), metadata=metadata)
+
+
+def _candidate(
+    path: Path, index: int, signal: dict[str, Any], patterns: bool, scan_shape: tuple[int, int] | None
+) -> Candidate:
     array, axes = signal["data"], signal["axes"]
     shape, dtype = tuple(int(n) for n in array.shape), np.dtype(array.dtype).newbyteorder("=")
     title = (signal.get("metadata") or {}).get("General", {}).get("title") or f"signal {index}"
@@ -195,7 +197,8 @@ def _candidate(path: Path, index: int, signal: dict[str, Any], patterns: bool) -
         dtype,
         lambda order: array_blocks(DaskArray(path, array), shape, order, dtype),  # memory maps: any part is read alone
         scalings=tuple(_scaling(axis) for axis in axes) if len(axes) == len(shape) else (),
-        patterns=patterns and len(shape) == 3 and shape[0] > 1,
+        patterns=patterns and (len(shape) > 3 or (len(shape) == 3 and shape[0] > 1)),
+        scan_shape=scan_shape,
     )
 
 

@@ -52,7 +52,9 @@ class ZarrArray(StoredArray):
             return np.asarray((root[self.name] if self.name else root)[index])
 
 
-def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None) -> Dataset:
+def open_store(
+    path: Path, *, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, drop: str | int = "last"
+) -> Dataset:
     """A Zarr store as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as Zarr"):
         return open_chosen(
@@ -60,6 +62,7 @@ def open_store(path: Path, *, dataset: str | None = None, scan_shape: tuple[int,
             path,
             dataset=dataset,
             scan_shape=scan_shape,
+            drop=drop,
             metadata=lambda chosen: {"format": "Zarr", "dataset": chosen.name or "/"},
         )
 

@@ -233,12 +233,10 @@ def _load(request: tuple[Session, Path]) -> tuple[Session, Path, Analysis]:
 def _find(request: tuple[Session, Path]) -> tuple[Session, Dataset, Input]:
     """Open a scan as the one before was opened."""
     from napari_stemnmf.analysis import Input
-    from napari_stemnmf.reading.opening import open as open_scan
+    from napari_stemnmf.reading.finding import open_as_before
 
     session, path = request
     if session.analysis is None:
         raise StemNMFError("There are no results that a scan could be found for.")
-    known = session.analysis.input
-    rows, columns = known.shape[:2]
-    dataset = open_scan(path, dataset=known.source.partition("::")[2] or None, scan_shape=(rows, columns))
+    dataset = open_as_before(session.analysis.input, path)
     return session, dataset, Input.of(dataset)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.types import FileDialogMode
-from magicgui.widgets import Container, FileEdit, LineEdit, PushButton, SpinBox
+from magicgui.widgets import ComboBox, Container, FileEdit, LineEdit, PushButton, SpinBox
 from qtpy.QtWidgets import QSizePolicy
 
+from napari_stemnmf.dataset import DROPS
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.forms.form import align_labels
 from napari_stemnmf.plugin.widgets import show_error
@@ -29,6 +30,8 @@ class OpenScanWidget(Container[Any]):
         Name of the dataset in the file; empty: the scan that is found in it.
     rows, columns : SpinBox
         The scan's shape; 0: as the file says.
+    drop : ComboBox
+        Which patterns are left out where there are more than positions: the last or the first.
     open_button : PushButton
     """
 
@@ -44,10 +47,12 @@ class OpenScanWidget(Container[Any]):
         self.columns = SpinBox(name="columns", label="scan columns", min=FROM_FILE, max=100_000)
         for box in (self.rows, self.columns):
             box.tooltip = "shape of the scan, for a file that is a mere stack of patterns; 0: as the file says"
+        self.drop = ComboBox(name="drop", label="drop", choices=DROPS)
+        self.drop.tooltip = "patterns that are left out where a recording has more of them than the scan has positions"
         self.open_button = PushButton(name="open_button", text="Open")
         self.open_button.tooltip = "open the scan: its virtual image, and the 4-D layer"
         super().__init__(name="open_scan", labels=True)
-        self.extend([self.path, self.dataset, self.rows, self.columns, self.open_button])
+        self.extend([self.path, self.dataset, self.rows, self.columns, self.drop, self.open_button])
         align_labels(self)
         self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.open_button.clicked.connect(self._on_open)
@@ -62,6 +67,8 @@ class OpenScanWidget(Container[Any]):
         given: dict[str, Any] = {"dataset": self.dataset.value.strip() or None}
         if shape != (FROM_FILE, FROM_FILE):
             given["scan_shape"] = shape
+        if self.drop.value != DROPS[0]:
+            given["drop"] = self.drop.value
         try:
             dataset = open_scan(Path(str(self.path.value)), **given)
             options = {name: value for name, value in given.items() if value is not None}
