@@ -145,20 +145,17 @@ class Analysis:
         axes = axes or self.input.axes  # a file of format 1 has no axes of the survey: the patterns were the file's
         if self.calibration is None or self.calibration.pixel_method != "d-spacing":
             return axes
-        size, ratio = self.calibration.pixel_size, pixel_ratio(axes)
-        known: dict[str, Any] = {"unit": self.calibration.pixel_unit, "offset": 0.0, "assumed": False}
-        q_y, q_x = axes[2:]
-        return (
-            *axes[:2],
-            replace(q_y, scale=size / ratio**0.5, **known),
-            replace(q_x, scale=size * ratio**0.5, **known),
-        )
+        sides, unit = self.calibration.pixel_sides, self.calibration.pixel_unit
+        q = (replace(a, scale=s, unit=unit, offset=0.0, assumed=False) for a, s in zip(axes[2:], sides, strict=True))
+        return (*axes[:2], *q)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the data, counted, a sentence each."""
         found = [*notes_of(self.input.axes, self.input.metadata)]
         survey, peaks = self.survey, self.peaks
+        if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
+            found.append("The calibration is of square pixels, from an older version: calibrate again.")
         if survey is not None and survey.not_finite:
             found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")
         if survey is not None and survey.negative:

@@ -197,6 +197,12 @@ def notes_of(axes: Sequence[Axis], metadata: Mapping[str, Any]) -> tuple[str, ..
     return (*str(metadata.get("notes") or "").splitlines(), *odd_axes(axes))
 
 
+def pixel_size(axes: Sequence[Axis]) -> float:
+    """Side of the square that has a detector pixel's area: what a radius in px times it is in the axes' unit."""
+    q_y, q_x = (abs(axis.scale) for axis in axes[-2:])
+    return q_y if q_y == q_x else math.sqrt(q_y * q_x)
+
+
 def pixel_ratio(axes: Sequence[Axis]) -> float:
     """Size of a detector pixel along q_x over that along q_y; 1 where it is not known, or square but for rounding."""
     q_y, q_x = axes[-2:]

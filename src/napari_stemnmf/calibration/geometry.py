@@ -134,12 +134,14 @@ class Calibration:
     ellipse_error : float
         Standard error of the ratio a / b; NaN if none.
     pixel_size : float
-        Size of a detector pixel, in `pixel_unit`.
+        Size of a detector pixel, in `pixel_unit`; of a rectangular one, the side of the square of the same area.
     pixel_unit : str
     pixel_method : str
         ``file``, ``d-spacing``, or ``none`` where it is not known (1 px then).
     pixel_radius : float
         Radius of the ring that it was taken from, px; NaN if none.
+    pixel_ratio : float
+        Its side along q_x over that along q_y, from the file; the geometry's ellipse holds it.
     """
 
     geometry: Geometry
@@ -156,6 +158,7 @@ class Calibration:
     pixel_unit: str = "px"
     pixel_method: str = "none"
     pixel_radius: float = float("nan")
+    pixel_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         if self.origin.ndim != 3 or self.origin.shape[2] != 2 or self.measured.shape != self.origin.shape:
@@ -165,6 +168,11 @@ class Calibration:
     def scan_shape(self) -> tuple[int, int]:
         """Rows and columns of probe positions."""
         return int(self.origin.shape[0]), int(self.origin.shape[1])
+
+    @property
+    def pixel_sides(self) -> tuple[float, float]:
+        """Sides of a detector pixel along q_y and q_x, in `pixel_unit`."""
+        return self.pixel_size / self.pixel_ratio**0.5, self.pixel_size * self.pixel_ratio**0.5
 
     @property
     def descan(self) -> np.ndarray:

@@ -62,6 +62,7 @@ def summary(analysis: Analysis) -> dict[str, Any]:
         "ellipse_error": calibration.ellipse_error,
         "ellipse_residual_px": calibration.ellipse_residual,
         "q_pixel_size": calibration.pixel_size,
+        "q_pixel_sides": list(calibration.pixel_sides),
         "q_unit": calibration.pixel_unit,
         "q_pixel_method": calibration.pixel_method,
         "probe_radius_px": geometry.probe_radius,
@@ -184,7 +185,9 @@ def _ellipse(calibration: Calibration) -> str:
 
 
 def _pixel_size(calibration: Calibration) -> str:
-    size = f"{calibration.pixel_size:.5g} {calibration.pixel_unit}"
+    y, x = calibration.pixel_sides
+    sides = f"{x:.5g}" if x == y else f"{y:.5g} x {x:.5g}"
+    size = f"{sides} {calibration.pixel_unit}"
     if calibration.pixel_method == "none":
         return "not known; a ring of known d-spacing would tell"
     if calibration.pixel_method == "file":

@@ -34,12 +34,16 @@ Edges = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the pixels of a detector lie in a drawing: at (pixel - centre) * scale, in `unit`."""
+    """Where the pixels of a detector lie in a drawing: at (pixel - centre) * scale, in `unit`.
+
+    Where they are rectangular, `ratio` is the side along q_x over that along q_y, and `scale` is for radii.
+    """
 
     q_y: float = 0.0
     q_x: float = 0.0
     scale: float = 1.0
     unit: str = "px"
+    ratio: float = 1.0
 
     @classmethod
     def calibrated(cls, calibration: Calibration) -> Frame:
@@ -47,11 +51,12 @@ class Frame:
         geometry = calibration.geometry
         known = calibration.pixel_method != "none"
         size, unit = (calibration.pixel_size, calibration.pixel_unit) if known else (1.0, "px")
-        return cls(geometry.q_y, geometry.q_x, size, unit)
+        return cls(geometry.q_y, geometry.q_x, size, unit, calibration.pixel_ratio if known else 1.0)
 
     def place(self, q_y: np.ndarray, q_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of points on the detector (px): their x and their y in the drawing."""
-        return (np.asarray(q_x) - self.q_x) * self.scale, (np.asarray(q_y) - self.q_y) * self.scale
+        along_x, along_y = self.scale * self.ratio**0.5, self.scale / self.ratio**0.5
+        return (np.asarray(q_x) - self.q_x) * along_x, (np.asarray(q_y) - self.q_y) * along_y
 
     def extent(self, shape: tuple[int, ...]) -> Edges:
         """Edges of a detector of `shape` pixels: left, right, bottom, top, as ``imshow`` takes them."""

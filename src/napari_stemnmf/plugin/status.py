@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_stemnmf import stages
+from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import worded_for
 from napari_stemnmf.plugin.docks.measure.model import in_short
 from napari_stemnmf.plugin.session import SCORE, Session
@@ -101,8 +102,7 @@ def _about(session: Session) -> str:
     if session.dataset is None:
         return f"{session.name}: the scan is not open, results only."
     d = session.dataset
-    scan, q = d.axes[0], d.axes[2]
-    steps = f"{_step(scan.scale, scan.unit, scan.assumed)}; detector {_step(q.scale, q.unit, q.assumed)}"
+    steps = f"{_step(*d.axes[:2])}; detector {_step(*d.axes[2:])}"
     return (
         f"{d.scan_shape[0]} × {d.scan_shape[1]} patterns of {d.detector_shape[0]} × {d.detector_shape[1]} pixels, "
         f"{d.dtype}, {_size(d.nbytes)}. Scan step {steps}."
@@ -124,8 +124,10 @@ def _score_lines(session: Session) -> list[str]:
     return [*lines, f"Scores: {names} against {scored.where}, {len(scored.truth)} true grains.{stale}{paint}"]
 
 
-def _step(scale: float, unit: str, assumed: bool) -> str:
-    return "not calibrated" if assumed else f"{scale:.4g} {unit}"
+def _step(y: Axis, x: Axis) -> str:
+    """The step along both axes, or along each where they differ."""
+    known = [f"{axis.scale:.4g} {axis.unit}" if axis.unit != "px" else "not calibrated" for axis in (y, x)]
+    return known[0] if known[0] == known[1] else f"{known[0]} (y), {known[1]} (x)"
 
 
 def _calibration_line(session: Session) -> str:

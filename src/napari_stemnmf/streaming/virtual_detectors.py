@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.units import pixel_ratio
 
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Axis
@@ -255,8 +256,8 @@ def inside_polygon(vertices: np.ndarray, q_y: np.ndarray, q_x: np.ndarray) -> np
 
 
 def _lengths(axes: Sequence[Axis], *radii: float) -> str:
-    """Radii in px, and in 1/nm where that is known."""
+    """Radii in px, and in 1/nm where that is known and the same in all directions."""
     text = " to ".join(f"{r:.1f}" for r in radii) + " px"
-    if axes and axes[-1].unit == "1/nm":
+    if axes and axes[-1].unit == "1/nm" and pixel_ratio(axes) == 1.0:
         text += " (" + " to ".join(f"{r * axes[-1].scale:.2f}" for r in radii) + " 1/nm)"
     return text

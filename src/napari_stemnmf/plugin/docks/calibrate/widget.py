@@ -16,6 +16,7 @@ from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button
+from napari_stemnmf.units import pixel_size
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -152,8 +153,8 @@ class CalibrateWidget(StepWidget):
         if session is not None:
             self.panel.probe.set_scan_shape(*session.scan_shape)
             self.panel.probe.show_position(*session.position)
-            axis = axes_of(session)[2]
-            self.panel.calibrate(axis.scale, axis.unit)
+            axes = axes_of(session)
+            self.panel.calibrate(pixel_size(axes), axes[-1].unit)
         if not self._own_choice:
             self.panel.choose("mean" if surveyed or dataset is None else "position")
         self._show_found(analysis)

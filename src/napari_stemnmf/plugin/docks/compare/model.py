@@ -293,8 +293,8 @@ def _runs(edges: np.ndarray) -> np.ndarray:
 
 
 def _nanometres(axis: Axis) -> float | None:
-    """One unit of the axis in nm; None if it is no calibrated length."""
-    known = None if axis.assumed else normalise(axis.unit)
+    """One unit of the axis in nm; None if it is no length."""
+    known = normalise(axis.unit)
     return known[0] if known is not None and known[1] == "nm" else None
 
 

@@ -184,9 +184,12 @@ class ExploreWidget(StepWidget):
             self.display.readout.setText(f"{self._what}\n")
             return
         q_y, q_x, value = point
-        radius = math.hypot(q_y - found.beam.q_y, q_x - found.beam.q_x) if found.beam is not None else None
-        axis = axes_of(self._session)[-1]
-        self.display.readout.setText(point_reading(q_y, q_x, value, radius, axis.scale, axis.unit))
+        axes, radius, step = axes_of(self._session), None, 1.0
+        if found.beam is not None:
+            down, right = q_y - found.beam.q_y, q_x - found.beam.q_x
+            radius = math.hypot(down, right)
+            step = math.hypot(down * axes[-2].scale, right * axes[-1].scale) / radius if radius else 1.0
+        self.display.readout.setText(point_reading(q_y, q_x, value, radius, step, axes[-1].unit))
 
     # ---- the detectors
 

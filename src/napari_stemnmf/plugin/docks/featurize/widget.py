@@ -17,6 +17,7 @@ from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import LayerToggle
 from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.units import pixel_size
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -151,8 +152,8 @@ class FeaturizeWidget(ChoosingStep):
         self.panel.sample.setVisible(readable and not surveyed and session is not self._sampled)
         if session is not None:
             self.panel.show_position(session.scan_shape, session.position)
-            axis = axes_of(session)[2]
-            self.panel.calibrate(axis.scale, axis.unit)
+            axes = axes_of(session)
+            self.panel.calibrate(pixel_size(axes), axes[-1].unit)
         self._ask()
         self.patterns.show_state(session, "patterns", session is not None and session.dataset is not None)
         for name, button in self.maps.items():
