@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_stemnmf as stem
-from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks
+from napari_stemnmf.dataset import BLOCK_BYTES, likely_scan_shape, whole_pattern_chunks
 from napari_stemnmf.errors import DataError, ScanShapeError
 
 
@@ -60,9 +60,40 @@ def test_stack_needs_a_scan_shape_that_fits(counts):
     stack = counts.reshape(42, 8, 9)
     with pytest.raises(ScanShapeError, match="42 patterns"):
         stem.Dataset.from_array(stack)
-    with pytest.raises(ScanShapeError, match="needs 40"):
-        stem.Dataset.from_array(stack, scan_shape=(5, 8))
+    with pytest.raises(ScanShapeError, match=r"needs 48 .* has 42; scan_shape=\(5, 8\) takes the whole rows"):
+        stem.Dataset.from_array(stack, scan_shape=(6, 8))
     np.testing.assert_array_equal(stem.Dataset.from_array(stack, scan_shape=(6, 7)).data.compute(), counts)
+
+
+@pytest.mark.parametrize(
+    ("drop", "first", "words"),
+    [
+        ("last", 0, "the last 2 were dropped (drop="),
+        ("first", 2, "the first 2 were dropped."),
+        (1, 1, "the first 1 and the last 1 were dropped."),
+        (0, 0, "the last 2 were dropped"),
+    ],
+)
+def test_patterns_beyond_the_scan_are_dropped_at_the_end_that_is_named(counts, drop, first, words):
+    stack = counts.reshape(42, 8, 9)
+    dataset = stem.Dataset.from_array(stack, scan_shape=(5, 8), drop=drop)
+    np.testing.assert_array_equal(dataset.data.compute(), stack[first : first + 40].reshape(5, 8, 8, 9))
+    assert "array holds 42 patterns, 2 more than a scan of 5 x 8 has positions" in dataset.metadata["notes"]
+    assert words in dataset.metadata["notes"]
+    assert dataset.metadata.get("skipped_patterns", 0) == first
+
+
+@pytest.mark.parametrize("drop", ["middle", 1.5, -1, True, 3])
+def test_what_cannot_be_dropped_is_refused(counts, drop):
+    with pytest.raises(ScanShapeError):
+        stem.Dataset.from_array(counts.reshape(42, 8, 9), scan_shape=(5, 8), drop=drop)
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"), [(405, "20, 20"), (400, "20, 20"), (192, "12, 16"), (401, "20, 20"), (30, "5, 6"), (7, "1, 7")]
+)
+def test_the_scan_shape_that_is_proposed_is_a_likely_one(count, shape):
+    assert likely_scan_shape(count) == shape
 
 
 def test_image_is_refused():

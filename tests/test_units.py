@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_stemnmf.units import Scaling, axis, kind, normalise
+from napari_stemnmf.units import Scaling, axes, axis, is_real_space, kind, normalise, odd_axes, pixel_ratio, pixel_size
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,59 @@ def test_kind_of_an_axis_is_told_by_unit_then_name():
     assert [kind(Scaling(name=n)) for n in ("kx", "Q_y", "detY", "dx")] == ["q"] * 4
     assert [kind(Scaling(name=n)) for n in ("R_x", "scanY", "y", "x")] == ["scan"] * 4
     assert kind(Scaling(name="time", unit="s")) == ""
+
+
+NM, INM = Scaling(2.0, "nm"), Scaling(0.1, "1/nm")
+
+
+@pytest.mark.parametrize(
+    ("shape", "given"), [((1, 120), (None, NM)), ((120, 1), (NM, None)), ((1, 5), (Scaling(1.0), NM))]
+)
+def test_a_line_scan_is_as_wide_as_its_step(shape, given):
+    made = axes((*shape, 8, 8), (*given, INM, INM))
+    assert [(a.scale, a.unit) for a in made[:2]] == [(2.0, "nm")] * 2
+    assert sorted(a.assumed for a in made[:2]) == [False, True]
+    (said,) = odd_axes(made)
+    assert "line scan" in said
+    assert "2 nm wide" in said
+
+
+def test_a_scan_with_a_step_along_one_axis_only_stays_in_pixels_and_is_told():
+    made = axes((20, 30, 8, 8), (None, NM, INM, INM))
+    assert made[0].unit == "px"
+    assert "a step along scan_x (2 nm) but none along scan_y" in odd_axes(made)[0]
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (1, 1)])
+def test_nothing_is_odd_about_square_pixels_and_plain_steps(shape):
+    assert odd_axes(axes((*shape, 8, 8), (NM, NM, INM, INM))) == ()
+    assert odd_axes(axes((*shape, 8, 8), (None, None, None, None))) == ()
+    assert odd_axes(axes((*shape, 8, 8), (NM, Scaling(3.0, "nm"), INM, Scaling(0.10001, "1/nm")))) == ()
+
+
+def test_rectangular_detector_pixels_are_told():
+    made = axes((2, 2, 8, 8), (NM, NM, Scaling(0.2, "1/nm"), Scaling(0.03, "1/Å")))
+    assert pixel_ratio(made) == pytest.approx(1.5)
+    assert pixel_size(made) == pytest.approx(0.06**0.5)
+    assert "rectangular, 0.2 x 0.3 1/nm" in odd_axes(made)[0]
+
+
+def test_pixel_sizes_in_two_units_or_one_only_are_told():
+    assert "in 1/nm and mrad" in odd_axes(axes((2, 2, 8, 8), (NM, NM, INM, Scaling(1.0, "mrad"))))[0]
+    assert "along q_x (0.1 1/nm) but none along q_y" in odd_axes(axes((2, 2, 8, 8), (NM, NM, None, INM)))[0]
+
+
+@pytest.mark.parametrize(
+    ("scaling", "real"),
+    [
+        (Scaling(0.2, "Å"), True),
+        (Scaling(1e-10, "m"), True),
+        (INM, False),
+        (None, False),
+        (Scaling(0.016, "cm"), False),
+        (Scaling(15.0, "µm"), False),
+        (Scaling(1.0, ""), False),
+    ],
+)
+def test_steps_of_a_length_below_a_micrometre_are_in_the_specimen(scaling, real):
+    assert is_real_space(scaling) is real

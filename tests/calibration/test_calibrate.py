@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,3 +143,33 @@ def test_calibrating_twice_gives_the_same_and_changes_no_disk(run: Callable, dis
     assert first.geometry == second.geometry
     for now, then in zip((peaks.q_y, peaks.q_x, peaks.central), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 0.6])
+def test_rectangular_pixels_are_an_ellipse_and_what_is_measured_is_on_top(
+    scan: Distorted, seen: Survey, disks: Callable, probe: Callable, ratio: float
+) -> None:
+    """A scan of square pixels whose detector is sampled anew: rows `ratio` times as dense, the radius kept."""
+    if scan.mask is not None:
+        pytest.skip("once is enough")
+    stretch = np.sqrt(ratio)  # along q_y in px, shrunk along q_x
+    peaks, found = disks(scan), probe(scan)
+    peaks = replace(
+        peaks, q_y=peaks.q_y * stretch, q_x=peaks.q_x / stretch, central=peaks.central * [stretch, 1 / stretch]
+    )
+    detector = (int(126 * stretch), int(126 / stretch))
+    found = replace(found, q_y=found.q_y * stretch, q_x=found.q_x / stretch, detector_shape=detector)
+    sides = (scan.q_step / stretch, scan.q_step * stretch)
+    q = tuple(Axis(f"q_{a}", n, s, "1/nm", assumed=False) for a, n, s in zip("yx", detector, sides, strict=True))
+    calibration = calibrate(replace(peaks, detector_shape=detector), found, seen, (*scan.dataset.axes[:2], *q))
+    assert calibration.pixel_sides == pytest.approx(sides)
+    assert calibration.pixel_size == pytest.approx(scan.q_step)
+    y, x = centred(peaks, calibration)
+    radius, azimuth = np.hypot(y, x) * calibration.pixel_size * SILVER_111, np.arctan2(y, x)
+    ring = np.abs(radius - 1.0) < 0.02
+    assert ring.sum() > 100
+    assert 2 * abs(((radius[ring] - 1.0) * np.exp(2j * azimuth[ring])).mean()) < 0.002
+    assert radius[ring].mean() == pytest.approx(1.0, abs=0.003)
+    off = calibrate(peaks, found, seen, (*scan.dataset.axes[:2], *q), Recipe().replaced({"ellipse.method": "off"}))
+    assert (off.geometry.ellipse_ratio, off.ellipse_method) == (pytest.approx(max(ratio, 1 / ratio)), "file")
+    assert off.geometry.ellipse_angle == (90.0 if ratio > 1 else 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,3 +78,18 @@ def test_mask_of_another_shape_and_ratio_below_one_are_refused() -> None:
         Geometry((8, 9), 4, 4, 1, mask=np.ones((3, 3), bool))
     with pytest.raises(DataError, match="at least 1"):
         Geometry((8, 9), 4, 4, 1, ellipse_ratio=0.9)
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, 90.0, 130.0])
+def test_an_ellipse_on_top_of_another_undoes_both(angle):
+    known = Geometry((64, 64), 31.5, 31.5, 2.0, 1.5, 90.0)
+    both = known.with_ellipse(1.04, angle)
+    azimuth = np.linspace(0.0, 360.0, 60)
+    y, x = replace(known, ellipse_ratio=1.04, ellipse_angle=angle).from_polar(np.full(60, 10.0), azimuth)
+    y, x = known.from_polar(np.hypot(y - 31.5, x - 31.5), np.degrees(np.arctan2(y - 31.5, x - 31.5)))
+    np.testing.assert_allclose(both.to_polar(y, x)[0], 10.0, rtol=1e-9)
+
+
+def test_an_ellipse_on_a_circle_is_itself():
+    both = Geometry((64, 64), 31.5, 31.5, 2.0).with_ellipse(1.04, 130.0)
+    assert (both.ellipse_ratio, both.ellipse_angle) == (pytest.approx(1.04), pytest.approx(130.0))

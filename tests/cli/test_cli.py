@@ -144,3 +144,16 @@ def test_interrupted_run_keeps_its_stages_and_says_so(scan, tmp_path):
     assert work.returncode == cli.CANCELLED
     assert "goes on from there" in said
     assert set(stem.Analysis.load(out / "analysis.stemnmf.h5").features) == {"aa", "rv", "bd"}
+
+
+def test_messages_name_the_options_of_the_command_line(tmp_path, capsys):
+    path = tmp_path / "stack.npy"
+    np.save(path, np.ones((405, 8, 8), np.uint8))
+    assert cli.main(["info", str(path)]) == 1
+    assert "as in --scan-shape 20,20, to open it" in capsys.readouterr().err
+    assert cli.main(["info", str(path), "--scan-shape", "21,20"]) == 1
+    assert "has 405; --scan-shape 20,20 takes the whole rows" in capsys.readouterr().err
+    assert cli.main(["info", str(path), "--scan-shape", "20,20"]) == 0
+    assert "the last 5 were dropped (--drop first would leave out the first)" in capsys.readouterr().out
+    assert cli.main(["info", str(path), "--scan-shape", "20,20", "--drop", "first"]) == 0
+    assert "the first 5 were dropped." in capsys.readouterr().out

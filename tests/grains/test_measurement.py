@@ -243,3 +243,24 @@ def test_turning_a_grain_swaps_its_axes_and_keeps_its_size(seed):
     first, second = one(mask, axes=axes((8, 11), 0.8, 1.7)), one(mask.T, axes=axes((11, 8), 1.7, 0.8))
     for name in ("area_nm2", "major_axis_nm", "minor_axis_nm", "eccentricity", "solidity"):
         assert second[name] == pytest.approx(first[name])
+
+
+@pytest.mark.parametrize("along", [0, 1])
+def test_a_grain_of_a_line_scan_is_measured_in_nm(along):
+    shape = (1, 120) if along else (120, 1)
+    mask = np.zeros(120, bool)
+    mask[10:60] = True
+    scan = [Axis(f"scan_{'yx'[i]}", shape[i], 2.0, "nm", assumed=i != along) for i in (0, 1)]
+    row = one(mask.reshape(shape), axes=(*scan, Axis("q_y", 4), Axis("q_x", 4)))
+    assert row.area_nm2 == pytest.approx(50 * 4.0)
+    assert row.feret_max_nm == pytest.approx(np.hypot(100.0, 2.0))
+    assert row[f"centroid_{'yx'[along]}_nm"] == pytest.approx(34.5 * 2.0)
+
+
+def test_steps_that_differ_give_the_real_shape():
+    mask = rectangle((2, 8), (10, 14))
+    row = one(mask, axes=axes((20, 30), y=1.0, x=3.0))
+    assert row.area_nm2 == pytest.approx(24 * 3.0)
+    assert row.feret_max_nm == pytest.approx(np.hypot(6.0, 12.0))
+    assert row.orientation_deg == pytest.approx(0.0)
+    assert (row.centroid_y_nm, row.centroid_x_nm) == (4.5, 34.5)

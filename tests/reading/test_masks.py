@@ -100,3 +100,37 @@ def test_the_truth_of_the_films_and_of_the_measured_silver(shared: Path):
 def test_an_array_that_is_no_masks_is_called_by_its_name(array: np.ndarray, said: str):
     with pytest.raises(ReadError, match=f"^The layer {said}"):
         as_masks(array, "The layer")
+
+
+@pytest.mark.parametrize("leading", [1, 2])
+@pytest.mark.parametrize("kind", ["npy", "npz", "tif", "h5", "zarr"])
+def test_axes_of_length_one_before_a_label_image_do_not_count(tmp_path: Path, kind: str, leading: int):
+    image, path = IMAGE.reshape(*[1] * leading, 5, 6).astype("u2"), tmp_path / f"labels.{kind}"
+    if kind == "npy":
+        np.save(path, image)
+    elif kind == "npz":
+        np.savez(path, labels=image)
+    elif kind == "tif":
+        tifffile.imwrite(path, image)
+    elif kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["labels"] = image
+    else:
+        zarr.open_group(path, mode="w").create_array("labels", data=image)
+    np.testing.assert_array_equal(load_masks(path), [IMAGE == 4, IMAGE == 9])
+
+
+def test_a_stack_of_one_mask_stays_one_mask():
+    np.testing.assert_array_equal(as_masks(MASKS[:1]), MASKS[:1])
+    np.testing.assert_array_equal(as_masks(MASKS[:1].astype("u1") * 255), MASKS[:1])
+
+
+def test_grains_that_overlap_may_lie_in_several_label_images():
+    layers = np.stack([IMAGE, np.where(MASKS[1], 7, 0), np.zeros_like(IMAGE)])
+    np.testing.assert_array_equal(as_masks(layers), [IMAGE == 4, IMAGE == 9, MASKS[1]])
+
+
+def test_planes_that_are_neither_masks_nor_label_images_are_refused():
+    thickness = np.stack([np.arange(30).reshape(5, 6)] * 2)
+    with pytest.raises(ReadError, match=r"neither masks, .* nor label images"):
+        as_masks(thickness)

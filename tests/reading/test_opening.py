@@ -154,3 +154,48 @@ def test_damage_anywhere_raises_our_errors_only(tmp_path: Path, data: st.DataObj
         dataset = stem.open(path)
         if dataset.nbytes < 1e8:
             dataset.data.compute(scheduler="synchronous")
+
+
+def test_a_single_picture_with_axes_too_many_is_no_scan(tmp_path: Path):
+    np.save(tmp_path / "survey.npy", np.ones((1, 1, 512, 512), "f4"))
+    with pytest.raises(ReadError, match=r"a single picture of 512 x 512 pixels, not a scan; .*scan_shape=\(1, 1\)"):
+        stem.open(tmp_path / "survey.npy")
+    assert stem.open(tmp_path / "survey.npy", scan_shape=(1, 1)).shape == (1, 1, 512, 512)
+    with h5py.File(tmp_path / "both.h5", "w") as file:
+        file["survey"], file["scan"] = np.ones((1, 1, 512, 512), "f4"), SCAN
+    assert stem.open(tmp_path / "both.h5").shape == SCAN.shape
+
+
+def test_rows_of_colour_pictures_are_no_patterns(tmp_path: Path):
+    np.save(tmp_path / "photos.npy", np.ones((2, 80, 90, 3), "u1"))
+    with pytest.raises(ReadError, match="colour pictures"):
+        stem.open(tmp_path / "photos.npy")
+
+
+@pytest.mark.parametrize(("name", "unit"), [("potential", ""), ("images", "Å"), ("images", "nm")])
+def test_images_of_the_specimen_are_no_stack_of_patterns(tmp_path: Path, name: str, unit: str):
+    stack = SCAN.reshape(12, 8, 8)
+    with h5py.File(tmp_path / "a.hspy", "w") as file:
+        group = file.create_group("Experiments/a")
+        group["potential" if name == "potential" else "data"] = stack
+        for i in range(3 if unit else 0):
+            group.create_group(f"axis-{i}").attrs.update({"scale": 0.2, "units": unit, "name": "zyx"[i]})
+    with pytest.raises(ReadError, match=r"12 images of 8 x 8 pixels in real space .*a potential or a series of images"):
+        stem.open(tmp_path / "a.hspy")
+    assert stem.open(tmp_path / "a.hspy", scan_shape=(3, 4)).shape == (3, 4, 8, 8)
+
+
+def test_a_detector_in_pixels_that_comes_first_is_turned_by_the_unit_of_the_scan(tmp_path: Path):
+    with h5py.File(tmp_path / "a.hspy", "w") as file:
+        group = file.create_group("Experiments/a")
+        group["data"] = SCAN.transpose(2, 3, 0, 1)
+        for i, unit in enumerate(("", "", "nm", "nm")):
+            group.create_group(f"axis-{i}").attrs.update({"scale": 0.5, "units": unit, "name": ""})
+    dataset = stem.open(tmp_path / "a.hspy")
+    np.testing.assert_array_equal(dataset.data.compute(), SCAN)
+    assert [axis.unit for axis in dataset.axes] == ["nm", "nm", "px", "px"]
+
+
+def test_the_summary_tells_what_is_odd(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.ones((14, 8, 8), "u1"))
+    assert "note      a.npy holds 14 patterns, 2 more" in summary(stem.open(tmp_path / "a.npy", scan_shape=(3, 4)))

@@ -70,6 +70,52 @@ class TestEmpad:
             stem.open(tmp_path / "scan.xml")
 
 
+def write_empad_12(folder: Path, rows: int, columns: int, search: tuple, acquire: tuple) -> Path:
+    """A recording of software 1.2; (rows, columns, size) of the scan before and in the acquisition."""
+    np.zeros((rows * columns, 130, 128), np.float32).tofile(folder / f"scan_x{columns}_y{rows}.raw")
+    parameters = "".join(
+        f'<scan_parameters mode="{mode}"><scan_resolution_x>{x}</scan_resolution_x>'
+        f"<scan_resolution_y>{y}</scan_resolution_y><scan_size>{size}</scan_size></scan_parameters>"
+        for mode, (y, x, size) in (("search", search), ("acquire", acquire))
+    )
+    (folder / "scan.xml").write_text(
+        '<root name="a"><timestamp isoformat="2026-03-25T16:47:52.5"/><software_version>1.2.2</software_version>'
+        f'<raw_file filename="scan_x{columns}_y{rows}.raw"/>{parameters}<iom_measurements><full_scan_field_of_view>'
+        "<scale_factor>0.72</scale_factor><x>1e-06</x><y>1e-06</y></full_scan_field_of_view></iom_measurements></root>"
+    )
+    return folder / "scan.xml"
+
+
+class TestEmpadSteps:
+    """Step = field / scale factor * scan size / positions along the larger side (RosettaSciIO's pull request 495)."""
+
+    @pytest.fixture(autouse=True)
+    def _needs(self):
+        pytest.importorskip("rsciio")
+
+    @pytest.mark.parametrize(
+        ("rows", "columns", "search", "acquire", "size"),
+        [
+            (5, 3, (8, 8, 1.0), (5, 3, 0.6), 0.6),
+            (3, 5, (3, 5, 0.4), (8, 8, 1.0), 0.4),  # taken with the settings of the search
+            (4, 4, (8, 8, 0.2), (4, 4, 1.0), 1.0),
+            (1, 5, (8, 8, 1.0), (1, 5, 0.8), 0.8),
+            (5, 1, (8, 8, 1.0), (5, 1, 0.8), 0.8),
+        ],
+    )
+    def test_the_scan_size_counts(self, tmp_path: Path, rows: int, columns: int, search, acquire, size: float):
+        dataset = stem.open(write_empad_12(tmp_path, rows, columns, search, acquire))
+        assert dataset.shape == (rows, columns, 128, 128)
+        for axis in dataset.axes[:2]:
+            assert (axis.scale, axis.unit) == (pytest.approx(1000 / 0.72 * size / max(rows, columns)), "nm")
+        assert "notes" not in dataset.metadata
+
+    def test_two_sizes_for_one_shape_are_told(self, tmp_path: Path):
+        dataset = stem.open(write_empad_12(tmp_path, 4, 5, (4, 5, 0.8), (4, 5, 0.6)))
+        assert dataset.axes[0].scale == pytest.approx(1000 / 0.72 * 0.6 / 5)
+        assert "scan size 0.6 (acquire); the file also gives 0.8" in dataset.metadata["notes"]
+
+
 class TestMib:
     @pytest.fixture(autouse=True)
     def _needs(self):

@@ -239,8 +239,8 @@ def _column(shapes: list[dict[str, float]], name: str) -> np.ndarray:
 
 
 def _nanometres(axis: Axis) -> float:
-    """One unit of the axis in nm; NaN if it is no length."""
-    known = normalise(axis.unit)
+    """One unit of the axis in nm; NaN if it is no length, or assumed beyond the width of a line scan."""
+    known = None if axis.assumed and axis.size > 1 else normalise(axis.unit)
     return float("nan") if known is None or known[1] != "nm" else known[0]
 
 

@@ -75,6 +75,8 @@ def open_rosetta(
             if kind == "ser":
                 signals = with_emi(module, path, signals)
         found = [_candidate(path, i, signal, kind in ONLY_PATTERNS, shape) for i, signal in enumerate(signals)]
+        if kind == "tvips":  # its pixel size is that of the camera's pixels, in nm, and no calibration of patterns
+            found = [replace(candidate, scalings=()) for candidate in found]
         if kind == "xml" and described is not None:
             found = [_of_empad(candidate, described) for candidate in found]
         metadata |= _facts(signals)

@@ -293,8 +293,8 @@ def _runs(edges: np.ndarray) -> np.ndarray:
 
 
 def _nanometres(axis: Axis) -> float | None:
-    """One unit of the axis in nm; None if it is no length."""
-    known = normalise(axis.unit)
+    """One unit of the axis in nm; None if it is no length, or assumed beyond the width of a line scan."""
+    known = None if axis.assumed and axis.size > 1 else normalise(axis.unit)
     return known[0] if known is not None and known[1] == "nm" else None
 
 
