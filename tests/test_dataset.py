@@ -121,3 +121,8 @@ def test_chunks_hold_whole_patterns_and_about_a_block(shape, itemsize):
     assert chunks[0] == 1 or chunks[1] == shape[1]
     if chunks[0] * chunks[1] > 1:
         assert np.prod(chunks) * itemsize <= BLOCK_BYTES
+
+
+def test_steps_may_differ_along_y_and_x(counts):
+    dataset = stem.Dataset.from_array(counts, scan_step=2.0, q_step=(0.2, 0.3))
+    assert [(axis.scale, axis.unit) for axis in dataset.axes] == [(2.0, "nm")] * 2 + [(0.2, "1/nm"), (0.3, "1/nm")]

@@ -150,3 +150,10 @@ def test_pixel_sizes_in_two_units_or_one_only_are_told():
 )
 def test_steps_of_a_length_below_a_micrometre_are_in_the_specimen(scaling, real):
     assert is_real_space(scaling) is real
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("1/nm/px", (1.0, "1/nm")), ("Å/pixel", (0.1, "nm")), ("mrad per pixel", (1.0, "mrad"))]
+)
+def test_a_unit_may_be_of_a_pixel(unit, expected):
+    assert normalise(unit) == expected

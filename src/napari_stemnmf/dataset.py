@@ -82,9 +82,9 @@ class Dataset:
         cls,
         array: Any,
         *,
-        scan_step: float | None = None,
+        scan_step: float | tuple[float, float] | None = None,
         scan_unit: str = "nm",
-        q_step: float | None = None,
+        q_step: float | tuple[float, float] | None = None,
         q_unit: str = "1/nm",
         name: str = "array",
         source: str = "",
@@ -94,8 +94,8 @@ class Dataset:
     ) -> Dataset:
         """Wrap a NumPy or Dask array (scan_y, scan_x, q_y, q_x), or a stack with a `scan_shape`.
 
-        Steps that are not given leave that pair of axes in pixels, marked as assumed. `drop` says which patterns of a
-        stack are left out where it has more than the scan has positions, as `open` does.
+        A step is of both axes of a pair, or (y, x); one that is not given leaves them in pixels, marked as assumed.
+        `drop` says which patterns of a stack are left out where it has more than the scan has positions, as `open` does.
 
         Raises
         ------
@@ -117,7 +117,8 @@ class Dataset:
         else:
             chunks = whole_pattern_chunks(array.shape, array.dtype.itemsize)
             data = da.from_array(_View(array), chunks=chunks, name=False, meta=np.empty((0,) * 4, array.dtype))
-        steps = ((scan_step, scan_unit), (scan_step, scan_unit), (q_step, q_unit), (q_step, q_unit))
+        pairs = [step if isinstance(step, tuple) else (step, step) for step in (scan_step, q_step)]
+        steps = [(step, unit) for pair, unit in zip(pairs, (scan_unit, q_unit), strict=True) for step in pair]
         axes = tuple(
             Axis(n, size, step if step else 1.0, unit if step else "px", assumed=not step)
             for n, size, (step, unit) in zip(AXIS_NAMES, data.shape, steps, strict=True)

@@ -90,6 +90,7 @@ def plain(unit: Any) -> str:
     text = unicodedata.normalize("NFKC", unit).replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
     text = text.replace("\\AA", "Å").replace("\\mu", "\N{MICRO SIGN}").replace("\N{MINUS SIGN}", "-")
     text = re.sub(r"[\s$\[\]{}_\\\x00]|mathrm|text", "", text).lower()
+    text = re.sub(r"^(.+)(/|per)(px|pix|pixels?)$", r"\1", text)
     text = re.sub(r"^(.+)\^\(-1\)$", r"\1^-1", text)
     return re.sub(r"(?<=[a-zåµ])-1$", "^-1", text)
 

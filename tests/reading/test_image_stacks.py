@@ -108,3 +108,11 @@ def test_what_is_no_mrc_is_told(tmp_path: Path, content: bytes):
     (tmp_path / "a.mrc").write_bytes(content)
     with pytest.raises(ReadError, match="no MRC file"):
         stem.open(tmp_path / "a.mrc")
+
+
+def test_imagej_s_pixel_sizes_of_y_and_x_are_kept_apart(tmp_path: Path):
+    data = np.ones((2, 3, 8, 8), "u2")
+    tifffile.imwrite(
+        tmp_path / "a.tif", data, imagej=True, resolution=(4.0, 5.0), metadata={"axes": "TZYX", "unit": "nm^-1"}
+    )
+    assert [axis.scale for axis in stem.open(tmp_path / "a.tif").axes[2:]] == [pytest.approx(0.2), pytest.approx(0.25)]

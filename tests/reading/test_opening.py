@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import napari_stemnmf as stem
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
+from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.opening import can_open, split, summary
 
 SCAN = np.random.default_rng(0).poisson(5, (3, 4, 8, 8)).astype("u2")
@@ -199,3 +200,18 @@ def test_a_detector_in_pixels_that_comes_first_is_turned_by_the_unit_of_the_scan
 def test_the_summary_tells_what_is_odd(tmp_path: Path):
     np.save(tmp_path / "a.npy", np.ones((14, 8, 8), "u1"))
     assert "note      a.npy holds 14 patterns, 2 more" in summary(stem.open(tmp_path / "a.npy", scan_shape=(3, 4)))
+
+
+def test_an_error_that_nobody_foresaw_is_not_called_damage_alone(tmp_path: Path):
+    with (
+        pytest.raises(ReadError, match=r"damaged, or laid out in a way that is not known here \(KeyError: 'x'\)"),
+        reading(tmp_path),
+    ):
+        raise KeyError("x")
+
+
+def test_a_picture_with_axes_too_many_is_left_to_others(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.ones((1, 1, 64, 64), "u1"))
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((1, 1, 64, 64), "u1"), metadata={"axes": "TZYX"})
+    assert not can_open(tmp_path / "a.npy")
+    assert not can_open(tmp_path / "a.tif")

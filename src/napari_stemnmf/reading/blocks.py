@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 LARGEST_BLOCK_BYTES = 8 * BLOCK_BYTES  # at most so large does a block become to hold whole chunks of the file
 
 
+UNFORESEEN = (LookupError, TypeError, AttributeError, AssertionError, NotImplementedError)
+"""Errors that a sound file can raise, too, where code does not know its layout."""
+
+
 class Blocks(ABC):
     """A scan (scan_y, scan_x, q_y, q_x) in a file, read by rectangles of probe positions.
 
@@ -241,7 +245,11 @@ def reading(path: Path, what: str = "") -> Iterator[None]:
         raise ReadError(f"{path.name} may not be read: permission denied.") from error
     except Exception as error:
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise ReadError(f"{path.name} cannot be read{what}; it seems damaged or truncated ({reason}).") from error
+        if isinstance(error, UNFORESEEN):
+            why = f"it is damaged, or laid out in a way that is not known here ({type(error).__name__}: {reason})"
+        else:
+            why = f"it seems damaged or truncated ({reason})"
+        raise ReadError(f"{path.name} cannot be read{what}; {why}.") from error
 
 
 def native(array: np.ndarray) -> np.ndarray:

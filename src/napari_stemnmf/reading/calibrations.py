@@ -42,10 +42,9 @@ def from_attributes(attributes: Mapping[str, Any], ndim: int) -> list[Scaling | 
         return out
     center = number_list(attributes.get("center_px"))
     for key, (pair, unit) in _STEPS.items():
-        step = number(attributes.get(key))
-        for i in range(2) if step is not None else ():
-            q = pair == "q"
-            offset = -step * center[i] if q and len(center) == 2 else 0.0  # type: ignore[operator]
+        steps, q = number_list(attributes.get(key)), pair == "q"
+        for i, step in enumerate(steps * 2 if len(steps) == 1 else steps if len(steps) == 2 else ()):
+            offset = -step * center[i] if q and len(center) == 2 else 0.0
             out[2 + i if q else i] = Scaling(step, unit, offset)
     return out
 

@@ -128,7 +128,7 @@ def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan
     if dataset is not None:
         return _named(candidates, file, dataset)
     for role in ("scan", "stack"):
-        found = [c for c in candidates if c.role == role and _may_be_meant(c, scan_shape)]
+        found = [c for c in candidates if c.role == role and may_be_meant(c, scan_shape)]
         if role == "stack" and scan_shape:
             found = [c for c in found if c.shape[c.order[0]] == scan_shape[0] * scan_shape[1]] or found
         if found:
@@ -136,7 +136,7 @@ def choose(candidates: Sequence[Candidate], file: str, dataset: str | None, scan
     raise ReadError(f"{file} holds {what_it_is(candidates)}")
 
 
-def _may_be_meant(candidate: Candidate, scan_shape: tuple[int, int] | None) -> bool:
+def may_be_meant(candidate: Candidate, scan_shape: tuple[int, int] | None) -> bool:
     """Whether an array that nobody named is the scan: no single picture, no stack of images, unless it is asked for."""
     if candidate.role == "scan":
         return candidate.patterns or scan_shape == (1, 1) or not _is_picture(candidate)
@@ -202,7 +202,7 @@ def _reshaped(data: Any, name: str, scan_shape: tuple[int, int], drop: str | int
 
 def _is_real_space(candidate: Candidate) -> bool:
     """Whether a name or unit says that the last two axes are places in the specimen, as of images and potentials."""
-    if candidate.name.lower().rsplit("/", 1)[-1] in SPECIMEN_NAMES:
+    if any(part in SPECIMEN_NAMES for part in candidate.name.lower().split("/")):
         return True
     return bool(candidate.scalings) and all(units.is_real_space(candidate.scalings[i]) for i in candidate.order[-2:])
 
@@ -259,7 +259,8 @@ def what_it_is(candidates: Sequence[Candidate]) -> str:
         )
     if len(shape) == 3:
         return f"spectra ({times(shape)}), not patterns; {FOUR_AXES}."
-    return f"{largest.label}, an array of {len(shape)} {'axis' if len(shape) == 1 else 'axes'}; {FOUR_AXES}."
+    more = "; of several scans in one array, save one" if len(largest.order) > 4 else ""
+    return f"{largest.label}, an array of {len(shape)} {'axis' if len(shape) == 1 else 'axes'}; {FOUR_AXES}{more}."
 
 
 def pattern_like(candidate: Candidate) -> bool:

@@ -115,8 +115,8 @@ def _series(path: Path, tif: object, index: int) -> Candidate:
 
         return np.asarray(tifffile.imread(path, series=index, maxworkers=1))
 
-    q = _imagej_step(tif)
-    scalings = (*[None] * (len(shape) - 2), q, q) if len(shape) >= 2 else ()
+    q = [_imagej_step(tif, axis) for axis in "YX"]
+    scalings = (*[None] * (len(shape) - 2), *q) if len(shape) >= 2 else ()
     return Candidate(series.name or f"series {index}", shape, dtype, blocks, scalings=scalings, load=load)
 
 
@@ -128,10 +128,10 @@ def _pages(path: Path, tif: object) -> Candidate:
     return Candidate("pages", shape, frames.dtype, lambda order: frames, load=lambda: frames.read_frames(range(count)))
 
 
-def _imagej_step(tif: object) -> Scaling | None:
-    """The pixel size that ImageJ wrote."""
+def _imagej_step(tif: object, axis: str) -> Scaling | None:
+    """The pixel size along ``Y`` or ``X`` that ImageJ wrote."""
     unit = (getattr(tif, "imagej_metadata", None) or {}).get("unit")
-    tag = tif.pages[0].tags.get("XResolution")  # type: ignore[attr-defined]
+    tag = tif.pages[0].tags.get(f"{axis}Resolution")  # type: ignore[attr-defined]
     if not unit or tag is None or not tag.value[0]:
         return None
     return Scaling(tag.value[1] / tag.value[0], str(unit))

@@ -6,6 +6,7 @@ dropped on it.
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -112,16 +113,17 @@ def can_open(path: str | os.PathLike[str]) -> bool:
 
             with file.open("rb") as stream:
                 header = npy_header(stream, file.name)
-            return len(header.shape) >= 4 and header.dtype.kind in "uifb"
+            return len(header.shape) >= 4 and math.prod(header.shape[:-2]) != 1 and header.dtype.kind in "uifb"
         if kind == "npz":
             with zipfile.ZipFile(file) as archive:
                 return any(name.endswith(".npy") for name in archive.namelist())
         if kind == "xml":
             return b"<raw_file" in file.read_bytes()
         if kind == "tif":
+            from napari_stemnmf.reading.candidates import may_be_meant
             from napari_stemnmf.reading.image_stacks import tif_candidates
 
-            return any(candidate.role == "scan" for candidate in tif_candidates(file))
+            return any(c.role == "scan" and may_be_meant(c, None) for c in tif_candidates(file))
         return True
     except (StemNMFError, OSError):
         return False
