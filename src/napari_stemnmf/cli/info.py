@@ -10,15 +10,19 @@ from napari_stemnmf.cli.options import add_file, add_recipe_options, open_file, 
 
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser = commands.add_parser("info", help="say what a file holds")
+    parser = commands.add_parser("info", help="say what a file holds, and what is odd about it")
     add_file(parser)
     parser.set_defaults(command=_info)
 
 
 def _info(options: argparse.Namespace) -> None:
+    from napari_stemnmf.preprocessing.oddities import oddities
     from napari_stemnmf.reading.opening import summary
 
-    print(summary(open_file(options)))
+    dataset = open_file(options)
+    print(summary(dataset))
+    for line in oddities(dataset) or ("nothing that was looked for",):
+        print(f"  odd       {line}")
 
 
 def add_recipe(commands: Any) -> None:

@@ -34,15 +34,15 @@ LEAST_COUNTS = 50.0
 """Counts of a tile from which its noise allows to say so."""
 TIMES = 6.0
 """A single pattern is so many times as bright as its neighbours, or that much darker squared, to be odd."""
-NEIGHBOURS = 5
-"""But for so many of the 24 around it, which may be odd as well."""
+NEIGHBOURS = 2
+"""The second of the 24 around it counts: two patterns side by side may be odd, three are a grain."""
 EDGE = 2
 """Columns or rows at either end of the scan that are looked at for flyback."""
 JUMP = 3.0
 """A flyback column is so many times as bright as the next one, or as dark..."""
 MOVED = 3.0
 """... or its patterns lie so many px away from those of the next one..."""
-SHARE = 0.9
+SHARE = 0.65
 """... in this share of its rows, as no two other columns are."""
 FEWEST = 9
 """A scan of fewer patterns tells nothing of what is usual."""
@@ -119,14 +119,23 @@ def judge(looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSetting
     """
     odd = np.zeros(scan_shape, np.uint8)
     if settings.odd_patterns == "auto":
-        tests = [(ALONE, _alone(looks, scan_shape)), (FLYBACK, _flyback(looks, scan_shape, settings))]
-        if odd.size >= FEWEST:
-            tests += [(EVEN, evenly_bright(looks)), (SATURATED, _unusual(looks.full))]
-        tests += [(EMPTY, looks.total <= 0.0), (NOT_FINITE, _unusual(looks.invalid))]
-        for code, found in tests:  # the plainest reason last, so that it is the one that is told
-            odd[found.reshape(scan_shape)] = code
+        odd[_alone(looks, scan_shape)] = ALONE
+        odd[_flyback(looks, scan_shape, settings)] = FLYBACK
+        by_itself = judge_alone(looks).reshape(scan_shape)  # the plainest reason last: that is the one that is told
+        odd[by_itself > 0] = by_itself[by_itself > 0]
     odd[_set(scan_shape, settings)] = FLYBACK
     return odd if (odd == 0).any() else np.zeros_like(odd)
+
+
+def judge_alone(looks: Looks) -> np.ndarray:
+    """(n,) uint8, as `judge`, of patterns from anywhere: what tells without their neighbours."""
+    odd = np.zeros(len(looks.total), np.uint8)
+    if len(odd) >= FEWEST:
+        odd[evenly_bright(looks)] = EVEN
+        odd[_unusual(looks.full)] = SATURATED
+    odd[looks.total <= 0.0] = EMPTY
+    odd[_unusual(looks.invalid)] = NOT_FINITE
+    return odd
 
 
 def _unusual(share: np.ndarray) -> np.ndarray:
@@ -151,7 +160,7 @@ def _around(scan_shape: tuple[int, int]) -> tuple[np.ndarray | None, int]:
     if min(scan_shape) >= 5:
         around, most = np.ones((5, 5), bool), NEIGHBOURS
     elif max(scan_shape) >= FEWEST and min(scan_shape) == 1:
-        around, most = np.ones((1, FEWEST), bool), 3
+        around, most = np.ones((1, FEWEST), bool), NEIGHBOURS
         around = around if scan_shape[0] == 1 else around.T
     else:
         return None, 0
@@ -201,7 +210,7 @@ def _jumps(values: np.ndarray, least: float) -> np.ndarray:
     """
     with np.errstate(invalid="ignore"):
         step = np.diff(values.astype(np.float64), axis=0)
-    seen: np.ndarray = np.isfinite(step).all(axis=-1)
+    seen = np.asarray(np.isfinite(step).all(axis=-1))
     usual = np.zeros((len(step), step.shape[-1]))
     for line in np.flatnonzero(seen.any(axis=1)):
         usual[line] = np.median(step[line, seen[line]], axis=0)
@@ -213,14 +222,19 @@ def _jumps(values: np.ndarray, least: float) -> np.ndarray:
     return np.asarray((size > least) & (size > 3.0 * inner) & (there.mean(axis=1) >= SHARE))
 
 
-def sentence(odd: np.ndarray) -> str:
-    """What was set aside, counted by reason, in one sentence; "" where nothing was."""
+def counted(odd: np.ndarray) -> str:
+    """How many patterns are odd, by reason, as in "2 of 400 patterns are odd (2 empty)"; "" where none is."""
     counts = [(int((odd == code).sum()), reason) for code, reason in enumerate(REASONS) if code]
     told = ", ".join(f"{count} {reason}" for count, reason in counts if count)
-    if not told:
-        return ""
     number = int((odd > 0).sum())
+    return f"{number} of {odd.size} patterns {'is' if number == 1 else 'are'} odd ({told})" if number else ""
+
+
+def sentence(odd: np.ndarray) -> str:
+    """What was set aside, counted by reason, in one sentence; "" where nothing was."""
+    if not odd.any():
+        return ""
     return (
-        f"{number} of {odd.size} patterns {'is' if number == 1 else 'are'} odd ({told}) and set aside: no grain is "
-        "there, and no number is of them. To keep them, set preprocess.odd_patterns to off."
+        f"{counted(odd)} and set aside: no grain is there, and no number is of them. "
+        "To keep them, set preprocess.odd_patterns to off."
     )

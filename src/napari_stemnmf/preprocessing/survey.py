@@ -94,7 +94,7 @@ def take_survey(
     Raises
     ------
     DataError
-        If a crop lies outside the data, the dark reference does not fit the detector, or no value is finite and above 0.
+        If a crop lies outside the data, the dark reference does not fit the detector, or there are no counts at all.
     ReadError
         If a part of the scan, or the dark reference, cannot be read.
     Cancelled
