@@ -407,8 +407,9 @@ def test_the_first_page_says_what_is_odd_and_odd_patterns_are_shown(viewer: Any,
     assert "The scan step is not in the file: 1 px is assumed." in dock.status.value
     assert "2 of 256 patterns are odd (1 empty, 1 evenly bright)" in dock.status.value
     dock.look.native.click()
-    qtbot.waitUntil(lambda: session.running is None and session.analysis is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: "array odd patterns" in viewer.layers, timeout=60_000)
+    qtbot.waitUntil(lambda: session.running is None, timeout=60_000)
     assert "2 of 256 patterns are odd (1 empty, 1 evenly bright) and set aside" in dock.status.value
-    layer = viewer.layers["odd patterns"]
+    layer = viewer.layers["array odd patterns"]
     assert np.argwhere(layer.data).tolist() == [[0, 0], [3, 4]]
     assert "evenly bright" in str(layer.get_status((0, 0))["value"])
