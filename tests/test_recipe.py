@@ -15,7 +15,7 @@ from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.settings import identity, walk
-from napari_stemnmf.stage_settings import ClusteringSettings, RefinementSettings
+from napari_stemnmf.stage_settings import ClusteringSettings, PreprocessSettings, RefinementSettings
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -175,9 +175,15 @@ def test_the_identity_of_settings_is_their_text_in_the_version_that_first_had_th
 
 def test_settings_without_former_names_are_identified_by_their_repr():
     recipe = Recipe()
-    for settings in (recipe.preprocess, recipe.center, recipe.disks, recipe.aa.featurize, recipe.aa.scaling):
+    for settings in (recipe.center, recipe.disks, recipe.aa.featurize, recipe.aa.scaling):
         assert identity(settings) == repr(settings)
     assert identity(("aa", None, 2.5)) == repr(("aa", None, 2.5))
+
+
+def test_added_settings_are_no_part_of_an_identity_while_they_have_their_default():
+    before = identity(PreprocessSettings())
+    assert before.endswith("bin=1)")  # as results of version 0.4 were saved with
+    assert identity(PreprocessSettings(odd_patterns="off")) == before.replace("bin=1)", "bin=1, odd_patterns='off')")
 
 
 def test_a_probe_of_an_earlier_version_loads(tmp_path):

@@ -32,6 +32,7 @@ from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
+from napari_stemnmf.preprocessing import odd_patterns
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
@@ -150,19 +151,27 @@ class Analysis:
         return (*axes[:2], *q)
 
     @property
+    def left_out(self) -> np.ndarray | None:
+        """(scan_y, scan_x) bool: the odd patterns, which no stage after the survey uses; None where there are none."""
+        return None if self.survey is None else self.survey.left_out
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the data, counted, a sentence each."""
         found = [*notes_of(self.input.axes, self.input.metadata)]
         survey, peaks = self.survey, self.peaks
         if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
             found.append("The calibration is of square pixels, from an older version: calibrate again.")
+        if survey is not None and survey.odd.any():
+            found.append(odd_patterns.sentence(survey.odd))
         if survey is not None and survey.not_finite:
             found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")
         if survey is not None and survey.negative:
             found.append(f"{survey.negative} values are negative; they count as 0.")
         if peaks is not None:
             of = f"of {len(peaks.counts)} patterns"
-            if empty := int((peaks.counts == 0).sum()):
+            good = np.ones(len(peaks.counts), bool) if self.left_out is None else ~self.left_out.ravel()
+            if empty := int((peaks.counts[good] == 0).sum()):
                 found.append(f"{empty} {of} hold no Bragg disk.")
             if peaks.saturated:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")

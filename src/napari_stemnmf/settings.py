@@ -28,14 +28,18 @@ def setting(
     check: Callable[[Any], str] | None = None,
     former: str = "",
     former_choices: Mapping[str, str] | None = None,
+    added: bool = False,
 ) -> Any:
     """A dataclass field with what the forms, the recipe file, the command line and the docs need to know.
 
     `check` returns what is wrong with a value within its bounds, or "". `former` is the name that the setting had in
     earlier versions, `former_choices` gives its present choice for each former one: recipes may hold them still.
+    One that was `added` to settings that results were saved with is no part of their keys while it has its default.
     """
     meta = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "step": step, "check": check}
-    return field(default=default, metadata={**meta, "former": former, "former_choices": former_choices or {}})
+    return field(
+        default=default, metadata={**meta, "former": former, "former_choices": former_choices or {}, "added": added}
+    )
 
 
 def group(kind: type[Any], former: str = "") -> Any:
@@ -96,6 +100,8 @@ def identity(settings: Any) -> str:
     parts = []
     for f in fields(settings):
         value = getattr(settings, f.name)
+        if f.metadata.get("added") and value == f.default:
+            continue
         if isinstance(value, str):
             former = {new: old for old, new in f.metadata.get("former_choices", {}).items()}
             value = former.get(value, value)

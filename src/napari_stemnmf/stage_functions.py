@@ -105,7 +105,8 @@ def find_disks(task: Task) -> Peaks:
     from napari_stemnmf.disks import detection
 
     found = task.found
-    return detection.find_disks(task.patterns(), _there(found.probe, "survey"), found.recipe.disks, **task.how)
+    peaks = detection.find_disks(task.patterns(), _there(found.probe, "survey"), found.recipe.disks, **task.how)
+    return peaks.without(found.left_out)
 
 
 def calibrate(task: Task) -> Calibration:
@@ -152,7 +153,8 @@ def refine(task: Task) -> dict[str, Any]:
     from napari_stemnmf.grains import refinement
 
     (name,), found = task.features, task.found
-    return {name: refinement.refine(found.models[name].maps, found.recipe.chain(name).refinement, control=task.control)}
+    maps, settings = found.models[name].maps, found.recipe.chain(name).refinement
+    return {name: refinement.refine(maps, settings, left_out=found.left_out, control=task.control)}
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -162,7 +164,7 @@ def measure(task: Task) -> dict[str, Any]:
 
     found, parts = task.found, len(task.features) + 1
     grains = {name: found.grains[name] for name in task.features}
-    how = {**task.how, "control": task.control.part(0, parts)}
+    how = {**task.how, "control": task.control.part(0, parts), "left_out": found.left_out}
     patterns = grain_patterns(task.patterns(), grains, known=found.patterns, source=found.keys["survey"], **how)
     results = {}
     for i, name in enumerate(task.features, 1):
@@ -185,7 +187,8 @@ def stability(found: Found, feature: str, *, workers: int | None = None, control
     if feature not in found.models or feature not in found.features:
         return np.full(len(grains), np.nan)
     chain, given = found.recipe.chain(feature), (found.models[feature], found.features[feature])
-    return from_seeds(grains, *given, chain.scaling, chain.refinement, workers=workers, control=control)
+    how = {"left_out": found.left_out, "workers": workers, "control": control}
+    return from_seeds(grains, *given, chain.scaling, chain.refinement, **how)
 
 
 def _there(result: Any, stage: str) -> Any:

@@ -40,9 +40,19 @@ def _intensity(values: str) -> Any:
     return setting("linear", help, choices=("linear", "sqrt"))
 
 
+def _two(values: tuple[int, ...]) -> str:
+    return "" if len(values) == 2 else "it needs two numbers: of the first, and of the last"
+
+
+def _flyback(part: str) -> Any:
+    """The setting of the rows or columns that were recorded while the beam flew back."""
+    help = f"scan {part} to leave out as flyback, of the first and of the last ones, as in 1, 0; empty: those that jump"
+    return setting(None, help, low=0, check=_two, added=True)
+
+
 @dataclass(frozen=True)
 class PreprocessSettings(Settings):
-    """Preprocessing of the patterns, in this order: crop, dark, hot pixels, bin."""
+    """Preprocessing of the patterns, in this order: crop, dark, hot pixels, bin; and which patterns are left out."""
 
     scan_y: tuple[int, ...] | None = _crop("scan row")
     scan_x: tuple[int, ...] | None = _crop("scan column")
@@ -56,6 +66,14 @@ class PreprocessSettings(Settings):
     )
     hot_threshold: float = setting(8.0, "how far a hot pixel stands out, in sigmas or in counts", low=0.0)
     bin: int = setting(1, "detector pixels along each axis that are summed to one", unit="px", low=1, high=64)
+    odd_patterns: str = setting(
+        "auto",
+        "leave out patterns that are not finite, empty, saturated, evenly bright, unlike all around or of the flyback",
+        choices=("auto", "off"),
+        added=True,
+    )
+    flyback_columns: tuple[int, ...] | None = _flyback("columns")
+    flyback_rows: tuple[int, ...] | None = _flyback("rows")
 
 
 @dataclass(frozen=True)

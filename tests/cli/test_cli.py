@@ -16,6 +16,7 @@ import tifffile
 
 import napari_stemnmf as stem
 from napari_stemnmf import cli, pipeline
+from napari_stemnmf.cli.wording import in_options
 from napari_stemnmf.grains.editing import Edit
 
 QUICK = ["--seeds", "2", "--set", "*.clustering.components=25"]
@@ -41,6 +42,46 @@ def test_info_says_what_the_file_holds(scan, capsys):
     assert "32" in text
     assert "uint16" in text
     assert "nm" in text
+
+
+def test_info_says_what_is_odd(tmp_path, capsys):
+    data = stem.sample(scan_shape=(16, 16), detector_shape=(48, 48), seed=1).dataset.data.compute()
+    data[3, 4] = 900
+    np.save(tmp_path / "odd.npy", data)
+    assert cli.main(["info", str(tmp_path / "odd.npy")]) == 0
+    lines = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  odd ")]
+    assert lines == [
+        "The scan step and the size of a detector pixel are not in the file: 1 px is assumed.",
+        "1 of 256 patterns is odd (1 evenly bright); a run sets it aside.",
+    ]
+
+
+def test_a_file_without_a_number_is_told_so(tmp_path, capsys):
+    np.save(tmp_path / "nan.npy", np.full((4, 4, 32, 32), np.nan, np.float32))
+    assert cli.main(["run", str(tmp_path / "nan.npy"), "--out", str(tmp_path / "out")]) == 1
+    assert "nan holds no counts: every value is NaN or infinite." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("give its shape, as in scan_shape=(3, 4), to open it.", "give its shape, as in --scan-shape 3,4, to open it."),
+        ("give scan_shape=(rows, columns) to", "give --scan-shape ROWS,COLUMNS to"),
+        ("lower disks.min_snr.", "lower disks.min_snr. Settings are given as --set NAME=VALUE."),
+        ("choose another folder, or --overwrite", "choose another folder, or --overwrite"),
+    ],
+)
+def test_messages_name_options(message, told):
+    assert in_options(message) == told
+
+
+def test_no_message_on_stderr_names_what_python_calls_it(tmp_path, capsys):
+    np.save(tmp_path / "stack.npy", np.ones((12, 16, 16), np.uint16))
+    for command in (["info"], ["run", "--out", str(tmp_path / "out")], ["calibrate"]):
+        assert cli.main([*command, str(tmp_path / "stack.npy")]) == 1
+        told = capsys.readouterr().err
+        assert "--scan-shape 3,4" in told
+        assert "scan_shape" not in told
 
 
 def test_run_writes_every_promised_file(results):

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 
 from napari_stemnmf import __version__
-from napari_stemnmf.errors import Cancelled, StemNMFError, worded_for
+from napari_stemnmf.cli.wording import in_options
+from napari_stemnmf.errors import Cancelled, StemNMFError
 
 CANCELLED = 130  # what a shell expects of a command that was interrupted
 COMMANDS = (
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stemnmf: {stop} What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return CANCELLED
     except StemNMFError as error:
-        print(f"stemnmf: {worded_for('shell', error)}", file=sys.stderr)
+        print(f"stemnmf: {in_options(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()

@@ -6,20 +6,24 @@ import argparse
 from typing import Any
 
 from napari_stemnmf.cli.options import add_file, add_recipe_options, open_file, recipe_from
-from napari_stemnmf.errors import worded_for
+from napari_stemnmf.cli.wording import in_options
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser = commands.add_parser("info", help="say what a file holds")
+    parser = commands.add_parser("info", help="say what a file holds, and what is odd about it")
     add_file(parser)
     parser.set_defaults(command=_info)
 
 
 def _info(options: argparse.Namespace) -> None:
+    from napari_stemnmf.preprocessing.oddities import oddities
     from napari_stemnmf.reading.opening import summary
 
-    print(worded_for("shell", summary(open_file(options))))
+    dataset = open_file(options)
+    print(in_options(summary(dataset)))
+    for line in oddities(dataset) or ("nothing that was looked for",):
+        print(f"  odd       {in_options(line)}")
 
 
 def add_recipe(commands: Any) -> None:

@@ -16,7 +16,8 @@ from napari_stemnmf.cli.options import (
     with_settings,
 )
 from napari_stemnmf.cli.terminal import Reporter
-from napari_stemnmf.errors import AnalysisError, worded_for
+from napari_stemnmf.cli.wording import in_options
+from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.files import make_folder
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _keep_reviews(path: Path, recipe: Recipe) -> None:
 def warn(analysis: Analysis) -> None:
     """Say on stderr what is odd about the data."""
     for warning in analysis.warnings:
-        print(f"stemnmf: {worded_for('shell', warning)}", file=sys.stderr)
+        print(f"stemnmf: {in_options(warning)}", file=sys.stderr)
 
 
 def add_demo(commands: Any) -> None:

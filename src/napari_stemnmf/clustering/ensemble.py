@@ -112,7 +112,7 @@ def cluster(
         raise DataError(f"A scan of {rows} x {columns} does not fit {n} rows of features.")
     with one_blas_thread():
         V = check_matrix(scaled.values)
-        curve = scree(scaled.values, control=control)
+        curve = scree(scaled.values[~scaled.missing] if scaled.missing.any() else scaled.values, control=control)
         start = starting_components(settings, curve.suggested)
         coarse = coarse_rows((rows, columns), start) if settings.coarse_fit == "on" else None
         V_coarse = None if coarse is None else check_matrix(scaled.values[coarse])

@@ -29,12 +29,16 @@ class Scaled:
         Which columns of the raw matrix were kept.
     offset, factor : (m',) float64
         What was taken from each kept column, and what it was then multiplied by.
+    missing : (n,) bool
+        Rows of NaN of the raw matrix: patterns that were left out. Here they are rows of zeros, of which NMF makes
+        weights of zero, and which do not change its components.
     """
 
     values: np.ndarray | csr_array
     kept: np.ndarray
     offset: np.ndarray
     factor: np.ndarray
+    missing: np.ndarray
 
     @property
     def dropped(self) -> tuple[int, ...]:
@@ -61,7 +65,8 @@ def scale(
     Returns
     -------
     Scaled
-        Constant columns and columns with NaN or infinite values are dropped, never divided by zero.
+        Constant columns and columns with NaN or infinite values are dropped, never divided by zero. Rows that are all
+        NaN count for nothing.
 
     Raises
     ------
@@ -72,7 +77,13 @@ def scale(
     columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
     if columns.ndim != 2 or 0 in columns.shape:
         raise DataError(f"Scaling needs a matrix (probe positions, columns); this one has the shape {columns.shape}.")
-    low, high = _sparse_ranges(columns) if isinstance(columns, sparray) else (columns.min(axis=0), columns.max(axis=0))
+    missing = np.zeros(columns.shape[0], bool)
+    if isinstance(columns, sparray):
+        low, high = _sparse_ranges(columns)
+    else:
+        missing[np.isnan(columns[:, 0])] = np.isnan(columns[np.isnan(columns[:, 0])]).all(axis=1)
+        there = columns[~missing] if missing.any() else columns
+        low, high = (end(axis=0, initial=start) for end, start in ((there.min, np.inf), (there.max, -np.inf)))
     low, high = low.astype(np.float64), high.astype(np.float64)
     finite = np.isfinite(low) & np.isfinite(high)
     low, high = np.where(finite, low, 0.0), np.where(finite, high, 0.0)
@@ -87,14 +98,15 @@ def scale(
         low, high = np.full_like(low, min(0.0, low.min())), np.full_like(high, high.max())
     factor = 1.0 / (high - low)
     if isinstance(columns, sparray):
-        return Scaled(_scaled_sparse(columns[:, kept], low, factor), kept, low, factor)
+        return Scaled(_scaled_sparse(columns[:, kept], low, factor), kept, low, factor, missing)
     scaled = np.empty((columns.shape[0], int(kept.sum())), np.float32, order="F")
     for column, source in enumerate(np.flatnonzero(kept)):
         if control is not None:
             control.check()
         scaled[:, column] = (columns[:, source] - low[column]) * factor[column]
     np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
-    return Scaled(scaled, kept, low, factor)
+    scaled[missing] = 0.0
+    return Scaled(scaled, kept, low, factor, missing)
 
 
 def _sparse_ranges(columns: csc_array) -> tuple[np.ndarray, np.ndarray]:

@@ -60,7 +60,8 @@ def find_center(mean: np.ndarray, settings: CenterSettings | None = None, *, mas
     values = np.where(keep, np.maximum(values, 0.0), 0.0)
     if not values.max(initial=0.0) > 0.0:
         raise DataError(
-            "The mean pattern holds no counts, so its centre cannot be found; set center.q_y and center.q_x."
+            "The mean pattern holds no counts where pixels are kept, so its centre cannot be found; check the mask, or "
+            "set center.q_y, center.q_x and center.probe_radius."
         )
     values = without_hot_pixels(values)
     y, x, radius = _start(values)

@@ -7,7 +7,7 @@ once (`functools.lru_cache`). Leans on the engine, and on `search` for the compi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,16 @@ class Peaks:
     def pattern(self) -> np.ndarray:
         """(peaks,) flat probe position of each disk."""
         return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+    def without(self, left_out: np.ndarray | None) -> Peaks:
+        """The disks of all patterns but some, (scan_y, scan_x) True, which have none and no central disk."""
+        if left_out is None:
+            return self
+        kept = ~left_out.ravel()[self.pattern]
+        columns = {name: getattr(self, name)[kept] for name in ("q_y", "q_x", "height", "snr")}
+        offsets = np.concatenate([[0], np.cumsum(np.where(left_out.ravel(), 0, self.counts))])
+        central = np.where(left_out.reshape(-1, 1), np.float32(np.nan), self.central)
+        return replace(self, offsets=offsets, central=central, **columns)
 
     def of(self, position: int) -> slice:
         """The rows of one probe position, given flat."""

@@ -116,7 +116,7 @@ def find_probe(
             "The mask hides the central disk, so it cannot serve as the probe; set probe.source to synthetic or vacuum."
         )
     near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
-    sample = align(_read(data, control), mask, near)
+    sample = align(_read(data, survey.left_out, control), mask, near)
     q_y, q_x, descan = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
         centers = _without_outliers(sample.centers)
@@ -141,14 +141,15 @@ def _without_outliers(centers: np.ndarray) -> np.ndarray:
     return centers[distance <= OUTLIER * np.median(distance) + 1.0]
 
 
-def _read(data: Dataset, control: Control | None) -> Iterator[np.ndarray]:
-    """Patterns from a grid over the whole scan, one after the other."""
+def _read(data: Dataset, left_out: np.ndarray | None, control: Control | None) -> Iterator[np.ndarray]:
+    """Patterns from a grid over the whole scan, one after the other, but for those that are left out."""
     for at in product(
         *(np.unique(np.linspace(0, n - 1, SAMPLES).round().astype(int)).tolist() for n in data.scan_shape)
     ):
         if control is not None:
             control.check()
-        yield data.pattern(*at)
+        if left_out is None or not left_out[at]:
+            yield data.pattern(*at)
 
 
 def _vacuum_patterns(data: Dataset, settings: ProbeSettings) -> np.ndarray:

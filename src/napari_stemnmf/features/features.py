@@ -18,7 +18,8 @@ class Features:
     name : str
         ``aa``, ``rv`` or ``bd``.
     values : ndarray or csr_array of float32
-        (n, m) unscaled values of the columns that were kept; sparse for BD.
+        (n, m) unscaled values of the columns that were kept; sparse for BD. A pattern that was left out as odd has a
+        row of NaN, in a sparse one an empty row.
     columns : dict of ndarray
         (m,) each, what the columns stand for: ``ring``, ``r_in``, ``r_out`` [px], ``azimuth`` [deg] for AA,
         ``radius`` [px] for RV.

@@ -177,6 +177,8 @@ def featurize(
     if kernels:
         values = _read(dataset, kernels, workers=workers, control=control, executor=executor)
         for name, kernel in kernels.items():
+            if survey.left_out is not None:
+                values[name][survey.left_out.ravel()] = np.nan
             columns = dict(kernel.columns)
             features[name] = Features(name, values[name], columns, kernel.dropped, dataset.scan_shape, kernel.details)
     return Featurized({name: features[name] for name in names if name in features}, failed)

@@ -203,9 +203,17 @@ def square_map(ax: Axes, axes: Sequence[Axis], title: str) -> None:
 
 def draw_image(ax: Axes, image: np.ndarray, axes: Sequence[Axis]) -> tuple[float, float]:
     """An image (scan_y, scan_x) in grey; returns the values that are black and white: its percentiles 0.5 and 99.5."""
-    low, high = (float(v) for v in np.percentile(image, (0.5, 99.5)))
+    low, high = (float(v) for v in np.nanpercentile(image, (0.5, 99.5)))
     ax.imshow(image, cmap="gray", extent=extent(axes), vmin=low, vmax=max(high, low + 1e-12))
     return low, high
+
+
+def draw_odd(ax: Axes, left_out: np.ndarray | None, axes: Sequence[Axis]) -> str:
+    """Mark the odd patterns (scan_y, scan_x) on an image in red; returns a note for its title, "" where none is."""
+    if left_out is None:
+        return ""
+    ax.imshow(np.ma.masked_where(~left_out, left_out), cmap=ListedColormap([COLOURS[3]]), extent=extent(axes))
+    return f"\nodd patterns in red: {int(left_out.sum())}"
 
 
 def scale_bar(ax: Axes, axis: Axis) -> None:

@@ -9,7 +9,7 @@ from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import MaxNLocator
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.maps import draw_counts, draw_grains, extent, scan_image
+from napari_stemnmf.figures.maps import draw_counts, draw_grains, draw_odd, extent, scan_image
 from napari_stemnmf.figures.style import FEATURE_COLOURS, GREY, in_style, new_figure
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def overview(analysis: Analysis, feature: str) -> Figure:
 def _image(ax: Axes, analysis: Analysis, feature: str) -> None:
     shown = scan_image(analysis, feature)
     image = ax.imshow(shown.values, cmap="gray", extent=extent(analysis.axes))
-    _finish_map(ax, analysis, shown.title, image, shown.label)
+    note = draw_odd(ax, analysis.left_out, analysis.axes)
+    _finish_map(ax, analysis, shown.title + note, image, shown.label)
 
 
 def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str) -> None:

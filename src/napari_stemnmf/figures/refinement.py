@@ -58,13 +58,13 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     if feature not in analysis.models:
         raise AnalysisError(f"The analysis holds no components of {feature.upper()}; run the step 'cluster' first.")
     maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).refinement
-    chosen = _most_instructive(maps, settings) if component is None else int(component)
+    chosen = _most_instructive(maps, settings, analysis.left_out) if component is None else int(component)
     if not 0 <= chosen < len(maps):
         raise AnalysisError(
             f"There is no component {chosen} of {feature.upper()}; they are counted from 0 to {len(maps) - 1}."
         )
     values = maps[chosen]
-    part = cut(values, settings)
+    part = cut(values, settings, analysis.left_out)
     noise, every, kept = _all_regions(values, part, settings)
     figure = new_figure("page", 112.0)
     figure.suptitle(f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(maps) - 1})")
@@ -88,11 +88,11 @@ def _all_regions(
     return noise, every, np.array([region.sum() >= settings.min_size for region in every], bool)
 
 
-def _most_instructive(maps: np.ndarray, settings: RefinementSettings) -> int:
+def _most_instructive(maps: np.ndarray, settings: RefinementSettings, left_out: np.ndarray | None) -> int:
     """The component that shows most: both kinds of regions if any does, then most grains, then most left out."""
 
     def count(component: int) -> tuple[bool, int, int]:
-        _, _, kept = _all_regions(maps[component], cut(maps[component], settings), settings)
+        _, _, kept = _all_regions(maps[component], cut(maps[component], settings, left_out), settings)
         large = int(kept.sum())
         return 0 < large < len(kept), large, len(kept) - large
 

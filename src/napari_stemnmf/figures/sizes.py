@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures import style
-from napari_stemnmf.figures.maps import count_below, draw_grains, draw_image, empty_map, scale_bar, scan_image
+from napari_stemnmf.figures.maps import count_below, draw_grains, draw_image, draw_odd, empty_map, scale_bar, scan_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,6 +121,7 @@ def _plan(analysis: Analysis, count: int) -> _Plan:
 def _image(ax: Axes, analysis: Analysis, width: float) -> None:
     image = scan_image(analysis)
     low, high = draw_image(ax, image.values, analysis.axes)
+    draw_odd(ax, analysis.left_out, analysis.axes)
     ax.set(title="image", xticks=[], yticks=[])
     text = f"{image.title}, {number(low)} to {number(high)} {image.label}"
     ax.set_xlabel(style.wrapped(text, width), fontsize=style.SMALLEST_FONT)

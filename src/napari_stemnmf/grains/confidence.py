@@ -41,6 +41,7 @@ def stability(
     scaling: ScalingSettings,
     refinement: RefinementSettings,
     *,
+    left_out: np.ndarray | None = None,
     workers: int | None = None,
     control: Control | None = None,
 ) -> np.ndarray:
@@ -59,6 +60,8 @@ def stability(
     scaling : ScalingSettings
     refinement : RefinementSettings
         How Refine cuts maps into grains.
+    left_out : ndarray of bool, (scan_y, scan_x), optional
+        As for `refine`.
     workers : int, optional
         Seeds that are worked on side by side; does not change the result.
     control : Control, optional
@@ -71,7 +74,7 @@ def stability(
     """
     settings, others = model.cache.get("seed grains", (None, []))
     if settings != refinement:
-        others = seed_grains(model, features, scaling, refinement, workers=workers, control=control)
+        others = seed_grains(model, features, scaling, refinement, left_out=left_out, workers=workers, control=control)
         model.cache["seed grains"] = (refinement, others)
     return mean_best_iou(flat_masks(grains.masks), others)
 
@@ -82,6 +85,7 @@ def seed_grains(
     scaling: ScalingSettings,
     refinement: RefinementSettings,
     *,
+    left_out: np.ndarray | None = None,
     workers: int | None = None,
     control: Control | None = None,
 ) -> list[csr_array]:
@@ -95,7 +99,8 @@ def seed_grains(
 
         def grains_of(seed: SeedRecord) -> csr_array:
             maps = np.ascontiguousarray(weights(V, seed.H, control=control).T)
-            return flat_masks(refine(maps.reshape(-1, *model.scan_shape), refinement, control=control).masks)
+            maps = maps.reshape(-1, *model.scan_shape)
+            return flat_masks(refine(maps, refinement, left_out=left_out, control=control).masks)
 
         found = []
         for masks in in_order(grains_of, seeds, workers or default_workers()):

@@ -56,6 +56,7 @@ def grain_patterns(
     grains: Mapping[str, Grains],
     *,
     mask: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
     known: Mapping[str, GrainPatterns] | None = None,
     source: str = "",
     workers: int | None = None,
@@ -72,6 +73,8 @@ def grain_patterns(
         By feature. A grain whose weights are all 0 is taken with equal ones.
     mask : ndarray of bool, (q_y, q_x), optional
         True = keep; other pixels count neither for the scaling to 0..1 nor for the dissimilarity.
+    left_out : ndarray of bool, (scan_y, scan_x), optional
+        Positions of odd patterns, which are no part of a grain's, even where a grain was painted over them.
     known : mapping of str to GrainPatterns, optional
         Earlier ones: those of grains with the same digest are taken over.
     source : str
@@ -104,7 +107,8 @@ def grain_patterns(
         raise DataError(f"The mask of shape {keep.shape} leaves no pixel of a detector of {shape[0]} x {shape[1]}.")
     source = source if mask is None else f"{source} {hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()}"
     earlier = {name: _earlier((known or {}).get(name), digests(found, source)) for name, found in grains.items()}
-    members, shared = _members(grains, {name: rows < 0 for name, rows in earlier.items()}, dataset.n_patterns)
+    new_rows = {name: rows < 0 for name, rows in earlier.items()}
+    members, shared = _members(grains, new_rows, dataset.n_patterns, left_out)
     covered = np.diff(members.indptr) > 0
     options: dict[str, Any] = {"workers": workers, "only": covered, "executor": executor}
 
@@ -177,7 +181,7 @@ def _joined(made: GrainPatterns, known: GrainPatterns | None, rows: np.ndarray, 
 
 
 def _members(
-    grains: Mapping[str, Grains], new: Mapping[str, np.ndarray], n_patterns: int
+    grains: Mapping[str, Grains], new: Mapping[str, np.ndarray], n_patterns: int, left_out: np.ndarray | None = None
 ) -> tuple[csr_array, np.ndarray]:
     """Weight of each position in each new grain of all features, (n, g) sparse; of each entry, whether shared."""
     positions, rows, weights, shared = [], [], [], []
@@ -185,7 +189,7 @@ def _members(
     for name, found in grains.items():
         overlap, chosen = found.overlap.ravel() > 1, np.flatnonzero(new[name])
         for row, (mask, values) in enumerate((found.masks[i], found.weights[i]) for i in chosen):
-            where = np.flatnonzero(mask)
+            where = np.flatnonzero(mask if left_out is None else mask & ~left_out)
             weight = values.ravel()[where].astype(np.float64)
             positions.append(where)
             rows.append(np.full(len(where), start + row))

@@ -149,7 +149,13 @@ def flat_masks(masks: np.ndarray) -> csr_array:
     return csr_array((np.ones(len(positions), np.int64), positions, ends), shape=shape)
 
 
-def refine(maps: np.ndarray, settings: RefinementSettings | None = None, *, control: Control | None = None) -> Grains:
+def refine(
+    maps: np.ndarray,
+    settings: RefinementSettings | None = None,
+    *,
+    left_out: np.ndarray | None = None,
+    control: Control | None = None,
+) -> Grains:
     """Cut each component map into grains.
 
     Per map: the threshold is found, values below it are set to 0, 8-connected regions are separated, and those of
@@ -163,6 +169,8 @@ def refine(maps: np.ndarray, settings: RefinementSettings | None = None, *, cont
         Non-negative component maps.
     settings : RefinementSettings
         Least coherence, blur, how the threshold is found, a factor on it, and the smallest region.
+    left_out : ndarray of bool, (scan_y, scan_x), optional
+        Positions of odd patterns: no grain is there, and neither blur nor threshold takes them into account.
     control : Control
         Checked for a cancel before each map.
 
@@ -178,10 +186,16 @@ def refine(maps: np.ndarray, settings: RefinementSettings | None = None, *, cont
         If the maps are not a stack of three axes, or hold a value that is not finite.
     """
     settings = RefinementSettings() if settings is None else settings
-    return grains_of(maps, cuts_of(maps, settings, control=control), settings.min_size)
+    return grains_of(maps, cuts_of(maps, settings, left_out=left_out, control=control), settings.min_size)
 
 
-def cuts_of(maps: np.ndarray, settings: RefinementSettings, *, control: Control | None = None) -> list[Cut | None]:
+def cuts_of(
+    maps: np.ndarray,
+    settings: RefinementSettings,
+    *,
+    left_out: np.ndarray | None = None,
+    control: Control | None = None,
+) -> list[Cut | None]:
     """Each map (k, scan_y, scan_x) cut at its threshold, None for one that is noise; raises as `refine`."""
     control = Control() if control is None else control
     maps = np.asarray(maps)
@@ -193,7 +207,7 @@ def cuts_of(maps: np.ndarray, settings: RefinementSettings, *, control: Control 
     for values in maps:
         control.check()
         noise = 0 < settings.min_coherence > coherence(values)
-        cuts.append(None if noise else cut(values, settings))
+        cuts.append(None if noise else cut(values, settings, left_out))
     return cuts
 
 
@@ -230,10 +244,18 @@ class Cut(NamedTuple):
     """(scan_y, scan_x) bool: at or above the threshold, and above 0."""
 
 
-def cut(values: np.ndarray, settings: RefinementSettings) -> Cut:
+def cut(values: np.ndarray, settings: RefinementSettings, left_out: np.ndarray | None = None) -> Cut:
     """Cut one component map (scan_y, scan_x): its blur and its threshold, as the settings have them."""
     smooth = ndimage.gaussian_filter(values, settings.smoothing) if settings.smoothing else values
-    threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale
+    if left_out is None:
+        threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale
+        return Cut(smooth, threshold, (smooth >= threshold) & (smooth > 0))
+    if settings.smoothing:  # of what is there, so that a map does not fall beside what is left out
+        there = ndimage.gaussian_filter((~left_out).astype(np.float32), settings.smoothing)
+        kept = ndimage.gaussian_filter(np.where(left_out, 0, values), settings.smoothing)
+        smooth = np.divide(kept, there, out=np.zeros_like(kept), where=there > 1e-6)
+    smooth = np.where(left_out, 0, smooth)
+    threshold = find_threshold(smooth[~left_out], settings.threshold) * settings.threshold_scale
     return Cut(smooth, threshold, (smooth >= threshold) & (smooth > 0))
 
 

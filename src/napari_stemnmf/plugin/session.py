@@ -82,6 +82,7 @@ class Session:
         self.recipe = Recipe.preset("default") if analysis is None else analysis.recipe
         self.mask: np.ndarray | None = None if analysis is None else analysis.mask
         self.running: Running | None = None
+        self.oddities: tuple[str, ...] | None = None  # of the scan as it was opened; None before it was looked at
         self.note = ""
         self.scored: Any = None  # of the Score dock: a `docks.score.model.Scored`, or None
         self.explored: Any = None  # of the Explore dock: a `docks.explore.model.Explored`, or None
@@ -345,6 +346,4 @@ def _other(found: Input, wanted: Input) -> str:
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a is b or (a.shape == b.shape and bool((a == b).all()))
+    return a is b or (a is not None and b is not None and a.shape == b.shape and bool((a == b).all()))

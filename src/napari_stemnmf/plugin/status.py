@@ -64,6 +64,8 @@ def status(session: Session | None, step: str, feature: str) -> str:
         lines += [_line(session, stage, feature) for stage in before]
     if step in ("calibrate", "featurize"):
         lines += [worded_for("napari", warning) for warning in _warnings(session)]
+    if step == "calibrate" and (session.analysis is None or session.analysis.survey is None):
+        lines += [worded_for("napari", line) for line in session.oddities or ()]
     obstacle = "" if session.running is not None else session.obstacle(step, feature)
     lines += [line for line in (session.note, obstacle or next_button(session, step, feature)) if line]
     return "\n".join(lines)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.odd_patterns import Looks, evenly_bright, judge, look
 from napari_stemnmf.preprocessing.preparation import (
     Preparation,
     binned,
@@ -47,6 +49,9 @@ class Survey:
         Of the surveyed patterns.
     hot_pixels : ndarray of int32
         (h, 2) rows and columns, in the file's detector pixels, of the pixels that were repaired.
+    odd : ndarray of uint8
+        (scan_y, scan_x) why a pattern is odd (`odd_patterns.REASONS`), 0 where it is not; mean and maximum are without
+        these. Empty where none is.
     """
 
     mean: np.ndarray
@@ -56,6 +61,12 @@ class Survey:
     negative: int = 0
     axes: tuple[Axis, ...] = ()
     hot_pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int32))
+    odd: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+
+    @property
+    def left_out(self) -> np.ndarray | None:
+        """(scan_y, scan_x) bool: the patterns that no later stage uses; None where there are none."""
+        return self.odd > 0 if self.odd.any() else None
 
     @property
     def virtual_image(self) -> np.ndarray:
@@ -73,6 +84,9 @@ def take_survey(
 ) -> Survey:
     """Hot pixels, and the survey of the prepared patterns, in one read of the scan as it was opened.
 
+    Odd patterns are left out of mean and maximum. What is odd by itself is left out at once; where a look at all
+    patterns finds others (flyback of ten times the intensity), the scan is read a second time.
+
     Mean and sums are exact but for the hot pixels, whose mean and maximum become those of their good neighbours. The
     counts of invalid values are those of the data as they are. `workers`, `control` and `executor` are those of
     `run_pass`.
@@ -80,7 +94,7 @@ def take_survey(
     Raises
     ------
     DataError
-        If a crop lies outside the data, or the dark reference does not fit the detector.
+        If a crop lies outside the data, the dark reference does not fit the detector, or there are no counts at all.
     ReadError
         If a part of the scan, or the dark reference, cannot be read.
     Cancelled
@@ -91,13 +105,24 @@ def take_survey(
     scan = cropped(dataset, settings)
     work = Preparation(dark_of(dataset, settings), np.empty((0, 2), np.int32), settings.bin)
     axes = prepared_axes(dataset.axes, settings)
-    kernel = SurveyKernel(work, _sample(scan) if settings.hot_pixels == "sigma" else np.empty(0, np.int64))
+    sample = _sample(scan) if settings.hot_pixels == "sigma" else np.empty(0, np.int64)
+    kernel = SurveyKernel(work, sample)
     (found,) = run_pass(scan, [kernel], workers=workers, control=control, executor=executor)
     if control is not None:
         control.check()
-    n = scan.n_patterns
+    seen = found.per_pattern
+    _check_counts(scan, seen["sum"], int(found.total["invalid"][0]))
+    looks = Looks.of(seen["look"], seen["sum"], scan.detector_shape)
+    odd = judge(looks, scan.scan_shape, settings)
+    good = odd.ravel() == 0
+    if ((good == seen["left out"]) & (seen["sum"] > 0.0)).any():  # not those that were left out at once
+        again = replace(kernel, good=good)
+        (found,) = run_pass(scan, [again], workers=workers, control=control, executor=executor)
+    n = int(good.sum())
+    patterns = found.ragged.get("sample")
+    patterns = None if patterns is None else patterns[good[sample]]
     full = found.total["sum"] / n
-    hot = find_hot_pixels(full, settings, patterns=found.ragged.get("sample"), count=n)
+    hot = find_hot_pixels(full, settings, patterns=patterns, count=n)
     prepared = ("binned " if work.bin > 1 else "") + "sum"
     mean = found.total[prepared] / n
     maximum = found.maximum[prepared.replace("sum", "maximum")]
@@ -110,23 +135,58 @@ def take_survey(
         maximum = repair(maximum, cells[(cells < mean.shape).all(axis=1)])
     not_finite, negative = found.total["invalid"]
     hot = (hot + crop_corner(settings)).astype(np.int32)
-    return Survey(mean.astype(np.float32), maximum, sums, int(not_finite), int(negative), axes, hot)
+    return Survey(
+        mean.astype(np.float32),
+        maximum,
+        sums,
+        int(not_finite),
+        int(negative),
+        axes,
+        hot,
+        odd if odd.any() else odd[:0, :0],
+    )
+
+
+def _check_counts(scan: Dataset, sums: np.ndarray, not_finite: int) -> None:
+    """A DataError where no pattern holds anything that could be measured."""
+    if sums.any():
+        return
+    if not_finite == scan.n_patterns * int(np.prod(scan.detector_shape)):
+        why = "every value is NaN or infinite"
+    else:
+        why = "no value is above 0" + (f", and {not_finite} are NaN or infinite" if not_finite else "")
+    raise DataError(f"{scan.name} holds no counts: {why}. Check how the file was written, or choose another dataset.")
 
 
 @dataclass(frozen=True, eq=False)
 class SurveyKernel:
-    """The `Kernel` of `take_survey`: statistics of the corrected patterns and of the binned ones, and a sample."""
+    """The `Kernel` of `take_survey`: statistics of the corrected patterns and of the binned ones, a look, a sample.
+
+    Statistics over patterns are of the `good` ones (n,), or where that is None, of those that are not evenly bright
+    among the others of their block.
+    """
 
     work: Preparation
     sample: np.ndarray
+    good: np.ndarray | None = None
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         corrected = self.work.corrected(block)
+        seen = look(corrected)
         found = _statistics(corrected)
+        if self.good is None:
+            looks = Looks.of(seen, found.per_pattern["sum"], (block.shape[1], block.shape[2]))
+            out = evenly_bright(looks)
+        else:
+            out = ~self.good[positions]
+        _without(found, corrected, out)
+        found.per_pattern |= {"look": seen, "left out": out}
         if self.work.dark is not None:  # invalid values are those of the data, not what the dark reference made of them
             found.total["invalid"] = _statistics(block).total["invalid"]
         if self.work.bin > 1:
-            coarse = _statistics(self.work.binned(corrected))
+            binned = self.work.binned(corrected)
+            coarse = _statistics(binned)
+            _without(coarse, binned, out)
             found.per_pattern["binned sum"] = coarse.per_pattern["sum"]
             found.total["binned sum"] = coarse.total["sum"]
             found.maximum["binned maximum"] = coarse.maximum["maximum"]
@@ -144,6 +204,13 @@ def _statistics(block: np.ndarray) -> BlockResult:
     total, maximum, sums, invalid = statistics(block.reshape(len(block), -1))
     totals = {"sum": total.reshape(shape), "invalid": invalid}
     return BlockResult(per_pattern={"sum": sums}, total=totals, maximum={"maximum": maximum.reshape(shape)})
+
+
+def _without(found: BlockResult, block: np.ndarray, out: np.ndarray) -> None:
+    """Have the statistics over the patterns of a block be without some (p,) of them."""
+    if out.any():
+        rest = _statistics(block[~out])
+        found.total["sum"], found.maximum = rest.total["sum"], rest.maximum
 
 
 def _sample(dataset: Dataset) -> np.ndarray:

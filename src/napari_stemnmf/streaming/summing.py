@@ -76,6 +76,56 @@ def _real_statistics(block: np.ndarray) -> Any:  # pragma: no cover - compiled
     return total, maximum, sums, invalid
 
 
+@njit(nogil=True, cache=True)
+def look_at(
+    block: np.ndarray, y: np.ndarray, x: np.ndarray, side: int, largest: float, lines: np.ndarray
+) -> Any:  # pragma: no cover - compiled
+    """What tells patterns (p, q_y, q_x) from each other: (p, 6) float32.
+
+    Of tiles of `side` pixels that begin at the rows `y` and columns `x`: the median of their means, their interquartile
+    range, the share of pixels that are not finite, and that are `largest` or more. Of the rows `lines`: the centre of
+    mass, row and column; NaN without counts.
+    """
+    out = np.empty((len(block), 6), np.float32)
+    tiles = np.empty(len(y) * len(x), np.float64)
+    pixels = len(tiles) * side * side
+    for p in range(len(block)):
+        pattern = block[p]
+        invalid = full = k = 0
+        for first in y:
+            for left in x:
+                total = 0.0
+                for row in range(first, first + side):
+                    for column in range(left, left + side):
+                        value = np.float64(pattern[row, column])
+                        if not np.isfinite(value):
+                            invalid += 1
+                        else:
+                            full += value >= largest
+                            total += max(value, 0.0)
+                tiles[k] = total / (side * side)
+                k += 1
+        tiles.sort()
+        out[p, 0] = 0.5 * (tiles[(k - 1) // 2] + tiles[k // 2])
+        out[p, 1] = tiles[3 * (k - 1) // 4] - tiles[(k - 1) // 4]
+        out[p, 2] = invalid / pixels
+        out[p, 3] = full / pixels
+        whole = of_rows = of_columns = 0.0
+        for row in lines:
+            total = along = 0.0
+            for column in range(pattern.shape[1]):
+                value = np.float64(pattern[row, column])
+                value = value if 0.0 < value <= LARGEST else 0.0
+                total += value
+                along += value * column
+            whole += total
+            of_rows += total * row
+            of_columns += along
+        out[p, 4] = of_rows / whole if whole > 0.0 else np.nan
+        out[p, 5] = of_columns / whole if whole > 0.0 else np.nan
+    return out
+
+
 def _count(value: Any) -> Any:
     """The count as int64 for whole numbers of up to 32 bit, otherwise as float64; invalid values as 0."""
     raise NotImplementedError  # exists in compiled code only

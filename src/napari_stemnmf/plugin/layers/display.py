@@ -52,6 +52,8 @@ def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> I
         analysis = session.analysis  # the virtual image of the whole scan takes the place of the quick one
         if analysis is not None and analysis.survey is not None:
             put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))
+            for layer in layers.odd_patterns(session):
+                put(viewer, *layer)
         return
     found, new = layers.result_layers(session, step, feature), False
     if found and remove_patterns(viewer, session):

@@ -65,6 +65,18 @@ def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
     return image, meta | {"contrast_limits": _limits(low, high), "colormap": "gray"}, "image"
 
 
+def odd_patterns(session: Session) -> list[LayerTuple]:
+    """The patterns that were set aside as odd: a label for each reason, with its name; empty where there are none."""
+    from napari_stemnmf.preprocessing.odd_patterns import REASONS
+
+    survey = session.analysis.survey if session.analysis is not None else None
+    if survey is None or not survey.odd.any():
+        return []
+    meta = on_scan(session, "odd patterns", "odd patterns")
+    names = {"index": list(range(len(REASONS))), "reason": [reason or "not odd" for reason in REASONS]}
+    return [(survey.odd, meta | {"opacity": 0.7, "features": names}, "labels")]
+
+
 def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]:
     """The layers that show a step's result for a feature; empty if there is none."""
     if session.result(step, feature) is None:
@@ -80,6 +92,7 @@ def all_layers(session: Session) -> list[LayerTuple]:
     found: list[LayerTuple] = []
     if analysis is not None and analysis.survey is not None:
         found.append(virtual_image(session, analysis.survey.virtual_image))
+        found += odd_patterns(session)
     elif session.dataset is not None:
         found += scan_layers(session)
     shown = False

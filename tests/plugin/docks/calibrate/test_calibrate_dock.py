@@ -396,3 +396,20 @@ def test_an_analysis_brings_its_mask_back(viewer: Any, dock: Any, tmp_path: Path
     dock.session.analysis.save(tmp_path / "a.stemnmf.h5")
     again = Session(distorted_scan.dataset, stem.Analysis.load(tmp_path / "a.stemnmf.h5"))
     assert np.array_equal(again.mask, keep)
+
+
+def test_the_first_page_says_what_is_odd_and_odd_patterns_are_shown(viewer: Any, step: Any, qtbot: Any) -> None:
+    data = stem.sample(scan_shape=(16, 16), detector_shape=(48, 48), seed=1).dataset.data.compute()
+    data[3, 4], data[0, 0] = 0, 900
+    session = add(viewer, stem.Dataset.from_array(data, q_step=0.1))
+    dock = step("Calibrate")
+    qtbot.waitUntil(lambda: session.oddities is not None, timeout=60_000)
+    assert "The scan step is not in the file: 1 px is assumed." in dock.status.value
+    assert "2 of 256 patterns are odd (1 empty, 1 evenly bright)" in dock.status.value
+    dock.look.native.click()
+    qtbot.waitUntil(lambda: "array odd patterns" in viewer.layers, timeout=60_000)
+    qtbot.waitUntil(lambda: session.running is None, timeout=60_000)
+    assert "2 of 256 patterns are odd (1 empty, 1 evenly bright) and set aside" in dock.status.value
+    layer = viewer.layers["array odd patterns"]
+    assert np.argwhere(layer.data).tolist() == [[0, 0], [3, 4]]
+    assert "evenly bright" in str(layer.get_status((0, 0))["value"])

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_stemnmf.calibration.geometry import Geometry
+    from napari_stemnmf.plugin.session import Session
     from napari_stemnmf.recipe import Recipe
 
+LOOK_SECONDS = 1.0
+"""How long a scan that was just opened is looked over."""
 PICTURES = {
     "mean": "mean pattern",
     "maximum": "maximum pattern",
@@ -26,6 +29,13 @@ PICTURES = {
     "calibrated map": "Bragg vectors, calibrated",
 }
 """What can be shown, and its name in the window."""
+
+
+def look_over(session: Session) -> tuple[Session, tuple[str, ...]]:
+    """What is odd about a scan that was just opened, a sentence each, with its session."""
+    from napari_stemnmf.preprocessing.oddities import oddities
+
+    return session, () if session.dataset is None else oddities(session.dataset, seconds=LOOK_SECONDS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.export.calibration import findings
-from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures
+from napari_stemnmf.plugin.docks.calibrate.model import CalibratePicture, CalibratePictures, look_over
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers.places import axes_of
@@ -60,12 +60,15 @@ class CalibrateWidget(StepWidget):
         self.panel, self.mask = PatternPanel(), MaskPanel(viewer)
         self._pictures = CalibratePictures()
         self._preview: Preview[PictureRequest, CalibratePicture] = Preview(self._pictures)
+        self._first_look: Preview[Session, tuple[Session, tuple[str, ...]]] = Preview(look_over)
+        self._looked_at: Session | None = None
         self._picker = PositionPicker(viewer)
         self._own_choice = False
         super().__init__(viewer)
         self.feature.visible = False
         self._preview.ready.connect(self.panel.show_picture)
         self._preview.failed.connect(self._show_note)
+        self._first_look.ready.connect(self._on_looked)
         self.panel.wanted.connect(self._on_wanted)
         self.panel.clicked.connect(self._on_click)
         self.panel.pick.toggled.connect(self._on_pick)
@@ -158,9 +161,19 @@ class CalibrateWidget(StepWidget):
         if not self._own_choice:
             self.panel.choose("mean" if surveyed or dataset is None else "position")
         self._show_found(analysis)
+        fresh = dataset is not None and not surveyed and session is not None and session.oddities is None
+        if fresh and session is not None and session is not self._looked_at:
+            self._looked_at = session
+            self._first_look.ask(session)
         if session is None:
             self.panel.pick.setChecked(False)
         self._ask()
+
+    def _on_looked(self, found: tuple[Session, tuple[str, ...]]) -> None:
+        session = found[0]
+        session.oddities = found[1]
+        self._looked_at = None
+        session.changed.emit()
 
     def _refresh(self, *_: Any) -> None:
         super()._refresh()
@@ -200,6 +213,7 @@ class CalibrateWidget(StepWidget):
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._preview.close()
+        self._first_look.close()
         self._picker.set_active(None)
 
 

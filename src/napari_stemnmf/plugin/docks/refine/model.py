@@ -30,6 +30,8 @@ class Request(NamedTuple):
     settings: RefinementSettings
     component: int
     """The one whose histogram is shown."""
+    left_out: np.ndarray | None = None
+    """(scan_y, scan_x) odd patterns."""
 
 
 class Histogram(NamedTuple):
@@ -87,12 +89,14 @@ def preview(request: Request) -> Live:
     from napari_stemnmf.grains.refinement import cut, cuts_of, grains_of
 
     maps, settings = request.model.maps, request.settings
-    cuts = cuts_of(maps, settings)
+    cuts = cuts_of(maps, settings, left_out=request.left_out)
     grains, small = _counted(cuts, settings.min_size)
     histogram = None
     if 0 <= request.component < len(maps):
         part = cuts[request.component]
-        histogram = _histogram(part or cut(maps[request.component], settings), settings, noise=part is None)
+        histogram = _histogram(
+            part or cut(maps[request.component], settings, request.left_out), settings, noise=part is None
+        )
     noise = sum(part is None for part in cuts)
     if grains > MOST:
         return Live(request, None, grains, small, noise, histogram=histogram)

@@ -1,0 +1,240 @@
+"""Patterns that are none of the specimen: blank, not finite, evenly bright, saturated, or of the flyback.
+
+Each pattern is looked at by itself while the scan is surveyed (`look`), on a grid of small tiles, so that neither hot
+pixels nor Bragg disks matter. What is odd is judged once all were seen (`judge`), by comparison with the others. A
+pattern of vacuum, of a thick grain or of a rare one has structure, and is like its neighbours: it is never odd.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_stemnmf.stage_settings import PreprocessSettings
+
+REASONS = ("", "not finite", "empty", "saturated", "evenly bright", "unlike all neighbours", "flyback")
+"""What the codes of an odd pattern mean; 0 is a good one."""
+NOT_FINITE, EMPTY, SATURATED, EVEN, ALONE, FLYBACK = range(1, 7)
+
+TILES = 8
+"""Tiles along each axis of the detector, of up to TILE x TILE pixels."""
+TILE = 4
+LINES = 64
+"""Rows of the detector, at least, that the centre of mass is taken from."""
+MANY = 0.5
+"""Share of the pixels that are not finite or saturated, above which a pattern is odd if most patterns have few."""
+BRIGHT = 3.0
+"""An evenly bright pattern has so many times the level of half of all patterns."""
+FLAT = 0.2
+"""The middle half of its tiles differs by no more than this share of the level, and NOISE standard deviations."""
+NOISE = 2.0
+LEAST_COUNTS = 50.0
+"""Counts of a tile from which its noise allows to say so."""
+TIMES = 6.0
+"""A single pattern is so many times as bright as its neighbours, or that much darker squared, to be odd."""
+NEIGHBOURS = 2
+"""The second of the 24 around it counts: two patterns side by side may be odd, three are a grain."""
+EDGE = 2
+"""Columns or rows at either end of the scan that are looked at for flyback."""
+JUMP = 3.0
+"""A flyback column is so many times as bright as the next one, or as dark..."""
+MOVED = 3.0
+"""... or its patterns lie so many px away from those of the next one..."""
+SHARE = 0.65
+"""... in this share of its rows, as no two other columns are."""
+FEWEST = 9
+"""A scan of fewer patterns tells nothing of what is usual."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What is kept of each pattern to judge it by; all (n,).
+
+    Attributes
+    ----------
+    total : ndarray of float64
+        Sum of the counts.
+    level, spread : ndarray of float32
+        Median of the tiles' means and their interquartile range, counts a pixel.
+    invalid, full : ndarray of float32
+        Share of the looked-at pixels that are not finite, and that have the largest value of a whole-number type.
+    q_y, q_x : ndarray of float32
+        Centre of mass, px; NaN without counts.
+    side : int
+        Of a tile, px.
+    """
+
+    total: np.ndarray
+    level: np.ndarray
+    spread: np.ndarray
+    invalid: np.ndarray
+    full: np.ndarray
+    q_y: np.ndarray
+    q_x: np.ndarray
+    side: int
+
+    @classmethod
+    def of(cls, table: np.ndarray, total: np.ndarray, detector_shape: tuple[int, int]) -> Looks:
+        """From what `look` gives for each pattern (n, 6), and the sums (n,)."""
+        level, spread, invalid, full, q_y, q_x = table.T
+        return cls(total, level, spread, invalid, full, q_y, q_x, _side(detector_shape))
+
+
+def look(block: np.ndarray) -> np.ndarray:
+    """(p, 6) float32, what `Looks` keeps of patterns (p, q_y, q_x) beside their sums."""
+    from napari_stemnmf.streaming.summing import look_at
+
+    rows, columns = block.shape[1:]
+    side = _side((rows, columns))
+    y, x = (_starts(size, side) for size in (rows, columns))
+    largest = float(np.iinfo(block.dtype).max) if block.dtype.kind in "iu" else np.inf
+    lines = np.arange(0, rows, max(1, rows // LINES))
+    return look_at(block, y, x, side, largest, lines)  # type: ignore[no-any-return]
+
+
+def _side(detector_shape: tuple[int, int]) -> int:
+    return max(1, min(TILE, *(size // TILES for size in detector_shape)))
+
+
+def _starts(size: int, side: int) -> np.ndarray:
+    """First pixels of tiles spread evenly over a detector's axis."""
+    return np.unique(((np.arange(TILES) + 0.5) * size / TILES - side / 2).round().astype(np.int64).clip(0, size - side))
+
+
+def evenly_bright(looks: Looks) -> np.ndarray:
+    """(n,) whether a pattern shows no structure, at a level far above that of half of the patterns."""
+    counted = looks.level * looks.side**2 >= LEAST_COUNTS
+    noise = np.sqrt(looks.level) / looks.side
+    even = looks.spread <= FLAT * looks.level + NOISE * noise
+    usual = float(np.median(looks.level)) if len(looks.level) else 0.0
+    return np.asarray(counted & even & (looks.level > BRIGHT * usual))
+
+
+def judge(looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
+    """Why each pattern is odd: (scan_y, scan_x) uint8 codes, of which `REASONS` says what they mean; 0: it is not.
+
+    Where all patterns would be odd, none is.
+    """
+    odd = np.zeros(scan_shape, np.uint8)
+    if settings.odd_patterns == "auto":
+        odd[_alone(looks, scan_shape)] = ALONE
+        odd[_flyback(looks, scan_shape, settings)] = FLYBACK
+        by_itself = judge_alone(looks).reshape(scan_shape)  # the plainest reason last: that is the one that is told
+        odd[by_itself > 0] = by_itself[by_itself > 0]
+    odd[_set(scan_shape, settings)] = FLYBACK
+    return odd if (odd == 0).any() else np.zeros_like(odd)
+
+
+def judge_alone(looks: Looks) -> np.ndarray:
+    """(n,) uint8, as `judge`, of patterns from anywhere: what tells without their neighbours."""
+    odd = np.zeros(len(looks.total), np.uint8)
+    if len(odd) >= FEWEST:
+        odd[evenly_bright(looks)] = EVEN
+        odd[_unusual(looks.full)] = SATURATED
+    odd[looks.total <= 0.0] = EMPTY
+    odd[_unusual(looks.invalid)] = NOT_FINITE
+    return odd
+
+
+def _unusual(share: np.ndarray) -> np.ndarray:
+    """Where most pixels are bad, if that is not usual."""
+    return np.asarray((share >= MANY) & (np.median(share) < 0.5 * MANY))
+
+
+def _alone(looks: Looks, scan_shape: tuple[int, int]) -> np.ndarray:
+    """Single patterns (scan_y, scan_x) far brighter at all pixels, or far darker, than nearly all around them."""
+    around, most = _around(scan_shape)
+    if around is None:
+        return np.zeros(scan_shape, bool)
+    level, total = looks.level.reshape(scan_shape), looks.total.reshape(scan_shape)
+    bright = ndimage.rank_filter(level, -most, footprint=around, mode="constant", cval=-np.inf)
+    dark = ndimage.rank_filter(total, most - 1, footprint=around, mode="constant", cval=np.inf)
+    seen = level * looks.side**2 >= LEAST_COUNTS
+    return np.asarray((seen & (level > TIMES * bright)) | (total * TIMES**2 < np.where(np.isfinite(dark), dark, 0.0)))
+
+
+def _around(scan_shape: tuple[int, int]) -> tuple[np.ndarray | None, int]:
+    """The neighbours of a position, and how many of them may be odd as well."""
+    if min(scan_shape) >= 5:
+        around, most = np.ones((5, 5), bool), NEIGHBOURS
+    elif max(scan_shape) >= FEWEST and min(scan_shape) == 1:
+        around, most = np.ones((1, FEWEST), bool), NEIGHBOURS
+        around = around if scan_shape[0] == 1 else around.T
+    else:
+        return None, 0
+    around[tuple(n // 2 for n in around.shape)] = False
+    return around, most
+
+
+def _set(scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
+    """(scan_y, scan_x) the flyback that is set."""
+    found = np.zeros(scan_shape, bool)
+    for span, lines in ((settings.flyback_rows, found), (settings.flyback_columns, found.T)):
+        first, last = span or (0, 0)
+        lines[:first] = True
+        lines[max(len(lines) - last, 0) :] = True
+    return found
+
+
+def _flyback(looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
+    """(scan_y, scan_x) the first or last columns and rows whose patterns jump against all others."""
+    found = np.zeros(scan_shape, bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        light = np.log(looks.total)
+    light[~np.isfinite(light)] = np.nan
+    maps = [part.reshape(scan_shape) for part in (light, looks.q_y, looks.q_x)]
+    for span, turned in ((settings.flyback_rows, False), (settings.flyback_columns, True)):
+        if span is not None:
+            continue
+        along = [part.T if turned else part for part in maps]  # lines are rows now
+        lines = found.T if turned else found
+        if min(lines.shape) < FEWEST:
+            continue
+        bright = _jumps(along[0][..., None], np.log(JUMP))
+        moved = _jumps(np.stack(along[1:], axis=-1), MOVED)
+        for jumps in (bright, moved):
+            for many in range(1, EDGE + 1):
+                if jumps[many - 1]:
+                    lines[:many] = True
+                if jumps[-many]:
+                    lines[-many:] = True
+    return found
+
+
+def _jumps(values: np.ndarray, least: float) -> np.ndarray:
+    """Between which lines (lines, positions, parts) nearly all values jump, by `least` and as between no others.
+
+    Returns (lines - 1,).
+    """
+    with np.errstate(invalid="ignore"):
+        step = np.diff(values.astype(np.float64), axis=0)
+    seen = np.asarray(np.isfinite(step).all(axis=-1))
+    usual = np.zeros((len(step), step.shape[-1]))
+    for line in np.flatnonzero(seen.any(axis=1)):
+        usual[line] = np.median(step[line, seen[line]], axis=0)
+    step[~seen] = 0.0
+    size = np.linalg.norm(usual, axis=-1)
+    along = usual / np.maximum(size, 1e-12)[:, None]
+    there = (np.einsum("lpk,lk->lp", step, along) > 0.5 * size[:, None]) & seen
+    inner = size[EDGE:-EDGE].max(initial=0.0)
+    return np.asarray((size > least) & (size > 3.0 * inner) & (there.mean(axis=1) >= SHARE))
+
+
+def counted(odd: np.ndarray) -> str:
+    """How many patterns are odd, by reason, as in "2 of 400 patterns are odd (2 empty)"; "" where none is."""
+    counts = [(int((odd == code).sum()), reason) for code, reason in enumerate(REASONS) if code]
+    told = ", ".join(f"{count} {reason}" for count, reason in counts if count)
+    number = int((odd > 0).sum())
+    return f"{number} of {odd.size} patterns {'is' if number == 1 else 'are'} odd ({told})" if number else ""
+
+
+def sentence(odd: np.ndarray) -> str:
+    """What was set aside, counted by reason, in one sentence; "" where nothing was."""
+    if not odd.any():
+        return ""
+    return (
+        f"{counted(odd)} and set aside: no grain is there, and no number is of them. "
+        "To keep them, set preprocess.odd_patterns to off."
+    )

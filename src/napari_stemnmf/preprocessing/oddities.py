@@ -1,0 +1,219 @@
+"""What is odd about a scan, in sentences, from a look at it that takes seconds: before a run is paid for.
+
+`CHECKS` is the list of what is looked at: a check takes a `Sample` and yields sentences. To add one, add its function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.preprocessing.odd_patterns import Looks, counted, judge, judge_alone, look
+from napari_stemnmf.stage_settings import PreprocessSettings
+from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
+
+SECONDS = 3.0
+"""A look at a large scan ends after so long..."""
+MOST_BYTES = 512 * 2**20
+"""... or when so much was read; a scan up to WHOLE_BYTES is read whole."""
+WHOLE_BYTES = 64 * 2**20
+KEPT_BYTES = 64 * 2**20
+"""Most memory for patterns that are kept to look at their pixels, evenly from all that was read."""
+
+MOST_UNREAD = 3
+"""Parts that cannot be read, after which no others are tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Patterns from all over a scan.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    looks : Looks
+        Of every pattern that was read.
+    patterns : ndarray
+        (p, q_y, q_x) counts of some of them.
+    whole : bool
+        Whether the whole scan was read; `looks` are in its order then.
+    not_finite, negative : float
+        Shares of the values that were read.
+    unread : list of str
+        Why parts of the scan could not be read.
+    """
+
+    dataset: Dataset
+    looks: Looks
+    patterns: np.ndarray
+    whole: bool
+    not_finite: float = 0.0
+    negative: float = 0.0
+    unread: list[str] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        """Patterns that were read."""
+        return len(self.looks.total)
+
+
+def oddities(dataset: Dataset, *, seconds: float = SECONDS) -> tuple[str, ...]:
+    """What is odd about a scan, a sentence each; empty where nothing is.
+
+    A scan of up to 64 MiB is read whole. Of a larger one blocks from all over it are read for so many `seconds`, and
+    the last sentence says how much was seen.
+    """
+    sample = take_sample(dataset, seconds=seconds)
+    checks = CHECKS if sample.number else CHECKS[:OF_THE_FILE]
+    found = [sentence for check in checks for sentence in check(sample)]
+    if not sample.whole and sample.number:
+        found.append(f"This is of a sample: {sample.number} of {dataset.n_patterns} patterns were looked at.")
+    return tuple(found)
+
+
+def take_sample(dataset: Dataset, *, seconds: float = SECONDS) -> Sample:
+    """Read blocks of a scan, coarse to fine, until time or bytes are spent; all of a small scan, in its order."""
+    from napari_stemnmf.streaming.summing import statistics
+
+    whole = dataset.nbytes <= WHOLE_BYTES
+    parts = blocks(dataset)
+    if not whole:
+        parts = [parts[i] for i in _coarse_to_fine(len(parts))]
+    start, spent = time.perf_counter(), 0
+    keep = max(1, dataset.nbytes // KEPT_BYTES) if whole else max(1, min(dataset.nbytes, MOST_BYTES) // KEPT_BYTES)
+    table, total, kept, unread = [], [], [], []
+    positions: list[np.ndarray] = []
+    invalid = np.zeros(2)
+    for part in parts:
+        try:
+            patterns = _read(dataset, part)
+        except Exception as error:  # whatever a source raises
+            unread.append(f"The {part} cannot be read: {str(error).rstrip('.')}.")
+            if len(unread) == MOST_UNREAD:
+                break
+            continue
+        _, _, sums, wrong = statistics(patterns.reshape(len(patterns), -1))
+        table.append(look(patterns))
+        total.append(sums)
+        kept.append(patterns[::keep])
+        positions.append(part.positions(dataset.scan_shape[1]))
+        invalid += wrong
+        spent += patterns.nbytes
+        if not whole and (time.perf_counter() - start > seconds or spent > MOST_BYTES):
+            break
+    if not table:
+        nothing = np.empty((0, *dataset.detector_shape), np.float32)
+        return Sample(
+            dataset, Looks.of(np.empty((0, 6)), np.empty(0), dataset.detector_shape), nothing, False, 0, 0, unread
+        )
+    order = np.argsort(np.concatenate(positions), kind="stable")
+    looks = Looks.of(np.concatenate(table)[order], np.concatenate(total)[order], dataset.detector_shape)
+    values = len(order) * int(np.prod(dataset.detector_shape))
+    every = len(order) == dataset.n_patterns
+    return Sample(dataset, looks, np.concatenate(kept), every, invalid[0] / values, invalid[1] / values, unread)
+
+
+def _read(dataset: Dataset, part: Block) -> np.ndarray:
+    patterns = load(dataset.data[part.y0 : part.y1, part.x0 : part.x1])
+    return as_counts(patterns.reshape(-1, *dataset.detector_shape))
+
+
+def _coarse_to_fine(count: int) -> list[int]:
+    """0 to count - 1, so that the first of them are spread evenly, the first and the last one early."""
+    step = 1 << max(count - 1, 1).bit_length()
+    order: dict[int, None] = {0: None, count - 1: None}
+    while step >= 1:
+        order |= dict.fromkeys(range(0, count, step))
+        step //= 2
+    return list(order)
+
+
+# ---- what is looked at
+
+
+def _unreadable(sample: Sample) -> Iterator[str]:
+    yield from sample.unread
+
+
+def _shape(sample: Sample) -> Iterator[str]:
+    rows, columns = sample.dataset.scan_shape
+    if rows * columns == 1:
+        yield "There is one pattern only: grains need a scan."
+    elif min(rows, columns) == 1:
+        yield f"This is a line scan, of {rows} x {columns} positions: a grain is a stretch of it."
+
+
+def _calibration(sample: Sample) -> Iterator[str]:
+    scan, detector = sample.dataset.axes[:2], sample.dataset.axes[2:]
+    assumed = [
+        name
+        for name, axes in (("scan step", scan), ("size of a detector pixel", detector))
+        if any(axis.assumed for axis in axes)
+    ]
+    if assumed:
+        verb = "is" if len(assumed) == 1 else "are"
+        yield f"The {' and the '.join(assumed)} {verb} not in the file: 1 px is assumed."
+    yield from _not_square("Detector pixels", detector)
+    yield from _not_square("Steps of the scan", scan)
+
+
+def _not_square(what: str, axes: tuple[Axis, ...]) -> Iterator[str]:
+    y, x = axes
+    if not (y.assumed or x.assumed) and (y.unit != x.unit or not np.isclose(abs(y.scale), abs(x.scale), rtol=1e-3)):
+        yield f"{what} are not square: {abs(y.scale):.4g} {y.unit} along y, {abs(x.scale):.4g} {x.unit} along x."
+
+
+def _values(sample: Sample) -> Iterator[str]:
+    if not sample.looks.total.any():
+        yield (
+            "No value is above 0: there is nothing to measure."
+            if sample.not_finite < 1.0
+            else ("Every value is NaN or infinite: there is nothing to measure.")
+        )
+    elif sample.not_finite:
+        yield f"{_share(sample.not_finite)} of the values are NaN or infinite; they count as 0."
+    if sample.negative:
+        yield f"{_share(sample.negative)} of the values are negative; they count as 0."
+
+
+def _patterns(sample: Sample) -> Iterator[str]:
+    if not sample.looks.total.any():
+        return
+    if sample.whole:
+        odd = judge(sample.looks, sample.dataset.scan_shape, PreprocessSettings())
+    else:
+        odd = judge_alone(sample.looks)
+    if odd.any():
+        yield f"{counted(odd)}; a run sets {'it' if (odd > 0).sum() == 1 else 'them'} aside."
+
+
+def _saturated(sample: Sample) -> Iterator[str]:
+    """Patterns with a pixel at the type's largest value, but for those that are odd."""
+    if sample.dataset.dtype.kind not in "iu":
+        return
+    full = (sample.patterns == np.iinfo(sample.patterns.dtype).max).any(axis=(1, 2))
+    share = float(full.mean())
+    if share > 0.01:
+        yield f"{_share(share)} of the patterns have pixels at the largest value of {sample.dataset.dtype.name}."
+
+
+def _share(share: float) -> str:
+    percent = 100.0 * share
+    return f"{percent:.0f} %" if percent >= 9.5 else f"{percent:.2g} %" if percent >= 0.01 else "under 0.01 %"
+
+
+OF_THE_FILE = 3
+"""The first so many look at no pattern."""
+CHECKS: tuple[Callable[[Sample], Iterable[str]], ...] = (
+    _unreadable,
+    _shape,
+    _calibration,
+    _values,
+    _patterns,
+    _saturated,
+)
+"""What is looked at, in the order in which it is told."""
