@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,18 @@ def open(
     >>> dataset = stem.open("film.h5::data")  # doctest: +SKIP
     """
     file, named = split(path)
-    dataset = dataset if dataset is not None else named
     shape = _scan_shape(scan_shape)
     with reading(file):
         kind = sniff(file)
+    scan = _open(file, kind, dataset if dataset is not None else named, shape)
+    from napari_stemnmf.reading.beside import files_of
+
+    with reading(file):
+        return replace(scan, files=files_of(file, kind, scan))
+
+
+def _open(file: Path, kind: str, dataset: str | None, shape: tuple[int, int] | None) -> Dataset:
+    """The scan in a file of that kind."""
     if kind == "hdf5":
         from napari_stemnmf.reading.hdf5 import open_hdf5_scan
 
@@ -128,7 +137,7 @@ def find_scan(record: Any, beside: Path | None = None) -> Dataset | None:
 
     Parameters
     ----------
-    record : object with ``source``, ``shape`` and ``fingerprint``
+    record : object with ``source``, ``shape``, ``fingerprint`` and perhaps ``parts``
         As they were when it was open, ``Analysis.input``.
     beside : path, optional
         Folder to look in, under the file's own name, if it is no longer at its old place: that of the analysis.
@@ -143,7 +152,7 @@ def find_scan(record: Any, beside: Path | None = None) -> Dataset | None:
             continue
         try:
             dataset = open(place, dataset=inner or None, scan_shape=(rows, columns))
-            if dataset.fingerprint() == record.fingerprint:
+            if dataset.look(record)[0] == record.fingerprint:
                 return dataset
         except StemNMFError as error:
             logger.info("The scan of the analysis cannot be opened: %s", error)

@@ -241,4 +241,4 @@ def _find(request: tuple[Session, Path]) -> tuple[Session, Dataset, Input]:
     known = session.analysis.input
     rows, columns = known.shape[:2]
     dataset = open_scan(path, dataset=known.source.partition("::")[2] or None, scan_shape=(rows, columns))
-    return session, dataset, Input.of(dataset)
+    return session, dataset, Input.of(dataset, known)
