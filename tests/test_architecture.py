@@ -25,14 +25,16 @@ FLOORS = (
         "settings",
         "stage_settings",
         "recipe",
+        "contents",
         "dataset",
         "units",
         "files",
+        "locks",
         "storage",
         "threads",
     ),  # the ground
     ("reading", "streaming", "preprocessing", "disks", "calibration", "features", "clustering", "grains"),
-    ("stage_functions", "stages", "analysis", "corrections", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis", "resuming", "corrections", "pipeline", "cost"),
     ("figures", "simulation", "export", "study"),
     ("plugin", "cli"),  # the faces
 )

@@ -23,6 +23,7 @@ import pandas as pd
 from napari_stemnmf import __version__, stages, storage
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
+from napari_stemnmf.contents import Part
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
@@ -56,18 +57,25 @@ class Input:
     axes: tuple[Axis, ...]
     fingerprint: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+    """What was noted of each file that it is read from."""
+    keyed: str = ""
+    """The fingerprint that keys of results are made with, where a version before 0.5 made them; else empty."""
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Input:
-        """The record of a dataset; reads at most four chunks of it."""
+    def of(cls, dataset: Dataset, earlier: Input | None = None) -> Input:
+        """The record of a dataset, by `Dataset.look`, which is told of an earlier one."""
         plain = {
             k: v if isinstance(v, bool | int | float | str) else str(v)
             for k, v in dataset.metadata.items()
             if v is not None
         }
-        return cls(
-            dataset.name, dataset.source, dataset.shape, dataset.dtype.str, dataset.axes, dataset.fingerprint(), plain
-        )
+        mark, parts = dataset.look(earlier)
+        return cls(dataset.name, dataset.source, dataset.shape, dataset.dtype.str, dataset.axes, mark, plain, parts)
+
+    def after(self, earlier: Input) -> Input:
+        """The record, of the same data as an earlier one, with what keys of results that go with that are made with."""
+        return replace(self, keyed=earlier.keyed if earlier.parts else str(earlier.fingerprint))
 
 
 class RunTime(NamedTuple):
@@ -91,6 +99,8 @@ class Analysis:
         Which data it is of.
     mask : ndarray of bool or None
         (q_y, q_x) of the file's detector, True = keep: a mask that was drawn or given, beside what the recipe finds.
+    files : dict
+        By setting that names a file, "beam_stop.mask" or "preprocess.dark": a digest of what it held, and its path.
     survey : Survey or None
         Mean and maximum of the prepared patterns, virtual image, hot pixels.
     probe : Probe or None
@@ -119,6 +129,7 @@ class Analysis:
     recipe: Recipe
     input: Input
     mask: np.ndarray | None = None
+    files: dict[str, str] = field(default_factory=dict)
     survey: Survey | None = None
     probe: Probe | None = None
     peaks: Peaks | None = None
@@ -275,7 +286,7 @@ class Analysis:
                 recipe, versions = self.recipe.to_toml(), json.dumps(_versions())
                 file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, recipe=recipe, versions=versions)
                 for f in fields(self):
-                    if f.name != "recipe" and (f.name != "others" or self.others):
+                    if f.name != "recipe" and (f.name not in ("others", "files") or getattr(self, f.name)):
                         storage.write(file, f.name, getattr(self, f.name))
         except OSError as error:
             raise AnalysisError(f"The analysis cannot be written to {path}: {error}.") from error
@@ -307,7 +318,9 @@ class Analysis:
                 if version == 1:  # its calibration was a centre only: results are there, and are recomputed by a run
                     wanted.remove("calibration")
                 results = {name: storage.read(file, name, hints[name]) for name in wanted}
-                return cls(recipe=Recipe.from_toml(str(file.attrs["recipe"])), **results)
+                recipe = Recipe.from_toml(str(file.attrs["recipe"]))
+                results["files"] = stages.files_before(recipe, results["files"], path.stat().st_mtime_ns)
+                return cls(recipe=recipe, **results)
         except (OSError, KeyError, TypeError, ValueError, RecipeError) as error:
             raise AnalysisError(f"The analysis {path} is damaged and cannot be read: {error}.") from error
 

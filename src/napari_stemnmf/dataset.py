@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.errors import DataError, ScanShapeError
+from napari_stemnmf import contents
+from napari_stemnmf.contents import Part
+from napari_stemnmf.errors import DataError, ReadError, ScanShapeError
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -59,6 +61,8 @@ class Dataset:
         Other facts of the file (beam energy, format, ...): plain strings and numbers. ``notes`` are sentences, a line
         each, on what was odd in the file and what was done; ``skipped_patterns`` is how many patterns of the recording
         come before the scan's first.
+    files : tuple of str
+        All files and folders that it is read from, that of `source` first: headers beside it, and what is linked.
     """
 
     data: da.Array
@@ -66,6 +70,7 @@ class Dataset:
     name: str = "scan"
     source: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4:
@@ -159,20 +164,71 @@ class Dataset:
         """The diffraction pattern (q_y, q_x) at one probe position; reads one chunk."""
         return np.asarray(self.data[y, x].compute(scheduler="synchronous"))
 
-    def fingerprint(self) -> str:
-        """A short hash that changes when the data does: shape, dtype, four sampled patterns, file size and time.
+    def fingerprint(self) -> Fingerprint:
+        """A short hash that changes when the data does; that of a copy is the same.
 
-        Reads at most four chunks. Two scans with the same fingerprint are taken to be the same data.
+        Of an array: its shape, type, and four sampled patterns. Of files: the content of all that the scan is read from
+        as well, as `contents.look` samples it. Two scans with the same fingerprint are taken to be the same data.
+        """
+        return self.look()[0]
+
+    def look(self, known: Any = None) -> tuple[Fingerprint, tuple[Part, ...]]:
+        """The fingerprint, and what was noted of each file. Reads at most four chunks, and of files what has changed.
+
+        Parameters
+        ----------
+        known : object with ``fingerprint`` and ``parts``, optional
+            What was noted before, ``Analysis.input``. Where the data is still the same, its fingerprint is given; where
+            files were written to at places that are not sampled, one that neither this nor other data has.
         """
         digest = hashlib.sha256(f"{self.shape} {self.dtype.str}".encode())
         rows, columns = self.scan_shape
         for flat in np.unique(np.linspace(0, rows * columns - 1, 4).astype(int)):
             digest.update(np.ascontiguousarray(self.pattern(*divmod(int(flat), columns))).tobytes())
-        path = Path(self.source.split("::")[0]) if self.source else None
-        if path is not None and path.exists():
-            stat = path.stat()
-            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
-        return digest.hexdigest()[:16]
+        former, main = digest.copy(), Path(self.source.partition("::")[0])
+        files = self.files or ((str(main),) if self.source and main.exists() else ())
+        if not files:
+            return Fingerprint(digest.hexdigest()[:16]), ()
+        if main.exists():
+            stat = main.stat()
+            former.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+        before = tuple(getattr(known, "parts", ()))
+        try:
+            parts = contents.look(files, before)
+        except OSError as error:
+            raise ReadError(f"{error.filename or main} cannot be read: {error.strerror or error}.") from error
+        digest.update(contents.mark(parts).encode())
+        found = digest.hexdigest()[:16]
+        if before and known.fingerprint.partition("-")[0] == found:
+            written = sum(part.written for part in parts)
+            found = f"{found}-{written:x}" if contents.changed(before, parts) else str(known.fingerprint)
+        return Fingerprint(found, former.hexdigest()[:16]), parts
+
+
+class Fingerprint(str):
+    """A fingerprint; it is equal to the one that versions before 0.5 gave the same file, too.
+
+    That one had the file's time in it, so that a copy had another. Analyses and scripts of those versions hold it.
+    """
+
+    former: str
+
+    def __new__(cls, text: str, former: str = "") -> Fingerprint:
+        """The fingerprint `text` of data that had the fingerprint `former`."""
+        made = super().__new__(cls, text)
+        made.former = former or text
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) or (isinstance(other, str) and str.__eq__(other, self.former))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fingerprint, (str(self), self.former)
 
 
 class _View:

@@ -6,25 +6,30 @@ the command line, exported scripts and napari use the same loop.
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from napari_stemnmf import stages
-from napari_stemnmf.analysis import INCOMPLETE, Analysis, Input, RunTime
+from napari_stemnmf.analysis import INCOMPLETE, Analysis, RunTime, is_analysis
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.errors import AnalysisError, Cancelled, DataError
-from napari_stemnmf.recipe import FEATURES, Recipe
+from napari_stemnmf.errors import AnalysisError, Cancelled
+from napari_stemnmf.locks import held
+from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.resuming import changed_files, other_data, start, unfinished, with_mask, with_recipe
 from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.engine import Executor
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Done", "advance", "analyse", "changed", "choose_seed", "edit", "prepared", "redo", "run", "stale",
@@ -44,6 +49,7 @@ def analyse(
     analysis: Analysis | None = None,
     mask: np.ndarray | None = None,
     until: str | None = None,
+    overwrite: bool = False,
 ) -> Analysis:
     """Find the grains of a scan.
 
@@ -62,7 +68,8 @@ def analyse(
     executor : Executor, optional
         Runs the stages that read the scan in place of threads, e.g. ``distributed.Client(address).get_executor()``.
     path : path, optional
-        Analysis file to write after each stage. If it exists and is of the same data, the run goes on from it.
+        Analysis file to write after each stage. If it exists and is of the same data, the run goes on from it. If its
+        scan has been changed since, the run starts afresh, as with `overwrite`.
     analysis : Analysis, optional
         Earlier results of the same data to go on from, instead of a file.
     mask : ndarray of bool, optional
@@ -70,6 +77,9 @@ def analyse(
         not given.
     until : str, optional
         Last step to run: ``survey``, ``disks``, ``calibrate``, ``featurize``, ``cluster``, ``refine`` or ``measure``.
+    overwrite : bool
+        Whether to start afresh even if there is an analysis at `path`. It is replaced when the run has come to its end;
+        what was finished before a cancel is kept beside it, and the same call goes on from there.
 
     Returns
     -------
@@ -80,22 +90,50 @@ def analyse(
     ------
     Cancelled
         If `cancel` was set; its ``analysis`` holds what was finished.
-    DataError, AnalysisError
-        If the data does not allow a stage to run, or the file cannot be used.
+    DataError, AnalysisError, ReadError
+        If the data does not allow a stage to run, the file cannot be used or another process writes to it, or a file
+        that a setting names cannot be read.
     """
     planned = stages.up_to(until)
     recipe = Recipe.preset("default") if recipe is None else recipe
-    control = Control(progress, cancel)
-    earlier = analysis
-    if earlier is None and path is not None and Path(path).exists():
-        earlier = Analysis.load(path)
-    analysis = start(dataset, recipe, earlier)
-    if earlier is not None and earlier.input.fingerprint != analysis.input.fingerprint and path is not None:
-        raise AnalysisError(f"{path} is an analysis of other data ({earlier.input.name}); choose another place.")
-    if mask is not None:
-        analysis = with_mask(analysis, mask)
+    how: dict[str, Any] = {"workers": workers, "control": Control(progress, cancel), "executor": executor}
+
+    def begin(earlier: Analysis | None) -> Analysis:
+        begun = start(dataset, recipe, earlier, strict=True)
+        return begun if mask is None else with_mask(begun, mask)
+
+    if path is None:
+        return _through(begin(analysis), dataset, planned, None, how)
+    path = Path(path)
+    with held(path, "another run"):
+        there = path.exists()
+        if path.is_dir():
+            raise AnalysisError(f"{path} is a folder, not an analysis file; choose another place.")
+        earlier = Analysis.load(path) if there and analysis is None and not overwrite else analysis
+        begun = begin(earlier)
+        if earlier is not None and earlier.input.fingerprint != begun.input.fingerprint:
+            logger.warning(other_data(earlier, begun, path))
+            overwrite = there
+        elif earlier is not None:
+            for told in changed_files(earlier, begun):
+                logger.warning(told)
+        if not (there and overwrite):
+            return _through(begun, dataset, planned, path, how, earlier)
+        return _afresh(path, begin, lambda begun, part: _through(begun, dataset, planned, part, how))
+
+
+def _through(
+    analysis: Analysis,
+    dataset: Dataset,
+    planned: Sequence[Stage],
+    path: Path | None,
+    how: dict[str, Any],
+    earlier: Analysis | None = None,
+) -> Analysis:
+    """Run all that is planned, and keep the file up to date; `earlier` is what it holds."""
+    begun, control = analysis, how["control"]
     try:
-        for done in advance(analysis, dataset, planned, workers=workers, control=control, executor=executor):
+        for done in advance(analysis, dataset, planned, **how):
             analysis = done.analysis
             if path is not None:
                 analysis.save(path)
@@ -106,47 +144,38 @@ def analyse(
         if path is not None:
             analysis.save(path)
         raise Cancelled(str(stop), analysis) from None
-    if path is not None and not Path(path).exists():
+    as_it_was = earlier is not None and path is not None and path.exists() and _alike(begun, earlier)
+    if path is not None and analysis is begun and not as_it_was:
         analysis.save(path)
     return analysis
 
 
-def start(dataset: Dataset, recipe: Recipe, earlier: Analysis | None = None) -> Analysis:
-    """An analysis of `dataset` with `recipe`: an empty one, or `earlier` with the recipe changed.
+def _alike(a: Analysis, b: Analysis) -> bool:
+    """Whether two analyses of the same results need not be saved both."""
+    return (a.recipe, a.input, a.files) == (b.recipe, b.input, b.files) and a.mask is b.mask
 
-    Results of `earlier` that do not belong to the recipe are recomputed by the steps that need them; if it is of
-    other data it is left behind altogether.
+
+def _afresh(
+    path: Path, begin: Callable[[Analysis | None], Analysis], go: Callable[[Analysis, Path], Analysis]
+) -> Analysis:
+    """A run from the beginning that replaces the analysis at `path` when it is done, and leaves it alone if it fails.
+
+    What a cancelled one has found is kept beside it, and the next goes on from there.
     """
-    record = Input.of(dataset)
-    if earlier is None or earlier.input.fingerprint != record.fingerprint:
-        return Analysis(recipe, record)
-    return with_recipe(replace(earlier, input=record), recipe)
-
-
-def with_recipe(analysis: Analysis, recipe: Recipe) -> Analysis:
-    """The analysis under another recipe; results of features that it leaves out are dropped, unless edited by hand."""
-    if recipe == analysis.recipe:
-        return analysis
-    names = {*recipe.features, *(name for name, review in analysis.reviews.items() if review.edits)}
-    keys = {path: key for path, key in analysis.keys.items() if "/" not in path or path.split("/")[1] in names}
-    return replace(analysis.without(set(FEATURES) - names, "failed"), recipe=recipe, keys=keys)
-
-
-def with_mask(analysis: Analysis, mask: np.ndarray | None) -> Analysis:
-    """The analysis with a mask (q_y, q_x) of the file's detector, True = keep, or with none.
-
-    Raises
-    ------
-    DataError
-        If the mask is not of the detector's shape.
-    """
-    if mask is None:
-        return replace(analysis, mask=None)
-    mask = np.array(mask, dtype=bool)
-    if mask.shape != tuple(analysis.input.shape[2:]):
-        rows, columns = analysis.input.shape[2:]
-        raise DataError(f"The mask is of shape {mask.shape}, but the detector has {rows} x {columns} pixels.")
-    return replace(analysis, mask=mask)
+    part = unfinished(path)
+    kept = Analysis.load(part) if is_analysis(part) else None
+    begun = begin(kept)
+    try:
+        found = go(begun, part)
+        os.replace(part, path)
+    except Cancelled as stop:
+        raise Cancelled(f"{stop} {path} is as it was.", stop.analysis) from None
+    except OSError as error:
+        raise AnalysisError(f"The analysis cannot be written to {path}: {error}.") from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return found
 
 
 class Done(NamedTuple):

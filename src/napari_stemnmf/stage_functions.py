@@ -122,12 +122,14 @@ def featurize(task: Task) -> dict[str, Any]:
     from napari_stemnmf.features import featurize as representations
 
     found = task.found
+    others = [name for name in found.recipe.features if name not in task.features and name in found.features]
     made = representations.featurize(
         task.patterns(),
         _there(found.survey, "survey"),
         _there(found.calibration, "calibrate"),
         found.recipe,
         names=task.features,
+        needed=not others,
         peaks=found.peaks,
         **task.how,
     )

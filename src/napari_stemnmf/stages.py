@@ -12,14 +12,16 @@ What is found is named by its field of `Analysis`, and by representation where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf import stage_functions as do
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.recipe import Recipe
+from napari_stemnmf.settings import Settings
 from napari_stemnmf.stage_functions import Found, Task
 
 if TYPE_CHECKING:
@@ -107,12 +109,16 @@ class Stage:
 STAGES: tuple[Stage, ...] = (
     Stage(
         "survey", "survey", "", do.take_survey, reads=True,
-        settings=lambda found, recipe, _: (found.input.fingerprint, RESULTS_VERSION, recipe.preprocess),
+        settings=lambda found, recipe, _: (
+            found.input.keyed or found.input.fingerprint, RESULTS_VERSION, _by_content(found, recipe, "preprocess"),
+        ),
         step="calibrate", title="Survey", noun="Survey", part="calibration",
     ),
     Stage(
         "probe", "probe", "survey", do.find_probe, follows=True,
-        settings=lambda found, recipe, _: (recipe.beam_stop, recipe.center, recipe.probe, _digest(found.mask)),
+        settings=lambda found, recipe, _: (
+            _by_content(found, recipe, "beam_stop"), recipe.center, recipe.probe, _digest(found.mask),
+        ),
         step="calibrate", title="Survey", part="calibration",
     ),
     Stage(
@@ -252,6 +258,55 @@ def step_after(name: str) -> Stage | None:
     following = list(steps())
     i = following.index(named(name)) + 1
     return following[i] if i < len(following) else None
+
+
+# ---- files that settings name
+
+FILES = {"preprocess": "dark", "beam_stop": "mask"}
+"""By group of settings, the one that names a file; keys are made of what the file holds, not of its name."""
+FORMER = "former"
+"""Noted of a file in place of a digest: it is taken for what it was when a version before 0.5 computed with it."""
+
+
+def file_of(recipe: Recipe, group: str) -> str | None:
+    """The file that the setting of a group in `FILES` names."""
+    found: str | None = getattr(getattr(recipe, group), FILES[group])
+    return found
+
+
+def noted(before: str, digest: str, path: str) -> str:
+    """What to note of a file that holds what `digest` tells; `before` is what was noted last."""
+    known, _, of = before.partition(" ")
+    former = of == path and known in (FORMER, f"{FORMER}:{digest}")
+    return f"{FORMER}:{digest} {path}" if former else f"{digest} {path}"
+
+
+def files_before(recipe: Recipe, files: Mapping[str, str], saved: int) -> dict[str, str]:
+    """What is noted of files, and of those that a version before 0.5 did not note, unless they are newer (ns)."""
+    known = dict(files)
+    for group in FILES:
+        path = file_of(recipe, group)
+        if path and f"{group}.{FILES[group]}" not in known and _written(path) <= saved:
+            known[f"{group}.{FILES[group]}"] = f"{FORMER} {path}"
+    return known
+
+
+def _written(path: str) -> int:
+    file = Path(path) if Path(path).exists() else Path(path.partition("::")[0])
+    try:
+        return file.expanduser().stat().st_mtime_ns
+    except OSError:
+        return 0  # what is gone cannot be told from what it was
+
+
+def _by_content(found: Found, recipe: Recipe, group: str) -> Settings:
+    """The settings of a group with what its file holds in place of the file's name, as far as that was noted."""
+    settings: Settings = getattr(recipe, group)
+    path = file_of(recipe, group)
+    digest, _, of = found.files.get(f"{group}.{FILES[group]}", "").partition(" ") if path else ("", "", "")
+    if not digest or of != path or digest.startswith(FORMER):
+        return settings
+    return replace(settings, **{FILES[group]: digest})  # type: ignore[type-var]
 
 
 def _digest(mask: np.ndarray | None) -> str:

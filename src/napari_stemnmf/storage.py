@@ -62,7 +62,7 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         text = bool(value) and isinstance(value[0], str)
         parent.attrs.create(name, list(value), dtype=h5py.string_dtype() if text else None)
     else:
-        parent.attrs[name] = value
+        parent.attrs[name] = str(value) if isinstance(value, str) else value
 
 
 def room_for(value: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from napari_stemnmf.cli.options import (
 from napari_stemnmf.cli.run import warn
 from napari_stemnmf.cli.terminal import Reporter
 from napari_stemnmf.files import make_folder
+from napari_stemnmf.locks import held
 
 
 def add(commands: Any) -> None:
@@ -36,6 +38,7 @@ def add(commands: Any) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     from napari_stemnmf.export.calibration import summary, text, write_calibration
+    from napari_stemnmf.export.record import record
     from napari_stemnmf.pipeline import analyse, prepared
 
     recipe, dataset = recipe_from(options), open_file(options)
@@ -43,13 +46,16 @@ def _calibrate(options: argparse.Namespace) -> None:
     if options.out is not None:
         make_folder(options.out)
         path = options.out / ANALYSIS_NAME
-    with Reporter() as reporter:
-        analysis = analyse(
-            dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=options.workers, path=path,
-            until="calibrate",
-        )  # fmt: skip
-    warn(analysis)
-    print(json.dumps(summary(analysis), indent=2, allow_nan=False) if options.json else text(analysis))
-    if path is not None:
-        for written in [path, *write_calibration(analysis, options.out, prepared(analysis, dataset))]:
-            print(f"  {written}", file=sys.stderr if options.json else sys.stdout)
+    with nullcontext() if path is None else held(path, "another stemnmf calibrate"):
+        with Reporter() as reporter:
+            analysis = analyse(
+                dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=options.workers, path=path,
+                until="calibrate",
+            )  # fmt: skip
+        warn(analysis)
+        print(json.dumps(summary(analysis), indent=2, allow_nan=False) if options.json else text(analysis))
+        if path is not None:
+            figures = write_calibration(analysis, options.out, prepared(analysis, dataset))
+            record(options.out, figures, of=analysis.keys["calibration"])
+            for written in [path, *figures]:
+                print(f"  {written}", file=sys.stderr if options.json else sys.stdout)

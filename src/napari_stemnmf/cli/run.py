@@ -17,8 +17,9 @@ from napari_stemnmf.cli.options import (
 )
 from napari_stemnmf.cli.terminal import Reporter
 from napari_stemnmf.cli.wording import in_options
-from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import make_folder
+from napari_stemnmf.locks import held
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -34,7 +35,8 @@ def add(commands: Any) -> None:
     add_file(parser)
     out_help = "folder for the results; made if need be"
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=out_help)
-    parser.add_argument("--overwrite", action="store_true", help="start afresh even if DIR holds an analysis")
+    overwrite_help = "start afresh even if DIR holds an analysis, which is replaced when the run is done"
+    parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     add_recipe_options(parser)
     parser.set_defaults(command=_run)
 
@@ -49,41 +51,58 @@ def run_into(
     dataset: Dataset, recipe: Recipe, out: Path, *, workers: int | None = None, overwrite: bool = False
 ) -> Analysis:
     """Analyse, write all results into `out`, and print what was found and where it is."""
+    from napari_stemnmf.export.record import recorded
     from napari_stemnmf.export.results import write_results
     from napari_stemnmf.pipeline import analyse
+    from napari_stemnmf.resuming import unfinished
 
     make_folder(out)
     path = out / ANALYSIS_NAME
-    if overwrite:
-        path.unlink(missing_ok=True)
-    elif path.exists():
-        _keep_reviews(path, recipe)
-    with Reporter() as reporter:
-        analysis = analyse(dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=workers, path=path)
-    for name in recipe.features:
-        if name not in analysis.grains:
-            continue
-        grains, model = analysis.grains[name], analysis.models[name]
-        print(
-            f"{name.upper()}: {len(grains)} grains from {model.W.shape[1]} components "
-            f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
-        )
-    warn(analysis)
-    for written in [path, *write_results(analysis, out)]:
-        print(f"  {written}")
+    with held(path, "another stemnmf run"):
+        if path.is_file() and not overwrite:
+            _look_before(path, dataset, recipe)
+        try:
+            with Reporter() as reporter:
+                analysis = analyse(
+                    dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=workers, path=path,
+                    overwrite=overwrite,
+                )  # fmt: skip
+        except StemNMFError:
+            if recorded(out):
+                print(f"stemnmf: Tables and pictures in {out} are those of an earlier run.", file=sys.stderr)
+            raise
+        for name in recipe.features:
+            if name not in analysis.grains:
+                continue
+            grains, model = analysis.grains[name], analysis.models[name]
+            print(
+                f"{name.upper()}: {len(grains)} grains from {model.W.shape[1]} components "
+                f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
+            )
+        warn(analysis)
+        for written in [path, *write_results(analysis, out)]:
+            print(f"  {written}")
+        unfinished(path).unlink(missing_ok=True)
     return analysis
 
 
-def _keep_reviews(path: Path, recipe: Recipe) -> None:
-    """Refuse settings under which grains that were reviewed by hand would be found again."""
+def _look_before(path: Path, dataset: Dataset, recipe: Recipe) -> None:
+    """Refuse a run under which grains that were reviewed by hand would be found again; say what else decides it."""
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.export.record import adopt
+    from napari_stemnmf.export.results import names_of
+    from napari_stemnmf.pipeline import start
 
     earlier = Analysis.load(path)
-    lost = [
-        name.upper()
-        for name, review in earlier.reviews.items()
-        if review.edits and name in recipe.features and not earlier.is_current(f"grains/{name}", recipe, partial=True)
-    ]
+    adopt(path.parent, names_of(earlier))
+    if earlier.mask is not None:
+        print(f"stemnmf: The mask that was drawn by hand, which {path} holds, counts as well.", file=sys.stderr)
+    reviewed = [name for name, review in earlier.reviews.items() if review.edits and name in recipe.features]
+    if not reviewed:
+        return
+    begun = start(dataset, recipe, earlier)
+    same = begun.input.fingerprint == earlier.input.fingerprint
+    lost = [name.upper() for name in reviewed if same and not begun.is_current(f"grains/{name}", partial=True)]
     if lost:
         raise AnalysisError(
             f"{path} holds a review of {' and '.join(lost)} by hand, which these settings would replace; "

@@ -20,6 +20,7 @@ from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.export.record import tidy
 from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files import FILE_SUFFIX, result_file
@@ -141,7 +142,8 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
 
     Each file is whole or absent. Labels are those of the dominant grain; the table's column ``grain_id`` names them.
     Where grains were reviewed, the table has what was decided. Features that the recipe leaves out, and that are
-    kept for the review's sake, are not written.
+    kept for the review's sake, are not written. Files that an earlier run has left there and that are not of this
+    analysis are removed, with a warning; others are never touched.
 
     Parameters
     ----------
@@ -162,8 +164,18 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     grains = {name: found for name, found in analysis.grains.items() if name in analysis.recipe.features}
     measured = [name for name in grains if name in analysis.tables]
     requests = Requests(tables="csv" if measured else "", overviews=True)
-    source = Source(analysis, replace(analysis, grains=grains), requests, measured)
-    return [path for _, write in _tasks(source, _folder(directory)) for path in write()]
+    source, folder = Source(analysis, replace(analysis, grains=grains), requests, measured), _folder(directory)
+    written = [path for _, write in _tasks(source, folder) for path in write()]
+    tidy(folder, written, current=[analysis.keys.get("calibration", "")])
+    return written
+
+
+def names_of(analysis: Analysis) -> list[str]:
+    """The names of all files that `write_results` can have written of an analysis."""
+    wanted = Requests(overviews=True)
+    outputs = [output.name for output in OUTPUTS if getattr(wanted, output.request)]
+    names = ["grains-{feature}.csv" if name == "tables" else name for name in outputs]
+    return list(dict.fromkeys(name.format(feature=feature) for name in names for feature in analysis.grains))
 
 
 def accepted(analysis: Analysis) -> Analysis:

@@ -110,6 +110,7 @@ def featurize(
     recipe: Recipe,
     *,
     names: Sequence[str] | None = None,
+    needed: bool = True,
     peaks: Peaks | None = None,
     workers: int | None = None,
     control: Control | None = None,
@@ -131,6 +132,8 @@ def featurize(
         Settings of each representation.
     names : sequence of str, optional
         Which to compute; the recipe's if not given.
+    needed : bool
+        Whether one of them must be possible: not where there are others already.
     peaks : Peaks, optional
         The disks of every pattern; BD is made of them, and they show the rings where descan blurs the survey.
     workers, control, executor
@@ -143,8 +146,8 @@ def featurize(
     Raises
     ------
     DataError
-        If none of the features is possible (no ring is found, no column is left, no disks were looked for), or the
-        calibration or the disks are of another scan or detector.
+        If none of the features is possible and one is needed (no ring is found, no column is left, no disks were looked
+        for), or the calibration or the disks are of another scan or detector.
     Cancelled
         If the user asked to stop.
     """
@@ -172,7 +175,7 @@ def featurize(
                 features[name] = REPRESENTATIONS[name].make(found)
         except DataError as error:
             failed[name] = str(error)
-    if failed and not features and not kernels:
+    if failed and not features and not kernels and needed:
         raise DataError(" ".join(dict.fromkeys(failed.values())))
     if kernels:
         values = _read(dataset, kernels, workers=workers, control=control, executor=executor)

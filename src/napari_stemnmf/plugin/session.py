@@ -245,7 +245,7 @@ class Session:
             raise DataError(_other(record, self.analysis.input))
         self.dataset = dataset
         if self.analysis is not None:
-            self.analysis = replace(self.analysis, input=record)
+            self.analysis = replace(self.analysis, input=record.after(self.analysis.input))
         self.note = ""
         self.changed.emit()
 

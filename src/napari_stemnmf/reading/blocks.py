@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stemnmf import contents
 from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks, wrong_scan_shape
 from napari_stemnmf.errors import ReadError, StemNMFError
 
@@ -77,11 +78,11 @@ class Blocks(ABC):
 
         dtype = working_dtype(self.dtype)
         meta = np.empty((0, 0, 0, 0), self.dtype)
-        stat = self.path.stat()  # napari caches Dask results by name: a file that was rewritten needs a new one
+        times = contents.times(self.path)  # napari caches Dask results by name: what was rewritten needs a new one
         array = da.from_array(
             self,
             chunks=self.chunks(),
-            name=f"scan-{tokenize(self, stat.st_size, stat.st_mtime_ns)}",
+            name=f"scan-{tokenize(self, times)}",
             asarray=False,
             fancy=True,  # Dask does not merge slices into readers that it takes to be too simple for lists
             lock=False,

@@ -18,7 +18,7 @@ def find_scan(record: Any, beside: Path | None = None) -> Dataset | None:
 
     Parameters
     ----------
-    record : object with ``source``, ``shape``, ``fingerprint`` and perhaps ``metadata``
+    record : object with ``source``, ``shape``, ``fingerprint`` and perhaps ``metadata`` and ``parts``
         As they were when it was open, ``Analysis.input``.
     beside : path, optional
         Folder to look in, under the file's own name, if it is no longer at its old place: that of the analysis.
@@ -32,7 +32,7 @@ def find_scan(record: Any, beside: Path | None = None) -> Dataset | None:
             continue
         try:
             dataset = open_as_before(record, place)
-            if dataset.fingerprint() == record.fingerprint:
+            if dataset.look(record)[0] == record.fingerprint:
                 return dataset
         except StemNMFError as error:
             logger.info("The scan of the analysis cannot be opened: %s", error)

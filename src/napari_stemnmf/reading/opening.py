@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,18 @@ def open(
     >>> dataset = stem.open("film.h5::data")  # doctest: +SKIP
     """
     file, named = split(path)
-    dataset = dataset if dataset is not None else named
     shape = _scan_shape(scan_shape)
     with reading(file):
         kind = sniff(file)
+    scan = _open(file, kind, dataset if dataset is not None else named, shape, drop)
+    from napari_stemnmf.reading.beside import files_of
+
+    with reading(file):
+        return replace(scan, files=files_of(file, kind, scan))
+
+
+def _open(file: Path, kind: str, dataset: str | None, shape: tuple[int, int] | None, drop: Any) -> Dataset:
+    """The scan in a file of that kind."""
     if kind == "hdf5":
         from napari_stemnmf.reading.hdf5 import open_hdf5_scan
 

@@ -63,7 +63,10 @@ def running_stages(
         analysis = given
         try:
             if dataset is not None:
-                analysis = pipeline.start(dataset, recipe, analysis)
+                begun = pipeline.start(dataset, recipe, analysis)
+                if analysis is not None and begun.input.fingerprint != analysis.input.fingerprint:
+                    return Outcome(analysis, error=f"{dataset.source} has changed since it was opened; open it again.")
+                analysis = begun
                 analysis = analysis if mask is None else pipeline.with_mask(analysis, mask)
             elif analysis is not None:
                 analysis = pipeline.with_recipe(analysis, recipe)

@@ -10,23 +10,25 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakValueDictionary
 
 from psygnal import Signal
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.locks import lock_of
 from napari_stemnmf.plugin.preferences import preferences
+from napari_stemnmf.plugin.saving.writers import Writers
 
 if TYPE_CHECKING:
-    from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.analysis import Analysis, Input
+    from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.plugin.session import Session
 
 logger = logging.getLogger(__name__)
@@ -40,20 +42,6 @@ class _Request(NamedTuple):
 
     analysis: Analysis
     path: Path | None = None
-
-
-class Writers:
-    """Who writes to which file. One for the whole process, so that two of its scans do not write to one file."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.of: WeakValueDictionary[Path, Saver] = WeakValueDictionary()
-
-    @classmethod
-    @cache
-    def of_the_process(cls) -> Writers:
-        """The one of this process."""
-        return cls()
 
 
 class Saver:
@@ -77,6 +65,7 @@ class Saver:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._writers = Writers.of_the_process()
+        weakref.finalize(self, self._writers.let_go)
         self._seen = (session.analysis, session.recipe)
         self._condition = threading.Condition()
         self._request: _Request | None = None
@@ -212,7 +201,7 @@ class Saver:
         try:
             if scan is None or dataset is None or not any(scan.parent.glob("*.stemnmf.h5")):
                 return
-            found = earlier(scan, dataset.fingerprint())
+            found = earlier(scan, dataset)
         except (OSError, StemNMFError):
             logger.info("Earlier analyses of %s were not looked for.", scan, exc_info=True)
             return
@@ -231,7 +220,8 @@ class Saver:
         path, scan = self._session.path, self._scan()
         with self._writers.lock:
             mine = path is not None and self._writers.of.get(path) is self
-            if path is not None and ((mine and _stamp(path) in (None, self._left_as)) or scan is None):
+            same = mine and path is not None and _stamp(path) in (None, self._left_as) and self._writers.is_free(path)
+            if path is not None and (same or scan is None):
                 return path
 
             if scan is None:
@@ -246,6 +236,7 @@ class Saver:
             if request.path is not None:
                 self._take(request.path)
             path = request.path or self._target()
+            self._writers.hold(path)
             request.analysis.save(path)
             if opened != self._opened:
                 return  # another analysis is the session's by now, in its own file
@@ -311,10 +302,10 @@ def place(scan: Path, number: int = 1) -> Path:
 def free_place(scan: Path, taken: set[Path] | frozenset[Path] = frozenset()) -> Path:
     """The first place beside a scan that holds nothing and is not among those that others have taken."""
     places = (place(scan, number) for number in count(1))
-    return next(each for each in places if each not in taken and not each.exists())
+    return next(each for each in places if each not in taken and not each.exists() and not lock_of(each).exists())
 
 
-def earlier(scan: Path, fingerprint: str) -> Path | None:
+def earlier(scan: Path, dataset: Dataset) -> Path | None:
     """The analysis beside a scan that is of the same data; the newest of several; None if there is none."""
     stem, end = place(scan).name.removesuffix(FILE_SUFFIX), FILE_SUFFIX
     named = [
@@ -323,20 +314,31 @@ def earlier(scan: Path, fingerprint: str) -> Path | None:
         if (rest := each.name.removesuffix(end)) == stem
         or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdecimal())
     ]
-    found = [each for each in named if fingerprint_of(each) == fingerprint]
-    return max(found, key=lambda each: each.stat().st_mtime_ns, default=None)
+    for each in sorted(named, key=lambda each: each.stat().st_mtime_ns, reverse=True):
+        record = record_of(each)
+        if record is not None and dataset.look(record)[0] == record.fingerprint:
+            return each
+    return None
+
+
+def record_of(path: Path) -> Input | None:
+    """Which data an analysis file is of; None for another file. Reads no results."""
+    import h5py
+
+    from napari_stemnmf import storage
+    from napari_stemnmf.analysis import Input, is_analysis  # not above: places are asked for while a scan is opened
+
+    if not is_analysis(path):
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            record: Input = storage.read(file, "input", Input)
+            return record
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
 
 
 def fingerprint_of(path: Path) -> str:
-    """Which data an analysis file is of; empty for another file. Reads no results."""
-    import h5py
-
-    from napari_stemnmf.analysis import is_analysis  # not above: places are asked for while a scan is being opened
-
-    if not is_analysis(path):
-        return ""
-    try:
-        with h5py.File(path, "r") as file:
-            return str(file["input"].attrs["fingerprint"])
-    except (OSError, KeyError):
-        return ""
+    """The fingerprint of the data that an analysis file is of; empty for another file."""
+    record = record_of(path)
+    return "" if record is None else record.fingerprint

@@ -238,5 +238,6 @@ def _find(request: tuple[Session, Path]) -> tuple[Session, Dataset, Input]:
     session, path = request
     if session.analysis is None:
         raise StemNMFError("There are no results that a scan could be found for.")
-    dataset = open_as_before(session.analysis.input, path)
-    return session, dataset, Input.of(dataset)
+    known = session.analysis.input
+    dataset = open_as_before(known, path)
+    return session, dataset, Input.of(dataset, known)

@@ -1,0 +1,80 @@
+"""Which files a scan is read from: its own, the headers and data beside it, and what an HDF5 file links to.
+
+They are all looked at to tell whether the data is still the same (`contents`).
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.errors import ReadError
+
+
+def files_of(path: Path, kind: str, scan: Dataset) -> tuple[str, ...]:
+    """All files that a scan of a kind, as `opening.sniff` names it, is read from; its own first."""
+    found = [path]
+    if kind == "hdf5":
+        name = str(scan.metadata.get("dataset") or scan.source.partition("::")[2] or "/")
+        found += [file for file in sorted(_linked(path.resolve(), name)) if file != path.resolve()]
+    elif kind == "xml":
+        found += [path.parent / node.get("filename", "") for node in ET.parse(path).getroot().iter("raw_file")]
+    elif kind == "tvips":
+        found += sorted(set(path.parent.glob(re.sub(r"_\d{3}\.tvips$", "_[0-9][0-9][0-9].tvips", path.name))) - {path})
+    elif kind in ("mib", "ser", "emi", "mrc"):
+        found += list(_described(path, kind))
+    return tuple(dict.fromkeys(str(file.absolute()) for file in found if file == path or file.is_file()))
+
+
+def _described(path: Path, kind: str) -> Iterator[Path]:
+    """The header, or the data, that lies beside a file."""
+    if kind == "mib":
+        yield path.with_suffix(".hdr")
+    elif kind == "ser":
+        yield path.with_name(re.sub(r"_\d+$", "", path.stem) + ".emi")
+    elif kind == "emi":
+        yield from sorted(path.parent.glob(f"{path.stem}_*.ser"))
+    else:
+        prefix = re.match(r"\d{8}_\d+", path.name)
+        yield path.with_name(re.sub(r"_movie\.mrc$", "_info.txt", path.name, flags=re.IGNORECASE))
+        yield path.with_name(f"{prefix[0] if prefix else path.stem}_info.txt")
+
+
+def _linked(path: Path, name: str) -> set[Path]:
+    """The files that a dataset, or the datasets of a group, are kept in; links are followed within the folder."""
+    from napari_stemnmf.reading.hdf5_access import locate, open_hdf5, walk
+
+    folder, found = path.parent, {path}
+    waiting, seen = {(path, name)}, set()
+    while waiting:
+        seen.add(link := waiting.pop())
+        try:
+            target, inner = locate(*link, folder)
+        except ReadError:
+            continue  # a link that the scan does not need: those that it needs were followed when it was opened
+        found.add(target)
+        with open_hdf5(target) as opened:
+            for below, node in walk(opened[inner], inner):
+                links = {(target, below)} if not hasattr(node, "shape") else set()
+                if hasattr(node, "shape") and node.is_virtual:
+                    links = _sources(node, target)
+                    found.update(file for file, _ in links)
+                waiting |= links - seen
+    return found
+
+
+def _sources(dataset: Any, path: Path) -> set[tuple[Path, str]]:
+    """File and name of each source of a virtual dataset; of a numbered series, all files that there are."""
+    found: set[tuple[Path, str]] = set()
+    for source in dataset.virtual_sources():
+        if source.file_name == ".":
+            found.add((path, source.dset_name))
+            continue
+        pattern = re.sub(r"%\d*b", "*", source.file_name.replace("\\", "/")).replace("%%", "%")
+        files = path.parent.glob(pattern) if "*" in pattern else [path.parent / pattern]
+        found |= {(file.resolve(), source.dset_name) for file in files if file.is_file()}
+    return found
