@@ -20,15 +20,19 @@ NOT_FINITE, EMPTY, SATURATED, EVEN, ALONE, FLYBACK = range(1, 7)
 
 TILES = 8
 """Tiles along each axis of the detector, of up to TILE x TILE pixels."""
-TILE = 4
+TILE = 8
 LINES = 64
 """Rows of the detector, at least, that the centre of mass is taken from."""
 MANY = 0.5
 """Share of the pixels that are not finite or saturated, above which a pattern is odd if most patterns have few."""
+NEARLY, VACUUM = 0.02, 0.25
+"""None is odd for being empty where half as many have under 2 % of the counts of others, or a quarter are empty."""
 BRIGHT = 3.0
 """An evenly bright pattern has so many times the level of half of all patterns."""
 FLAT = 0.2
 """The middle half of its tiles differs by no more than this share of the level, and NOISE standard deviations."""
+STRUCTURE = 3.0
+"""Where they usually differ by so many times as much, patterns have structure."""
 NOISE = 2.0
 LEAST_COUNTS = 50.0
 """Counts of a tile from which its noise allows to say so."""
@@ -36,6 +40,10 @@ TIMES = 6.0
 """A single pattern is so many times as bright as its neighbours, or that much darker squared, to be odd."""
 NEIGHBOURS = 2
 """The second of the 24 around it counts: two patterns side by side may be odd, three are a grain."""
+STEADY = 3.0
+"""Counts hardly differ where nearly all are within this factor."""
+DARK = 0.1
+"""A pattern is not dark where those around it have less than this share of the usual counts: vacuum behind a stop."""
 EDGE = 2
 """Columns or rows at either end of the scan that are looked at for flyback."""
 JUMP = 3.0
@@ -61,7 +69,7 @@ class Looks:
     invalid, full : ndarray of float32
         Share of the looked-at pixels that are not finite, and that have the largest value of a whole-number type.
     q_y, q_x : ndarray of float32
-        Centre of mass, px; NaN without counts.
+        Centre of mass of what is above the level, px; NaN where nothing is.
     side : int
         Of a tile, px.
     """
@@ -104,12 +112,20 @@ def _starts(size: int, side: int) -> np.ndarray:
 
 
 def evenly_bright(looks: Looks) -> np.ndarray:
-    """(n,) whether a pattern shows no structure, at a level far above that of half of the patterns."""
-    counted = looks.level * looks.side**2 >= LEAST_COUNTS
-    noise = np.sqrt(looks.level) / looks.side
-    even = looks.spread <= FLAT * looks.level + NOISE * noise
-    usual = float(np.median(looks.level)) if len(looks.level) else 0.0
-    return np.asarray(counted & even & (looks.level > BRIGHT * usual))
+    """(n,) whether a pattern shows no structure, at a level far above that of half of the patterns.
+
+    Where patterns usually have structure, one without is odd at their level already.
+    """
+    level, spread = looks.level, looks.spread
+    if not len(level):
+        return np.zeros(0, bool)
+    usual = float(np.median(level))
+    noise = np.where(level * looks.side**2 >= LEAST_COUNTS, NOISE * np.sqrt(level) / looks.side, 0.0)
+    even = spread <= FLAT * level + noise
+    structured = np.median(spread) > STRUCTURE * FLAT * usual
+    bright = level > BRIGHT * usual
+    as_bright = (level > usual) & (spread <= FLAT * level) & (looks.total >= 0.5 * np.median(looks.total))
+    return np.asarray(even & (bright | (as_bright & structured)))
 
 
 def judge(looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
@@ -133,9 +149,16 @@ def judge_alone(looks: Looks) -> np.ndarray:
     if len(odd) >= FEWEST:
         odd[evenly_bright(looks)] = EVEN
         odd[_unusual(looks.full)] = SATURATED
-    odd[looks.total <= 0.0] = EMPTY
+    odd[_empty(looks.total)] = EMPTY
     odd[_unusual(looks.invalid)] = NOT_FINITE
     return odd
+
+
+def _empty(total: np.ndarray) -> np.ndarray:
+    """Patterns without a count, unless vacuum has none or next to none here: behind a beam stop, or without noise."""
+    empty = total <= 0.0
+    nearly = ~empty & (total <= NEARLY * np.quantile(total, 0.75)) if len(total) else empty
+    return empty & (nearly.sum() < 0.5 * empty.sum()) & (empty.mean() <= VACUUM if len(total) else True)
 
 
 def _unusual(share: np.ndarray) -> np.ndarray:
@@ -144,15 +167,25 @@ def _unusual(share: np.ndarray) -> np.ndarray:
 
 
 def _alone(looks: Looks, scan_shape: tuple[int, int]) -> np.ndarray:
-    """Single patterns (scan_y, scan_x) far brighter at all pixels, or far darker, than nearly all around them."""
+    """Single patterns (scan_y, scan_x) far brighter at all pixels, or far darker, than nearly all around them.
+
+    Where the counts of patterns hardly differ over the scan, as they do behind a beam stop, those count as well.
+    """
     around, most = _around(scan_shape)
     if around is None:
         return np.zeros(scan_shape, bool)
     level, total = looks.level.reshape(scan_shape), looks.total.reshape(scan_shape)
-    bright = ndimage.rank_filter(level, -most, footprint=around, mode="constant", cval=-np.inf)
+
+    def brighter(values: np.ndarray) -> np.ndarray:
+        return values > TIMES * ndimage.rank_filter(values, -most, footprint=around, mode="constant", cval=-np.inf)
+
+    low, middle, high = np.quantile(total, (0.05, 0.5, 0.95))
+    bright = (level * looks.side**2 >= LEAST_COUNTS) & brighter(level)
+    if high <= STEADY * low:
+        bright |= brighter(total)
     dark = ndimage.rank_filter(total, most - 1, footprint=around, mode="constant", cval=np.inf)
-    seen = level * looks.side**2 >= LEAST_COUNTS
-    return np.asarray((seen & (level > TIMES * bright)) | (total * TIMES**2 < np.where(np.isfinite(dark), dark, 0.0)))
+    dark[~(np.isfinite(dark) & (dark > DARK * middle))] = 0.0
+    return np.asarray(bright | (total * TIMES**2 < dark))
 
 
 def _around(scan_shape: tuple[int, int]) -> tuple[np.ndarray | None, int]:

@@ -84,7 +84,7 @@ def look_at(
 
     Of tiles of `side` pixels that begin at the rows `y` and columns `x`: the median of their means, their interquartile
     range, the share of pixels that are not finite, and that are `largest` or more. Of the rows `lines`: the centre of
-    mass, row and column; NaN without counts.
+    mass of what is above that median, row and column; NaN where nothing is.
     """
     out = np.empty((len(block), 6), np.float32)
     tiles = np.empty(len(y) * len(x), np.float64)
@@ -115,7 +115,7 @@ def look_at(
             total = along = 0.0
             for column in range(pattern.shape[1]):
                 value = np.float64(pattern[row, column])
-                value = value if 0.0 < value <= LARGEST else 0.0
+                value = value - out[p, 0] if out[p, 0] < value <= LARGEST else 0.0
                 total += value
                 along += value * column
             whole += total
