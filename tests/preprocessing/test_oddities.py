@@ -36,12 +36,13 @@ def test_a_scale_that_is_not_in_the_file_is_named() -> None:
     assert line == "The scan step and the size of a detector pixel are not in the file: 1 px is assumed."
 
 
-def test_pixels_that_are_not_square_and_line_scans_are_named() -> None:
-    given = dataset(scan((1, 30, 32, 32)))
+def test_steps_that_are_not_square_and_line_scans_are_named() -> None:
+    given = dataset(scan())
     y, x, q_y, q_x = given.axes
-    found = oddities(replace(given, axes=(y, x, q_y, replace(q_x, scale=0.15))))
-    assert any("not square: 0.1 1/nm along y, 0.15 1/nm along x" in line for line in found)
-    assert any("line scan, of 1 x 30 positions" in line for line in found)
+    found = oddities(replace(given, axes=(y, replace(x, scale=3.0), q_y, q_x)))
+    assert found == ("Steps of the scan are not square: 2 nm (y) x 3 nm (x).",)
+    found = oddities(dataset(scan((1, 30, 32, 32))))
+    assert found == ("This is a line scan, of 1 x 30 positions: a grain is a stretch of it.",)
 
 
 def test_odd_patterns_and_values_are_counted() -> None:

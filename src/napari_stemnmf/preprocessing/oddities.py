@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.preprocessing.odd_patterns import Looks, counted, judge, judge_alone, look
 from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
@@ -62,7 +62,7 @@ class Sample:
 
 
 def oddities(dataset: Dataset, *, seconds: float = SECONDS) -> tuple[str, ...]:
-    """What is odd about a scan, a sentence each; empty where nothing is.
+    """What is odd about a scan, a sentence each, beside what `units.notes_of` says of its axes; empty where nothing is.
 
     A scan of up to 64 MiB is read whole. Of a larger one blocks from all over it are read for so many `seconds`, and
     the last sentence says how much was seen.
@@ -148,32 +148,21 @@ def _shape(sample: Sample) -> Iterator[str]:
 
 
 def _calibration(sample: Sample) -> Iterator[str]:
-    scan, detector = sample.dataset.axes[:2], sample.dataset.axes[2:]
-    assumed = [
-        name
-        for name, axes in (("scan step", scan), ("size of a detector pixel", detector))
-        if any(axis.assumed for axis in axes)
-    ]
+    """Scales that are not in the file; what is odd about those that are is told by `units.notes_of`."""
+    y, x = scan = sample.dataset.axes[:2]
+    parts = (("scan step", scan), ("size of a detector pixel", sample.dataset.axes[2:]))
+    assumed = [name for name, axes in parts if all(axis.assumed for axis in axes)]
     if assumed:
         verb = "is" if len(assumed) == 1 else "are"
         yield f"The {' and the '.join(assumed)} {verb} not in the file: 1 px is assumed."
-    yield from _not_square("Detector pixels", detector)
-    yield from _not_square("Steps of the scan", scan)
-
-
-def _not_square(what: str, axes: tuple[Axis, ...]) -> Iterator[str]:
-    y, x = axes
-    if not (y.assumed or x.assumed) and (y.unit != x.unit or not np.isclose(abs(y.scale), abs(x.scale), rtol=1e-3)):
-        yield f"{what} are not square: {abs(y.scale):.4g} {y.unit} along y, {abs(x.scale):.4g} {x.unit} along x."
+    if not (y.assumed or x.assumed) and not np.isclose(abs(y.scale), abs(x.scale), rtol=1e-3):
+        yield f"Steps of the scan are not square: {abs(y.scale):.4g} {y.unit} (y) x {abs(x.scale):.4g} {x.unit} (x)."
 
 
 def _values(sample: Sample) -> Iterator[str]:
     if not sample.looks.total.any():
-        yield (
-            "No value is above 0: there is nothing to measure."
-            if sample.not_finite < 1.0
-            else ("Every value is NaN or infinite: there is nothing to measure.")
-        )
+        what = "No value is above 0" if sample.not_finite < 1.0 else "Every value is NaN or infinite"
+        yield f"{what}: there is nothing to measure."
     elif sample.not_finite:
         yield f"{_share(sample.not_finite)} of the values are NaN or infinite; they count as 0."
     if sample.negative:
