@@ -36,11 +36,11 @@ def test_a_scale_that_is_not_in_the_file_is_named() -> None:
     assert line == "The scan step and the size of a detector pixel are not in the file: 1 px is assumed."
 
 
-def test_pixels_that_are_not_square_and_line_scans_are_named() -> None:
+def test_steps_that_are_not_square_and_line_scans_are_named() -> None:
     given = dataset(scan((1, 30, 32, 32)))
     y, x, q_y, q_x = given.axes
-    found = oddities(replace(given, axes=(y, x, q_y, replace(q_x, scale=0.15))))
-    assert any("not square: 0.1 1/nm along y, 0.15 1/nm along x" in line for line in found)
+    found = oddities(replace(given, axes=(y, replace(x, scale=y.scale * 1.5), q_y, q_x)))
+    assert any("steps are not square" in line for line in found)
     assert any("line scan, of 1 x 30 positions" in line for line in found)
 
 

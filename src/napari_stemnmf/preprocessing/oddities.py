@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_stemnmf.dataset import Axis, Dataset
+from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.preprocessing.odd_patterns import Looks, counted, judge, judge_alone, look
 from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
@@ -152,19 +152,14 @@ def _calibration(sample: Sample) -> Iterator[str]:
     assumed = [
         name
         for name, axes in (("scan step", scan), ("size of a detector pixel", detector))
-        if any(axis.assumed for axis in axes)
+        if all(axis.unit == "px" for axis in axes)  # where one has a step, the notes of the dataset say so
     ]
     if assumed:
         verb = "is" if len(assumed) == 1 else "are"
         yield f"The {' and the '.join(assumed)} {verb} not in the file: 1 px is assumed."
-    yield from _not_square("Detector pixels", detector)
-    yield from _not_square("Steps of the scan", scan)
-
-
-def _not_square(what: str, axes: tuple[Axis, ...]) -> Iterator[str]:
-    y, x = axes
+    y, x = scan
     if not (y.assumed or x.assumed) and (y.unit != x.unit or not np.isclose(abs(y.scale), abs(x.scale), rtol=1e-3)):
-        yield f"{what} are not square: {abs(y.scale):.4g} {y.unit} along y, {abs(x.scale):.4g} {x.unit} along x."
+        yield f"The scan's steps are not square: {abs(y.scale):.4g} {y.unit} along y, {abs(x.scale):.4g} {x.unit} along x."
 
 
 def _values(sample: Sample) -> Iterator[str]:
