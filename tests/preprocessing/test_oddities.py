@@ -40,7 +40,7 @@ def test_steps_that_are_not_square_and_line_scans_are_named() -> None:
     given = dataset(scan((1, 30, 32, 32)))
     y, x, q_y, q_x = given.axes
     found = oddities(replace(given, axes=(y, replace(x, scale=y.scale * 1.5), q_y, q_x)))
-    assert any("steps are not square" in line for line in found)
+    assert any("Steps of the scan are not square" in line for line in found)
     assert any("line scan, of 1 x 30 positions" in line for line in found)
 
 

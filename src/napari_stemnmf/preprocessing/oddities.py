@@ -159,7 +159,8 @@ def _calibration(sample: Sample) -> Iterator[str]:
         yield f"The {' and the '.join(assumed)} {verb} not in the file: 1 px is assumed."
     y, x = scan
     if not (y.assumed or x.assumed) and (y.unit != x.unit or not np.isclose(abs(y.scale), abs(x.scale), rtol=1e-3)):
-        yield f"The scan's steps are not square: {abs(y.scale):.4g} {y.unit} along y, {abs(x.scale):.4g} {x.unit} along x."
+        steps = f"{abs(y.scale):.4g} {y.unit} along y, {abs(x.scale):.4g} {x.unit} along x"
+        yield f"Steps of the scan are not square: {steps}."
 
 
 def _values(sample: Sample) -> Iterator[str]:
