@@ -100,7 +100,7 @@ class Dataset:
         """Wrap a NumPy or Dask array (scan_y, scan_x, q_y, q_x), or a stack with a `scan_shape`.
 
         A step is of both axes of a pair, or (y, x); one that is not given leaves them in pixels, marked as assumed.
-        `drop` says which patterns of a stack are left out that has more than the scan has positions, as in `open`.
+        `drop` says, as for `open`, which patterns of a stack are left out where there are more than positions.
 
         Raises
         ------

@@ -14,6 +14,7 @@ from napari_stemnmf.figures.maps import (
     FULLER,
     GAMMA,
     GROUND,
+    LINE_WIDTH,
     PALE,
     UNMATCHED,
     draw_grains,
@@ -170,3 +171,11 @@ def test_found_grains_take_the_colour_of_the_true_grain_that_they_match():
     colours = matched_colours(score(found, truth), 4, ["red", "blue"])
     assert colours == ["blue", "red", UNMATCHED, "red"]
     assert matched_colours(score(found, truth[:0]), 4, []) == [UNMATCHED] * 4
+
+
+@pytest.mark.parametrize("shape", [(1, 120), (120, 1)])
+def test_a_line_scan_is_drawn_wide_enough_to_be_seen(shape: tuple[int, int]):
+    axes = (Axis("scan_y", shape[0], 2.0, "nm", assumed=False), Axis("scan_x", shape[1], 2.0, "nm", assumed=False))
+    ax = new_figure("page", 60.0).subplots()
+    draw_grains(ax, np.ones((1, *shape), bool), axes, scale="axes")
+    assert ax.get_box_aspect() in (LINE_WIDTH, 1 / LINE_WIDTH)

@@ -472,6 +472,26 @@ def test_a_stack_of_patterns_opens_with_its_scan_shape_given(
     assert layer("patterns").data.shape == (3, 4, 16, 16)
 
 
+def test_of_too_many_patterns_those_that_are_named_are_dropped_and_the_status_tells(
+    viewer: Any, tmp_path: Path, notifications: list[str], layer: Any
+) -> None:
+    from napari_stemnmf.plugin.session import session_of
+    from napari_stemnmf.plugin.status import status
+
+    stack = np.broadcast_to(np.arange(14, dtype=np.uint16)[:, None, None], (14, 16, 16))
+    np.save(tmp_path / "stack.npy", stack)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Open scan")
+    widget.path.value = tmp_path / "stack.npy"
+    widget.rows.value, widget.columns.value = 4, 4
+    widget.open_button.native.click()
+    assert "3 scan rows and 4 scan columns in Open scan takes the whole rows" in notifications[-1]
+    widget.rows.value, widget.drop.value = 3, "first"
+    widget.open_button.native.click()
+    found = layer("patterns")
+    assert np.asarray(found.data[0, 0]).max() == 2
+    assert "the first 2 were dropped" in status(session_of(found), "calibrate", "")
+
+
 def test_one_of_several_datasets_opens_by_its_name(viewer: Any, tmp_path: Path, layer: Any) -> None:
     import h5py
 

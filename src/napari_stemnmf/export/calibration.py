@@ -26,7 +26,6 @@ ELLIPSES = {
     "disks": "a ring of Bragg disks",
     "ring": "a ring of the mean pattern",
     "set": "set by hand",
-    "file": "the file's pixel sizes",
 }
 PROBES = {
     "central": "the mean central disk",
@@ -175,6 +174,9 @@ def _ellipse(calibration: Calibration) -> str:
         return "off: taken as round"
     if calibration.ellipse_method == "none":
         return "none that is significant: taken as round"
+    if calibration.ellipse_method == "file":
+        ratio = f"a/b {where.ellipse_ratio:.4f}, a at {where.ellipse_angle:.1f}°"
+        return f"{ratio}, from the file's pixel sizes; none beside it that is significant"
     error = f" ± {calibration.ellipse_error:.4f}" if np.isfinite(calibration.ellipse_error) else ""
     text = f"a/b {where.ellipse_ratio:.4f}{error}, a at {where.ellipse_angle:.1f}°"
     if np.isfinite(calibration.ellipse_residual):

@@ -57,6 +57,10 @@ GROUND = "#F4F4F4"
 """Where no grain is."""
 TICKS = 5
 """Along the longer side of a map in a square frame."""
+LINE = 0.05
+"""Sides of a scan that is drawn as a line: the shorter over the longer, at most."""
+LINE_WIDTH = 0.15
+"""Of a line scan's length, its width in a map."""
 BEST = ("aa", "bd", "rv")
 """Representations by how near their image comes to a dark field."""
 
@@ -105,7 +109,7 @@ def draw_grains(
         autolim=False,
     )
     ax.set(xlim=edges[:2], ylim=edges[2:])
-    ax.set_aspect("equal")
+    set_aspect(ax, axes)
     if scale == "axes":
         ax.set(xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
         return
@@ -184,6 +188,18 @@ def extent(axes: Sequence[Axis]) -> tuple[float, float, float, float]:
     """Edges of the scan in its own units: left, right, bottom, top, as ``imshow`` takes them."""
     y, x = axes[:2]
     return (-0.5 * x.scale, (x.size - 0.5) * x.scale, (y.size - 0.5) * y.scale, -0.5 * y.scale)
+
+
+def set_aspect(ax: Axes, axes: Sequence[Axis]) -> None:
+    """Draw positions as high as they are wide, but a line scan so wide that it is seen."""
+    y, x = axes[:2]
+    down_by_across = (y.size * y.scale) / (x.size * x.scale)
+    if LINE <= down_by_across <= 1 / LINE:
+        ax.set_aspect("equal")
+        return
+    ax.set_aspect("auto")
+    ax.set_box_aspect(LINE_WIDTH if down_by_across < 1 else 1 / LINE_WIDTH)
+    (ax.yaxis if down_by_across < 1 else ax.xaxis).set_ticks([])
 
 
 def square_map(ax: Axes, axes: Sequence[Axis], title: str) -> None:

@@ -9,7 +9,7 @@ from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import MaxNLocator
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.figures.maps import draw_counts, draw_grains, draw_odd, extent, scan_image
+from napari_stemnmf.figures.maps import draw_counts, draw_grains, draw_odd, extent, scan_image, set_aspect
 from napari_stemnmf.figures.style import FEATURE_COLOURS, GREY, in_style, new_figure
 
 if TYPE_CHECKING:
@@ -132,4 +132,5 @@ def _finish_map(
 ) -> None:
     y, x = analysis.axes[:2]
     ax.set(title=title, xlabel=f"x ({x.unit})", ylabel=f"y ({y.unit})")
+    set_aspect(ax, analysis.axes)
     ax.figure.colorbar(image, ax=ax, label=label, ticks=ticks, shrink=0.85)
