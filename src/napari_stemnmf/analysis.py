@@ -75,7 +75,8 @@ class Input:
 
     def after(self, earlier: Input) -> Input:
         """The record, of the same data as an earlier one, with what keys of results that go with that are made with."""
-        return replace(self, keyed=earlier.keyed if earlier.parts else str(earlier.fingerprint))
+        former = str(earlier.fingerprint) if str(earlier.fingerprint) != str(self.fingerprint) else ""
+        return replace(self, keyed=earlier.keyed or former)
 
 
 class RunTime(NamedTuple):
