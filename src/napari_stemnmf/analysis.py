@@ -302,6 +302,8 @@ class Analysis:
             If the file is missing, damaged, or not an analysis of this format version.
         """
         path = Path(path)
+        if path.is_dir():
+            raise AnalysisError(f"{path} is a folder, not an analysis file; move it away, or choose another place.")
         if not path.is_file():
             raise AnalysisError(f"There is no analysis file {path}.")
         if not is_analysis(path):

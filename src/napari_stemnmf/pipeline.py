@@ -108,7 +108,7 @@ def analyse(
     with held(path, "another run"):
         there = path.exists()
         if path.is_dir():
-            raise AnalysisError(f"{path} is a folder, not an analysis file; choose another place.")
+            raise AnalysisError(f"{path} is a folder, not an analysis file; move it away, or choose another place.")
         earlier = Analysis.load(path) if there and analysis is None and not overwrite else analysis
         begun = begin(earlier)
         if earlier is not None and earlier.input.fingerprint != begun.input.fingerprint:
