@@ -75,7 +75,8 @@ class Input:
 
     def after(self, earlier: Input) -> Input:
         """The record, of the same data as an earlier one, with what keys of results that go with that are made with."""
-        return replace(self, keyed=earlier.keyed if earlier.parts else str(earlier.fingerprint))
+        former = str(earlier.fingerprint) if str(earlier.fingerprint) != str(self.fingerprint) else ""
+        return replace(self, keyed=earlier.keyed or former)
 
 
 class RunTime(NamedTuple):
@@ -301,6 +302,8 @@ class Analysis:
             If the file is missing, damaged, or not an analysis of this format version.
         """
         path = Path(path)
+        if path.is_dir():
+            raise AnalysisError(f"{path} is a folder, not an analysis file; move it away, or choose another place.")
         if not path.is_file():
             raise AnalysisError(f"There is no analysis file {path}.")
         if not is_analysis(path):

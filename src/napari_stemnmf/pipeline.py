@@ -6,6 +6,7 @@ the command line, exported scripts and napari use the same loop.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -22,6 +23,7 @@ from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
+from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.locks import held
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import changed_files, other_data, start, unfinished, with_mask, with_recipe
@@ -108,7 +110,9 @@ def analyse(
     with held(path, "another run"):
         there = path.exists()
         if path.is_dir():
-            raise AnalysisError(f"{path} is a folder, not an analysis file; choose another place.")
+            raise AnalysisError(f"{path} is a folder, not an analysis file; move it away, or choose another place.")
+        if overwrite and there and not (is_analysis(path) or path.name.endswith(FILE_SUFFIX)):
+            raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         earlier = Analysis.load(path) if there and analysis is None and not overwrite else analysis
         begun = begin(earlier)
         if earlier is not None and earlier.input.fingerprint != begun.input.fingerprint:
@@ -163,10 +167,11 @@ def _afresh(
     What a cancelled one has found is kept beside it, and the next goes on from there.
     """
     part = unfinished(path)
-    kept = Analysis.load(part) if is_analysis(part) else None
-    begun = begin(kept)
+    kept = None
+    with contextlib.suppress(AnalysisError):
+        kept = Analysis.load(part)
     try:
-        found = go(begun, part)
+        found = go(begin(kept), part)
         os.replace(part, path)
     except Cancelled as stop:
         raise Cancelled(f"{stop} {path} is as it was.", stop.analysis) from None

@@ -38,7 +38,6 @@ def add(commands: Any) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     from napari_stemnmf.export.calibration import summary, text, write_calibration
-    from napari_stemnmf.export.record import record
     from napari_stemnmf.pipeline import analyse, prepared
 
     recipe, dataset = recipe_from(options), open_file(options)
@@ -55,7 +54,5 @@ def _calibrate(options: argparse.Namespace) -> None:
         warn(analysis)
         print(json.dumps(summary(analysis), indent=2, allow_nan=False) if options.json else text(analysis))
         if path is not None:
-            figures = write_calibration(analysis, options.out, prepared(analysis, dataset))
-            record(options.out, figures, of=analysis.keys["calibration"])
-            for written in [path, *figures]:
+            for written in [path, *write_calibration(analysis, options.out, prepared(analysis, dataset))]:
                 print(f"  {written}", file=sys.stderr if options.json else sys.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def run_into(
     dataset: Dataset, recipe: Recipe, out: Path, *, workers: int | None = None, overwrite: bool = False
 ) -> Analysis:
     """Analyse, write all results into `out`, and print what was found and where it is."""
+    from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.export.record import recorded
     from napari_stemnmf.export.results import write_results
     from napari_stemnmf.pipeline import analyse
@@ -59,8 +61,11 @@ def run_into(
     make_folder(out)
     path = out / ANALYSIS_NAME
     with held(path, "another stemnmf run"):
-        if path.is_file() and not overwrite:
-            _look_before(path, dataset, recipe)
+        earlier = None
+        with suppress(AnalysisError) if overwrite else nullcontext():  # a damaged one may be replaced
+            earlier = Analysis.load(path) if path.exists() else None
+        if earlier is not None and not overwrite:
+            _look_before(earlier, path, dataset, recipe)
         try:
             with Reporter() as reporter:
                 analysis = analyse(
@@ -80,21 +85,18 @@ def run_into(
                 f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
             )
         warn(analysis)
-        for written in [path, *write_results(analysis, out)]:
+        for written in [path, *write_results(analysis, out, earlier)]:
             print(f"  {written}")
+        if earlier is not None and earlier.keys.get("calibration") != analysis.keys.get("calibration"):
+            _tell_of_figures(out)
         unfinished(path).unlink(missing_ok=True)
     return analysis
 
 
-def _look_before(path: Path, dataset: Dataset, recipe: Recipe) -> None:
+def _look_before(earlier: Analysis, path: Path, dataset: Dataset, recipe: Recipe) -> None:
     """Refuse a run under which grains that were reviewed by hand would be found again; say what else decides it."""
-    from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.export.record import adopt
-    from napari_stemnmf.export.results import names_of
     from napari_stemnmf.pipeline import start
 
-    earlier = Analysis.load(path)
-    adopt(path.parent, names_of(earlier))
     if earlier.mask is not None:
         print(f"stemnmf: The mask that was drawn by hand, which {path} holds, counts as well.", file=sys.stderr)
     reviewed = [name for name, review in earlier.reviews.items() if review.edits and name in recipe.features]
@@ -108,6 +110,13 @@ def _look_before(path: Path, dataset: Dataset, recipe: Recipe) -> None:
             f"{path} holds a review of {' and '.join(lost)} by hand, which these settings would replace; "
             "choose another folder, or --overwrite to start afresh."
         )
+
+
+def _tell_of_figures(out: Path) -> None:
+    """Say that figures of the command calibrate are of other settings."""
+    figures = [name for name in ("calibration.png", "calibration.pdf") if (out / name).is_file()]
+    if figures:
+        print(f"stemnmf: {' and '.join(figures)} in {out} are of an earlier calibration.", file=sys.stderr)
 
 
 def warn(analysis: Analysis) -> None:

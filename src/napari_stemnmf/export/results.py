@@ -20,7 +20,7 @@ from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, StemNMFError
-from napari_stemnmf.export.record import tidy
+from napari_stemnmf.export.record import recorded, tidy
 from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files import FILE_SUFFIX, result_file
@@ -137,7 +137,7 @@ def export(
     return done
 
 
-def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
+def write_results(analysis: Analysis, directory: str | Path, former: Analysis | None = None) -> list[Path]:
     """Write ``grains-<feature>.csv``, ``labels-<feature>.tif``, ``overview-<feature>.png`` and ``recipe.toml``.
 
     Each file is whole or absent. Labels are those of the dominant grain; the table's column ``grain_id`` names them.
@@ -150,6 +150,8 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     analysis : Analysis
     directory : str or path
         Made if need be.
+    former : Analysis, optional
+        What the folder held before, to know what a version before 0.5 wrote there, which kept no record of that.
 
     Returns
     -------
@@ -165,12 +167,13 @@ def write_results(analysis: Analysis, directory: str | Path) -> list[Path]:
     measured = [name for name in grains if name in analysis.tables]
     requests = Requests(tables="csv" if measured else "", overviews=True)
     source, folder = Source(analysis, replace(analysis, grains=grains), requests, measured), _folder(directory)
+    before = recorded(folder)
     written = [path for _, write in _tasks(source, folder) for path in write()]
-    tidy(folder, written, current=[analysis.keys.get("calibration", "")])
+    tidy(folder, written, before, [] if former is None else _names_of(former))
     return written
 
 
-def names_of(analysis: Analysis) -> list[str]:
+def _names_of(analysis: Analysis) -> list[str]:
     """The names of all files that `write_results` can have written of an analysis."""
     wanted = Requests(overviews=True)
     outputs = [output.name for output in OUTPUTS if getattr(wanted, output.request)]

@@ -9,13 +9,18 @@ while reading are raised as `ReadError`.
 from __future__ import annotations
 
 import contextlib
+import lzma
 import math
 import os
+import struct
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
@@ -26,6 +31,15 @@ from napari_stemnmf.errors import ReadError, StemNMFError
 if TYPE_CHECKING:
     import dask.array as da
 
+FORMAT_ERRORS = (
+    OSError, ValueError, EOFError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ParseError,
+)  # fmt: skip
+"""What damaged files give rise to, also in this package's own readers."""
+PARSERS = (
+    "h5py", "hdf5plugin", "zarr", "numcodecs", "tifffile", "imagecodecs", "rsciio", "skimage", "imageio", "PIL", "dask",
+    "zipfile", "xml", "json", "struct",
+)  # fmt: skip
+"""Packages that take files apart: whatever they raise, damage may be the cause."""
 LARGEST_BLOCK_BYTES = 8 * BLOCK_BYTES  # at most so large does a block become to hold whole chunks of the file
 
 
@@ -233,7 +247,7 @@ class RawFrames(Frames):
 
 @contextlib.contextmanager
 def reading(path: Path, what: str = "") -> Iterator[None]:
-    """Turn every error while reading a file into one sentence."""
+    """Turn every error that a file gives rise to into one sentence; an error of this package's own stays what it is."""
     try:
         yield
     except StemNMFError:
@@ -245,12 +259,25 @@ def reading(path: Path, what: str = "") -> Iterator[None]:
     except PermissionError as error:
         raise ReadError(f"{path.name} may not be read: permission denied.") from error
     except Exception as error:
+        if not _is_of_the_file(error):
+            raise
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         if isinstance(error, UNFORESEEN):
             why = f"it is damaged, or laid out in a way that is not known here ({type(error).__name__}: {reason})"
         else:
             why = f"it seems damaged or truncated ({reason})"
         raise ReadError(f"{path.name} cannot be read{what}; {why}.") from error
+
+
+def _is_of_the_file(error: Exception) -> bool:
+    """Whether an error says that a file is damaged: one of reading or of values, or any that its parser ran into."""
+    if isinstance(error, FORMAT_ERRORS):
+        return True
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    home = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
+    return home.partition(".")[0] in PARSERS
 
 
 def native(array: np.ndarray) -> np.ndarray:
