@@ -14,7 +14,8 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from napari_stemnmf.calibration.surface import bearable, design, fit_surface, least_squares, spread
+from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
+from napari_stemnmf.calibration.surface import bearable, design, least_squares, spread, standard_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.detection import Peaks
@@ -32,17 +33,24 @@ STEPS = 3  # of the fit at each scale
 LEAST_PAIRS = 6.0  # total weight of the midpoints on the surface, below which there is none
 CONTRAST = 3.0  # the surface holds so many times as many midpoints as chance would put there
 LEVERAGE = 4.0  # of the surface; a midpoint is precise, so that even the scan's corners are known well enough
+PULL_SHARED = 2.0  # factor on errors from central disks: grains are few, and all pull; so much on multislice films
+LEAST_ERROR = 0.004  # probe radii
+PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
 PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call its centre measured
 
 
 class Origin(NamedTuple):
-    """Centres of all patterns of a scan; fields as in `Calibration`, in its order."""
+    """Centres of all patterns of a scan; fields as in `Calibration`, where they are called ``origin_...``."""
 
     origin: np.ndarray
     measured: np.ndarray
     method: str
     fit: str
     residual: float
+    use: str = "surface"
+    error: float = float("nan")
+    descan_error: float = float("nan")
+    note: str = ""
 
 
 def find_origin(
@@ -66,9 +74,9 @@ def find_origin(
     found = None
     for method in _methods(settings.method, peaks, probe):
         if peaks is not None and method == "central":
-            found = _smoothed(np.asarray(peaks.central, np.float64), peaks.scan_shape, settings.fit)
+            found = _from_disks(peaks, probe.radius, settings)
         elif peaks is not None and method == "friedel":
-            found = _from_pairs(peaks, guess, probe.radius, settings.fit, control)
+            found = _from_pairs(peaks, guess, probe.radius, settings, control)
         if found is not None:
             break
     if found is None:
@@ -86,22 +94,53 @@ def _methods(method: str, peaks: Peaks | None, probe: Probe) -> tuple[str, ...]:
 
 
 def _from_pairs(
-    peaks: Peaks, guess: tuple[float, float], radius: float, fit: str, control: Control | None
+    peaks: Peaks, guess: tuple[float, float], radius: float, settings: OriginSettings, control: Control | None
 ) -> Origin | None:
-    found = friedel_centres(peaks, guess, radius, fit, control)
+    found = friedel_centres(peaks, guess, radius, settings.fit, control)
     if found is None:
         return None
     surface, measured, fit = found
-    residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
-    return _origin(surface, measured, peaks.scan_shape, "friedel", fit, residual)
+    error = np.full(len(surface), PAIR_ERROR * radius)
+    weight = np.isfinite(measured).all(axis=1).astype(np.float64)
+    return _used(surface, measured, weight, error, peaks.scan_shape, ("friedel", fit), settings.use)
 
 
-def _smoothed(measured: np.ndarray, scan_shape: tuple[int, int], fit: str) -> Origin | None:
-    surface, inlier, fit = fit_surface(measured, scan_shape, fit)
+def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin | None:
+    measured = np.asarray(peaks.central, np.float64)
+    height, snr = brightness(peaks, radius)
+    surface, inlier, fit, weight = fit_trusted(measured, height, radius, peaks.scan_shape, settings.fit)
     if not inlier.any():
         return None
+    found = _used(
+        surface, np.where(inlier[:, None], measured, np.nan), weight, own_error(snr, radius), peaks.scan_shape,
+        ("central", fit), settings.use,
+    )  # fmt: skip
     residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
-    return _origin(surface, np.where(inlier[:, None], measured, np.nan), scan_shape, "central", fit, residual)
+    error, descan_error = (
+        float(np.hypot(PULL_SHARED * e, LEAST_ERROR * radius)) for e in (found.error, found.descan_error)
+    )
+    return found._replace(residual=residual, error=error, descan_error=descan_error)
+
+
+def _used(
+    surface: np.ndarray, measured: np.ndarray, weight: np.ndarray, error: np.ndarray, scan_shape: tuple[int, int],
+    how: tuple[str, str], use: str,
+) -> Origin:  # fmt: skip
+    """The centres that are used, with their errors, and a sentence where they are not the surface alone."""
+    method, fit = how
+    asked = "surface" if use == "auto" and fit == "constant" else use
+    centres, used, own = with_residuals(surface, measured, error, asked)
+    residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
+    errors = standard_error(measured - surface, weight, scan_shape, fit)
+    note = ""
+    if use == "auto" and used == "both":
+        note = (
+            f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
+            f"{own:.2f} px: where one was measured it is used, the {fit} elsewhere."
+        )
+    return _origin(centres, measured, scan_shape, method, fit, residual)._replace(
+        use=used, error=errors[0], descan_error=errors[1], note=note
+    )
 
 
 def _one_for_all(probe: Probe, guess: tuple[float, float], mean: np.ndarray, scan_shape: tuple[int, int]) -> Origin:
@@ -146,6 +185,8 @@ def friedel_centres(
     control : Control, optional
         Checked for a cancel all along.
 
+    In the end patterns count by the square root of their pairs: pairs of one pattern are pulled alike by the crystal.
+
     Returns
     -------
     surface, measured : ndarray of float64
@@ -173,7 +214,8 @@ def friedel_centres(
             control.check()
             mean, total, _ = _means_about(start, y, x, weight, surface, scale)
             kept = bearable(np.minimum(total, 1.0), peaks.scan_shape, fit, LEVERAGE)
-            surface = least_squares(design(peaks.scan_shape, kept), mean, total)
+            counting = total if scale > last else np.sqrt(total)
+            surface = least_squares(design(peaks.scan_shape, kept), mean, counting)
         chance = density * 2.0 * np.pi * scale**2
         most = max(most, total.sum() - chance)
         if scale <= last or total.sum() - chance < HELD * most:
