@@ -33,7 +33,8 @@ STEPS = 3  # of the fit at each scale
 LEAST_PAIRS = 6.0  # total weight of the midpoints on the surface, below which there is none
 CONTRAST = 3.0  # the surface holds so many times as many midpoints as chance would put there
 LEVERAGE = 4.0  # of the surface; a midpoint is precise, so that even the scan's corners are known well enough
-PULL_SHARED = 2.0  # factor on errors from central disks: grains are few, and all pull; so much on multislice films
+SHARED = {"central": 2.0, "friedel": 1.5}  # factor on errors: grains are few, and all pull; as on multislice films
+TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
 PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
 PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call its centre measured
@@ -102,45 +103,49 @@ def _from_pairs(
     surface, measured, fit = found
     error = np.full(len(surface), PAIR_ERROR * radius)
     weight = np.isfinite(measured).all(axis=1).astype(np.float64)
-    return _used(surface, measured, weight, error, peaks.scan_shape, ("friedel", fit), settings.use)
+    return _used(surface, measured, weight, error, peaks.scan_shape, radius, ("friedel", fit), settings.use)
 
 
 def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin | None:
-    measured = np.asarray(peaks.central, np.float64)
+    central = np.asarray(peaks.central, np.float64)
     height, snr = brightness(peaks, radius)
-    surface, inlier, fit, weight = fit_trusted(measured, height, radius, peaks.scan_shape, settings.fit)
+    surface, inlier, fit, weight = fit_trusted(central, height, radius, peaks.scan_shape, settings.fit)
     if not inlier.any():
         return None
-    found = _used(
-        surface, np.where(inlier[:, None], measured, np.nan), weight, own_error(snr, radius), peaks.scan_shape,
-        ("central", fit), settings.use,
-    )  # fmt: skip
-    residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
-    error, descan_error = (
-        float(np.hypot(PULL_SHARED * e, LEAST_ERROR * radius)) for e in (found.error, found.descan_error)
-    )
-    return found._replace(residual=residual, error=error, descan_error=descan_error)
+    measured, error = np.where(inlier[:, None], central, np.nan), own_error(snr, radius)
+    found = _used(surface, measured, weight, error, peaks.scan_shape, radius, ("central", fit), settings.use)
+    return found._replace(residual=spread((central - surface)[np.isfinite(central).all(axis=1)]))
 
 
 def _used(
-    surface: np.ndarray, measured: np.ndarray, weight: np.ndarray, error: np.ndarray, scan_shape: tuple[int, int],
-    how: tuple[str, str], use: str,
+    surface: np.ndarray, measured: np.ndarray, weight: np.ndarray, own: np.ndarray, scan_shape: tuple[int, int],
+    radius: float, how: tuple[str, str], use: str,
 ) -> Origin:  # fmt: skip
-    """The centres that are used, with their errors, and a sentence where they are not the surface alone."""
+    """The centres that are used, their errors, and in words what is odd about them.
+
+    `own` (n,) is the error of each measured centre (n, 2), `weight` (n,) what it counted in the surface.
+    """
     method, fit = how
     asked = "surface" if use == "auto" and fit == "constant" else use
-    centres, used, own = with_residuals(surface, measured, error, asked)
+    centres, used, own_error = with_residuals(surface, measured, own, asked)
     residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
-    errors = standard_error(measured - surface, weight, scan_shape, fit)
-    note = ""
-    if use == "auto" and used == "both":
-        note = (
-            f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
-            f"{own:.2f} px: where one was measured it is used, the {fit} elsewhere."
-        )
-    return _origin(centres, measured, scan_shape, method, fit, residual)._replace(
-        use=used, error=errors[0], descan_error=errors[1], note=note
+    error, descan_error = (
+        float(np.hypot(SHARED[method] * e, LEAST_ERROR * radius))
+        for e in standard_error(measured - surface, weight, scan_shape, fit)
     )
+    notes = []
+    if use == "auto" and used == "both":
+        notes.append(
+            f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
+            f"{own_error:.2f} px: where one was measured it is used, the {fit} elsewhere."
+        )
+    elif error > TELLING * radius:
+        notes.append(
+            f"The centres are known to {error:.2f} px only, and the descan to {descan_error:.2f} px: crystals pull "
+            "what they are measured on, and few grains were seen."
+        )
+    found = _origin(centres, measured, scan_shape, method, fit, residual)
+    return found._replace(use=used, error=error, descan_error=descan_error, note="\n".join(notes))
 
 
 def _one_for_all(probe: Probe, guess: tuple[float, float], mean: np.ndarray, scan_shape: tuple[int, int]) -> Origin:
