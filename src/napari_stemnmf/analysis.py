@@ -187,6 +187,8 @@ class Analysis:
                 found.append(f"{empty} {of} hold no Bragg disk.")
             if peaks.saturated:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
+        if self.calibration is not None:
+            found += self.calibration.notes.splitlines()
         return (*found, *(f"{name.upper()} was left out: {why}" for name, why in self.failed.items()))
 
     def result(self, path: str) -> Any:

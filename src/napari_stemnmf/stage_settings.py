@@ -151,6 +151,13 @@ class OriginSettings(Settings):
     fit: str = setting(
         "plane", "surface over the scan that the centres are smoothed to", choices=("constant", "plane", "parabola")
     )
+    use: str = setting(
+        "auto",
+        "the surface, each pattern's measured centre, or both: the surface and what is significant beside it; auto: "
+        "both if the centres scatter about the surface by more than the error of measuring them, else the surface",
+        choices=("auto", "surface", "measured", "both"),
+        added=True,
+    )
 
 
 @dataclass(frozen=True)

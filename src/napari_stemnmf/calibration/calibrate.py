@@ -15,6 +15,8 @@ from napari_stemnmf.calibration.ellipse import Ellipse, ellipse_of_disks
 from napari_stemnmf.calibration.geometry import Calibration, Geometry, centred
 from napari_stemnmf.calibration.origin import find_origin
 from napari_stemnmf.calibration.rings import CENTRAL, disk_rings, profile_rings, step_for
+from napari_stemnmf.calibration.spot_ellipse import ellipse_of_spots
+from napari_stemnmf.calibration.spots import spots_of
 from napari_stemnmf.calibration.surface import MAD_TO_SIGMA
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
@@ -27,6 +29,7 @@ from napari_stemnmf.stage_settings import EllipseSettings, PixelSizeSettings
 from napari_stemnmf.units import pixel_ratio
 
 NEAR = 0.1  # a ring lies within so much of the radius that is given
+TELLING = 0.003  # standard error of the ratio above which it is said that there is no telling
 STEPS = 20  # in which the radius of a ring of disks is refined
 
 
@@ -69,8 +72,20 @@ def calibrate(
     origin = find_origin(peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center, control)
     q_y, q_x = (float(part) for part in origin.origin.mean(axis=(0, 1), dtype=np.float64))
     known = Geometry(probe.detector_shape, q_y, q_x, probe.radius, *ellipse_of_pixels(axes), mask=probe.mask)
-    method, ratio = "none" if known.ellipse_ratio == 1.0 else "file", pixel_ratio(axes)
-    found = Calibration(known, *origin, ellipse_method=method, pixel_ratio=ratio)
+    found = Calibration(
+        known,
+        origin.origin,
+        origin.measured,
+        origin_method=origin.method,
+        origin_fit=origin.fit,
+        origin_residual=origin.residual,
+        ellipse_method="none" if known.ellipse_ratio == 1.0 else "file",
+        pixel_ratio=pixel_ratio(axes),
+        origin_use=origin.use,
+        origin_error=origin.error,
+        descan_error=origin.descan_error,
+        notes=origin.note,
+    )
     found = _with_ellipse(found, peaks, survey, recipe.ellipse, control)
     control.check()
     return _with_pixel_size(found, peaks, survey, axes, recipe)
@@ -85,9 +100,7 @@ def _with_ellipse(
         return _stretched(found, settings.ratio, settings.angle, "set")
     measured, method = None, "none"
     if peaks is not None and settings.method in ("auto", "disks"):
-        probe_radius, (y, x) = found.geometry.probe_radius, centred(peaks, found)
-        measured = ellipse_of_disks(y, x, probe_radius, settings.r_min, settings.r_max, control)
-        method = "disks"
+        measured, method = _of_disks(found, peaks, settings, control), "disks"
     if measured is None and settings.method in ("auto", "ring"):
         control.check()
         measured, method = _of_ring(found, survey, settings), "ring"
@@ -100,16 +113,35 @@ def _with_ellipse(
     if both is not None:
         measured = replace(measured, ratio=both.ellipse_ratio, angle=both.ellipse_angle)
     found = replace(
-        found, ellipse_radius=measured.radius, ellipse_residual=measured.residual, ellipse_error=measured.error
-    )
+        found, ellipse_radius=measured.radius, ellipse_residual=measured.residual, ellipse_error=measured.error,
+        ellipse_angle_error=measured.angle_error,
+    )  # fmt: skip
     if settings.ratio is not None:
         return _stretched(found, settings.ratio, measured.angle, "set")
     if settings.angle is not None:
         along = np.cos(2.0 * np.radians(measured.angle - settings.angle))
         measured = replace(measured, ratio=max(measured.ratio ** float(along), 1.0), angle=settings.angle)
     if settings.method == "auto" and not significant:
-        return found
+        if not measured.error > TELLING:
+            return found
+        note = (
+            f"What was seen tells the ellipse's ratio a/b to {measured.error:.3f} only, which is no more than chance "
+            "(few grains fill few directions): the rings are taken as round."
+        )
+        return replace(found, notes="\n".join(filter(None, (found.notes, note))))
     return _stretched(found, measured.ratio, measured.angle, method)
+
+
+def _of_disks(found: Calibration, peaks: Peaks, settings: EllipseSettings, control: Control) -> Ellipse | None:
+    """From spots of grains; from the disks themselves where no spot is seen at enough positions."""
+    y, x = centred(peaks, found)
+    radius = found.geometry.probe_radius
+    first = max(CENTRAL * radius, 3.0) if settings.r_min is None else settings.r_min
+    last = float(np.hypot(y, x).max(initial=0.0)) if settings.r_max is None else settings.r_max
+    spots = spots_of(peaks, y, x, radius)
+    return ellipse_of_spots(spots, radius, first, last, control) or ellipse_of_disks(
+        y, x, radius, settings.r_min, settings.r_max, control
+    )
 
 
 def _of_ring(found: Calibration, survey: Survey, settings: EllipseSettings) -> Ellipse | None:

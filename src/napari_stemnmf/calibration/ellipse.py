@@ -40,6 +40,7 @@ class Ellipse:
     residual: float = float("nan")
     error: float = float("nan")
     significant: bool = False
+    angle_error: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def ellipse_of_disks(
     if len(y) < 8:
         return None
     u, v = _sharpest(y, x, probe_radius, last, control)
-    near = _radius(y, x, u, v)
+    near = distorted_radius(y, x, u, v)
     rings = _even(disk_rings(near, probe_radius, first, last), near, np.arctan2(y, x))
     if not rings:
         return None
@@ -119,7 +120,7 @@ def _sharpest(y: np.ndarray, x: np.ndarray, probe_radius: float, last: float, co
         for j in range(-size, size + 1):
             if 0 < np.hypot(i, j) <= size:
                 u, v = i * GRID, j * GRID
-                sharp = (histogram(_radius(y, x, u, v), None, step, last) ** 2).sum()
+                sharp = (histogram(distorted_radius(y, x, u, v), None, step, last) ** 2).sum()
                 if sharp > best:
                     best, found = sharp, (u, v)
     return found
@@ -135,7 +136,7 @@ def _even(rings: list[Ring], radius: np.ndarray, phi: np.ndarray) -> list[Ring]:
     return [r for r, sectors in zip(rings, filled, strict=True) if sectors >= EVEN * max(filled)][:MOST_RINGS]
 
 
-def _radius(y: np.ndarray, x: np.ndarray, u: float, v: float) -> np.ndarray:
+def distorted_radius(y: np.ndarray, x: np.ndarray, u: float, v: float) -> np.ndarray:
     """Distance from the centre with the distortion undone."""
     eta = np.hypot(u, v)
     grow, turn = np.cosh(2 * eta), np.sinh(2 * eta) / eta if eta else 2.0
@@ -202,9 +203,16 @@ def least_squares(radius: np.ndarray, phi: np.ndarray, weight: np.ndarray, ring:
 
 def ellipse_from(u: float, v: float, fit: Fit, radius: float, residual: float) -> Ellipse:
     """Ratio, angle, and whether they differ from a circle's by more than chance."""
+    return ellipse_of_errors(u, v, fit.variance, fit.freedom, radius, residual)
+
+
+def ellipse_of_errors(u: float, v: float, variance: float, freedom: int, radius: float, residual: float) -> Ellipse:
+    """The same from the variance of u and of v, and its degrees of freedom."""
     eta = float(np.hypot(u, v))
     ratio = float(np.exp(2 * eta))
-    limit = special.fdtri(2, fit.freedom, 1.0 - CHANCE)
-    significant = eta**2 / (2 * max(fit.variance, 1e-30)) > limit and ratio > LEAST_RATIO
+    limit = special.fdtri(2, freedom, 1.0 - CHANCE)
+    significant = eta**2 / (2 * max(variance, 1e-30)) > limit and ratio > LEAST_RATIO
     angle = float(np.degrees(0.5 * np.arctan2(v, u)) % 180.0)
-    return Ellipse(ratio, angle, float(radius), residual, 2 * ratio * float(np.sqrt(fit.variance)), bool(significant))
+    deviation = float(np.sqrt(variance))
+    turn = float(np.degrees(0.5 * np.arctan2(deviation, eta)))
+    return Ellipse(ratio, angle, float(radius), residual, 2 * ratio * deviation, bool(significant), turn)

@@ -115,7 +115,7 @@ class Calibration:
     geometry : Geometry
         Mean centre, probe radius, ellipse and mask.
     origin : ndarray of float32
-        (scan_y, scan_x, 2) centre (q_y, q_x) of each pattern, px: the fitted surface. Its mean is the geometry's.
+        (scan_y, scan_x, 2) centre (q_y, q_x) of each pattern, px, as `origin_use` says. Its mean is the geometry's.
     measured : ndarray of float32
         (scan_y, scan_x, 2) what the surface was fitted to, px; NaN where nothing was measured or it was an outlier.
     origin_method : str
@@ -142,6 +142,14 @@ class Calibration:
         Radius of the ring that it was taken from, px; NaN if none.
     pixel_ratio : float
         Its side along q_x over that along q_y, from the file; the geometry's ellipse holds it.
+    origin_use : str
+        ``surface``, ``measured``, or ``both``: the surface and what is significant of the residuals.
+    origin_error, descan_error : float
+        Standard errors of the surface (rms over the scan) and of the descan (the largest of the four), px; NaN if none.
+    ellipse_angle_error : float
+        Standard error of the angle, degrees; NaN if none.
+    notes : str
+        What is odd and was done about it, a sentence each, one in a line.
     """
 
     geometry: Geometry
@@ -159,6 +167,11 @@ class Calibration:
     pixel_method: str = "none"
     pixel_radius: float = float("nan")
     pixel_ratio: float = 1.0
+    origin_use: str = field(default="surface", metadata={"since": "0.5"})
+    origin_error: float = field(default=float("nan"), metadata={"since": "0.5"})
+    descan_error: float = field(default=float("nan"), metadata={"since": "0.5"})
+    ellipse_angle_error: float = field(default=float("nan"), metadata={"since": "0.5"})
+    notes: str = field(default="", metadata={"since": "0.5"})
 
     def __post_init__(self) -> None:
         if self.origin.ndim != 3 or self.origin.shape[2] != 2 or self.measured.shape != self.origin.shape:

@@ -14,7 +14,8 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from napari_stemnmf.calibration.surface import bearable, design, fit_surface, least_squares, spread
+from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
+from napari_stemnmf.calibration.surface import bearable, design, least_squares, spread, standard_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.detection import Peaks
@@ -32,17 +33,25 @@ STEPS = 3  # of the fit at each scale
 LEAST_PAIRS = 6.0  # total weight of the midpoints on the surface, below which there is none
 CONTRAST = 3.0  # the surface holds so many times as many midpoints as chance would put there
 LEVERAGE = 4.0  # of the surface; a midpoint is precise, so that even the scan's corners are known well enough
+SHARED = {"central": 2.0, "friedel": 1.5}  # factor on errors: grains are few, and all pull; as on multislice films
+TELLING = 0.04  # probe radii: an error of the centres above that is told
+LEAST_ERROR = 0.004  # probe radii
+PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
 PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call its centre measured
 
 
 class Origin(NamedTuple):
-    """Centres of all patterns of a scan; fields as in `Calibration`, in its order."""
+    """Centres of all patterns of a scan; fields as in `Calibration`, where they are called ``origin_...``."""
 
     origin: np.ndarray
     measured: np.ndarray
     method: str
     fit: str
     residual: float
+    use: str = "surface"
+    error: float = float("nan")
+    descan_error: float = float("nan")
+    note: str = ""
 
 
 def find_origin(
@@ -66,9 +75,9 @@ def find_origin(
     found = None
     for method in _methods(settings.method, peaks, probe):
         if peaks is not None and method == "central":
-            found = _smoothed(np.asarray(peaks.central, np.float64), peaks.scan_shape, settings.fit)
+            found = _from_disks(peaks, probe.radius, settings)
         elif peaks is not None and method == "friedel":
-            found = _from_pairs(peaks, guess, probe.radius, settings.fit, control)
+            found = _from_pairs(peaks, guess, probe.radius, settings, control)
         if found is not None:
             break
     if found is None:
@@ -86,22 +95,57 @@ def _methods(method: str, peaks: Peaks | None, probe: Probe) -> tuple[str, ...]:
 
 
 def _from_pairs(
-    peaks: Peaks, guess: tuple[float, float], radius: float, fit: str, control: Control | None
+    peaks: Peaks, guess: tuple[float, float], radius: float, settings: OriginSettings, control: Control | None
 ) -> Origin | None:
-    found = friedel_centres(peaks, guess, radius, fit, control)
+    found = friedel_centres(peaks, guess, radius, settings.fit, control)
     if found is None:
         return None
     surface, measured, fit = found
-    residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
-    return _origin(surface, measured, peaks.scan_shape, "friedel", fit, residual)
+    error = np.full(len(surface), PAIR_ERROR * radius)
+    weight = np.isfinite(measured).all(axis=1).astype(np.float64)
+    return _used(surface, measured, weight, error, peaks.scan_shape, radius, ("friedel", fit), settings.use)
 
 
-def _smoothed(measured: np.ndarray, scan_shape: tuple[int, int], fit: str) -> Origin | None:
-    surface, inlier, fit = fit_surface(measured, scan_shape, fit)
+def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin | None:
+    central = np.asarray(peaks.central, np.float64)
+    height, snr = brightness(peaks, radius)
+    surface, inlier, fit, weight = fit_trusted(central, height, radius, peaks.scan_shape, settings.fit)
     if not inlier.any():
         return None
+    measured, error = np.where(inlier[:, None], central, np.nan), own_error(snr, radius)
+    found = _used(surface, measured, weight, error, peaks.scan_shape, radius, ("central", fit), settings.use)
+    return found._replace(residual=spread((central - surface)[np.isfinite(central).all(axis=1)]))
+
+
+def _used(
+    surface: np.ndarray, measured: np.ndarray, weight: np.ndarray, own: np.ndarray, scan_shape: tuple[int, int],
+    radius: float, how: tuple[str, str], use: str,
+) -> Origin:  # fmt: skip
+    """The centres that are used, their errors, and in words what is odd about them.
+
+    `own` (n,) is the error of each measured centre (n, 2), `weight` (n,) what it counted in the surface.
+    """
+    method, fit = how
+    asked = "surface" if use == "auto" and fit == "constant" else use
+    centres, used, own_error = with_residuals(surface, measured, own, asked)
     residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
-    return _origin(surface, np.where(inlier[:, None], measured, np.nan), scan_shape, "central", fit, residual)
+    error, descan_error = (
+        float(np.hypot(SHARED[method] * e, LEAST_ERROR * radius))
+        for e in standard_error(measured - surface, weight, scan_shape, fit)
+    )
+    notes = []
+    if use == "auto" and used == "both":
+        notes.append(
+            f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
+            f"{own_error:.2f} px: where one was measured it is used, the {fit} elsewhere."
+        )
+    elif error > TELLING * radius:
+        notes.append(
+            f"The centres are known to {error:.2f} px only, and the descan to {descan_error:.2f} px: crystals pull "
+            "what they are measured on, and few grains were seen."
+        )
+    found = _origin(centres, measured, scan_shape, method, fit, residual)
+    return found._replace(use=used, error=error, descan_error=descan_error, note="\n".join(notes))
 
 
 def _one_for_all(probe: Probe, guess: tuple[float, float], mean: np.ndarray, scan_shape: tuple[int, int]) -> Origin:
@@ -146,6 +190,8 @@ def friedel_centres(
     control : Control, optional
         Checked for a cancel all along.
 
+    In the end patterns count by the square root of their pairs: pairs of one pattern are pulled alike by the crystal.
+
     Returns
     -------
     surface, measured : ndarray of float64
@@ -173,7 +219,8 @@ def friedel_centres(
             control.check()
             mean, total, _ = _means_about(start, y, x, weight, surface, scale)
             kept = bearable(np.minimum(total, 1.0), peaks.scan_shape, fit, LEVERAGE)
-            surface = least_squares(design(peaks.scan_shape, kept), mean, total)
+            counting = total if scale > last else np.sqrt(total)
+            surface = least_squares(design(peaks.scan_shape, kept), mean, counting)
         chance = density * 2.0 * np.pi * scale**2
         most = max(most, total.sum() - chance)
         if scale <= last or total.sum() - chance < HELD * most:

@@ -14,6 +14,8 @@ TUKEY = 4.685  # Tukey's biweight keeps 95 % of the efficiency of least squares 
 MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
 LEAST_SIGMA = 1e-3  # px; exact data has no outliers
 ITERATIONS = 30
+FEW = 5  # from a surface that is nearly right
+BLOCKS = 5  # along each axis of the scan, when errors are reckoned
 
 
 def design(scan_shape: tuple[int, int], fit: str) -> np.ndarray:
@@ -51,11 +53,19 @@ def least_squares(terms: np.ndarray, values: np.ndarray, weight: np.ndarray) -> 
     return np.asarray(terms @ np.linalg.lstsq(normal, terms.T @ (values * weight[:, None]), rcond=1e-12)[0])
 
 
-def fit_surface(measured: np.ndarray, scan_shape: tuple[int, int], fit: str) -> tuple[np.ndarray, np.ndarray, str]:
+def fit_surface(
+    measured: np.ndarray,
+    scan_shape: tuple[int, int],
+    fit: str,
+    weight: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, str]:
     """A surface through points (n, 2), px, most of which are right; NaN where nothing was measured.
 
     Starts from least absolute deviations, which no minority of outliers can pull far, and goes on with Tukey's
-    biweight on the distance from the surface (iteratively reweighted least squares).
+    biweight on the distance from the surface (iteratively reweighted least squares). `weight` (n,) is the inverse
+    variance of each point, in any unit; all are alike without. `start` (n, 2) is a surface near the one that is looked
+    for, from which a few steps do.
 
     Returns
     -------
@@ -72,18 +82,56 @@ def fit_surface(measured: np.ndarray, scan_shape: tuple[int, int], fit: str) -> 
     fit = bearable(valid.astype(np.float64), scan_shape, fit)
     terms = design(scan_shape, fit)
     measured = np.where(valid[:, None], measured, 0.0).astype(np.float64)
-    surface = np.median(measured[valid], axis=0) + np.zeros_like(measured)
-    for _ in range(ITERATIONS):
-        distance = np.hypot(*(measured - surface).T)
-        surface = least_squares(terms, measured, valid / np.maximum(distance, LEAST_SIGMA))
+    surface = np.median(measured[valid], axis=0) + np.zeros_like(measured) if start is None else start
+    precision = np.ones(len(measured)) if weight is None else weight / np.median(weight[valid])
+    sharpness = np.sqrt(precision)
+    for _ in range(ITERATIONS if start is None else 0):
+        distance = np.hypot(*(measured - surface).T) * sharpness
+        surface = least_squares(terms, measured, valid * precision / np.maximum(distance, LEAST_SIGMA))
     inlier = valid
-    for _ in range(ITERATIONS):
-        distance = np.hypot(*(measured - surface).T)
-        reach = TUKEY * max(spread(measured[valid] - surface[valid]), LEAST_SIGMA)
+    for _ in range(ITERATIONS if start is None else FEW):
+        residual = (measured - surface) * sharpness[:, None]
+        distance = np.hypot(*residual.T)
+        reach = TUKEY * max(spread(residual[valid]), LEAST_SIGMA)
         share = np.where(valid, np.maximum(1.0 - (distance / reach) ** 2, 0.0) ** 2, 0.0)
         inlier = share > 0.0
-        surface = least_squares(terms, measured, share)
+        surface = least_squares(terms, measured, share * precision)
     return surface, inlier, fit
+
+
+def standard_error(
+    residual: np.ndarray, weight: np.ndarray, scan_shape: tuple[int, int], fit: str
+) -> tuple[float, float]:
+    """Standard errors of a fitted surface (rms over the scan and both axes) and of its descan (the largest), px.
+
+    A crystal pulls all centres over it the same way, so residuals (n, 2) of neighbours are no measurements of their
+    own: the scan is cut into up to 5 x 5 blocks, and a block counts as one (cluster-robust covariance). `weight` (n,)
+    is that in the fit, 0 for what was left out. NaN where the blocks are too few.
+    """
+    terms = design(scan_shape, fit)
+    part = [np.minimum(np.arange(size) * BLOCKS // max(size, 1), BLOCKS - 1) for size in scan_shape]
+    block = (part[0][:, None] * BLOCKS + part[1]).ravel()
+    residual = np.where(weight[:, None] > 0, residual, 0.0)
+    blocks = len(np.unique(block[weight > 0]))
+    if blocks <= 2 * terms.shape[1]:
+        return float("nan"), float("nan")
+    inverse = np.linalg.pinv(terms.T @ (terms * weight[:, None]))
+    square = descan = 0.0
+    ends = _slopes(scan_shape, terms)
+    for axis in range(2):
+        score = np.zeros((BLOCKS**2, terms.shape[1]))
+        np.add.at(score, block, terms * (weight * residual[:, axis])[:, None])
+        covariance = inverse @ (score.T @ score) @ inverse * (blocks / (blocks - terms.shape[1]))
+        square += float(np.einsum("ij,jk,ik->i", terms, covariance, terms).mean())
+        descan = max(descan, float(np.sqrt(np.diag(ends @ covariance @ ends.T)).max(initial=0.0)))
+    return float(np.sqrt(square)), descan
+
+
+def _slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:
+    """(2, terms) what each term adds to the descan: slope along each scan axis times its length."""
+    plane = design(scan_shape, "plane")
+    found = np.linalg.lstsq(plane, terms, rcond=None)[0][1:]
+    return np.asarray(2.0 * found)
 
 
 def spread(residuals: np.ndarray) -> float:

@@ -22,6 +22,10 @@ ORIGINS = {
     "friedel": "from Friedel pairs of disks",
     "mean": "one for all patterns",
 }
+USES = {
+    "measured": ", which is not used: each pattern has its measured centre",
+    "both": ", to which what is significant of each pattern's is added",
+}
 ELLIPSES = {
     "disks": "a ring of Bragg disks",
     "ring": "a ring of the mean pattern",
@@ -55,10 +59,14 @@ def summary(analysis: Analysis) -> dict[str, Any]:
         "origin_method": calibration.origin_method,
         "origin_fit": calibration.origin_fit,
         "origin_residual_px": calibration.origin_residual,
+        "origin_use": calibration.origin_use,
+        "origin_error_px": calibration.origin_error,
+        "descan_error_px": calibration.descan_error,
         "ellipse_ratio": geometry.ellipse_ratio,
         "ellipse_angle_deg": geometry.ellipse_angle,
         "ellipse_method": calibration.ellipse_method,
         "ellipse_error": calibration.ellipse_error,
+        "ellipse_angle_error_deg": calibration.ellipse_angle_error,
         "ellipse_residual_px": calibration.ellipse_residual,
         "q_pixel_size": calibration.pixel_size,
         "q_pixel_sides": list(calibration.pixel_sides),
@@ -154,7 +162,9 @@ def _of_calibration(calibration: Calibration) -> list[tuple[str, str]]:
     if calibration.origin_method == "mean" or not np.isfinite(calibration.origin_residual):
         rows.append(("origin", how))
     else:
-        residual = f"residual {calibration.origin_residual:.3f} px about the {calibration.origin_fit}"
+        error = f"± {calibration.origin_error:.3f} px, " if np.isfinite(calibration.origin_error) else ""
+        residual = f"{error}residual {calibration.origin_residual:.3f} px about the {calibration.origin_fit}"
+        residual += USES.get(calibration.origin_use, "")
         rows.append(("origin", f"{residual}; {how}, in {measured:.0%} of the patterns"))
     rows.append(("ellipse", _ellipse(calibration)))
     rows.append(("pixel size", _pixel_size(calibration)))
@@ -172,13 +182,14 @@ def _ellipse(calibration: Calibration) -> str:
     where = calibration.geometry
     if calibration.ellipse_method == "off":
         return "off: taken as round"
-    if calibration.ellipse_method == "none":
-        return "none that is significant: taken as round"
     if calibration.ellipse_method == "file":
         ratio = f"a/b {where.ellipse_ratio:.4f}, a at {where.ellipse_angle:.1f}°"
         return f"{ratio}, from the file's pixel sizes; none beside it that is significant"
     error = f" ± {calibration.ellipse_error:.4f}" if np.isfinite(calibration.ellipse_error) else ""
-    text = f"a/b {where.ellipse_ratio:.4f}{error}, a at {where.ellipse_angle:.1f}°"
+    if calibration.ellipse_method == "none":
+        return f"none that is significant{f' (a/b is known to{error})' if error else ''}: taken as round"
+    turn = f" ± {calibration.ellipse_angle_error:.1f}°" if np.isfinite(calibration.ellipse_angle_error) else ""
+    text = f"a/b {where.ellipse_ratio:.4f}{error}, a at {where.ellipse_angle:.1f}°{turn}"
     if np.isfinite(calibration.ellipse_residual):
         text += f", residual {calibration.ellipse_residual:.3f} px"
     how = ELLIPSES.get(calibration.ellipse_method, calibration.ellipse_method)
