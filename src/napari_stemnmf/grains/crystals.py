@@ -132,10 +132,10 @@ def large_crystals(disks: Disks, min_size: int = 1, left_out: np.ndarray | None 
     free = np.ones(len(places), bool)
     crystals: list[tuple[np.ndarray, np.ndarray, int]] = []
     for group in _groups(places):
-        members, mask = _grown(group, places, found, min_size)
+        members, mask = _grown(group, places, found)
         light = ndimage.gaussian_filter(found.intensity[members].sum(axis=0), FINE)
-        mask = _trimmed(mask, light)
-        if mask.mean() >= LEAST_COVER:
+        mask = _whole(_trimmed(mask, light), min_size) & there
+        if mask.sum() >= LEAST_COVER * there.sum() > 0:
             free[members] = False
             crystals.append((mask, np.where(mask, light, 0).astype(np.float32), len(members)))
     crystals.sort(key=lambda crystal: -int(crystal[0].sum()))
@@ -168,10 +168,10 @@ def _groups(places: np.ndarray) -> list[np.ndarray]:
     return sorted((g for g in groups if len(g) >= 2), key=lambda g: -float(area[g].sum()))
 
 
-def _grown(members: np.ndarray, places: np.ndarray, found: Reflections, min_size: int) -> tuple[np.ndarray, np.ndarray]:
+def _grown(members: np.ndarray, places: np.ndarray, found: Reflections) -> tuple[np.ndarray, np.ndarray]:
     """A group with the reflections of its lattice that are seen within it or on, and the crystal's mask."""
     while True:
-        mask = _extent(places[members], min_size)
+        mask = _extent(places[members])
         inside = (places & mask).sum(axis=(1, 2)) / np.maximum(places.sum(axis=(1, 2)), 1)
         fits = [
             r for r in range(len(places))
@@ -182,13 +182,18 @@ def _grown(members: np.ndarray, places: np.ndarray, found: Reflections, min_size
         members = np.sort(np.append(members, fits))
 
 
-def _extent(places: np.ndarray, min_size: int) -> np.ndarray:
-    """Where a crystal is: where enough of its reflections are seen at once; without small holes and parts."""
+def _extent(places: np.ndarray) -> np.ndarray:
+    """Where a crystal is: where enough of its reflections are seen at once."""
     count = places.sum(axis=0)
     usual = float(np.median(count[count > 0])) if count.any() else 0.0
-    mask = count >= max(min(2, len(places)), 0.3 * usual)
+    mask: np.ndarray = count >= max(min(2, len(places)), 0.3 * usual)
+    return mask
+
+
+def _whole(mask: np.ndarray, min_size: int) -> np.ndarray:
+    """A mask with holes of under `min_size` positions filled, and without parts that are so small."""
     holes, _ = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask, structure=EIGHT_NEIGHBOURS)
-    mask |= (holes > 0) & (np.bincount(holes.ravel())[holes] < min_size)
+    mask = mask | ((holes > 0) & (np.bincount(holes.ravel())[holes] < min_size))
     parts = regions(mask, min(min_size, mask.size))
     return np.logical_or.reduce(parts) if parts else np.zeros_like(mask)
 
