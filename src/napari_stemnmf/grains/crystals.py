@@ -62,7 +62,7 @@ class Crystals:
     ----------
     masks : ndarray of bool, (c, scan_y, scan_x)
     weights : ndarray of float32, (c, scan_y, scan_x)
-        Height of all disks of the crystal's reflections, smoothed; 0 outside the mask.
+        Mean height of the crystal's disks, each reflection's as a share of its largest, smoothed; 0 outside the mask.
     counts : tuple of int
         Reflections of each crystal.
     shares : tuple of float
@@ -133,7 +133,7 @@ def large_crystals(disks: Disks, min_size: int = 1, left_out: np.ndarray | None 
     crystals: list[tuple[np.ndarray, np.ndarray, int]] = []
     for group in _groups(places):
         members, mask = _grown(group, places, found)
-        light = ndimage.gaussian_filter(found.intensity[members].sum(axis=0), FINE)
+        light = _light(found, members)
         mask = _whole(_trimmed(mask, light), min_size) & there
         if mask.sum() >= LEAST_COVER * there.sum() > 0:
             free[members] = False
@@ -196,6 +196,14 @@ def _whole(mask: np.ndarray, min_size: int) -> np.ndarray:
     mask = mask | ((holes > 0) & (np.bincount(holes.ravel())[holes] < min_size))
     parts = regions(mask, min(min_size, mask.size))
     return np.logical_or.reduce(parts) if parts else np.zeros_like(mask)
+
+
+def _light(found: Reflections, members: np.ndarray) -> np.ndarray:
+    """The mean of the reflections' heights, each as a share of its largest: (scan_y, scan_x); none outshines all."""
+    light = np.zeros(found.seen.shape[1:], np.float32)
+    for seen, intensity in zip(found.seen[members], found.intensity[members], strict=True):
+        light += np.minimum(intensity / np.percentile(intensity[seen], 95), 1.0)
+    return ndimage.gaussian_filter(light / len(members), FINE)
 
 
 def _trimmed(mask: np.ndarray, light: np.ndarray) -> np.ndarray:
