@@ -169,7 +169,7 @@ class Analysis:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is odd about the data, counted, a sentence each."""
+        """What is odd about the data and the grains, a sentence each."""
         found = [*notes_of(self.input.axes, self.input.metadata)]
         survey, peaks = self.survey, self.peaks
         if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
@@ -189,7 +189,14 @@ class Analysis:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
         if self.calibration is not None:
             found += self.calibration.notes.splitlines()
-        return (*found, *(f"{name.upper()} was left out: {why}" for name, why in self.failed.items()))
+        found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
+        found += [f"{name.upper()}: {grains.note}" for name, grains in self.grains.items() if grains.note]
+        counts = {name: len(grains) for name, grains in self.grains.items()}
+        none, some = ([name.upper() for name, n in counts.items() if (n > 0) == wanted] for wanted in (False, True))
+        if none and some:
+            there = ", ".join(f"{name} finds {counts[name.lower()]}" for name in some)
+            found.append(f"The representations differ: {there}, {' and '.join(none)} no grain.")
+        return tuple(found)
 
     def result(self, path: str) -> Any:
         """What a stage has found, "peaks" or "models/aa"; None where there is nothing."""

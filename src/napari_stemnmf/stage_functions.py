@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_stemnmf.control import Control
-from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.errors import AnalysisError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from napari_stemnmf.preprocessing.survey import Survey
     from napari_stemnmf.streaming.engine import Executor
 
+
+NOTHING = "The patterns hold no Bragg disk beside the direct beam, as in a vacuum, so no region is a crystal."
+"""Why a scan without diffraction has no grain."""
 
 Found: TypeAlias = Any
 """What a stage may ask of what was found before: an `Analysis`, which lies above the stages."""
@@ -119,20 +122,27 @@ def calibrate(task: Task) -> Calibration:
 
 
 def featurize(task: Task) -> dict[str, Any]:
+    from napari_stemnmf.features import bragg_disks
     from napari_stemnmf.features import featurize as representations
 
     found = task.found
     others = [name for name in found.recipe.features if name not in task.features and name in found.features]
-    made = representations.featurize(
-        task.patterns(),
-        _there(found.survey, "survey"),
-        _there(found.calibration, "calibrate"),
-        found.recipe,
-        names=task.features,
-        needed=not others,
-        peaks=found.peaks,
-        **task.how,
-    )
+    calibration = _there(found.calibration, "calibrate")
+    try:
+        made = representations.featurize(
+            task.patterns(),
+            _there(found.survey, "survey"),
+            calibration,
+            found.recipe,
+            names=task.features,
+            needed=not others,
+            peaks=found.peaks,
+            **task.how,
+        )
+    except DataError as error:
+        if found.peaks is None or bragg_disks.disks_used(found.peaks, calibration, found.recipe.bd.featurize)[2].any():
+            raise
+        return {name: Failed(f"{NOTHING} {error}") for name in task.features}  # a vacuum: no error, and no grain
     return {**made.features, **{name: Failed(why) for name, why in made.failed.items()}}
 
 
@@ -152,11 +162,12 @@ def cluster(task: Task) -> dict[str, Any]:
 
 
 def refine(task: Task) -> dict[str, Any]:
-    from napari_stemnmf.grains import refinement
+    from napari_stemnmf.grains.evidence import refine_model
 
     (name,), found = task.features, task.found
-    maps, settings = found.models[name].maps, found.recipe.chain(name).refinement
-    return {name: refinement.refine(maps, settings, left_out=found.left_out, control=task.control)}
+    settings = found.recipe.chain(name).refinement
+    disks = found.peaks, found.calibration
+    return {name: refine_model(found.models[name], settings, *disks, left_out=found.left_out, control=task.control)}
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -189,8 +200,9 @@ def stability(found: Found, feature: str, *, workers: int | None = None, control
     if feature not in found.models or feature not in found.features:
         return np.full(len(grains), np.nan)
     chain, given = found.recipe.chain(feature), (found.models[feature], found.features[feature])
+    disks = found.peaks, found.calibration
     how = {"left_out": found.left_out, "workers": workers, "control": control}
-    return from_seeds(grains, *given, chain.scaling, chain.refinement, **how)
+    return from_seeds(grains, *given, chain.scaling, chain.refinement, *disks, **how)
 
 
 def _there(result: Any, stage: str) -> Any:

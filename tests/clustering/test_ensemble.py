@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from threadpoolctl import threadpool_info
 
 from napari_stemnmf.clustering.ensemble import Ensemble, choose, cluster
@@ -215,3 +217,14 @@ def test_measured_silver_gives_five_components(shared: Path) -> None:
     ensemble = cluster(features, None, ClusteringSettings(seeds=2))
     assert 4 <= ensemble.scree.suggested <= 7
     assert ensemble.k >= 5
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_features_that_are_the_same_everywhere_are_one_even_component(value: float):
+    for values in (np.full((16, 5), value, np.float32), csr_array(np.full((16, 5), value, np.float32))):
+        model = cluster(SimpleNamespace(values=values, scan_shape=(4, 4)), workers=1)
+        assert model.k == 1
+        assert len(model.seeds) == 1
+        assert model.kept.shape == (5,)
+        assert np.ptp(model.maps) == 0
+        np.testing.assert_allclose(np.linalg.norm(model.H), 1.0, rtol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,13 +79,16 @@ def run_into(
             raise
         for name in recipe.features:
             if name not in analysis.grains:
+                why = in_options(analysis.failed.get(name, "it was not computed."))
+                print(f"{name.upper()}: 0 grains, as it was left out: {why}")
                 continue
             grains, model = analysis.grains[name], analysis.models[name]
             print(
                 f"{name.upper()}: {len(grains)} grains from {model.W.shape[1]} components "
                 f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
+                + (f". {in_options(grains.note)}" if grains.note else "")
             )
-        warn(analysis)
+        warn(analysis, told=[f"{name.upper()}: {grains.note}" for name, grains in analysis.grains.items()])
         for written in [path, *write_results(analysis, out, earlier)]:
             print(f"  {written}")
         if earlier is not None and earlier.keys.get("calibration") != analysis.keys.get("calibration"):
@@ -119,9 +123,11 @@ def _tell_of_figures(out: Path) -> None:
         print(f"stemnmf: {' and '.join(figures)} in {out} are of an earlier calibration.", file=sys.stderr)
 
 
-def warn(analysis: Analysis) -> None:
-    """Say on stderr what is odd about the data."""
+def warn(analysis: Analysis, told: Sequence[str] = ()) -> None:
+    """Say on stderr what is odd about the data, beside what was told."""
     for warning in analysis.warnings:
+        if warning in told:
+            continue
         print(f"stemnmf: {in_options(warning)}", file=sys.stderr)
 
 

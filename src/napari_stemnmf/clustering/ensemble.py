@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, sparray
 
 from napari_stemnmf.clustering.hals import weights
 from napari_stemnmf.clustering.iterative_nmf import IterativeNMF, SeedProgress, SeedRecord
 from napari_stemnmf.clustering.matrix import Matrix, check_matrix, model_error
-from napari_stemnmf.clustering.scaling import scale
+from napari_stemnmf.clustering.scaling import scale, varying
 from napari_stemnmf.clustering.scree import Scree, coarse_rows, scree, starting_components
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
@@ -95,21 +95,24 @@ def cluster(
     -------
     Ensemble
         If cancelled after at least one seed was finished: of the finished seeds, the others recorded as cancelled.
+        Where no column varies over the scan, as in a scan of one position: one component of even weight.
 
     Raises
     ------
     DataError
-        If no column of the features varies, or the matrix does not fit the scan's shape.
+        If the matrix does not fit the scan's shape, or no column is finite.
     Cancelled
         If cancelled before any seed was finished.
     """
     settings = ClusteringSettings() if clustering is None else clustering
     control = Control(stage="clusters") if control is None else control
-    scaled = scale(features.values, scaling, control=control)
     rows, columns = (int(n) for n in features.scan_shape)
-    n = scaled.values.shape[0]
+    n = features.values.shape[0]
     if rows * columns != n:
         raise DataError(f"A scan of {rows} x {columns} does not fit {n} rows of features.")
+    if not varying(features.values).any():
+        return _even(features, settings.first_seed)
+    scaled = scale(features.values, scaling, control=control)
     with one_blas_thread():
         V = check_matrix(scaled.values)
         curve = scree(scaled.values[~scaled.missing] if scaled.missing.any() else scaled.values, control=control)
@@ -128,6 +131,22 @@ def cluster(
         raise DataError("No seed gave a model with a component left.")
     best = next(record for record in records if record.seed == seeds.best[1])
     return Ensemble(seeds.W, best.H, best.error, best.seed, (rows, columns), scaled.kept, curve, records)
+
+
+def _even(features: Features, seed: int) -> Ensemble:
+    """The one component of features that are the same at all positions."""
+    row = features.values[[0], :].toarray()[0] if isinstance(features.values, sparray) else features.values[0]
+    kept = np.isfinite(row)
+    if not kept.any():
+        raise DataError(f"None of the {len(row)} feature columns is finite; check the detector region and the rings.")
+    values = np.maximum(row[kept].astype(np.float64), 0.0)
+    length = float(np.linalg.norm(values))
+    H = (values / length if length > 0 else np.full(len(values), len(values) ** -0.5))[None].astype(np.float32)
+    n = features.values.shape[0]
+    W = np.full((n, 1), length / values.max() if length > 0 else 0.0, np.float32)
+    record = SeedRecord(seed, 1, 0.0, (), "done", H)
+    shape = (int(features.scan_shape[0]), int(features.scan_shape[1]))
+    return Ensemble(W, H, 0.0, seed, shape, kept, Scree(np.zeros(1), 1, 0.0), (record,))
 
 
 def choose(ensemble: Ensemble, seed: int, V: np.ndarray | csr_array, *, control: Control | None = None) -> Ensemble:

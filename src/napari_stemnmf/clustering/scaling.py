@@ -77,17 +77,8 @@ def scale(
     columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
     if columns.ndim != 2 or 0 in columns.shape:
         raise DataError(f"Scaling needs a matrix (probe positions, columns); this one has the shape {columns.shape}.")
-    missing = np.zeros(columns.shape[0], bool)
-    if isinstance(columns, sparray):
-        low, high = _sparse_ranges(columns)
-    else:
-        missing[np.isnan(columns[:, 0])] = np.isnan(columns[np.isnan(columns[:, 0])]).all(axis=1)
-        there = columns[~missing] if missing.any() else columns
-        low, high = (end(axis=0, initial=start) for end, start in ((there.min, np.inf), (there.max, -np.inf)))
-    low, high = low.astype(np.float64), high.astype(np.float64)
-    finite = np.isfinite(low) & np.isfinite(high)
-    low, high = np.where(finite, low, 0.0), np.where(finite, high, 0.0)
-    kept = finite & (high - low > _ROUNDING * np.maximum(np.abs(low), np.abs(high)))
+    missing = _missing(columns)
+    low, high, kept = _ranges(columns, missing)
     if not kept.any():
         raise DataError(
             f"None of the {columns.shape[1]} feature columns varies over the scan (constant or not finite); "
@@ -107,6 +98,33 @@ def scale(
     np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
     scaled[missing] = 0.0
     return Scaled(scaled, kept, low, factor, missing)
+
+
+def varying(values: np.ndarray | sparray) -> np.ndarray:
+    """(m,) bool: which columns of raw features are finite and differ between positions by more than rounding."""
+    columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
+    return _ranges(columns, _missing(columns))[2]
+
+
+def _missing(columns: np.ndarray | csc_array) -> np.ndarray:
+    """(n,) bool: rows of NaN, of patterns that were left out."""
+    missing = np.zeros(columns.shape[0], bool)
+    if not isinstance(columns, sparray):
+        missing[np.isnan(columns[:, 0])] = np.isnan(columns[np.isnan(columns[:, 0])]).all(axis=1)
+    return missing
+
+
+def _ranges(columns: np.ndarray | csc_array, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Minimum and maximum of each column, 0 where they are not finite, and which columns carry something."""
+    if isinstance(columns, sparray):
+        low, high = _sparse_ranges(columns)
+    else:
+        there = columns[~missing] if missing.any() else columns
+        low, high = (end(axis=0, initial=start) for end, start in ((there.min, np.inf), (there.max, -np.inf)))
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    finite = np.isfinite(low) & np.isfinite(high)
+    low, high = np.where(finite, low, 0.0), np.where(finite, high, 0.0)
+    return low, high, finite & (high - low > _ROUNDING * np.maximum(np.abs(low), np.abs(high)))
 
 
 def _sparse_ranges(columns: csc_array) -> tuple[np.ndarray, np.ndarray]:

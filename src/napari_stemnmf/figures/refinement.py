@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines, square_map
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
-from napari_stemnmf.grains.refinement import Cut, coherence, cut, regions
+from napari_stemnmf.grains.refinement import Cut, coherence, cut, least_size, regions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     _histogram(b, part, settings)
     _above(c, analysis, part, noise)
     _regions(d, analysis, every)
-    _sizes(e, every, kept, settings)
+    _sizes(e, every, kept, least_size(settings, values.shape))
     _grains(f, analysis, every, kept)
     panel_letters([a, b, c, d, e, f])
     return figure
@@ -85,7 +85,7 @@ def _all_regions(
     """Whether a map is noise, its regions of any size, and which of them (r,) are large enough to keep."""
     noise = 0 < settings.min_coherence > coherence(values)
     every = [] if noise else regions(part.above, 1)
-    return noise, every, np.array([region.sum() >= settings.min_size for region in every], bool)
+    return noise, every, np.array([region.sum() >= least_size(settings, values.shape) for region in every], bool)
 
 
 def _most_instructive(maps: np.ndarray, settings: RefinementSettings, left_out: np.ndarray | None) -> int:
@@ -135,18 +135,18 @@ def _regions(ax: Axes, analysis: Analysis, every: list[np.ndarray]) -> None:
     square_map(ax, analysis.axes, f"regions, 8-connected: {len(every)}")
 
 
-def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, settings: RefinementSettings) -> None:
+def _sizes(ax: Axes, every: list[np.ndarray], kept: np.ndarray, least: int) -> None:
     areas = np.array([region.sum() for region in every], int)
     order = np.argsort(-areas, kind="stable")
     at = np.arange(1, len(areas) + 1)
     for these, colour, label in ((kept[order], KEPT, "kept"), (~kept[order], GREY, "left out")):
         if these.any():
             ax.bar(at[these], areas[order][these], color=colour, label=label)
-    ax.axhline(settings.min_size, color=LINE, lw=1.0, label=f"smallest grain: {settings.min_size}")
+    ax.axhline(least, color=LINE, lw=1.0, label=f"smallest grain: {least}")
     ax.set_yscale("log")
     ax.set_xlim(0.3, max(len(areas), FEW) + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    ax.set_ylim(0.7, 6.0 * max(settings.min_size, areas.max(initial=1)))
+    ax.set_ylim(0.7, 6.0 * max(least, areas.max(initial=1)))
     ax.set(title="sizes of the regions", xlabel="region, by size", ylabel="probe positions")
     ax.legend(loc="upper right")
 

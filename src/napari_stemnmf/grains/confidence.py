@@ -14,16 +14,18 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.clustering.hals import weights
 from napari_stemnmf.clustering.iterative_nmf import SeedRecord
 from napari_stemnmf.clustering.matrix import check_matrix
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
+from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.grains.refinement import Grains, flat_masks, refine
+from napari_stemnmf.grains.evidence import evidence, weighed
+from napari_stemnmf.grains.refinement import Grains, cuts_of, flat_masks
 from napari_stemnmf.stage_settings import RefinementSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 
@@ -40,6 +42,8 @@ def stability(
     features: Features,
     scaling: ScalingSettings,
     refinement: RefinementSettings,
+    peaks: Peaks | None = None,
+    calibration: Calibration | None = None,
     *,
     left_out: np.ndarray | None = None,
     workers: int | None = None,
@@ -62,6 +66,8 @@ def stability(
         How Refine cuts maps into grains.
     left_out : ndarray of bool, (scan_y, scan_x), optional
         As for `refine`.
+    peaks, calibration : optional
+        The disks that Refine weighed the grains by.
     workers : int, optional
         Seeds that are worked on side by side; does not change the result.
     control : Control, optional
@@ -74,7 +80,10 @@ def stability(
     """
     settings, others = model.cache.get("seed grains", (None, []))
     if settings != refinement:
-        others = seed_grains(model, features, scaling, refinement, left_out=left_out, workers=workers, control=control)
+        others = seed_grains(
+            model, features, scaling, refinement, peaks, calibration,
+            left_out=left_out, workers=workers, control=control,
+        )  # fmt: skip
         model.cache["seed grains"] = (refinement, others)
     return mean_best_iou(flat_masks(grains.masks), others)
 
@@ -84,6 +93,8 @@ def seed_grains(
     features: Features,
     scaling: ScalingSettings,
     refinement: RefinementSettings,
+    peaks: Peaks | None = None,
+    calibration: Calibration | None = None,
     *,
     left_out: np.ndarray | None = None,
     workers: int | None = None,
@@ -94,13 +105,15 @@ def seed_grains(
     seeds = [s for s in model.seeds if s.status != "cancelled" and s.k > 0 and s.seed != model.seed]
     if not seeds:
         return []
+    known = evidence(model, refinement, peaks, calibration, left_out)
     with one_blas_thread():
         V = check_matrix(scale(features.values, scaling).values)
 
         def grains_of(seed: SeedRecord) -> csr_array:
             maps = np.ascontiguousarray(weights(V, seed.H, control=control).T)
             maps = maps.reshape(-1, *model.scan_shape)
-            return flat_masks(refine(maps, refinement, left_out=left_out, control=control).masks)
+            cuts = cuts_of(maps, refinement, left_out=left_out, control=control)
+            return flat_masks(weighed(maps, cuts, refinement, known).masks)
 
         found = []
         for masks in in_order(grains_of, seeds, workers or default_workers()):

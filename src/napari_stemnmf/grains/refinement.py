@@ -40,6 +40,8 @@ class Grains:
         Persistent numbers from 1, unique: a grain keeps its own when others are removed.
     thresholds : ndarray of float32, (k,)
         Threshold of each component map, in the units of its weights; NaN where the map was empty or constant.
+    note : str
+        A sentence on how they were found where that is not plain: why there are none, or which crystal is large.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Grains:
     component: np.ndarray
     ids: np.ndarray
     thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    note: str = ""
 
     def __post_init__(self) -> None:
         kinds = {"masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32}
@@ -186,7 +189,14 @@ def refine(
         If the maps are not a stack of three axes, or hold a value that is not finite.
     """
     settings = RefinementSettings() if settings is None else settings
-    return grains_of(maps, cuts_of(maps, settings, left_out=left_out, control=control), settings.min_size)
+    cuts = cuts_of(maps, settings, left_out=left_out, control=control)
+    return grains_of(maps, cuts, least_size(settings, np.shape(maps)[1:]))
+
+
+def least_size(settings: RefinementSettings, scan_shape: tuple[int, ...]) -> int:
+    """Probe positions of the smallest grain: `min_size`, or in a line scan the diameter of a circle of that area."""
+    line = min(scan_shape) == 1 < max(scan_shape)
+    return max(1, round(2 * np.sqrt(settings.min_size / np.pi))) if line else settings.min_size
 
 
 def cuts_of(

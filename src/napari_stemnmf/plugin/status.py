@@ -167,7 +167,8 @@ def _found(result: Any, step: str) -> str:
         return f"{result.k} components, error {result.error:.4f}, best of {done} of {len(result.seeds)} seeds"
     if step == "refine":
         overlap = float((result.overlap > 1).mean())
-        return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan"
+        note = f". {result.note.rstrip('.')}" if result.note else ""
+        return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan{note}"
     return in_short(result) if step == "measure" else "done"
 
 

@@ -13,7 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_stemnmf.calibration.geometry import Calibration
     from napari_stemnmf.clustering.ensemble import Ensemble
+    from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.grains.refinement import Cut
     from napari_stemnmf.stage_settings import RefinementSettings
 
@@ -32,6 +34,9 @@ class Request(NamedTuple):
     """The one whose histogram is shown."""
     left_out: np.ndarray | None = None
     """(scan_y, scan_x) odd patterns."""
+    peaks: Peaks | None = None
+    calibration: Calibration | None = None
+    """The disks that regions are weighed by, and where they lie."""
 
 
 class Histogram(NamedTuple):
@@ -63,6 +68,8 @@ class Live:
     overlap : float
         Share of the scan on which grains overlap; NaN where they are too many.
     histogram : Histogram or None
+    note : str
+        As `Grains.note`.
     """
 
     request: Request
@@ -72,6 +79,7 @@ class Live:
     noise: int = 0
     overlap: float = float("nan")
     histogram: Histogram | None = None
+    note: str = ""
 
     def summary(self) -> str:
         """Numbers in words: "21 grains, 8 % of the scan overlapping, 3 regions too small"."""
@@ -81,16 +89,18 @@ class Live:
         parts.append(f"{_count(self.small, 'region')} too small")
         if self.noise:
             parts.append(f"{_count(self.noise, 'map')} left out as noise")
-        return ", ".join(parts) + ("." if self.labels is not None else f": too many to draw (over {MOST}).")
+        numbers = ", ".join(parts) + ("." if self.labels is not None else f": too many to draw (over {MOST}).")
+        return f"{numbers} {self.note}".rstrip()
 
 
 def preview(request: Request) -> Live:
     """What Refine would find."""
-    from napari_stemnmf.grains.refinement import cut, cuts_of, grains_of
+    from napari_stemnmf.grains.evidence import evidence, weighed
+    from napari_stemnmf.grains.refinement import cut, cuts_of, least_size
 
     maps, settings = request.model.maps, request.settings
     cuts = cuts_of(maps, settings, left_out=request.left_out)
-    grains, small = _counted(cuts, settings.min_size)
+    grains, small = _counted(cuts, least_size(settings, maps.shape[1:]))
     histogram = None
     if 0 <= request.component < len(maps):
         part = cuts[request.component]
@@ -100,9 +110,10 @@ def preview(request: Request) -> Live:
     noise = sum(part is None for part in cuts)
     if grains > MOST:
         return Live(request, None, grains, small, noise, histogram=histogram)
-    found = grains_of(maps, cuts, settings.min_size)
+    known = evidence(request.model, settings, request.peaks, request.calibration, request.left_out)
+    found = weighed(maps, cuts, settings, known)
     overlap = float((found.overlap > 1).mean())
-    return Live(request, found.labels, len(found), small, noise, overlap, histogram)
+    return Live(request, found.labels, len(found), small, noise, overlap, histogram, found.note)
 
 
 def scale_at(histogram: Histogram, weight: float) -> float | None:

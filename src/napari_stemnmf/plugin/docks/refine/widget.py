@@ -161,9 +161,9 @@ class RefineWidget(StepWidget):
             self.weights.show_weights(None, note)
             self.summary.setText("")
             return
-        settings = session.recipe.chain(feature).refinement
-        left_out = session.analysis.left_out if session.analysis is not None else None
-        request = Request(model, settings, int(self.component.value), left_out)
+        settings, found = session.recipe.chain(feature).refinement, session.analysis
+        of_scan = (None, None, None) if found is None else (found.left_out, found.peaks, found.calibration)
+        request = Request(model, settings, int(self.component.value), *of_scan)
         before = self._request
         same_model = before is not None and before.model is model
         if self.native.isVisible() and not (same_model and before == request):
