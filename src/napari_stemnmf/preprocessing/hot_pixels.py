@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
+from napari_stemnmf.preprocessing.dead_pixels import STEP_PATTERNS, count_step
 from napari_stemnmf.stage_settings import PreprocessSettings
 
 STRUCTURE = 1.5
@@ -24,12 +25,15 @@ GROUP = 3
 LEVELS = 32
 """Noise is measured in so many classes of brightness, of at least CLASS pixels each."""
 CLASS = 200
-STEP_PATTERNS = 16
-"""The size of one count is taken from so many patterns of the sample."""
 
 
 def find_hot_pixels(
-    mean: np.ndarray, settings: PreprocessSettings, *, patterns: np.ndarray | None = None, count: int = 1
+    mean: np.ndarray,
+    settings: PreprocessSettings,
+    *,
+    patterns: np.ndarray | None = None,
+    count: int = 1,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """The hot pixels of a detector: (h, 2) int32 rows and columns, in the order of the detector.
 
@@ -47,7 +51,7 @@ def find_hot_pixels(
     if settings.hot_pixels == "counts":
         hot = mean > _surroundings(mean)[0] + threshold
     else:
-        step = _count_step(mean[np.newaxis]) if patterns is None else _count_step(patterns[:STEP_PATTERNS]) / count
+        step = count_step(mean[np.newaxis]) if patterns is None else count_step(patterns[:STEP_PATTERNS]) / count
         hot = _stands_out(mean, mean, step, threshold)
         if patterns is not None and len(patterns) > 1:
             half = (len(patterns) + 1) // 2
@@ -55,25 +59,28 @@ def find_hot_pixels(
     return np.argwhere(hot).astype(np.int32)
 
 
-def repair(block: np.ndarray, hot: np.ndarray) -> np.ndarray:
+def repair(block: np.ndarray, hot: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Patterns (..., q_y, q_x) with the hot pixels (h, 2) replaced by the median of their good neighbours.
 
-    Good neighbours are those of the 3 x 3 pixels on the detector that are not hot themselves; where there are none, of
-    the 5 x 5, and so on. The result is a new array of the same type; `block` itself where there is nothing to repair.
+    Good neighbours are those of the 3 x 3 pixels on the detector that are neither hot nor left `out` (q_y, q_x); where
+    there are none, of the 5 x 5, and so on. The result is a new array of the same type; `block` itself where there is
+    nothing to repair.
     """
     if not len(hot):
         return block
     shape = block.shape[-2:]
-    out = np.array(block, order="C")
-    first, good = good_neighbours(hot, (shape[0], shape[1]))
+    repaired = np.array(block, order="C")
+    first, good = good_neighbours(hot, (shape[0], shape[1]), out)
     flat = np.asarray(hot, np.int64) @ [shape[1], 1]
-    _fill(out.reshape(-1, shape[0] * shape[1]), flat, first, good, out.dtype.kind in "iub")
-    return out
+    _fill(repaired.reshape(-1, shape[0] * shape[1]), flat, first, good, repaired.dtype.kind in "iub")
+    return repaired
 
 
-def good_neighbours(hot: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def good_neighbours(
+    hot: np.ndarray, shape: tuple[int, int], out: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Those of hot pixel i (flat, int64) are ``good[first[i]:first[i + 1]]``: (first, good)."""
-    bad = np.zeros(shape, bool)
+    bad = np.zeros(shape, bool) if out is None else out.copy()
     bad[hot[:, 0], hot[:, 1]] = True
     found = []
     for y, x in np.asarray(hot, np.int64):
@@ -97,13 +104,6 @@ def _calm(patterns: np.ndarray, half: int) -> np.ndarray:
     """At each pixel, the mean of its `half` lowest values."""
     lowest = np.partition(patterns, half - 1, axis=0)[:half]
     return np.asarray(_numbers(lowest).mean(axis=0) if lowest.dtype.kind == "f" else lowest.mean(axis=0))
-
-
-def _count_step(patterns: np.ndarray) -> float:
-    """The least difference between two values: one count where electrons are counted, next to nothing elsewhere."""
-    values = np.unique(patterns)
-    values = values[np.isfinite(values)]
-    return float(np.diff(values.astype(np.float64)).min(initial=np.inf)) if len(values) > 1 else 0.0
 
 
 def _stands_out(pattern: np.ndarray, mean: np.ndarray, step: float, threshold: float) -> np.ndarray:
