@@ -215,7 +215,10 @@ def _silent(sample: np.ndarray, mean: np.ndarray, maximum: np.ndarray, lit: np.n
     silent = _silent_rows(empty, lit, mean / step) | _silent_rows(empty.T, lit.T, mean.T / step).T
     calm = None
     groups, _ = ndimage.label(empty & ~silent)
-    for label, box in enumerate(ndimage.find_objects(groups), 1):
+    boxes = ndimage.find_objects(groups)
+    beside_light = np.unique(groups[ndimage.binary_dilation(lit & (mean / step >= SILENT_COUNTS), _EIGHT)])
+    for label in beside_light[beside_light > 0].tolist():
+        box = boxes[label - 1]
         inner = groups[box] == label
         small = inner.sum() <= SMALL
         if not small and inner.mean() < FILLED:
