@@ -33,7 +33,7 @@ from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.preprocessing import odd_patterns
+from napari_stemnmf.preprocessing import dead_pixels, odd_patterns
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
@@ -174,6 +174,8 @@ class Analysis:
         survey, peaks = self.survey, self.peaks
         if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
             found.append("The calibration is of square pixels, from an older version: calibrate again.")
+        if survey is not None:
+            found += dead_pixels.sentences(survey.dead)
         if survey is not None and survey.odd.any():
             found.append(odd_patterns.sentence(survey.odd))
         if survey is not None and survey.not_finite:

@@ -85,13 +85,17 @@ def prepared(found: Found, dataset: Dataset) -> Dataset:
     """The scan as all stages after the survey see it, lazily: cropped, dark subtracted, hot pixels repaired, binned."""
     from napari_stemnmf.preprocessing.preparation import prepare
 
-    return prepare(dataset, _there(found.survey, "survey").hot_pixels, found.recipe.preprocess)
+    survey = _there(found.survey, "survey")
+    return prepare(dataset, survey.hot_pixels, found.recipe.preprocess, survey.keep)
 
 
 def take_survey(task: Task) -> Survey:
     from napari_stemnmf.preprocessing import survey
+    from napari_stemnmf.preprocessing.beam_stop import given_mask
 
-    return survey.take_survey(task.scan(), task.found.recipe.preprocess, **task.how)
+    found, scan = task.found, task.scan()
+    keep = given_mask(found.recipe.beam_stop, scan.detector_shape, found.mask)
+    return survey.take_survey(scan, found.recipe.preprocess, keep=keep, **task.how)
 
 
 def find_probe(task: Task) -> Probe:
@@ -178,7 +182,8 @@ def measure(task: Task) -> dict[str, Any]:
     found, parts = task.found, len(task.features) + 1
     grains = {name: found.grains[name] for name in task.features}
     how = {**task.how, "control": task.control.part(0, parts), "left_out": found.left_out}
-    patterns = grain_patterns(task.patterns(), grains, known=found.patterns, source=found.keys["survey"], **how)
+    mask, source = _there(found.probe, "survey").mask, found.keys["survey"]
+    patterns = grain_patterns(task.patterns(), grains, mask=mask, known=found.patterns, source=source, **how)
     results = {}
     for i, name in enumerate(task.features, 1):
         stable = stability(found, name, workers=task.workers, control=task.control.part(i, parts))

@@ -111,6 +111,7 @@ STAGES: tuple[Stage, ...] = (
         "survey", "survey", "", do.take_survey, reads=True,
         settings=lambda found, recipe, _: (
             found.input.keyed or found.input.fingerprint, RESULTS_VERSION, _by_content(found, recipe, "preprocess"),
+            *_masks(found, recipe),
         ),
         step="calibrate", title="Survey", noun="Survey", part="calibration",
     ),
@@ -307,6 +308,13 @@ def _by_content(found: Found, recipe: Recipe, group: str) -> Settings:
     if not digest or of != path or digest.startswith(FORMER):
         return settings
     return replace(settings, **{FILES[group]: digest})  # type: ignore[type-var]
+
+
+def _masks(found: Found, recipe: Recipe) -> tuple[Any, ...]:
+    """The masks that are given; nothing where none is, as in the keys of versions whose survey knew no mask."""
+    settings = _by_content(found, recipe, "beam_stop")
+    given = file_of(recipe, "beam_stop") or found.mask is not None
+    return (settings.mask, _digest(found.mask)) if given else ()  # type: ignore[attr-defined]
 
 
 def _digest(mask: np.ndarray | None) -> str:

@@ -1,4 +1,7 @@
-"""The patterns as all stages after the survey get them: cropped, less the dark reference, repaired, binned."""
+"""The patterns as all stages after the survey get them: cropped, less the dark reference, repaired, binned.
+
+Pixels that a mask leaves out, and dead ones, are 0 in them whatever they hold: they can enter no number.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ from napari_stemnmf.streaming.engine import as_counts
 Axes = tuple[Axis, Axis, Axis, Axis]
 
 
-def prepare(dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettings) -> Dataset:
+def prepare(
+    dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettings, keep: np.ndarray | None = None
+) -> Dataset:
     """The scan with its patterns prepared, each when it is read; `dataset` itself where nothing is to be done.
 
     In this order: crop; subtract the dark reference; repair the hot pixels (h, 2), given in the file's detector pixels
-    as in `Survey.hot_pixels`; sum squares of `settings.bin` pixels, where rows and columns that fill no square are
-    dropped. Axes follow. Name, source and metadata stay: it is still the same scan.
+    as in `Survey.hot_pixels`; set to 0 what is not to `keep`, as in `Survey.keep`; sum squares of `settings.bin`
+    pixels, where rows and columns that fill no square are dropped. Axes follow. Name, source and metadata stay: it is
+    still the same scan.
     A DataError or ReadError if a crop lies outside the data, or the dark reference does not fit the detector or cannot
     be read.
     """
@@ -28,7 +34,8 @@ def prepare(dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettin
 
     scan = cropped(dataset, settings)
     work = Preparation(dark_of(dataset, settings), hot_pixels - crop_corner(settings), settings.bin)
-    if work.dark is None and not len(work.hot) and work.bin == 1:
+    work = work if keep is None else work.without(~cropped_detector(keep, settings))
+    if work.dark is None and not len(work.hot) and work.bin == 1 and work.out is None:
         return scan
     axes = prepared_axes(dataset.axes, settings)
     chunks = (*scan.data.chunks[:2], (axes[2].size,), (axes[3].size,))
@@ -83,16 +90,33 @@ class Preparation:
     biased; negative counts are 0 to every later stage."""
     hot: np.ndarray  # (h, 2) pixels to repair, counted from the crop's first
     bin: int  # pixels along each axis that are summed to one
+    out: np.ndarray | None = None
+    """(q_y, q_x), True where a pixel is 0 whatever it holds, and no neighbour to repair with."""
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Prepared patterns of a block (..., q_y, q_x), which stays as it is."""
         from napari_stemnmf.preprocessing.hot_pixels import repair
 
-        return self.binned(repair(self.corrected(block), self.hot))
+        return self.binned(repair(self.corrected(self.kept(block)), self.hot, self.out))
+
+    def kept(self, block: np.ndarray) -> np.ndarray:
+        """A block with 0 for what is left out."""
+        if self.out is None:
+            return block
+        block = np.array(block, order="C")
+        block.reshape(-1, self.out.size)[:, self.out.ravel()] = 0
+        return block
 
     def corrected(self, block: np.ndarray) -> np.ndarray:
-        """A block less the dark reference."""
+        """A block less the dark reference, which is 0 for what is left out."""
         return block if self.dark is None else np.subtract(block, self.dark, dtype=_difference(block.dtype))
+
+    def without(self, out: np.ndarray) -> Preparation:
+        """The same with more pixels (q_y, q_x) left out."""
+        if not out.any():
+            return self
+        dark = None if self.dark is None else np.where(out, self.dark.dtype.type(0), self.dark)
+        return replace(self, dark=dark, out=out if self.out is None else self.out | out)
 
     def binned(self, block: np.ndarray) -> np.ndarray:
         """A block binned."""
@@ -104,7 +128,13 @@ class Preparation:
         return dtype if self.bin == 1 else binned_dtype(dtype)
 
     def __dask_tokenize__(self) -> Any:
-        return type(self).__qualname__, self.dark, self.hot, self.bin
+        return type(self).__qualname__, self.dark, self.hot, self.bin, self.out
+
+
+def cropped_detector(image: np.ndarray, settings: PreprocessSettings) -> np.ndarray:
+    """The part that is kept of an image (q_y, q_x) of the file's detector."""
+    where = tuple(slice(None) if span is None else slice(*span) for span in (settings.q_y, settings.q_x))
+    return image[where]
 
 
 def binned(block: np.ndarray, step: int) -> np.ndarray:
@@ -119,6 +149,13 @@ def binned(block: np.ndarray, step: int) -> np.ndarray:
     patterns = as_counts(block).reshape(-1, *block.shape[-2:])
     bin_patterns(patterns, step, out.reshape(-1, rows, columns))
     return out
+
+
+def kept_squares(mask: np.ndarray, step: int) -> np.ndarray:
+    """Which squares of `step` pixels a mask (q_y, q_x), True = keep, keeps whole."""
+    rows, columns = mask.shape[0] // step, mask.shape[1] // step
+    squares = mask[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    return np.asarray(squares.all(axis=(1, 3)))
 
 
 def binned_dtype(dtype: np.dtype) -> np.dtype:
@@ -142,6 +179,5 @@ def dark_of(dataset: Dataset, settings: PreprocessSettings) -> np.ndarray | None
     from napari_stemnmf.reading.masks import load_detector_image
 
     dark = load_detector_image(settings.dark, dataset.detector_shape, stacks=True).astype(np.float64)
-    where = tuple(slice(None) if span is None else slice(*span) for span in (settings.q_y, settings.q_x))
-    dark = np.nan_to_num(dark[where], nan=0.0, posinf=0.0, neginf=0.0)
+    dark = np.nan_to_num(cropped_detector(dark, settings), nan=0.0, posinf=0.0, neginf=0.0)
     return dark.astype(_difference(dataset.dtype))

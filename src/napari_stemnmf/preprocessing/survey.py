@@ -1,21 +1,25 @@
-"""The survey: mean and maximum pattern, the virtual image and the hot pixels of a scan, in one read of its patterns."""
+"""The survey: mean and maximum pattern, virtual image, dead and hot pixels of a scan, in one read of its patterns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.dead_pixels import few_and_many, find_dead_pixels
 from napari_stemnmf.preprocessing.odd_patterns import Looks, evenly_bright, judge, look
 from napari_stemnmf.preprocessing.preparation import (
     Preparation,
     binned,
     crop_corner,
     cropped,
+    cropped_detector,
     dark_of,
+    kept_squares,
     prepared_axes,
 )
 from napari_stemnmf.stage_settings import PreprocessSettings
@@ -27,6 +31,8 @@ SAMPLE_BYTES = 64 * 2**20
 """Most memory for them..."""
 SAMPLE_LEAST = 8
 """... but so many in any case."""
+GROUP = 3
+"""So many dead pixels side by side are repaired; more are left out."""
 GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole parts, fill 0 to 1 evenly: the sample falls into step with no scan."""
 
@@ -42,7 +48,8 @@ class Survey:
     pattern_sum : ndarray of float64
         (scan_y, scan_x) sum of each pattern, in counts.
     not_finite : int
-        Values that were NaN or infinite; they are taken as 0 here and in all features.
+        Values that were NaN or infinite, but for those of pixels that are left out; they are taken as 0 here and in all
+        features.
     negative : int
         Values below zero; taken as 0 as well.
     axes : tuple of Axis
@@ -52,6 +59,12 @@ class Survey:
     odd : ndarray of uint8
         (scan_y, scan_x) why a pattern is odd (`odd_patterns.REASONS`), 0 where it is not; mean and maximum are without
         these. Empty where none is.
+    keep : ndarray of bool or None
+        (q_y, q_x) of the file's detector, True = keep: neither left out by a mask that was given nor dead. The others
+        enter nothing, here and later. None where all are kept.
+    dead : dict
+        By kind (see `dead_pixels`), how many pixels say nothing; ``saturated`` ones are those of the direct beam. Of
+        the dead, those that were repaired are among `hot_pixels`, the others are not in `keep`.
     """
 
     mean: np.ndarray
@@ -62,6 +75,8 @@ class Survey:
     axes: tuple[Axis, ...] = ()
     hot_pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int32))
     odd: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+    keep: np.ndarray | None = None
+    dead: dict[str, int] = field(default_factory=dict)
 
     @property
     def left_out(self) -> np.ndarray | None:
@@ -78,11 +93,15 @@ def take_survey(
     dataset: Dataset,
     settings: PreprocessSettings,
     *,
+    keep: np.ndarray | None = None,
     workers: int | None = None,
     control: Control | None = None,
     executor: Executor | None = None,
 ) -> Survey:
-    """Hot pixels, and the survey of the prepared patterns, in one read of the scan as it was opened.
+    """Dead and hot pixels, and the survey of the prepared patterns, in one read of the scan as it was opened.
+
+    Pixels that are not to `keep`, (q_y, q_x) of the file's detector, enter nothing. Where others are found dead, which
+    no mask says, the scan is read again without them.
 
     Odd patterns are left out of mean and maximum. What is odd by itself is left out at once; where a look at all
     patterns finds others (flyback of ten times the intensity), the scan is read a second time.
@@ -102,39 +121,57 @@ def take_survey(
     """
     from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
 
+    how: dict[str, Any] = {"workers": workers, "control": control, "executor": executor}
     scan = cropped(dataset, settings)
     work = Preparation(dark_of(dataset, settings), np.empty((0, 2), np.int32), settings.bin)
+    work = work if keep is None else work.without(~cropped_detector(keep, settings))
     axes = prepared_axes(dataset.axes, settings)
-    sample = _sample(scan) if settings.hot_pixels == "sigma" else np.empty(0, np.int64)
-    kernel = SurveyKernel(work, sample)
-    (found,) = run_pass(scan, [kernel], workers=workers, control=control, executor=executor)
+    positions = _sample(scan)
+    kernel = SurveyKernel(work, positions)
+    (found,) = run_pass(scan, [kernel], **how)
     if control is not None:
         control.check()
     seen = found.per_pattern
     _check_counts(scan, seen["sum"], int(found.total["invalid"][0]))
+    n = max(1, int((~seen["left out"]).sum()))
+    look = found.ragged["sample"], found.total["sum"] / n, found.maximum["maximum"], n
+    kinds = find_dead_pixels(*look, None if work.out is None else ~work.out)
+    single, dead = few_and_many(kinds, scan.detector_shape, work.out, GROUP if settings.hot_pixels != "off" else 0)
+    work, kernel = work.without(dead), replace(kernel, work=work.without(dead | single))
+    if (single | dead).any():
+        (found,) = run_pass(scan, [kernel], **how)
+        seen = found.per_pattern
     looks = Looks.of(seen["look"], seen["sum"], scan.detector_shape)
     odd = judge(looks, scan.scan_shape, settings)
     good = odd.ravel() == 0
     if ((good == seen["left out"]) & (seen["sum"] > 0.0)).any():  # not those that were left out at once
-        again = replace(kernel, good=good)
-        (found,) = run_pass(scan, [again], workers=workers, control=control, executor=executor)
+        kernel = replace(kernel, good=good)
+        (found,) = run_pass(scan, [kernel], **how)
     n = int(good.sum())
-    patterns = found.ragged.get("sample")
-    patterns = None if patterns is None else patterns[good[sample]]
-    full = found.total["sum"] / n
-    hot = find_hot_pixels(full, settings, patterns=patterns, count=n)
+    full, sample = found.total["sum"] / n, kernel.work.corrected(found.ragged["sample"][good[positions]])
+    hot = np.argwhere(single).astype(np.int32)
+    if settings.hot_pixels != "off":
+        known = repair(full, hot, work.out), repair(sample, hot, work.out)
+        more = find_hot_pixels(known[0], settings, patterns=known[1], count=n, out=work.out)
+        hot = np.unique(np.concatenate([hot, more]), axis=0).astype(np.int32)
     prepared = ("binned " if work.bin > 1 else "") + "sum"
     mean = found.total[prepared] / n
     maximum = found.maximum[prepared.replace("sum", "maximum")]
     sums = found.per_pattern[prepared].reshape(scan.scan_shape)
+    out = None if work.out is None else ~kept_squares(~work.out, work.bin)
     if len(hot):
-        excess = binned(full - repair(full, hot), work.bin) if work.bin > 1 else full - repair(full, hot)
+        excess = full - repair(full, hot, work.out)
+        excess = binned(excess, work.bin) if work.bin > 1 else excess
         mean = np.maximum(mean - excess, 0.0)
         sums = np.maximum(sums - excess.sum(), 0.0)
         cells = np.unique(hot // work.bin, axis=0)
-        maximum = repair(maximum, cells[(cells < mean.shape).all(axis=1)])
+        maximum = repair(maximum, cells[(cells < mean.shape).all(axis=1)], out)
+    if out is not None:
+        mean, maximum = np.where(out, 0.0, mean), np.where(out, np.float32(0.0), maximum)
+    if dead.any():
+        keep = np.ones(dataset.detector_shape, bool) if keep is None else keep.copy()
+        cropped_detector(keep, settings)[dead] = False  # a view of it
     not_finite, negative = found.total["invalid"]
-    hot = (hot + crop_corner(settings)).astype(np.int32)
     return Survey(
         mean.astype(np.float32),
         maximum,
@@ -142,8 +179,10 @@ def take_survey(
         int(not_finite),
         int(negative),
         axes,
-        hot,
+        (hot + crop_corner(settings)).astype(np.int32),
         odd if odd.any() else odd[:0, :0],
+        keep,
+        {kind: int(pixels.sum()) for kind, pixels in kinds.items()},
     )
 
 
@@ -160,7 +199,7 @@ def _check_counts(scan: Dataset, sums: np.ndarray, not_finite: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SurveyKernel:
-    """The `Kernel` of `take_survey`: statistics of the corrected patterns and of the binned ones, a look, a sample.
+    """The `Kernel` of `take_survey`: statistics of the corrected patterns and of the binned ones, a look, a raw sample.
 
     Statistics over patterns are of the `good` ones (n,), or where that is None, of those that are not evenly bright
     among the others of their block.
@@ -171,6 +210,7 @@ class SurveyKernel:
     good: np.ndarray | None = None
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        block = self.work.kept(block)
         corrected = self.work.corrected(block)
         seen = look(corrected)
         found = _statistics(corrected)
@@ -190,9 +230,8 @@ class SurveyKernel:
             found.per_pattern["binned sum"] = coarse.per_pattern["sum"]
             found.total["binned sum"] = coarse.total["sum"]
             found.maximum["binned maximum"] = coarse.maximum["maximum"]
-        if len(self.sample):
-            chosen = np.isin(positions, self.sample)
-            found.ragged, found.counts = {"sample": corrected[chosen]}, chosen.astype(np.int64)
+        chosen = np.isin(positions, self.sample)
+        found.ragged, found.counts = {"sample": block[chosen]}, chosen.astype(np.int64)
         return found
 
 
