@@ -16,7 +16,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import binned, falloff_of
+from napari_stemnmf.disks.template import binned, falloff_of, patches_of, spike_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -205,11 +205,14 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
     from napari_stemnmf.disks.measure import WINDOW
+    from napari_stemnmf.disks.noise import SHIFTS
     from napari_stemnmf.disks.search import Search
 
     size = max(1, int(probe.radius / COARSE_RADIUS))
     kernel = np.array(probe.kernel, np.float32)  # writable, so that all tables have one type
     coarse = binned(kernel, size)
+    coarse_falloff = falloff_of(kernel, coarse, size)
+    ring = np.maximum(-kernel, 0.0)
     pad = max(kernel.shape[0] // 2 + WINDOW + 1, size * (coarse.shape[0] // 2 + 1))
     mask = np.ones(probe.detector_shape, bool) if probe.mask is None else np.asarray(probe.mask, bool)
     masked, source, distance = _nearest_kept(mask)
@@ -221,9 +224,12 @@ def plan(probe: Probe, edge: float) -> Search:
         peak=float(kernel.max()),
         coarse_share=float((coarse**2).sum()) / size**2,
         falloff=falloff_of(kernel, kernel, 1),
-        coarse_falloff=falloff_of(kernel, coarse, size),
+        coarse_falloff=coarse_falloff,
+        patches=patches_of(coarse_falloff, size, SHIFTS),
         radius=float(probe.radius),
         ring=-float(kernel.min()),
+        ring_falloff=falloff_of(kernel, ring / ring.sum(), 1),
+        spike=spike_of(kernel),
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,
@@ -251,7 +257,7 @@ def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _tiles(mask: np.ndarray) -> np.ndarray:
     """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
-    from napari_stemnmf.disks.correlation import TILE_COLUMNS, TILE_ROWS
+    from napari_stemnmf.disks.noise import TILE_COLUMNS, TILE_ROWS
 
     tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
     parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)

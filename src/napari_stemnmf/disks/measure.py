@@ -34,13 +34,15 @@ def measure(
     dy, dx = vertex(near[0, 1], near[1, 1], near[2, 1]), vertex(near[1, 0], near[1, 1], near[1, 2])
     height = near[1, 1] - 0.25 * ((near[0, 1] - near[2, 1]) * dy + (near[1, 0] - near[1, 2]) * dx)
     noise, base, spike = _surroundings(image, plan.kernel, plan.squares, pad + y, pad + x)
-    if height - spike < 0.5 * height:
+    if spike > plan.spike * height:
         return False
     taken = 0.0
     for k in range(len(others)):
-        taken += others[k, 2] * abs(falloff_at(plan.falloff, others[k, 0] - y, others[k, 1] - x))
+        away_y, away_x = others[k, 0] - y, others[k, 1] - x
+        taken += others[k, 2] * abs(falloff_at(plan.falloff, away_y, away_x))
+        base -= others[k, 2] * falloff_at(plan.ring_falloff, away_y, away_x)
     noise = max(noise, taken * plan.ring)  # that of what was taken away, where hardly an electron was counted
-    variance = max(gain * noise + (CONTRAST * base) ** 2, 1e-12 * height * height)
+    variance = max(gain * noise + (CONTRAST * max(base, 0.0)) ** 2, 1e-12 * height * height)
     disk[0], disk[1], disk[2], disk[3] = y + dy, x + dx, height, height / np.sqrt(variance)
     return True
 

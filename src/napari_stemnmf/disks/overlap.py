@@ -184,6 +184,17 @@ def _least_beside(plan: Any, disks: Any, y: Any, x: Any) -> Any:  # pragma: no c
 
 
 @njit(nogil=True, cache=True)
+def tallest(plan: Any, disks: Any, y: Any, x: Any) -> Any:  # pragma: no cover - compiled
+    """The height of the highest disk that reaches (y, x)."""
+    reach = FALLOFF_STEP * (plan.falloff.size - 1)
+    height = 0.0
+    for k in range(len(disks)):
+        if disks[k, 2] > height and (disks[k, 0] - y) ** 2 + (disks[k, 1] - x) ** 2 < reach * reach:
+            height = disks[k, 2]
+    return height
+
+
+@njit(nogil=True, cache=True)
 def _explain(left: Any, plan: Any, disk: Any) -> None:  # pragma: no cover - compiled
     """Subtract what a disk adds to the binned correlation."""
     step = plan.bin

@@ -15,20 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from napari_stemnmf.disks.correlation import (
-    bin_pixels,
-    brightest,
-    correlate,
-    dot,
-    gain_of,
-    is_saturated,
-    lay_out,
-    uneven,
-)  # fmt: skip
+from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, is_saturated, lay_out
 from napari_stemnmf.disks.measure import measure, refine, select, vertex
-from napari_stemnmf.disks.overlap import is_maximum, neighbours, separate
+from napari_stemnmf.disks.noise import gain_of, uneven
+from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, neighbours, separate, tallest
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
+BESIDE = 0.1  # share of the height of the disks around it that a disk needs that is seen only with those taken away
 TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache
 
 
@@ -43,8 +36,11 @@ class Search(NamedTuple):
     coarse_share: float  # sum of `coarse_squares`
     falloff: np.ndarray  # what a disk of height 1 adds to the correlation around it, see `template.falloff_of`
     coarse_falloff: np.ndarray  # the same on the binned pattern
+    patches: np.ndarray  # (s, s, 2 m + 1, 2 m + 1) the same by bins, for a disk at s x s places within the middle one
     radius: float  # that of the probe
     ring: float  # weight of a pixel around the disk, without its sign
+    ring_falloff: np.ndarray  # what a disk of height 1 adds to the mean level on the ring of a place around it
+    spike: float  # share of a disk's height that may come from one single pixel
     bin: int  # pixels along each side of a bin
     pad: int  # pixels around the pattern that are filled with those of its edge; a multiple of `bin`
     masked: np.ndarray  # flat pixels that are left out, int64
@@ -123,14 +119,14 @@ def _search(
         highest = brightest(image)
         if highest <= 0.0:
             continue
-        gain = gain_of(image, plan.tiles, pad, ratios)
+        gain, least = gain_of(image, plan.tiles, pad, ratios)
         saturated += is_saturated(image, pad, rows, columns, highest, gain, plan.kernel, plan.masked)
         if step > 1:
             bin_pixels(image, step, binned)
         coarse = binned if step > 1 else image
         correlate(coarse, plan.coarse_kernel, pad // step, pad // step, response)
-        gain = uneven(coarse, response, plan, gain, ratios)
-        size = _candidates(image, coarse, response, plan, filters, gain, rows, columns, found)
+        gain, known, left = uneven(coarse, response, plan, gain, least, ratios)
+        size = _candidates(image, coarse, left, known, plan, filters, gain, rows, columns, found)
         _central(image, found[:size], plan, central[p])
         rest = table[total:]
         size = select(found[:size], plan, filters, filters.spacing, (rows, columns), capacity, rest)
@@ -142,27 +138,39 @@ def _search(
 
 @njit(nogil=True, cache=True)
 def _candidates(
-    image: Any, binned: Any, response: Any, plan: Any, filters: Any, gain: Any, rows: Any, columns: Any, found: Any
-) -> Any:  # pragma: no cover - compiled
-    """Maxima of the correlation that stand out of the noise; gives their number, fills (q_y, q_x, height, snr)."""
+    image: Any, binned: Any, left: Any, known: Any, plan: Any, filters: Any, gain: Any, rows: Any, columns: Any,
+    found: Any,
+) -> Any:  # pragma: no cover - compiled  # fmt: skip
+    """The known disks, and maxima of what is left of the correlation without them that stand out of the noise.
+
+    Gives their number, fills (q_y, q_x, height, snr). Each is measured with the known disks beside it taken away.
+    """
     step, pad = plan.bin, plan.pad
     coarse_pad = pad // step
     needed = (LENIENCE * filters.min_snr) ** 2 * gain
     # in a disk on nothing at all the variance is already so large that lower ones cannot reach the least ratio
     least = max(needed * plan.peak, LENIENCE * filters.min_absolute)
-    near, nothing = np.empty((3, 3), np.float32), np.empty((0, 4), np.float32)
-    tall, wide = response.shape
+    near = np.empty((3, 3), np.float32)
+    tall, wide = left.shape
     size = 0
+    for k in range(len(known)):
+        y, x = min(max(round(known[k, 0]), 0), rows - 1), min(max(round(known[k, 1]), 0), columns - 1)
+        others = neighbours(plan, known, k, y, x, INFLUENCE * known[k, 2])
+        if measure(image, plan, gain, y, x, rows, columns, others, near, found[size]):
+            size += found[size, 3] >= filters.min_snr
     for i in range(tall):
         for j in range(wide):
-            value = response[i, j]
-            if not value > least or not is_maximum(response, i, j):
+            value = left[i, j]
+            if not value > least or not is_maximum(left, i, j) or size == len(found):
                 continue
             if value * value < needed * dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad):
                 continue
-            y, x = _start(response, i, j, step)
+            y, x = _start(left, i, j, step)
             y, x = min(y, rows - 1), min(x, columns - 1)
-            if measure(image, plan, gain, y, x, rows, columns, nothing, near, found[size]):
+            if value < BESIDE * tallest(plan, known, y, x):
+                continue
+            others = neighbours(plan, known, -1, y, x, 0.0)
+            if measure(image, plan, gain, y, x, rows, columns, others, near, found[size]):
                 size += found[size, 3] >= filters.min_snr
     return size
 

@@ -12,6 +12,7 @@ GAP, RING = 0.15, 0.55  # from the disk's edge to the ring around it, and the ri
 LEAST_GAP, LEAST_RING = 1.0, 1.0  # px
 FALLOFF_STEP = 0.125  # px between the entries of a falloff
 SHIFTS = 6  # positions within a bin, along each axis, that a falloff is averaged over
+SPIKE, SPIKE_ROOM = 0.5, 1.25  # share of a disk's height by one pixel that is too much; over that of the disk itself
 NOTHING = 0.002  # where it ends
 
 
@@ -95,3 +96,29 @@ def falloff_of(kernel: np.ndarray, coarse: np.ndarray, size: int) -> np.ndarray:
     mean = np.interp(np.arange(length), middle_of + 0.5, total[middle_of] / number[middle_of])
     far = np.flatnonzero(np.abs(mean) > NOTHING)
     return mean[: far[-1] + 2].astype(np.float32)
+
+
+def patches_of(falloff: np.ndarray, size: int, shifts: int) -> np.ndarray:
+    """What a disk adds to the correlation at bins around it, (shifts, shifts, 2 m + 1, 2 m + 1) float32.
+
+    The first two indices say where in the middle bin the disk is; `size` is the pixels along a bin, `falloff` what
+    `falloff_of` gives.
+    """
+    reach = int(np.ceil(FALLOFF_STEP * (len(falloff) - 1) / size))
+    bins = np.arange(-reach, reach + 1)
+    within = (np.arange(shifts) + 0.5) / shifts - 0.5
+    away = size * (bins - within[:, None])
+    distance = np.hypot(away[:, None, :, None], away[None, :, None, :])
+    return np.interp(distance, FALLOFF_STEP * np.arange(len(falloff)), falloff, right=0.0).astype(np.float32)
+
+
+def spike_of(kernel: np.ndarray) -> float:
+    """The share of a disk's height that may come from a single pixel alone; more, and it is no disk.
+
+    Spots of about one pixel are such themselves: then there is no limit.
+    """
+    disk = np.maximum(kernel, 0.0).astype(np.float64)
+    disk /= (kernel * disk).sum()
+    first, second = np.sort((kernel * disk)[kernel > 0])[::-1][:2] if (kernel > 0).sum() > 1 else (1.0, 0.0)
+    least = SPIKE_ROOM * (first - second)
+    return SPIKE if least <= SPIKE else np.inf

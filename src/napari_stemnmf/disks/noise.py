@@ -1,0 +1,202 @@
+"""How much of a pattern's correlation with the template is noise.
+
+The variance of a count is a gain times the count: 1 for electrons, anything in other units, and more for the
+correlation where a detector blurs, so that neighbours have their noise in common, or where the background has
+structure. The gain is measured on each pattern, on single pixels and on the correlation where there is no disk. Where
+disks fill the detector there is no such place: then they are explained first, and what they leave is the noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from napari_stemnmf.disks.correlation import dot
+from napari_stemnmf.disks.overlap import is_maximum
+
+TILE_ROWS, TILE_COLUMNS = 4, 16
+"""Part of a pattern in which its noise is measured."""
+TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with disks in them lie above
+TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
+ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
+RESPONSE_QUANTILE = 0.25  # of the squares of the correlation over what the counts alone explain
+RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of one degree of freedom
+MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
+CALM = 1.5  # times the least gain there can be: up to here a pattern is as even as its counts allow
+CLEAR = 3.5  # times the noise by which a maximum has to rise to be explained as a disk
+SWEEPS, ROUNDS = 3, 4  # over the disks, to find their heights; of looking which of them are noise
+EXPLAINED = 0.6  # share of the unevenness above the least noise that disks explain, if they are disks
+OUTLYING = 9.0  # times the variance, beyond which a square says nothing of it
+MISMATCH = 0.05  # a disk is not quite the probe: so much of what it explains may be left and is no noise
+SHIFTS = 4  # positions of a disk within a bin, along each axis, for which is tabled what it adds to the correlation
+
+
+@njit(nogil=True, cache=True)
+def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no cover - compiled
+    """Variance over mean of the counts, where the pattern is smooth (from neighbours but one); the least there can be.
+
+    The least is that gain where all of the pattern has it, else the smallest step between two counts.
+    """
+    size = 0
+    least = np.inf
+    for t in range(len(tiles)):
+        y0, x0 = tiles[t, 0] + pad, tiles[t, 1] + pad
+        mean, square = 0.0, 0.0
+        for y in range(y0, y0 + TILE_ROWS):
+            for k in range(TILE_COLUMNS // 2):
+                x = x0 + 4 * (k // 2) + k % 2
+                a, b = np.float64(image[y, x]), np.float64(image[y, x + 2])
+                mean += a + b
+                step = abs(a - b)
+                square += step * step
+                if 0.0 < step < least:
+                    least = step
+        if mean > 0.0:
+            ratios[size] = square / mean
+            size += 1
+    if size == 0:
+        return 0.0, 0.0
+    order = np.sort(ratios[:size])
+    low, high = order[int(TILE_QUANTILE * (size - 1))], order[int((1.0 - TILE_QUANTILE) * (size - 1))]
+    gain = low / TILE_BIAS
+    return gain, gain if high < ALIKE * low else min(least, gain)
+
+
+@njit(nogil=True, cache=True)
+def uneven(binned: Any, response: Any, plan: Any, gain: Any, least: Any, ratios: Any) -> Any:  # pragma: no cover
+    """The gain that would explain how uneven the correlation is where no disk is, from those of single pixels.
+
+    Where counts are few, single pixels are enough. Where disks had to be explained for it they come next (n, 4): row,
+    column (px), height, variance of the correlation for a gain of 1; then what is left of the correlation without them.
+    """
+    size = len(plan.samples)
+    none = np.empty((0, 4), np.float32)
+    if size == 0:
+        return gain, none, response
+    coarse_pad = plan.pad // plan.bin
+    noise = np.empty(size, np.float32)
+    few = MANY * plan.peak * plan.coarse_share
+    for k in range(size):
+        i, j = plan.samples[k, 0], plan.samples[k, 1]
+        noise[k] = dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad)
+        ratios[k] = response[i, j] ** 2 / noise[k] if noise[k] > few * gain else RESPONSE_BIAS * gain
+    whole = max(gain, _typical(ratios[:size]))
+    if whole <= CALM * least:
+        return whole, none, response
+    less, disks, left = _unexplained(binned, response, plan, least, whole, noise, ratios)
+    if less >= whole:
+        return whole, none, response
+    return less, disks, left
+
+
+@njit(nogil=True, cache=True)
+def _typical(ratios: Any) -> Any:  # pragma: no cover - compiled
+    """The gain of nothing but noise that has the lower quartile of these ratios of square to variance."""
+    return np.sort(ratios)[int(RESPONSE_QUANTILE * (len(ratios) - 1))] / RESPONSE_BIAS
+
+
+@njit(nogil=True, cache=True)
+def _unexplained(
+    binned: Any, response: Any, plan: Any, least: Any, whole: Any, noise: Any, ratios: Any
+) -> Any:  # pragma: no cover - compiled
+    """The gain that explains what is left of the correlation without its disks, those, and what is left.
+
+    At first every maximum is taken for a disk, then those that rise above what is left. Disks explain most of what is
+    above the least noise; of noise, its maxima explain less than half, and then the gain is the `whole` one.
+    """
+    few = MANY * least * plan.peak * plan.coarse_share
+    disks = _maxima(binned, response, plan, CLEAR**2 * least)
+    left, gain = response, least
+    for _ in range(ROUNDS):
+        left, explained = _explain(response, plan, disks)
+        gain = max(_left_over(left, explained, plan, gain, few, MISMATCH, noise, ratios), least)
+        clear = disks[:, 2] ** 2 > CLEAR**2 * gain * disks[:, 3]
+        if clear.all():
+            break
+        disks = disks[clear]
+    if whole - _left_over(left, left, plan, gain, few, 0.0, noise, ratios) < EXPLAINED * (whole - least):
+        return whole, disks, left
+    disks[:, :2] = (disks[:, :2] + np.float32(0.5)) * np.float32(plan.bin) - np.float32(0.5)
+    return gain, disks, left
+
+
+@njit(nogil=True, cache=True)
+def _left_over(
+    left: Any, explained: Any, plan: Any, gain: Any, few: Any, mismatch: Any, noise: Any, ratios: Any
+) -> Any:  # pragma: no cover - compiled
+    """The gain that explains what is left, but a share of what the disks explain; `gain` is a first guess."""
+    many, size, total = 0, 0, 0.0
+    for k in range(len(noise)):
+        if noise[k] > 0.0:
+            i, j = plan.samples[k, 0], plan.samples[k, 1]
+            ratios[size] = max(abs(left[i, j]) - mismatch * explained[i, j], 0.0) ** 2 / noise[k]
+            total += min(ratios[size], OUTLYING * gain)
+            many += noise[k] > few
+            size += 1
+    if size == 0:
+        return gain
+    return total / size if 2 * many < size else _typical(ratios[:size])  # the mean holds for single electrons too
+
+
+@njit(nogil=True, cache=True)
+def _maxima(binned: Any, response: Any, plan: Any, needed: Any) -> Any:  # pragma: no cover - compiled
+    """Maxima of the correlation (n, 4), the highest first: row, column, height, variance for a gain of 1."""
+    tall, wide = response.shape
+    pad = plan.pad // plan.bin
+    found = np.empty((((tall + 1) // 2) * ((wide + 1) // 2), 4), np.float32)
+    size = 0
+    for i in range(1, tall - 1):
+        for j in range(1, wide - 1):
+            value = response[i, j]
+            if not value > needed * plan.peak or not is_maximum(response, i, j):
+                continue
+            noise = dot(binned, plan.coarse_squares, i + pad, j + pad)
+            if value * value > needed * noise:
+                found[size, 0], found[size, 1], found[size, 2], found[size, 3] = i, j, value, noise
+                size += 1
+    return found[:size][np.argsort(-found[:size, 2])]
+
+
+@njit(nogil=True, cache=True)
+def _explain(response: Any, plan: Any, disks: Any) -> Any:  # pragma: no cover - compiled
+    """What is left of the correlation without the disks, and how much they move it; fills in their heights.
+
+    Each in turn takes what is left at its place, several times over (Gauss-Seidel).
+    """
+    left, explained = response.copy(), np.zeros_like(response)
+    reach = plan.patches.shape[-1] // 2
+    tall, wide = response.shape
+    heights = np.zeros(len(disks), np.float32)
+    shifts = np.empty((len(disks), 2), np.int64)
+    for sweep in range(SWEEPS):
+        for k in range(len(disks)):
+            i, j = int(disks[k, 0]), int(disks[k, 1])
+            if sweep == 0:
+                shifts[k, 0] = _shift(response[i - 1, j], response[i, j], response[i + 1, j])
+                shifts[k, 1] = _shift(response[i, j - 1], response[i, j], response[i, j + 1])
+            patch = plan.patches[shifts[k, 0], shifts[k, 1]]
+            step = max(left[i, j] / patch[reach, reach], -heights[k])
+            heights[k] += step
+            top, bottom = max(i - reach, 0), min(i + reach + 1, tall)
+            first, last = max(j - reach, 0), min(j + reach + 1, wide)
+            for y in range(top, bottom):
+                line = left[y, first:last]
+                part = patch[y - i + reach, first - j + reach : last - j + reach]
+                for x in range(line.size):
+                    line[x] -= step * part[x]
+                if sweep == SWEEPS - 1:
+                    line = explained[y, first:last]
+                    for x in range(line.size):
+                        line[x] += heights[k] * abs(part[x])
+    disks[:, 2] = heights
+    return left, explained
+
+
+@njit(nogil=True, cache=True)
+def _shift(low: Any, middle: Any, high: Any) -> Any:  # pragma: no cover - compiled
+    """Which of the tabled positions within a bin the vertex of a parabola through three values is nearest to."""
+    curvature = low - 2.0 * middle + high
+    place = 0.5 * (low - high) / curvature if curvature < 0.0 else 0.0
+    return min(max(int(np.floor((place + 0.5) * SHIFTS)), 0), SHIFTS - 1)
