@@ -1,0 +1,1 @@
+"""The former name of `preprocessing`, for scripts of version 0.4."""
