@@ -101,7 +101,7 @@ def sentences(counts: dict[str, int]) -> list[str]:
     """What is odd about the pixels of a detector and what was done, a sentence each, from their numbers by kind."""
     said = [
         f"{counts[kind]:,} detector pixels {words}; they are dead and count for nothing "
-        "(up to three side by side are repaired, more are masked)."
+        "(up to three side by side are repaired, more are masked; preprocess.dead_pixels = off keeps them)."
         for kind, words in WORDS.items()
         if counts.get(kind)
     ]
