@@ -24,15 +24,15 @@ BLOCK, ROW, GAP = np.s_[10:12, 12:14], np.s_[7], np.s_[:, 30:32]
 
 
 def scan(
-    seed: int = 0, scan_shape: tuple[int, int] = (12, 12), counts: float = 2e4, ground: float = 0.02, beam: float = 1.0
+    seed: int = 0, scan_shape: tuple[int, int] = (12, 12), counts: float = 2e4, ground: float = 0.02, top: int = 65535
 ) -> np.ndarray:
-    """(rows, columns, 48, 48) uint16 counts: a direct beam, two grains of disks, light between them."""
+    """(rows, columns, 48, 48) uint16 counts up to `top`: a direct beam, two grains of disks, light between them."""
     y, x = np.indices((48, 48))
 
     def disk(at_y: float, at_x: float) -> np.ndarray:
         return np.clip(2.7 - np.hypot(y - at_y, x - at_x), 0, 1)
 
-    film = beam * disk(23.5, 23.5) + ground * np.exp(-np.hypot(y - 23.5, x - 23.5) / 17)
+    film = disk(23.5, 23.5) + ground * np.exp(-np.hypot(y - 23.5, x - 23.5) / 17)
     grains = []
     for angle in (0.1, 0.6):
         spots = np.zeros((48, 48))
@@ -44,7 +44,8 @@ def scan(
     rows, columns = np.indices(scan_shape)
     inside = [rows + columns < scan_shape[0] - 2, rows + columns > scan_shape[0] + 2]
     expected = film + sum(m[..., None, None] * g for m, g in zip(inside, grains, strict=True))
-    return np.random.default_rng(seed).poisson(expected * counts / expected.sum((2, 3)).mean()).astype(np.uint16)
+    drawn = np.random.default_rng(seed).poisson(expected * counts / expected.sum((2, 3)).mean())
+    return np.minimum(drawn, top).astype(np.uint16)
 
 
 def found(data: np.ndarray, keep: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -86,7 +87,7 @@ def test_pixels_that_say_nothing_are_found_and_no_other(where, dtype, value, kin
 @pytest.mark.parametrize("ground", [0.0, 0.002, 0.1])
 @pytest.mark.parametrize("seed", range(2))
 def test_no_pixel_of_a_sound_detector_is_dead(counts, ground, seed):
-    assert found(np.minimum(scan(seed, counts=counts, ground=ground).astype(float), 65534).astype(np.uint16)) == {}
+    assert found(scan(seed, counts=counts, ground=ground)) == {}
 
 
 def test_data_without_noise_is_not_dead():
@@ -96,11 +97,10 @@ def test_data_without_noise_is_not_dead():
     assert found(np.full((4, 4, 8, 8), 65535, np.uint16)) == {}
 
 
-@pytest.mark.parametrize("top", [255, 4095, 65535])
-@pytest.mark.parametrize("times", [1.5, 5.0, 20.0])
+@pytest.mark.parametrize("top", [255, 65535])
+@pytest.mark.parametrize("times", [2.0, 5.0])
 def test_a_saturated_beam_is_told_and_kept(top, times):
-    counts = times * top * 20
-    data = np.minimum(scan(counts=counts).astype(np.float64), top).astype(np.uint8 if top == 255 else np.uint16)
+    data = scan(counts=times * top * 75, top=top).astype(np.uint8 if top == 255 else np.uint16)
     pixels = found(data)
     assert list(pixels) == [SATURATED]
     y, x = np.indices((48, 48))
@@ -144,7 +144,8 @@ def test_the_search_can_be_switched_off():
     data = scan()
     data[(..., *BLOCK)] = 65535
     off = take_survey(stem.Dataset.from_array(data), PreprocessSettings(dead_pixels="off"))
-    assert off.keep is None and off.dead == {}
+    assert off.keep is None
+    assert off.dead == {}
 
 
 def test_info_tells_of_dead_pixels():
