@@ -52,7 +52,7 @@ def _flyback(part: str) -> Any:
 
 @dataclass(frozen=True)
 class PreprocessSettings(Settings):
-    """Preprocessing of patterns, in this order: crop, dark, dead and hot pixels, bin; and which patterns are left out."""
+    """Preparing patterns, in this order: crop, dark, dead and hot pixels, bin; and which patterns are left out."""
 
     scan_y: tuple[int, ...] | None = _crop("scan row")
     scan_x: tuple[int, ...] | None = _crop("scan column")
