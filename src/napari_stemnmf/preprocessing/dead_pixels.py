@@ -191,7 +191,7 @@ def _saturated_beam(candidates: np.ndarray, value: np.ndarray, mean: np.ndarray,
 def _bright_around(group: np.ndarray, value: float, mean: np.ndarray, lit: np.ndarray) -> bool:
     """Whether the light falls off on every side of a group from near its value."""
     distance = ndimage.distance_transform_cdt(~group, "chessboard")
-    y, x = (along - along[group].mean() for along in np.indices(group.shape))
+    y, x = (np.asarray(along) - np.asarray(along)[group].mean() for along in np.indices(group.shape))
     below, right = y + x > 0, y - x >= 0  # of the two diagonals: four sides
     for side in (below & right, below & ~right, ~below & right, ~below & ~right):
         near, far = mean[side & (distance == 1) & lit], mean[side & (distance == APART) & lit]
