@@ -52,7 +52,7 @@ def _flyback(part: str) -> Any:
 
 @dataclass(frozen=True)
 class PreprocessSettings(Settings):
-    """Preprocessing of the patterns, in this order: crop, dark, hot pixels, bin; and which patterns are left out."""
+    """Preparing patterns, in this order: crop, dark, dead and hot pixels, bin; and which patterns are left out."""
 
     scan_y: tuple[int, ...] | None = _crop("scan row")
     scan_x: tuple[int, ...] | None = _crop("scan column")
@@ -65,6 +65,12 @@ class PreprocessSettings(Settings):
         choices=("sigma", "counts", "off"),
     )
     hot_threshold: float = setting(8.0, "how far a hot pixel stands out, in sigmas or in counts", low=0.0)
+    dead_pixels: str = setting(
+        "auto",
+        "leave out pixels that read no number, the largest of their type, one number throughout, or never count",
+        choices=("auto", "off"),
+        added=True,
+    )
     bin: int = setting(1, "detector pixels along each axis that are summed to one", unit="px", low=1, high=64)
     odd_patterns: str = setting(
         "auto",

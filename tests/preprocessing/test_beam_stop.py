@@ -152,3 +152,78 @@ def test_no_shared_scan_has_a_stop(shared, name):
     rows, columns = (min(n, 20) for n in dataset.scan_shape)
     part = PreprocessSettings(scan_y=(0, rows), scan_x=(0, columns))
     assert detector_mask(take_survey(dataset, part), AUTO, part, dataset.detector_shape) is None
+
+
+def film(seed: int, *, beam: float = 1.0, radius: float = 2.2, ground: float = 0.02, off: float = 0.0) -> np.ndarray:
+    """Expected mean pattern, (96, 96) counts, of a few grains of square lattices; the beam lies `off` the middle."""
+    generator = np.random.default_rng(seed)
+    middle = 47.5 + off * generator.uniform(-48, 48, 2)
+    y, x = np.indices((96, 96))
+    pattern = ground * np.exp(-np.hypot(y - middle[0], x - middle[1]) / 34)
+    spots = [(middle, beam)]
+    for angle in generator.uniform(0, np.pi / 2, 3):
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        for place in np.argwhere(np.ones((17, 17))) - 8:
+            if place.any():
+                spots.append((middle + 12 * turn @ place, 0.15 * np.exp(-(np.hypot(*place) - 1) / 1.6)))
+    for at, height in spots:
+        pattern += height * np.clip(radius + 0.5 - np.hypot(y - at[0], x - at[1]), 0, 1)
+    return 2e4 * pattern / pattern.sum()
+
+
+def counted(expected: np.ndarray, patterns: int = 400, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(expected * patterns) / patterns
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beam": 0.05},
+        {"beam": 0.0, "radius": 1.1, "ground": 0.002},
+        {"radius": 0.4, "ground": 0.0},
+        {"radius": 1.1, "ground": 0.002},
+        {"off": 0.6},
+        {"radius": 5.0, "ground": 0.001},
+    ],
+    ids=str,
+)
+def test_a_weak_or_shifted_beam_and_sharp_spots_are_no_stop(options, seed):
+    assert find_beam_stop(counted(film(seed, **options))) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dark_ring_is_no_stop(seed):
+    y, x = np.indices((96, 96))
+    away = np.hypot(y - 47.5, x - 47.5)
+    for inner, outer in ((3, 8), (3, 14), (10, 20)):
+        assert find_beam_stop(counted(np.where((away > inner) & (away < outer), 0.01, 1) * film(seed))) is None
+
+
+@pytest.mark.parametrize("shape", ["bar", "round end", "disk", "disk on an arm"])
+@pytest.mark.parametrize("passes", [0.0, 0.01])
+@pytest.mark.parametrize("seed", range(3))
+def test_stops_of_all_shapes_are_found(shape, passes, seed):
+    y, x = np.indices((96, 96)) - 47.5
+    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    along, across = y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
+    stop = {
+        "bar": (np.abs(across) < 6) & (along > -7),
+        "round end": ((np.abs(across) < 6) & (along > 0)) | (np.hypot(y, x) < 6),
+        "disk": np.hypot(y, x) < 8,
+        "disk on an arm": (np.hypot(y, x) < 8) | ((np.abs(across) < 3) & (along > 0)),
+    }[shape]
+    beam = 1.0 if passes == 0.0 else 0.3
+    keep = find_beam_stop(counted(film(seed, beam=beam, ground=0.05) * np.where(stop, passes, 1.0), 2000))
+    assert keep is not None
+    core = ndimage.binary_erosion(stop, iterations=1, border_value=1)
+    assert (~keep[core]).mean() > (0.6 if shape == "disk on an arm" else 0.95)  # thin arms are found in part
+    assert not (~keep & (ndimage.distance_transform_edt(~stop) > 4)).sum() > 0.1 * stop.sum()
+
+
+@pytest.mark.parametrize("value", [0.0, 65535.0])
+def test_the_search_for_a_stop_leaves_masked_pixels_out(value):
+    pattern, keep = counted(film(0)), np.ones((96, 96), bool)
+    keep[30:34] = keep[:, 60:64] = False
+    pattern[~keep] = value
+    assert find_beam_stop(pattern, keep=keep) is None

@@ -101,7 +101,7 @@ def sentences(counts: dict[str, int]) -> list[str]:
     """What is odd about the pixels of a detector and what was done, a sentence each, from their numbers by kind."""
     said = [
         f"{counts[kind]:,} detector pixels {words}; they are dead and count for nothing "
-        "(up to three side by side are repaired, more are masked)."
+        "(up to three side by side are repaired, more are masked; preprocess.dead_pixels = off keeps them)."
         for kind, words in WORDS.items()
         if counts.get(kind)
     ]
@@ -191,8 +191,7 @@ def _saturated_beam(candidates: np.ndarray, value: np.ndarray, mean: np.ndarray,
 def _bright_around(group: np.ndarray, value: float, mean: np.ndarray, lit: np.ndarray) -> bool:
     """Whether the light falls off on every side of a group from near its value."""
     distance = ndimage.distance_transform_cdt(~group, "chessboard")
-    rows, columns = np.indices(group.shape)
-    y, x = rows - rows[group].mean(), columns - columns[group].mean()
+    y, x = (np.asarray(along) - np.asarray(along)[group].mean() for along in np.indices(group.shape))
     below, right = y + x > 0, y - x >= 0  # of the two diagonals: four sides
     for side in (below & right, below & ~right, ~below & right, ~below & ~right):
         near, far = mean[side & (distance == 1) & lit], mean[side & (distance == APART) & lit]

@@ -30,6 +30,8 @@ single pattern and by so many counts."""
 RIVAL = 0.3
 """What is brightest is the direct beam, unless something else has this share of its light; such a share is no hot group
 either."""
+TAIL = 0.05
+"""Beside a direct beam of one pixel, its tail has this share of its height."""
 CALM_SHARE, CALM_COUNTS = 0.3, 3.0
 """What stands out of the mean by so many counts stands out of the calm pattern by this share of it."""
 CHANGING, SURE = (1.5, 5.0), 4.0
@@ -40,7 +42,7 @@ FEW_PATTERNS = 8
 PAIRED, PAIRS, MOST_PLACES = 0.5, 6, 500
 """Where this share of what stands out, and so many at least, have their like across one middle, those are spots; of so
 many, the brightest, that is asked."""
-LEAST_SIGMA, LEAST_COUNTS = 1.0, 0.3
+LEAST_SIGMA, LEAST_COUNTS = 1.0, 0.1
 """What a hot pixel has too much in each pattern, in units of the noise of a single one, and in counts."""
 LEVELS = 32
 """Noise is measured in so many classes of brightness, of at least CLASS pixels each."""
@@ -72,13 +74,15 @@ def find_hot_pixels(
         return np.argwhere(~out & (mean > _surroundings(mean, out, 0, 2)[0] + threshold)).astype(np.int32)
     step = count_step(mean[np.newaxis]) if patterns is None else count_step(patterns[:STEP_PATTERNS]) / count
     one = step * count
-    hot = _stands_out(mean, mean, step, one, threshold, out)
+    hot, many = _stands_out(mean, mean, step, one, threshold, out)
     spots = np.zeros(mean.shape, bool)
     if patterns is not None and len(patterns) > 1:
         half = (len(patterns) + 1) // 2
         calm = _calm(patterns, half)
-        hot |= _stands_out(calm, mean, one / half, one, threshold, out)
+        still, still_many = _stands_out(calm, mean, one / half, one, threshold, out)
+        hot |= still
         if len(patterns) >= FEW_PATTERNS:
+            hot |= many & still_many
             spots = _changing(patterns, calm, hot, one, out)
     hot &= ~_symmetric(hot | spots, mean) & ~spots
     hot &= ~_beam(hot, mean, out)
@@ -134,8 +138,8 @@ def _calm(patterns: np.ndarray, half: int) -> np.ndarray:
 
 def _stands_out(
     pattern: np.ndarray, mean: np.ndarray, step: float, one: float, threshold: float, out: np.ndarray
-) -> np.ndarray:
-    """Where a pattern exceeds its surroundings by far more than noise and structure let expect.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a pattern exceeds its surroundings by far more than noise and structure let expect: few pixels, and many.
 
     `mean` is how many counts there are on average, `step` one count of one pattern in the values of `pattern`, `one`
     that in the values of a single pattern. Pixels that are left `out` are no surroundings.
@@ -165,7 +169,7 @@ def _stands_out(
     bright[[0, -1]] = bright[:, [0, -1]] = True  # a disk may lie beyond the edge
     groups, _ = ndimage.label(many, np.ones((3, 3)))
     many &= ~np.isin(groups, groups[bright & many])
-    return np.asarray(single | few | many)
+    return np.asarray(single | few), many
 
 
 def _groups_of(where: np.ndarray, most: int) -> np.ndarray:
@@ -227,6 +231,10 @@ def _beam(hot: np.ndarray, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
     there = np.s_[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
     groups, _ = ndimage.label(hot, np.ones((3, 3)))
     beam = np.isin(groups, groups[there][groups[there] > 0])
+    tail = ndimage.binary_dilation(beam, np.ones((3, 3))) & ~beam & ~out
+    peak, ground = float(mean[there].max()), float(np.median(mean[~out]))
+    if not beam.any() or not tail.any() or mean[tail].max() - ground < TAIL * (peak - ground):
+        return np.zeros(hot.shape, bool)
     rest = np.where(out | beam, 0.0, mean)
     rest[there] = 0.0
     rival = ndimage.uniform_filter(rest, 3, mode="constant").max() >= RIVAL * broad[y, x]

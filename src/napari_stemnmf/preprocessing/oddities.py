@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.preprocessing.dead_pixels import WORDS, few_and_many, find_dead_pixels
 from napari_stemnmf.preprocessing.odd_patterns import Looks, counted, judge, judge_alone, look
 from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
@@ -180,11 +181,31 @@ def _patterns(sample: Sample) -> Iterator[str]:
         yield f"{counted(odd)}; a run sets {'it' if (odd > 0).sum() == 1 else 'them'} aside."
 
 
+def _dead_pixels(sample: Sample) -> Iterator[str]:
+    for kind, pixels in _odd_pixels(sample).items():
+        if kind in WORDS:
+            share = f"{_share(float(pixels.mean()))} of the detector"
+            yield f"{int(pixels.sum()):,} detector pixels ({share}) {WORDS[kind]}; a run takes them for dead."
+
+
+def _odd_pixels(sample: Sample) -> dict[str, np.ndarray]:
+    patterns = sample.patterns
+    if not len(patterns) or not sample.looks.total.any():
+        return {}
+    counts = np.where(np.abs(patterns) <= np.finfo(np.float32).max, np.maximum(patterns, 0), 0)
+    return find_dead_pixels(patterns, counts.mean(axis=0, dtype=np.float64), counts.max(axis=0), len(patterns))
+
+
+def _dead(sample: Sample) -> np.ndarray:
+    """(q_y, q_x) the pixels that are dead."""
+    return few_and_many(_odd_pixels(sample), sample.patterns.shape[1:], None, 0)[1]
+
+
 def _saturated(sample: Sample) -> Iterator[str]:
     """Patterns with a pixel at the type's largest value, but for those that are odd."""
     if sample.dataset.dtype.kind not in "iu":
         return
-    full = (sample.patterns == np.iinfo(sample.patterns.dtype).max).any(axis=(1, 2))
+    full = ((sample.patterns == np.iinfo(sample.patterns.dtype).max) & ~_dead(sample)).any(axis=(1, 2))
     share = float(full.mean())
     if share > 0.01:
         yield f"{_share(share)} of the patterns have pixels at the largest value of {sample.dataset.dtype.name}."
@@ -203,6 +224,7 @@ CHECKS: tuple[Callable[[Sample], Iterable[str]], ...] = (
     _calibration,
     _values,
     _patterns,
+    _dead_pixels,
     _saturated,
 )
 """What is looked at, in the order in which it is told."""

@@ -57,7 +57,7 @@ class Light(NamedTuple):
     values: np.ndarray  # (rows, columns) coarse pixels
     sharp: np.ndarray  # the same, not smoothed
     keep: np.ndarray  # which of them count
-    count: float  # what one electron is in a smoothing square
+    one: float  # what one electron is in a smoothing square
     window: int  # side of that square
 
     @property
@@ -79,7 +79,7 @@ def find_shadow(light: Light, control: Control) -> np.ndarray | None:
 
 def _outlined(light: Light, control: Control) -> np.ndarray | None:
     """The dark region with the best outline that hides the middle of a smoothed pattern."""
-    smooth, reach, floor = np.where(light.keep, light.values, 0.0), 2 * light.window + 1, FEW_COUNTS * light.count
+    smooth, reach, floor = np.where(light.keep, light.values, 0.0), 2 * light.window + 1, FEW_COUNTS * light.one
     highest = ndimage.maximum_filter(smooth, reach, mode="nearest") + floor
     sharp = highest > CONTRAST * (ndimage.minimum_filter(smooth, reach, mode="nearest") + floor)
     best, best_score = None, 0.0
@@ -207,7 +207,7 @@ def _darkest(light: Light, rings: np.ndarray) -> np.ndarray | None:
 
     def dark_against(expected: np.ndarray) -> np.ndarray:
         short = expected[rings] - light.values
-        return light.keep & (light.values < DARK * expected[rings]) & (short > COUNTS * light.count)
+        return light.keep & (light.values < DARK * expected[rings]) & (short > COUNTS * light.one)
 
     first = dark_against(np.nan_to_num(_percentiles(light.values, rings, light.keep, TYPICAL, size)))
     rest = light.keep & ~ndimage.binary_dilation(first, iterations=light.reach)
@@ -254,7 +254,7 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
     around = _sides(light, region, near)
     if (region & border).any():
         compared = (left >= BESIDE) & (number > 0) & np.isfinite(lit) & np.isfinite(behind)
-        dark = compared & (behind < DARK * lit) & (lit - behind > COUNTS * light.count)
+        dark = compared & (behind < DARK * lit) & (lit - behind > COUNTS * light.one)
         pixels = number[compared].sum()
         return bool(
             pixels >= max(COMPARED * core.sum(), 8) and number[dark].sum() >= SURE * pixels and around >= OUTLINE
@@ -269,7 +269,7 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         roundness >= ROUND
         and light.sharp[core].max() < brightest
         and darkest < 0.5 * DARK * brightest
-        and brightest - darkest > COUNTS * light.count
+        and brightest - darkest > COUNTS * light.one
         and around >= AROUND
     )
 
@@ -280,7 +280,7 @@ def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
     reach = 2 * light.reach + 1
     highest = ndimage.maximum_filter(np.where(near, light.values, 0.0), 2 * reach + 1, mode="nearest")
     lowest = ndimage.minimum_filter(np.where(region, light.values, np.inf), 2 * light.reach + 1, mode="nearest")
-    sharp = (DARK * highest > lowest) & (highest - lowest > COUNTS * light.count)
+    sharp = (DARK * highest > lowest) & (highest - lowest > COUNTS * light.one)
     outline &= light.keep
     return float(sharp[outline].mean()) if outline.any() else 0.0
 

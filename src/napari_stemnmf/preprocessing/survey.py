@@ -135,7 +135,8 @@ def take_survey(
     _check_counts(scan, seen["sum"], int(found.total["invalid"][0]))
     n = max(1, int((~seen["left out"]).sum()))
     look = found.ragged["sample"], found.total["sum"] / n, found.maximum["maximum"], n
-    kinds = find_dead_pixels(*look, None if work.out is None else ~work.out)
+    lit = None if work.out is None else ~work.out
+    kinds = find_dead_pixels(*look, lit) if settings.dead_pixels == "auto" else {}
     single, dead = few_and_many(kinds, scan.detector_shape, work.out, GROUP if settings.hot_pixels != "off" else 0)
     work, kernel = work.without(dead), replace(kernel, work=work.without(dead | single))
     if (single | dead).any():
