@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, ndimage
+from scipy.spatial import cKDTree
 
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import CenterSettings
@@ -18,6 +19,7 @@ HOT_FACTOR = 4.0  # pixels above this multiple of the 4th highest around them ar
 ITERATIONS = 100
 TOLERANCE = 1e-4  # px
 FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1  # least share of the valid pixels that have a partner: anywhere; near a guess
+LEAST_SPOTS, PAIRED, PAIR = 8, 0.6, 1.5  # sharp spots: their number, share of them in pairs, px between mirror images
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
 _NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in docs/method.md
 
@@ -31,7 +33,13 @@ class Center:
     probe_radius: float
 
 
-def find_center(mean: np.ndarray, settings: CenterSettings | None = None, *, mask: np.ndarray | None = None) -> Center:
+def find_center(
+    mean: np.ndarray,
+    settings: CenterSettings | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    sharp: bool | None = None,
+) -> Center:
     """Centre and radius of the central disk of a mean pattern.
 
     The centre is the centre of mass of the disk above its surroundings, each pixel counting up to the disk's plateau
@@ -45,6 +53,8 @@ def find_center(mean: np.ndarray, settings: CenterSettings | None = None, *, mas
         What is set there is kept; the rest is measured.
     mask : ndarray of bool, optional
         (q_y, q_x), True = keep.
+    sharp : bool, optional
+        Whether spots of about one pixel are disks, and not hot pixels; found from the pattern if it is not given.
 
     Raises
     ------
@@ -63,7 +73,8 @@ def find_center(mean: np.ndarray, settings: CenterSettings | None = None, *, mas
             "The mean pattern holds no counts where pixels are kept, so its centre cannot be found; check the mask, or "
             "set center.q_y, center.q_x and center.probe_radius."
         )
-    values = without_hot_pixels(values)
+    if not (sharp_spots(values) if sharp is None else sharp):
+        values = without_hot_pixels(values)
     y, x, radius = _start(values)
     y = y if settings.q_y is None else settings.q_y
     x = x if settings.q_x is None else settings.q_x
@@ -91,6 +102,23 @@ def without_hot_pixels(pattern: np.ndarray) -> np.ndarray:
     fourth = ndimage.rank_filter(pattern, rank=-4, footprint=_NEIGHBOURS, mode="constant")
     clean = np.where(pattern > HOT_FACTOR * fourth, fourth, pattern)
     return clean if clean.max(initial=0.0) > 0.0 else pattern.copy()
+
+
+def sharp_spots(pattern: np.ndarray) -> bool:
+    """Whether what looks like hot pixels are spots of about one pixel: they lie in pairs about the brightest.
+
+    Hot pixels lie anywhere, spots of a crystal at both sides of the direct beam.
+    """
+    spots = np.argwhere(without_hot_pixels(pattern) < pattern)
+    if len(spots) < LEAST_SPOTS:
+        return False
+    middle = spots[np.argmax(pattern[tuple(spots.T)])]
+    mirrored = 2 * middle - spots
+    there = ((mirrored >= 0) & (mirrored < pattern.shape)).all(1) & (mirrored != spots).any(1)
+    if there.sum() < LEAST_SPOTS:
+        return False
+    distance, _ = cKDTree(spots).query(mirrored[there])
+    return bool((distance <= PAIR).mean() >= PAIRED)
 
 
 def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:

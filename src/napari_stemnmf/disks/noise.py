@@ -21,9 +21,11 @@ TILE_ROWS, TILE_COLUMNS = 4, 16
 TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with disks in them lie above
 TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
 ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
+STEP = 0.01  # of the gain: smaller steps are not those of counts
 RESPONSE_QUANTILE = 0.25  # of the squares of the correlation over what the counts alone explain
 RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of one degree of freedom
 MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
+COVERED = 0.25  # share of the detector within a diameter of disks, below which it is mostly free of them
 CALM = 1.5  # times the least gain there can be: up to here a pattern is as even as its counts allow
 CLEAR = 3.5  # times the noise by which a maximum has to rise to be explained as a disk
 SWEEPS, ROUNDS = 3, 4  # over the disks, to find their heights; of looking which of them are noise
@@ -37,7 +39,8 @@ SHIFTS = 4  # positions of a disk within a bin, along each axis, for which is ta
 def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no cover - compiled
     """Variance over mean of the counts, where the pattern is smooth (from neighbours but one); the least there can be.
 
-    The least is that gain where all of the pattern has it, else the smallest step between two counts.
+    The least is the smallest step between two counts; where values are continuous and all of the pattern has one gain,
+    that gain.
     """
     size = 0
     least = np.inf
@@ -61,7 +64,8 @@ def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no
     order = np.sort(ratios[:size])
     low, high = order[int(TILE_QUANTILE * (size - 1))], order[int((1.0 - TILE_QUANTILE) * (size - 1))]
     gain = low / TILE_BIAS
-    return gain, gain if high < ALIKE * low else min(least, gain)
+    continuous = least < STEP * gain
+    return gain, gain if continuous and high < ALIKE * low else min(least, gain)
 
 
 @njit(nogil=True, cache=True)
@@ -109,6 +113,8 @@ def _unexplained(
     few = MANY * least * plan.peak * plan.coarse_share
     disks = _maxima(binned, response, plan, CLEAR**2 * least)
     left, gain = response, least
+    if len(disks) * np.pi * (2.0 * plan.radius / plan.bin) ** 2 < COVERED * response.size:
+        return whole, disks, left
     for _ in range(ROUNDS):
         left, explained = _explain(response, plan, disks)
         gain = max(_left_over(left, explained, plan, gain, few, MISMATCH, noise, ratios), least)

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import find_center, locate
+from napari_stemnmf.disks.central_disk import find_center, locate, sharp_spots
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.survey import Survey
@@ -116,7 +116,8 @@ def find_probe(
             "The mask hides the central disk, so it cannot serve as the probe; set probe.source to synthetic or vacuum."
         )
     near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
-    sample = align(_read(data, survey.left_out, control), mask, near)
+    sharp = sharp_spots(np.where(True if mask is None else mask, np.nan_to_num(survey.mean, posinf=0.0), 0.0))
+    sample = align(_read(data, survey.left_out, control), mask, near, sharp)
     q_y, q_x, descan = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
         centers = _without_outliers(sample.centers)
@@ -125,7 +126,7 @@ def find_probe(
         q_x = middle[1] if center.q_x is None else center.q_x
         descan = float(np.hypot(*(centers - [q_y, q_x]).T).max())
     if source == "vacuum":
-        sample = align(_vacuum_patterns(data, settings), mask, near)
+        sample = align(_vacuum_patterns(data, settings), mask, near, sharp)
     radius = center.probe_radius or sample.radius or start.probe_radius
     if source == "synthetic" or sample.profile is None:
         kernel, source = synthetic_kernel(radius), "synthetic"
@@ -178,13 +179,15 @@ def align(
     patterns: Iterable[np.ndarray],
     mask: np.ndarray | None = None,
     near: tuple[float, float, float] | None = None,
+    sharp: bool = False,
 ) -> Aligned:
     """Find one disk in each pattern (q_y, q_x) and average them.
 
     It is the brightest one: within a distance of a point, given as (q_y, q_x, distance) by `near`, or anywhere if
-    that is None, then away from masked pixels. Patterns without counts there are passed over.
+    that is None, then away from masked pixels. Patterns without counts there are passed over. Spots of about one pixel
+    count as hot pixels unless they are `sharp`.
     """
-    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near)) is not None]
+    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near, sharp)) is not None]
     if not found:
         return Aligned(np.empty((0, 2)), float("nan"), None)
     typical = float(np.median([radius for _, radius, *_ in found]))
@@ -198,7 +201,7 @@ def align(
 
 
 def _disk(
-    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None
+    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None, sharp: bool
 ) -> tuple[tuple[float, float], float, np.ndarray, np.ndarray] | None:
     """Centre and radius of the brightest disk, and distances from it and counts of the pixels around."""
     values = np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
@@ -217,7 +220,7 @@ def _disk(
         top, left = max(row - reach, 0), max(column - reach, 0)
         cut = np.s_[top : row + reach + 1, left : column + reach + 1]
         try:
-            disk = find_center(values[cut], mask=keep[cut])
+            disk = find_center(values[cut], mask=keep[cut], sharp=sharp)
         except DataError:
             return None
         if reach >= WINDOW * disk.probe_radius + 3.0 or reach >= max(values.shape):
