@@ -112,6 +112,15 @@ def test_few_spots_cannot_tell() -> None:
     assert found is None or not found.significant
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_spots_that_line_up_by_chance_are_no_ellipse(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    y, x = chance.uniform(15, 50, 30) * [[1], [0]] + chance.normal(0, 20, (2, 30))
+    spots = Spots(y, x, np.full(30, 0.05), np.ones(30), np.arange(30), 30)
+    found = ellipse_of_spots(spots, RADIUS, 15.0, 60.0)
+    assert found is None or not found.significant
+
+
 def test_spots_off_all_rings_do_not_pull() -> None:
     chance = np.random.default_rng(0)
     azimuth, radius = chance.uniform(0, 360, 200), chance.choice(RINGS, 200)

@@ -7,6 +7,8 @@ own disks lets expect. Leans on `ellipse` for how a distortion is written.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import ndimage, signal
 
@@ -24,6 +26,8 @@ REACH = 0.4  # probe radii: a spot farther from all rings is on none
 FREEDOM = 6.0  # of Student's distribution of the errors
 ITERATIONS = 25
 FEWEST = 16  # spots
+SHARPER = 2.8  # the best histogram is 1 + SHARPER / sqrt(spots) times as sharp as most, or the spots line up by chance
+DOUBT = 0.95  # share of the best sharpness above which a distortion may be the right one, then
 MOST_LEVERAGE = 0.9
 FEW_GRAINS = 1.4  # factor on the variance: on multislice films the errors are then those that occur
 
@@ -55,7 +59,7 @@ def ellipse_of_spots(
     y, x, error, grain = spots.y[kept], spots.x[kept], spots.error[kept], spots.grain[kept]
     if len(y) < FEWEST:
         return None
-    u, v, rings = _start(y, x, error, STEP * radius, control)
+    u, v, rings, doubt = _start(y, x, error, STEP * radius, control)
     scale = 1.0
     for _ in range(ITERATIONS):
         control.check()
@@ -88,13 +92,18 @@ def ellipse_of_spots(
     variance = FEW_GRAINS * max(float(np.linalg.eigvalsh(part[:2, :2])[-1]) for part in covariances)
     strongest = int(np.argmax(np.bincount(ring, weight, len(rings))))
     spread = 1.4826 * float(np.median(np.abs(miss[inside])))
-    return ellipse_of_errors(u, v, variance, free, float(rings[strongest]), spread)
+    found = ellipse_of_errors(u, v, variance, free, float(rings[strongest]), spread)
+    return replace(found, significant=False, error=max(found.error, 2.0 * doubt)) if doubt else found
 
 
 def _start(
     y: np.ndarray, x: np.ndarray, error: np.ndarray, step: float, control: Control
-) -> tuple[float, float, np.ndarray]:
-    """The distortion under which the histogram of radii is sharpest, and the rings there."""
+) -> tuple[float, float, np.ndarray, float]:
+    """The distortion under which the histogram of radii is sharpest, the rings there, and how much it is in doubt.
+
+    It is in doubt where hardly any distortion gives less sharp rings: by the standard deviation of eta over those that
+    do about as well. Else that is 0.
+    """
     weight = 1.0 / error
     weight = np.minimum(weight, np.quantile(weight, SURE))
     bins = int(1.1 * float(np.hypot(y, x).max()) / step) + 4
@@ -105,19 +114,22 @@ def _start(
             ndimage.gaussian_filter1d(np.bincount(place, weight, minlength=bins), smooth, mode="constant")
         )
 
-    def sharpness(place: tuple[float, float], smooth: float) -> float:
+    def sharpness(place: np.ndarray, smooth: float) -> float:
         return float((density(place[0], place[1], smooth) ** 2).sum())
 
-    best, width = (0.0, 0.0), LARGEST
+    best, width, doubt = (0.0, 0.0), LARGEST, 0.0
     for grid, smooth in SEARCHES:
         control.check()
         offsets = grid * np.arange(-round(width / grid), round(width / grid) + 1)
-        near = [(best[0] + a, best[1] + b) for a in offsets for b in offsets]
-        near = [place for place in near if np.hypot(*place) <= LARGEST + grid]
-        scores = [sharpness(place, smooth) for place in near]
-        best, width = near[int(np.argmax(scores))], grid
+        places = np.array([(best[0] + a, best[1] + b) for a in offsets for b in offsets])
+        places = places[np.hypot(*places.T) <= LARGEST + grid]
+        scores = np.array([sharpness(place, smooth) for place in places])
+        if width == LARGEST and scores.max() < (1.0 + SHARPER / np.sqrt(len(y))) * np.median(scores):
+            doubt = float(np.sqrt(np.var(places[scores > DOUBT * scores.max()], axis=0).mean()))
+            doubt = max(doubt, grid)
+        best, width = tuple(places[int(np.argmax(scores))]), grid
     curve = density(best[0], best[1], RING_SMOOTHING)
     least = PROMINENT * curve.max()
     tops, _ = signal.find_peaks(curve, height=least, prominence=0.7 * least)
     tops = tops[np.argsort(-curve[tops], kind="stable")][:MOST_RINGS]
-    return float(best[0]), float(best[1]), np.sort((tops + 0.5) * step)
+    return float(best[0]), float(best[1]), np.sort((tops + 0.5) * step), doubt
