@@ -106,7 +106,8 @@ def test_a_mask_that_a_version_before_noted_by_name_only(scan: Path, tmp_path: P
     settings = {"beam_stop.mask": str(mask)}
     found = survey(scan, tmp_path, **settings)
     former = replace(found, files={})
-    former = replace(former, keys={name: former._key_of(name, former.recipe) for name in ("survey", "probe")})
+    former = replace(former, keys={"survey": former._key_of("survey", former.recipe)})
+    former = replace(former, keys={**former.keys, "probe": former._key_of("probe", former.recipe)})
     former.save(path)
     assert survey(scan, tmp_path, **settings).keys == former.keys  # older than the analysis: taken as it was
     assert survey(scan, tmp_path, **settings).keys == former.keys
