@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -20,7 +18,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf import __version__, stages, storage
+from napari_stemnmf import stages, storage
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.contents import Part
@@ -295,7 +293,7 @@ class Analysis:
             raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         try:
             with storage.atomic_write(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
-                recipe, versions = self.recipe.to_toml(), json.dumps(_versions())
+                recipe, versions = self.recipe.to_toml(), json.dumps(storage.versions())
                 file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, recipe=recipe, versions=versions)
                 for f in fields(self):
                     if f.name != "recipe" and (f.name not in ("others", "files") or getattr(self, f.name)):
@@ -349,11 +347,3 @@ def is_analysis(path: str | Path) -> bool:
             return file.attrs.get("format") == FORMAT
     except OSError:
         return False
-
-
-def _versions() -> dict[str, str]:
-    """Of this package and those that the numbers depend on; none of them is imported for it."""
-    others = {
-        name: metadata.version(name) for name in ("numpy", "scipy", "numba", "scikit-learn", "scikit-image", "h5py")
-    }
-    return {"napari-stemnmf": __version__, "python": platform.python_version(), **others}

@@ -8,10 +8,12 @@ It uses h5py and is independent of the stages.
 
 from __future__ import annotations
 
+import platform
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from importlib import metadata
 from typing import Any, TypeVar
 
 import h5py
@@ -19,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from napari_stemnmf import __version__
 from napari_stemnmf.files import atomic_write as atomic_write
 
 T = TypeVar("T")
@@ -163,3 +166,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def versions() -> dict[str, str]:
+    """Of this package and those that the numbers depend on; none of them is imported for it."""
+    others = {
+        name: metadata.version(name) for name in ("numpy", "scipy", "numba", "scikit-learn", "scikit-image", "h5py")
+    }
+    return {"napari-stemnmf": __version__, "python": platform.python_version(), **others}

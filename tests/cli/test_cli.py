@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,3 +199,60 @@ def test_messages_name_the_options_of_the_command_line(tmp_path, capsys):
     assert "the last 5 were dropped (--drop first would leave out the first)" in capsys.readouterr().out
     assert cli.main(["info", str(path), "--scan-shape", "20,20", "--drop", "first"]) == 0
     assert "the first 5 were dropped." in capsys.readouterr().out
+
+
+def test_no_file_of_another_run_stays_beside_the_results(scan, results, tmp_path, capsys, caplog):
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    (out / "notes.txt").write_text("mine")
+    (out / "grains-xx.csv").write_text("mine, too")
+    (out / "labels-rv.tif").write_text("changed by hand")
+    assert cli.main(["run", str(scan), "--out", str(out), *QUICK, "--features", "bd"]) == 0
+    mine = {"notes.txt", "grains-xx.csv", "labels-rv.tif"}
+    of_the_run = {"analysis.stemnmf.h5", "grains-bd.csv", "labels-bd.tif", "overview-bd.png", "recipe.toml"}
+    assert {path.name for path in out.iterdir()} == mine | of_the_run
+    assert "grains-aa.csv" in caplog.text
+    assert "changed by hand since: labels-rv.tif" in caplog.text
+    assert stem.Analysis.load(out / "analysis.stemnmf.h5").recipe == stem.Recipe.load(out / "recipe.toml")
+    assert list(stem.Analysis.load(out / "analysis.stemnmf.h5").grains) == ["bd"]
+
+
+def test_what_a_version_without_a_record_left_is_put_aside(scan, results, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    (out / "recipe.toml").write_text(stem.Recipe.load(out / "recipe.toml").to_toml())
+    assert cli.main(["run", str(scan), "--out", str(out), *QUICK, "--features", "bd"]) == 0
+    assert sorted(path.name for path in (out / "earlier results").iterdir()) == [
+        f"{kind}-{feature}.{end}"
+        for kind, end in (("grains", "csv"), ("labels", "tif"), ("overview", "png"))
+        for feature in ("aa", "rv")
+    ]
+
+
+def test_a_second_run_into_a_folder_is_refused(scan, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    holding = (
+        f"import sys; from napari_stemnmf.locks import held\nwith held({str(out / 'analysis.stemnmf.h5')!r}, 'it'):"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{holding}\n    print('held', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as first:  # fmt: skip
+        assert first.stdout.readline() == "held\n"
+        assert cli.main(["run", str(scan), "--out", str(out), *QUICK]) == 1
+        said = capsys.readouterr().err
+        first.stdin.close()
+    assert f"is being written by it (process {first.pid}" in said
+    assert len(said.splitlines()) == 1
+    assert list(out.iterdir()) == []
+
+
+def test_overwrite_asks_for_no_more_than_one_sentence(scan, results, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "analysis.stemnmf.h5").mkdir(parents=True)
+    assert cli.main(["run", str(scan), "--out", str(out), *QUICK, "--overwrite"]) == 1
+    assert "is a folder, not an analysis file" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert cli.main(["run", str(scan), "--out", str(tmp_path / "file"), *QUICK, "--overwrite"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

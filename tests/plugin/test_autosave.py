@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.grains.editing import Edit
+from napari_stemnmf.locks import lock_of
 from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.session import Session
 
@@ -194,3 +197,31 @@ session.set_analysis(stem.Analysis.load(sys.argv[2]))
 """
     subprocess.run([sys.executable, "-c", code, str(film), str(tmp_path / "given.stemnmf.h5")], check=True, timeout=60)
     assert stem.Analysis.load(film.with_name("film.stemnmf.h5")).grains.keys() == found.grains.keys()
+
+
+def test_a_file_that_another_process_writes_to_is_left_to_it(film: Path, found: stem.Analysis) -> None:
+    home = film.with_name("film.stemnmf.h5")
+    session, saver = watched(film)
+    session.set_analysis(found)
+    assert saver.wait(TIMEOUT)
+    held = json.loads(lock_of(home).read_text())  # so a run in a shell that wants to write there is told
+    assert (held["who"], held["pid"]) == ("napari", os.getpid())
+    lock_of(home).write_text(json.dumps({**held, "pid": 1, "process": "", "token": "of a run"}))
+    saver._writers.locks.pop(home)  # as if the run had come first
+    session.edit("aa", Edit("accept", (int(found.grains["aa"].ids[0]),)))
+    assert saver.wait(TIMEOUT)
+    assert session.path == film.with_name("film-2.stemnmf.h5")
+    assert not stem.Analysis.load(home).reviews
+    lock_of(home).unlink()
+
+
+def test_a_scan_that_is_closed_is_not_held_any_more(film: Path, found: stem.Analysis) -> None:
+    session, saver = watched(film)
+    session.set_analysis(found)
+    assert saver.wait(TIMEOUT)
+    lock = lock_of(film.with_name("film.stemnmf.h5"))
+    assert lock.exists()
+    session.saver = None
+    del session, saver
+    gc.collect()
+    assert not lock.exists()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 import napari_stemnmf as stem
 from napari_stemnmf.dataset import BLOCK_BYTES
-from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, RawFrames, ScanOfFrames, aligned_chunks
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, RawFrames, ScanOfFrames, aligned_chunks, reading
 
 
 @pytest.fixture
@@ -94,3 +97,16 @@ def test_records_with_headers_between_patterns(tmp_path: Path):
     frames = RawFrames(tmp_path / "raw", 4, 12, (5, 7), np.dtype("<u4"), record=5 * 7 * 4 + 6)
     np.testing.assert_array_equal(ScanOfFrames(frames, (3, 4))[:], data.reshape(3, 4, 5, 7))
     np.testing.assert_array_equal(ScanOfFrames(frames, (3, 4))[1, ::2], data.reshape(3, 4, 5, 7)[1, ::2])
+
+
+def test_an_error_of_our_own_is_not_called_damage(tmp_path):
+    path = tmp_path / "scan.npy"
+    with pytest.raises(TypeError, match="a bug"), reading(path):
+        raise TypeError("a bug")
+    with pytest.raises(AttributeError), reading(path):
+        path.no_such_thing  # noqa: B018
+    for error in (OSError("disk"), ValueError("header"), EOFError(), zlib.error("block")):
+        with pytest.raises(ReadError, match="damaged or truncated"), reading(path):
+            raise error
+    with h5py.File(tmp_path / "a.h5", "w") as file, pytest.raises(ReadError, match="damaged"), reading(path):
+        file["not there"]
