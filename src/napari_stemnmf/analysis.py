@@ -193,11 +193,9 @@ class Analysis:
             found += self.calibration.notes.splitlines()
         found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
         found += [f"{name.upper()}: {grains.note}" for name, grains in self.grains.items() if grains.note]
-        counts = {name: len(grains) for name, grains in self.grains.items()}
-        none, some = ([name.upper() for name, n in counts.items() if (n > 0) == wanted] for wanted in (False, True))
-        if none and some:
-            there = ", ".join(f"{name} finds {counts[name.lower()]}" for name in some)
-            found.append(f"The representations differ: {there}, {' and '.join(none)} no grain.")
+        some = ", ".join(f"{name.upper()} finds {len(grains)}" for name, grains in self.grains.items() if len(grains))
+        none = " and ".join(name.upper() for name, grains in self.grains.items() if not len(grains))
+        found += [f"The representations differ: {some}, {none} no grain."] if some and none else []
         return tuple(found)
 
     def result(self, path: str) -> Any:
