@@ -118,7 +118,7 @@ def test_a_run_goes_on_from_an_earlier_file_without_computing_anything(version: 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_run_gives_the_numbers_that_version_0_4_gave(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One grain covers nearly all of this scan, 136 of 144 positions. 0.4 found parts of it, as NMF alone still does."""
+    """One grain covers 136 of the 144 positions. Version 0.4 found parts of it, as NMF alone still does."""
     monkeypatch.setattr(crystals, "LEAST_COVER", 2.0)
     monkeypatch.setattr(evidence, "holds_crystal", lambda mask, disks: True)
     expected = stem.Analysis.load(path_of("0.4"))
