@@ -31,7 +31,7 @@ from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.refinement import Grains, notes_of_grains
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.preprocessing import dead_pixels, odd_patterns
 from napari_stemnmf.preprocessing.survey import Survey
@@ -192,11 +192,7 @@ class Analysis:
         if self.calibration is not None:
             found += self.calibration.notes.splitlines()
         found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
-        found += [f"{name.upper()}: {grains.note}" for name, grains in self.grains.items() if grains.note]
-        some = ", ".join(f"{name.upper()} finds {len(grains)}" for name, grains in self.grains.items() if len(grains))
-        none = " and ".join(name.upper() for name, grains in self.grains.items() if not len(grains))
-        found += [f"The representations differ: {some}, {none} no grain."] if some and none else []
-        return tuple(found)
+        return (*found, *notes_of_grains(self.grains))
 
     def result(self, path: str) -> Any:
         """What a stage has found, "peaks" or "models/aa"; None where there is nothing."""
