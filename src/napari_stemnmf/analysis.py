@@ -29,7 +29,7 @@ from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.refinement import Grains, notes_of_grains
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.preprocessing import dead_pixels, odd_patterns
 from napari_stemnmf.preprocessing.survey import Survey
@@ -190,13 +190,7 @@ class Analysis:
         if self.calibration is not None:
             found += self.calibration.notes.splitlines()
         found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
-        found += [f"{name.upper()}: {grains.note}" for name, grains in self.grains.items() if grains.note]
-        counts = {name: len(grains) for name, grains in self.grains.items()}
-        none, some = ([name.upper() for name, n in counts.items() if (n > 0) == wanted] for wanted in (False, True))
-        if none and some:
-            there = ", ".join(f"{name} finds {counts[name.lower()]}" for name in some)
-            found.append(f"The representations differ: {there}, {' and '.join(none)} no grain.")
-        return tuple(found)
+        return (*found, *notes_of_grains(self.grains))
 
     def result(self, path: str) -> Any:
         """What a stage has found, "peaks" or "models/aa"; None where there is nothing."""

@@ -21,6 +21,7 @@ REACH = 0.75
 """Of a disk from the place of its reflection, in probe radii."""
 SPREAD = 0.3  # of the disks of one reflection about its place, in probe radii
 SHARED, COHERENT = 0.25, 0.45  # least share of patterns, and coherence, of a disk that tells of a crystal
+EVERYWHERE = 0.9  # share of the patterns in and around a region, from which on a disk is taken to be in all of them
 AROUND = 12  # positions around a region that its reflection is looked at in
 
 
@@ -112,7 +113,8 @@ def recurrence(mask: np.ndarray, disks: Disks) -> tuple[float, float]:
         found = float(seen[mask.ravel()].mean())
         if found > share:
             best, share = seen.reshape(mask.shape), found
-    return share, coherence(best[around].astype(np.float32))
+    here = best[around]
+    return share, 1.0 if here.mean() >= EVERYWHERE else coherence(here.astype(np.float32))
 
 
 def _frequent(q: np.ndarray, radius: float, most: int = 3) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ Size Refinement"). Grains may overlap: the record is the stack of weighted masks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -141,6 +141,14 @@ class Grains:
     def overlap(self) -> np.ndarray:
         """Number of grains at each position, (scan_y, scan_x) uint16."""
         return self.masks.sum(axis=0, dtype=np.uint16)
+
+
+def notes_of_grains(grains: Mapping[str, Grains]) -> list[str]:
+    """The notes of each representation's grains, and whether some have grains where others have none."""
+    notes = [f"{name.upper()}: {found.note}" for name, found in grains.items() if found.note]
+    some = ", ".join(f"{name.upper()} finds {len(found)}" for name, found in grains.items() if len(found))
+    none = " and ".join(name.upper() for name, found in grains.items() if not len(found))
+    return [*notes, f"The representations differ: {some}, {none} no grain."] if some and none else notes
 
 
 def flat_masks(masks: np.ndarray) -> csr_array:
