@@ -97,6 +97,14 @@ def test_data_without_noise_is_not_dead():
     assert found(np.full((4, 4, 8, 8), 65535, np.uint16)) == {}
 
 
+def test_the_dark_around_a_beam_in_vacuum_is_not_dead():
+    y, x = np.indices((48, 48))
+    beam = np.clip(3.2 - np.hypot(y - 22.5, x - 25.5), 0, 1) * 400.0
+    patterns = np.random.default_rng(0).poisson(beam, (30, 48, 48)).astype(np.uint16)
+    assert find_dead_pixels(patterns, patterns.mean(axis=0), patterns.max(axis=0), len(patterns)) == {}
+
+
+
 @pytest.mark.parametrize("top", [255, 65535])
 @pytest.mark.parametrize("times", [2.0, 5.0])
 def test_a_saturated_beam_is_told_and_kept(top, times):

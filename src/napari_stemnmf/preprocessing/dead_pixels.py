@@ -225,6 +225,8 @@ def _silent(sample: np.ndarray, mean: np.ndarray, maximum: np.ndarray, lit: np.n
         wide = tuple(slice(max(0, span.start - 1), span.stop + 1) for span in box)
         group = groups[wide] == label
         beside = ndimage.binary_dilation(group, _EIGHT) & ~group & lit[wide] & ~silent[wide]
+        if not small:  # the dark around a beam encloses what is lit; a dead rectangle lies amid it
+            beside[tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))] = False
         if not beside.any():
             continue
         least = SILENT_COUNTS
