@@ -33,7 +33,17 @@ FLOORS = (
         "storage",
         "threads",
     ),  # the ground
-    ("reading", "streaming", "preprocessing", "disks", "calibration", "features", "clustering", "grains"),
+    (
+        "reading",
+        "streaming",
+        "preprocessing",
+        "preparation",
+        "disks",
+        "calibration",
+        "features",
+        "clustering",
+        "grains",
+    ),
     ("stage_functions", "stages", "analysis", "resuming", "corrections", "pipeline", "cost"),
     ("figures", "simulation", "export", "study"),
     ("plugin", "cli"),  # the faces

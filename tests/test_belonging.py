@@ -106,8 +106,8 @@ def test_a_mask_that_a_version_before_noted_by_name_only(scan: Path, tmp_path: P
     settings = {"beam_stop.mask": str(mask)}
     found = survey(scan, tmp_path, **settings)
     former = replace(found, files={})
-    former = replace(former, keys={"survey": former._key_of("survey", former.recipe)})
-    former = replace(former, keys={**former.keys, "probe": former._key_of("probe", former.recipe)})
+    former = replace(former, keys={"survey": former.key_of("survey", former.recipe)})
+    former = replace(former, keys={**former.keys, "probe": former.key_of("probe", former.recipe)})
     former.save(path)
     assert survey(scan, tmp_path, **settings).keys == former.keys  # older than the analysis: taken as it was
     assert survey(scan, tmp_path, **settings).keys == former.keys
@@ -119,8 +119,8 @@ def test_an_analysis_of_a_version_before_stays_current_with_its_file(scan: Path,
     found = survey(scan, tmp_path)
     mark = stem.open(scan).fingerprint()
     former = replace(found, input=replace(found.input, fingerprint=mark.former, parts=()))
-    former = replace(former, keys={"survey": former._key_of("survey", former.recipe)})
-    former = replace(former, keys={**former.keys, "probe": former._key_of("probe", former.recipe)})
+    former = replace(former, keys={"survey": former.key_of("survey", former.recipe)})
+    former = replace(former, keys={**former.keys, "probe": former.key_of("probe", former.recipe)})
     former.save(tmp_path / "a.stemnmf.h5")
     assert mark == mark.former
     assert mark == mark.former

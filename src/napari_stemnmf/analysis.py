@@ -206,7 +206,7 @@ class Analysis:
         time that it took, that of the run before stays.
         """
         name, _, feature = path.partition("/")
-        key = f"{self._key_of(path, self.recipe)} {mark}".rstrip()
+        key = f"{self.key_of(path, self.recipe)} {mark}".rstrip()
         changes: dict[str, Any] = {"keys": {**self.keys, path: key}}
         value = {**(self.result(name) or {}), feature: result} if feature else result
         changes |= {name: value} if name in _FIELDS else {"others": {**self.others, name: value}}
@@ -251,7 +251,7 @@ class Analysis:
     def with_failure(self, feature: str, why: str) -> Analysis:
         """A copy that notes why the data, as it is calibrated, does not allow a representation; its results go."""
         path = f"features/{feature}"
-        keys = {**self.keys, path: f"{self._key_of(path, self.recipe)} {FAILED}"}
+        keys = {**self.keys, path: f"{self.key_of(path, self.recipe)} {FAILED}"}
         return replace(self.without([feature]), failed={**self.failed, feature: why}, keys=keys)
 
     def is_current(self, path: str, recipe: Recipe | None = None, *, partial: bool = False) -> bool:
@@ -265,9 +265,9 @@ class Analysis:
         before = stages.needed(path)
         key, _, mark = self.keys[path].partition(" ")
         up_to_date = not before or self.is_current(before, recipe, partial=partial)
-        return up_to_date and (partial or mark != INCOMPLETE) and key == self._key_of(path, recipe)
+        return up_to_date and (partial or mark != INCOMPLETE) and key == self.key_of(path, recipe)
 
-    def _key_of(self, path: str, recipe: Recipe) -> str:
+    def key_of(self, path: str, recipe: Recipe) -> str:
         """A short hash of the settings that decide a result and of the key of the result that it is computed from."""
         name, _, feature = path.partition("/")
         settings = stages.stage_of(path).settings(self, recipe, feature)

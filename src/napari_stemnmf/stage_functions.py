@@ -182,7 +182,7 @@ def measure(task: Task) -> dict[str, Any]:
     found, parts = task.found, len(task.features) + 1
     grains = {name: found.grains[name] for name in task.features}
     how = {**task.how, "control": task.control.part(0, parts), "left_out": found.left_out}
-    mask, source = _there(found.probe, "survey").mask, found.keys["survey"]
+    mask, source = None if found.probe is None else found.probe.mask, found.keys["survey"]
     patterns = grain_patterns(task.patterns(), grains, mask=mask, known=found.patterns, source=source, **how)
     results = {}
     for i, name in enumerate(task.features, 1):

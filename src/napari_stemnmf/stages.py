@@ -311,7 +311,13 @@ def _by_content(found: Found, recipe: Recipe, group: str) -> Settings:
 
 
 def _masks(found: Found, recipe: Recipe) -> tuple[Any, ...]:
-    """The masks that are given; nothing where none is, as in the keys of versions whose survey knew no mask."""
+    """The masks that are given; nothing where none is, or where the survey is of a version whose surveys knew none.
+
+    Of those, the probe is of the masks all the same.
+    """
+    known = found.keys.get("probe") == found.key_of("probe", recipe)
+    if known and found.survey is not None and found.survey.keep is None:
+        return ()
     settings = _by_content(found, recipe, "beam_stop")
     given = file_of(recipe, "beam_stop") or found.mask is not None
     return (settings.mask, _digest(found.mask)) if given else ()  # type: ignore[attr-defined]

@@ -102,7 +102,8 @@ def test_the_dark_around_a_beam_in_vacuum_is_not_dead():
     beam = np.clip(3.2 - np.hypot(y - 22.5, x - 25.5), 0, 1) * 400.0
     patterns = np.random.default_rng(0).poisson(beam, (30, 48, 48)).astype(np.uint16)
     assert find_dead_pixels(patterns, patterns.mean(axis=0), patterns.max(axis=0), len(patterns)) == {}
-
+    full = np.minimum(patterns.astype(np.int64) * 300, 65535).astype(np.uint16)
+    assert set(find_dead_pixels(full, full.mean(axis=0), full.max(axis=0), len(full))) == {SATURATED}
 
 
 @pytest.mark.parametrize("top", [255, 65535])

@@ -202,11 +202,8 @@ def test_the_summary_tells_what_is_odd(tmp_path: Path):
     assert "note      a.npy holds 14 patterns, 2 more" in summary(stem.open(tmp_path / "a.npy", scan_shape=(3, 4)))
 
 
-def test_an_error_that_nobody_foresaw_is_not_called_damage_alone(tmp_path: Path):
-    with (
-        pytest.raises(ReadError, match=r"damaged, or laid out in a way that is not known here \(KeyError: 'x'\)"),
-        reading(tmp_path),
-    ):
+def test_an_error_of_our_own_is_not_called_damage(tmp_path: Path):
+    with pytest.raises(KeyError), reading(tmp_path):
         raise KeyError("x")
 
 

@@ -183,7 +183,8 @@ def _saturated_beam(candidates: np.ndarray, value: np.ndarray, mean: np.ndarray,
             continue
         wide = tuple(slice(max(0, span.start - APART - 1), span.stop + APART + 1) for span in box)
         group = groups[wide] == label
-        if _bright_around(group, float(value[wide][group].max()), mean[wide], lit[wide]):
+        around = _bright_around(group, float(value[wide][group].max()), mean[wide], lit[wide])
+        if around or _all_light_beside(groups == label, mean, lit):
             beam[wide] |= group
     return beam
 
@@ -202,6 +203,13 @@ def _bright_around(group: np.ndarray, value: float, mean: np.ndarray, lit: np.nd
         if not falling and brightest < ABREAST * value:
             return False
     return bool((lit & (distance == 1)).any())
+
+
+def _all_light_beside(group: np.ndarray, mean: np.ndarray, lit: np.ndarray) -> bool:
+    """Whether nearly all other light touches a group: the rim of a beam in vacuum, whose edge is sharp."""
+    touching = ndimage.binary_dilation(group, _EIGHT) & ~group & lit
+    brightest = float(mean[touching].max(initial=0.0))
+    return brightest > 0 and float(mean[lit & ~touching & ~group].max(initial=0.0)) < BESIDE * brightest
 
 
 def _silent(sample: np.ndarray, mean: np.ndarray, maximum: np.ndarray, lit: np.ndarray, step: float) -> np.ndarray:

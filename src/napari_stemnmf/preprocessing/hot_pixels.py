@@ -16,6 +16,15 @@ from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.preprocessing.dead_pixels import STEP_PATTERNS, count_step
+from napari_stemnmf.preprocessing.sharp_spots import (
+    RIVAL,
+    beam_of_one_pixel,
+    changing,
+    fading,
+    numbers,
+    symmetric,
+    touching,
+)
 from napari_stemnmf.stage_settings import PreprocessSettings
 
 STRUCTURE = 1.5
@@ -27,21 +36,8 @@ GROUP = 3
 GROUP_MOST, MANY_SIGMA, MANY_COUNTS = 9, 3.0, 5.0
 """So many may, if all within three pixels are darker by far, and they have too much by so many times the noise of a
 single pattern and by so many counts."""
-RIVAL = 0.3
-"""What is brightest is the direct beam, unless something else has this share of its light; such a share is no hot group
-either."""
-TAIL = 0.05
-"""Beside a direct beam of one pixel, its tail has this share of its height."""
-CALM_SHARE, CALM_COUNTS = 0.3, 3.0
-"""What stands out of the mean by so many counts stands out of the calm pattern by this share of it."""
-CHANGING, SURE = (1.5, 5.0), 4.0
-"""The counts of a spot vary so many times as much as a hot pixel's would, the former where they are few, by so many
-standard errors."""
 FEW_PATTERNS = 8
 """From fewer patterns, what changes is not known."""
-PAIRED, PAIRS, MOST_PLACES = 0.5, 6, 500
-"""Where this share of what stands out, and so many at least, have their like across one middle, those are spots; of so
-many, the brightest, that is asked."""
 LEAST_SIGMA, LEAST_COUNTS = 1.0, 0.1
 """What a hot pixel has too much in each pattern, in units of the noise of a single one, and in counts."""
 LEVELS = 32
@@ -66,7 +62,7 @@ def find_hot_pixels(
     among them. The calm one is that of a sample of the patterns (p, q_y, q_x) from all over the scan; `count` patterns
     made the mean.
     """
-    mean = _numbers(mean)
+    mean = numbers(mean)
     if settings.hot_pixels == "off" or mean.size == 0:
         return np.empty((0, 2), np.int32)
     threshold, out = float(settings.hot_threshold), np.zeros(mean.shape, bool) if out is None else out
@@ -83,9 +79,10 @@ def find_hot_pixels(
         hot |= still
         if len(patterns) >= FEW_PATTERNS:
             hot |= many & still_many
-            spots = _changing(patterns, calm, hot, one, out)
-    hot &= ~_symmetric(hot | spots, mean) & ~spots
-    hot &= ~_beam(hot, mean, out)
+            spots = changing(patterns, calm, hot, one, out)
+    hot &= ~symmetric(hot | spots, mean) & ~touching(hot, spots)
+    hot &= ~fading(hot, mean, step, out)
+    hot &= ~beam_of_one_pixel(hot, mean, out)
     return np.argwhere(hot).astype(np.int32)
 
 
@@ -125,15 +122,10 @@ def good_neighbours(
     return first, np.concatenate(found).astype(np.int64)
 
 
-def _numbers(pattern: np.ndarray) -> np.ndarray:
-    """As float64, with 0 for what is no number."""
-    return np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-
-
 def _calm(patterns: np.ndarray, half: int) -> np.ndarray:
     """At each pixel, the mean of its `half` lowest values."""
     lowest = np.partition(patterns, half - 1, axis=0)[:half]
-    return np.asarray(_numbers(lowest).mean(axis=0) if lowest.dtype.kind == "f" else lowest.mean(axis=0))
+    return np.asarray(numbers(lowest).mean(axis=0) if lowest.dtype.kind == "f" else lowest.mean(axis=0))
 
 
 def _stands_out(
@@ -178,67 +170,6 @@ def _groups_of(where: np.ndarray, most: int) -> np.ndarray:
     small = np.bincount(groups.ravel()) <= most
     small[0] = False
     return np.asarray(small[groups])
-
-
-def _changing(patterns: np.ndarray, calm: np.ndarray, hot: np.ndarray, step: float, out: np.ndarray) -> np.ndarray:
-    """Which pixels that stand out are spots: missing in the calm pattern, or changing far more than counts do."""
-    spots = np.zeros(hot.shape, bool)
-    bad = hot | out
-    for y, x in np.argwhere(hot):
-        box = np.s_[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
-        good = ~bad[box]
-        if not good.any():
-            continue
-        around = _numbers(patterns[(slice(None), *box)])[:, good]
-        values = _numbers(patterns[:, y, x])
-        excess = float(values.mean() - np.median(around.mean(axis=0)))
-        missing = float(calm[y, x] - np.median(calm[box][good])) < CALM_SHARE * excess
-        expected = float(around.var(axis=0).max()) + max(step, 0.0) * max(excess, 0.0)
-        found = float(values.var())
-        error = found * np.sqrt(2.0 / len(values))
-        times = float(np.clip(excess / max(2.0 * step, 1e-30), *CHANGING))
-        changing = found > times * expected and found - expected > SURE * error and step > 0
-        spots[y, x] = changing or (missing and excess > CALM_COUNTS * step)
-    return spots
-
-
-def _symmetric(where: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Spots, which have their like across a common middle, as most of what stands out has then."""
-    groups, number = ndimage.label(where, np.ones((3, 3)))
-    if number < PAIRS:
-        return np.zeros(where.shape, bool)
-    heights = ndimage.maximum(mean, groups, np.arange(1, number + 1))
-    chosen = 1 + np.argsort(-np.asarray(heights), kind="stable")[:MOST_PLACES]
-    places = np.rint(ndimage.center_of_mass(where, groups, chosen)).astype(np.int64)
-    votes = np.zeros(2 * np.array(where.shape) - 1, np.int64)
-    first, second = np.triu_indices(len(places), 1)
-    np.add.at(votes, tuple((places[first] + places[second]).T), 1)
-    near = ndimage.uniform_filter(votes.astype(np.float64), 3, mode="constant")
-    middle = np.array(np.unravel_index(int(np.argmax(near)), near.shape))  # twice the place
-    across = middle - places
-    there = ((across >= 0) & (across < where.shape)).all(axis=1)
-    paired = np.zeros(len(places), bool)
-    paired[there] = ndimage.binary_dilation(where, np.ones((3, 3)))[tuple(across[there].T)]
-    if paired.sum() < max(PAIRS, PAIRED * there.sum()):
-        return np.zeros(where.shape, bool)
-    return np.isin(groups, chosen[paired | ~there])
-
-
-def _beam(hot: np.ndarray, mean: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """The hot pixels that are the direct beam: where the pattern is brightest, and nothing else is nearly as bright."""
-    broad = ndimage.uniform_filter(np.where(out, 0.0, mean), 3, mode="constant")
-    y, x = np.unravel_index(int(np.argmax(broad)), broad.shape)
-    there = np.s_[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
-    groups, _ = ndimage.label(hot, np.ones((3, 3)))
-    beam = np.isin(groups, groups[there][groups[there] > 0])
-    tail = ndimage.binary_dilation(beam, np.ones((3, 3))) & ~beam & ~out
-    peak, ground = float(mean[there].max()), float(np.median(mean[~out]))
-    if not beam.any() or not tail.any() or mean[tail].max() - ground < TAIL * (peak - ground):
-        return np.zeros(hot.shape, bool)
-    rest = np.where(out | beam, 0.0, mean)
-    rest[there] = 0.0
-    rival = ndimage.uniform_filter(rest, 3, mode="constant").max() >= RIVAL * broad[y, x]
-    return np.zeros(hot.shape, bool) if rival else beam
 
 
 def _noise(pattern: np.ndarray, middle: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf import units
-from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan
+from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan, wrong_scan_shape
 from napari_stemnmf.errors import ReadError, ScanShapeError
 from napari_stemnmf.reading.blocks import Blocks, Frames, PartOfFrames, ScanOfFrames
 from napari_stemnmf.units import Scaling
@@ -190,6 +190,8 @@ def _reshaped(data: Any, name: str, scan_shape: tuple[int, int], drop: str | int
     Patterns are left out of a recording that the file gives as one line, and whole rows of any scan.
     """
     rows, columns = data.shape[:2]
+    if math.prod(scan_shape) > rows * columns:
+        raise wrong_scan_shape(name, scan_shape, rows * columns)
     if 1 not in (rows, columns) and scan_shape[1] != columns and math.prod(scan_shape) != rows * columns:
         raise ScanShapeError(
             f"{name} is a scan of {rows} x {columns} positions, whose rows a scan shape of {scan_shape[0]} x "
