@@ -278,6 +278,7 @@ def patterns_of_scan(
     note = (
         f"{name} holds {count} patterns, {extra} more than a scan of {scan_shape[0]} x {scan_shape[1]} has positions: "
         f"{' and '.join(ends)} {'was' if extra == 1 else 'were'} dropped{other}."
+        + ("" if first else " A camera that runs on after the scan leaves such patterns.")
     )
     told: dict[str, Any] = {"notes": note}
     if first:

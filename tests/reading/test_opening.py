@@ -199,7 +199,7 @@ def test_a_detector_in_pixels_that_comes_first_is_turned_by_the_unit_of_the_scan
 
 def test_the_summary_tells_what_is_odd(tmp_path: Path):
     np.save(tmp_path / "a.npy", np.ones((14, 8, 8), "u1"))
-    assert "note      a.npy holds 14 patterns, 2 more" in summary(stem.open(tmp_path / "a.npy", scan_shape=(3, 4)))
+    assert "a: a.npy holds 14 patterns, 2 more" in summary(stem.open(tmp_path / "a.npy", scan_shape=(3, 4)))
 
 
 def test_an_error_of_our_own_is_not_called_damage(tmp_path: Path):

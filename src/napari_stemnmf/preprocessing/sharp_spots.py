@@ -1,4 +1,4 @@
-"""Spots of a pixel or two, which stand out as hot pixels do: they change, fade, come in pairs, or are the direct beam."""
+"""Spots of a pixel or two, which stand out as hot pixels do: they change, fade, come in pairs, or are the beam."""
 
 from __future__ import annotations
 

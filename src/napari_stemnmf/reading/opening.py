@@ -149,8 +149,9 @@ def summary(dataset: Dataset) -> str:
         Any dataset; nothing is read.
     """
     rows, columns, q_y, q_x = dataset.shape
+    of_file, all_notes = dataset.metadata.get("notes", ""), notes_of(dataset.axes, dataset.metadata)
     lines = [
-        dataset.name,
+        ": ".join(filter(None, (dataset.name, " ".join(of_file.splitlines())))),
         f"  shape     {rows} x {columns} probe positions, {q_y} x {q_x} detector pixels",
         f"  type      {dataset.dtype.name}, {_size(dataset.nbytes)} uncompressed",
     ]
@@ -161,7 +162,7 @@ def summary(dataset: Dataset) -> str:
     if dataset.source:
         lines.append(f"  source    {dataset.source}")
     lines += [f"  {key.replace('_', ' '):<9} {value}" for key, value in dataset.metadata.items() if key != "notes"]
-    lines += [f"  note      {note}" for note in notes_of(dataset.axes, dataset.metadata)]
+    lines += [f"  note      {note}" for note in all_notes if note not in of_file.splitlines()]
     return "\n".join(lines)
 
 
