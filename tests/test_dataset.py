@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -126,3 +127,12 @@ def test_chunks_hold_whole_patterns_and_about_a_block(shape, itemsize):
 def test_steps_may_differ_along_y_and_x(counts):
     dataset = stem.Dataset.from_array(counts, scan_step=2.0, q_step=(0.2, 0.3))
     assert [(axis.scale, axis.unit) for axis in dataset.axes] == [(2.0, "nm")] * 2 + [(0.2, "1/nm"), (0.3, "1/nm")]
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "f2", np.longdouble, bool])
+def test_arrays_of_any_byte_order_and_precision_become_native(dtype: Any) -> None:
+    values = (np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5) % 7).astype(dtype)
+    found = stem.Dataset.from_array(values)
+    assert found.dtype.isnative
+    assert found.dtype.itemsize in (1, 2, 4, 8)
+    np.testing.assert_array_equal(np.asarray(found.data), values.astype(float))

@@ -122,6 +122,8 @@ class Dataset:
         else:
             chunks = whole_pattern_chunks(array.shape, array.dtype.itemsize)
             data = da.from_array(_View(array), chunks=chunks, name=False, meta=np.empty((0,) * 4, array.dtype))
+        if data.dtype.kind in "biuf":  # compiled code takes no other byte order or precision
+            data = data.astype(working_dtype(data.dtype))
         pairs = [step if isinstance(step, tuple) else (step, step) for step in (scan_step, q_step)]
         steps = [(step, unit) for pair, unit in zip(pairs, (scan_unit, q_unit), strict=True) for step in pair]
         axes = tuple(
@@ -284,6 +286,15 @@ def patterns_of_scan(
     if first:
         told["skipped_patterns"] = first
     return range(first, count - extra + first), told
+
+
+def working_dtype(dtype: np.dtype) -> np.dtype:
+    """The type patterns are given in: bool as uint8, float16 as float32, long double as float64, else the file's."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        return np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
+    return dtype.newbyteorder("=")
 
 
 def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int, skipped: int = 0) -> ScanShapeError:

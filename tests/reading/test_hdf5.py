@@ -385,3 +385,21 @@ def test_gzip_chunks_are_unpacked_as_hdf5_does_it(tmp_path: Path, shuffle: bool)
     dataset = stem.open(tmp_path / "a.h5")
     np.testing.assert_array_equal(dataset.data.compute(), truth)
     np.testing.assert_array_equal(dataset.data[2:6, 3:8, 5, 2:].compute(), truth[2:6, 3:8, 5, 2:])
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_hspy_axes_given_as_coordinates(tmp_path: Path, even: bool) -> None:
+    with h5py.File(tmp_path / "vector.hspy", "w") as file:
+        group = file.create_group("Experiments/scan")
+        group["data"] = np.ones((4, 5, 16, 18), np.uint16)
+        for i, (unit, step, size) in enumerate((("nm", 2.0, 4), ("nm", 2.0, 5), ("1/nm", 0.1, 16), ("1/nm", 0.1, 18))):
+            axis = group.create_group(f"axis-{i}")
+            axis.attrs.update({"_type": "DataAxis", "name": ["y", "x", "ky", "kx"][i], "units": unit, "size": size})
+            axis["axis"] = 1.0 + step * np.arange(size) ** (1.0 if even else 1.5)
+    axes = stem.open(tmp_path / "vector.hspy").axes
+    if even:
+        assert [(axis.scale, axis.unit) for axis in axes[:2]] == [(2.0, "nm")] * 2
+        assert [axis.scale for axis in axes[2:]] == pytest.approx([0.1, 0.1])
+        assert axes[0].offset == 1.0
+    else:
+        assert all(axis.assumed for axis in axes)

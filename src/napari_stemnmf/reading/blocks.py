@@ -25,7 +25,7 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 
 from napari_stemnmf import contents
-from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks, wrong_scan_shape
+from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks, working_dtype, wrong_scan_shape
 from napari_stemnmf.errors import ReadError, StemNMFError
 
 if TYPE_CHECKING:
@@ -283,15 +283,6 @@ def _is_of_the_file(error: Exception) -> bool:
 def native(array: np.ndarray) -> np.ndarray:
     """The array in this machine's byte order; only a foreign one is copied."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def working_dtype(dtype: np.dtype) -> np.dtype:
-    """The type patterns are given in: bool as uint8, float16 as float32, long double as float64, else the file's."""
-    if dtype.kind == "b":
-        return np.dtype(np.uint8)
-    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
-        return np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
-    return dtype.newbyteorder("=")
 
 
 def aligned_chunks(shape: tuple[int, ...], itemsize: int, chunk: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -16,6 +16,10 @@ from napari_stemnmf.reading.hdf5_access import child, inside, open_hdf5
 from napari_stemnmf.reading.vectors import number, number_list, scaling_of, text
 from napari_stemnmf.units import Scaling
 
+EVEN = 1e-3
+"""Steps of an axis differ by no more than this share where they are even."""
+LONGEST_AXIS = 2**20
+"""So many coordinates are read at most."""
 _SIDES = (("height", "Y"), ("width", "X"))
 _STEPS = {  # attributes of a dataset: which pair of axes they calibrate, in which unit
     "Q_pixel_size_invA": ("q", "1/Å"), "Q_pixel_size_inv_A": ("q", "1/Å"), "Q_pixel_size_invnm": ("q", "1/nm"),
@@ -131,21 +135,23 @@ def _hspy(parent: Any, ndim: int) -> list[Scaling | None] | None:
     """HyperSpy's groups ``axis-0``, ``axis-1``..."""
     out: list[Scaling | None] = []
     for i in range(ndim):
-        attributes = getattr(child(parent, f"axis-{i}"), "attrs", None)
+        group = child(parent, f"axis-{i}")
+        attributes = getattr(group, "attrs", None)
         if attributes is None:
             return None
-        out.append(from_hspy_axis(attributes))
+        out.append(from_hspy_axis(attributes, child(group, "axis")))
     return out
 
 
-def from_hspy_axis(attributes: Mapping[str, Any]) -> Scaling:
-    """One axis as HyperSpy stores it, in HDF5 and in Zarr."""
-    return Scaling(
-        number(attributes.get("scale")),
-        text(attributes.get("units")),
-        number(attributes.get("offset")) or 0.0,
-        text(attributes.get("name")).replace("_None_", ""),
-    )
+def from_hspy_axis(attributes: Mapping[str, Any], coordinates: Any = None) -> Scaling:
+    """One axis as HyperSpy stores it, in HDF5 and in Zarr: by its step, or by its `coordinates` if they are even."""
+    scale, offset = number(attributes.get("scale")), number(attributes.get("offset")) or 0.0
+    few = 1 < getattr(coordinates, "size", 0) <= LONGEST_AXIS
+    values = number_list(coordinates[:]) if scale is None and few else []
+    steps = np.diff(values)
+    if len(steps) and np.allclose(steps, steps.mean(), rtol=EVEN, atol=0.0):
+        scale, offset = float(steps.mean()), values[0]
+    return Scaling(scale, text(attributes.get("units")), offset, text(attributes.get("name")).replace("_None_", ""))
 
 
 def _emd(node: Any) -> list[Scaling | None] | None:

@@ -125,5 +125,5 @@ def _scalings(array: Any, parent: Any) -> tuple[Scaling | None, ...]:
     for i in range(ndim if parent is not None else 0):
         member = parent.get(f"axis-{i}")
         if member is not None:
-            axes[i] = calibrations.from_hspy_axis(dict(member.attrs))
+            axes[i] = calibrations.from_hspy_axis(dict(member.attrs), member.get("axis"))
     return tuple(a or b for a, b in zip(given, axes, strict=True))

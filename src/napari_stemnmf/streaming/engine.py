@@ -17,9 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_stemnmf.control import Control
-from napari_stemnmf.dataset import BLOCK_BYTES, Dataset
+from napari_stemnmf.dataset import BLOCK_BYTES, Dataset, working_dtype
 from napari_stemnmf.errors import DataError, ReadError, StemNMFError
-from napari_stemnmf.reading.blocks import working_dtype
 from napari_stemnmf.threads import default_workers, one_blas_thread
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
