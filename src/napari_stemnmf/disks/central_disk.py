@@ -70,8 +70,8 @@ def find_center(
     values = np.where(keep, np.maximum(values, 0.0), 0.0)
     if not values.max(initial=0.0) > 0.0:
         raise DataError(
-            "The mean pattern holds no counts where pixels are kept, so its centre cannot be found; check whether the mask "
-            "is the other way round (True, or not 0, is what is kept), or set center.q_y, center.q_x and "
+            "The mean pattern holds no counts where pixels are kept, so its centre cannot be found; check whether the "
+            "mask is the other way round (True, or not 0, is what is kept), or set center.q_y, center.q_x and "
             "center.probe_radius."
         )
     if not (sharp_spots(values) if sharp is None else sharp):
