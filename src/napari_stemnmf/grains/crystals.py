@@ -30,6 +30,8 @@ ALIKE = 0.3  # mean intersection over union of the places of reflections of one 
 INSIDE = 0.6  # share of a reflection's places within a crystal, for it to be the crystal's if it is of its lattice
 OWN, OUTSIDE = 0.4, 0.5  # least share of a region's patterns with a reflection of its own; outside of large crystals
 FRINGE = 2  # positions around a large crystal where its disks still show
+WITHIN, LARGER = 0.8, 1.3
+"""A large crystal of which this share lies within another, so many times as large, shows that that is a mixture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,21 +132,35 @@ def large_crystals(disks: Disks, min_size: int = 1, left_out: np.ndarray | None 
     found = reflections(disks)
     places = np.stack([_places(seen) for seen in found.seen]) if len(found.q) else np.zeros((0, *scan), bool)
     free = np.ones(len(places), bool)
-    crystals: list[tuple[np.ndarray, np.ndarray, int]] = []
+    crystals: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for group in _groups(places):
         members, mask = _grown(group, places, found)
         light = _light(found, members)
         mask = _whole(_trimmed(mask, light), min_size) & there
         if mask.sum() >= LEAST_COVER * there.sum() > 0:
-            free[members] = False
-            crystals.append((mask, np.where(mask, light, 0).astype(np.float32), len(members)))
+            crystals.append((mask, np.where(mask, light, 0).astype(np.float32), members))
+    crystals = [crystal for crystal in crystals if not _is_mixture(crystal[0], [mask for mask, _, _ in crystals])]
+    for _, _, members in crystals:
+        free[members] = False
     crystals.sort(key=lambda crystal: -int(crystal[0].sum()))
     return Crystals(
         np.array([mask for mask, _, _ in crystals], bool).reshape(-1, *scan),
         np.array([weights for _, weights, _ in crystals], np.float32).reshape(-1, *scan),
-        tuple(count for _, _, count in crystals),
+        tuple(len(members) for _, _, members in crystals),
         tuple(float(mask.sum() / there.sum()) for mask, _, _ in crystals),
         found.seen[free],
+    )
+
+
+def _is_mixture(mask: np.ndarray, masks: list[np.ndarray]) -> bool:
+    """Whether another large crystal lies within a mask and fills only part of it.
+
+    Reflections that large grains have in common, or the detector's own spots, are seen in all of them.
+    """
+    return any(
+        (mask & other).sum() >= WITHIN * other.sum() and mask.sum() >= LARGER * other.sum()
+        for other in masks
+        if other is not mask
     )
 
 

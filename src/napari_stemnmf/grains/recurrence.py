@@ -21,6 +21,7 @@ REACH = 0.75
 """Of a disk from the place of its reflection, in probe radii."""
 SPREAD = 0.3  # of the disks of one reflection about its place, in probe radii
 SHARED, COHERENT = 0.25, 0.45  # least share of patterns, and coherence, of a disk that tells of a crystal
+NEARLY_ALL, LOOSER = 0.75, 0.3  # from this share on the coherence may be less: a small grain is mostly border
 EVERYWHERE = 0.9  # share of the patterns in and around a region, from which on a disk is taken to be in all of them
 AROUND = 12  # positions around a region that its reflection is looked at in
 
@@ -83,7 +84,7 @@ def holds_crystal(mask: np.ndarray, disks: Disks, least_share: float = SHARED) -
     Speckle and noise put disks anywhere: few patterns share a place, and their neighbours do not.
     """
     share, coherent = recurrence(mask, disks)
-    return share >= least_share and coherent >= COHERENT
+    return share >= least_share and coherent >= (COHERENT if share < NEARLY_ALL else LOOSER)
 
 
 def recurrence(mask: np.ndarray, disks: Disks) -> tuple[float, float]:
