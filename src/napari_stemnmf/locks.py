@@ -87,6 +87,12 @@ def lock_of(path: str | Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
+def is_held(path: str | Path) -> bool:
+    """Whether somebody has the right to write to a file; a process that has ended has not."""
+    holder = _holder(lock_of(path))
+    return holder is not None and not holder.is_gone
+
+
 def take(path: str | Path, who: str) -> Lock:
     """The right to write to a file.
 

@@ -22,7 +22,7 @@ from psygnal import Signal
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
-from napari_stemnmf.locks import lock_of
+from napari_stemnmf.locks import is_held
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.saving.writers import Writers
 
@@ -302,7 +302,7 @@ def place(scan: Path, number: int = 1) -> Path:
 def free_place(scan: Path, taken: set[Path] | frozenset[Path] = frozenset()) -> Path:
     """The first place beside a scan that holds nothing and is not among those that others have taken."""
     places = (place(scan, number) for number in count(1))
-    return next(each for each in places if each not in taken and not each.exists() and not lock_of(each).exists())
+    return next(each for each in places if each not in taken and not each.exists() and not is_held(each))
 
 
 def earlier(scan: Path, dataset: Dataset) -> Path | None:
