@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
-
-_WORDS = {
-    "shell": ((r"scan_shape=\((\d+), (\d+)\)", r"--scan-shape \1,\2"), (r'drop="?(\w+)"?', r"--drop \1")),
-    "napari": (
-        (r"scan_shape=\((\d+), (\d+)\)", r"\1 scan rows and \2 scan columns in Open scan"),
-        (r'drop="?(\w+)"?', r"'\1' as what is dropped in Open scan"),
-    ),
-}
-"""What stands for an argument of Python's `open` on the command line and in napari's window."""
 
 
 class StemNMFError(Exception):
@@ -45,17 +35,3 @@ class Cancelled(StemNMFError):
     def __init__(self, message: str = "The work was cancelled.", analysis: Any = None) -> None:
         super().__init__(message)
         self.analysis = analysis
-
-
-def worded_for(face: str, sentence: Any) -> str:
-    """An error or a note with what it says to give named as the command line (``shell``) or ``napari`` names it.
-
-    Examples
-    --------
-    >>> worded_for("shell", "give scan_shape=(20, 30)")
-    'give --scan-shape 20,30'
-    """
-    text = str(sentence)
-    for python, own in _WORDS[face]:
-        text = re.sub(python, own, text)
-    return text

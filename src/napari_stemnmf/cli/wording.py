@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from napari_stemnmf.errors import worded_for
-
 _SCAN_SHAPE = re.compile(r"\bscan_shape=\(([^()]*)\)")
+_DROP = re.compile(r'\bdrop="?(\w+)"?')
 _KEYWORD = re.compile(r"\b(workers|mask|seeds|features|overwrite|preset|recipe|until)=(?=[^\s=])")
 SETTINGS_HINT = "Settings are given as --set NAME=VALUE."
 
@@ -16,7 +15,7 @@ def in_options(message: str) -> str:
 
     ``scan_shape=(3, 4)`` becomes ``--scan-shape 3,4``, and a message that names settings says how to give them.
     """
-    message = worded_for("shell", message)
+    message = _DROP.sub(r"--drop \1", message)
     message = _SCAN_SHAPE.sub(lambda found: f"--scan-shape {_pair(found[1])}", message)
     message = _KEYWORD.sub(lambda found: f"--{found[1]} ", message)
     message = re.sub(r"\bdataset=(\S+?)(?=[\s,;.]|$)", "FILE::NAME", message)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.errors import AnalysisError, StemNMFError, worded_for
+from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.plugin.saving.autosave import saver_of
 from napari_stemnmf.plugin.session import SESSION_KEY, Session
+from napari_stemnmf.plugin.wording import in_window
 
 if TYPE_CHECKING:
     from napari_stemnmf.plugin.layers.result_layers import LayerTuple
@@ -113,7 +114,7 @@ def _tell(error: str) -> None:
 
 
 def _shown(error: StemNMFError) -> list[Any]:
-    _tell(worded_for("napari", error))
+    _tell(in_window(error))
     return NOTHING_TO_SHOW
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from napari_stemnmf import stages
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.errors import worded_for
 from napari_stemnmf.plugin.docks.measure.model import in_short
 from napari_stemnmf.plugin.session import SCORE, Session
+from napari_stemnmf.plugin.wording import in_window
 from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.units import notes_of
@@ -63,9 +63,9 @@ def status(session: Session | None, step: str, feature: str) -> str:
         before = [stage for stage in stages.up_to(step) if stage.each]
         lines += [_line(session, stage, feature) for stage in before]
     if step in ("calibrate", "featurize"):
-        lines += [worded_for("napari", warning) for warning in _warnings(session)]
+        lines += [in_window(warning) for warning in _warnings(session)]
     if step == "calibrate" and (session.analysis is None or session.analysis.survey is None):
-        lines += [worded_for("napari", line) for line in session.oddities or ()]
+        lines += [in_window(line) for line in session.oddities or ()]
     obstacle = "" if session.running is not None else session.obstacle(step, feature)
     lines += [line for line in (session.note, obstacle or next_button(session, step, feature)) if line]
     return "\n".join(lines)

@@ -24,10 +24,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.errors import StemNMFError, worded_for
+from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import LayerTuple
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.wording import in_window
 
 NO_VALUE = "–"
 
@@ -81,7 +82,7 @@ def show_error(message: object) -> None:
     """Show a sentence as a notification of napari."""
     from napari.utils import notifications
 
-    notifications.show_error(worded_for("napari", message))
+    notifications.show_error(in_window(message))
 
 
 def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from napari_stemnmf.preprocessing.sharp_spots import numbers
+
 NO_NUMBER, LARGEST, CONSTANT, SILENT, SATURATED = "no number", "largest", "constant", "silent", "saturated"
 """Kinds of pixels: NaN or infinite; at the largest number of a type; at another; that never count; a saturated beam."""
 
@@ -240,7 +242,7 @@ def _silent(sample: np.ndarray, mean: np.ndarray, maximum: np.ndarray, lit: np.n
         least = SILENT_COUNTS
         counts = mean[wide][beside] / step
         if small:
-            calm = _calm(sample) if calm is None else calm
+            calm = calm_pattern(sample) if calm is None else calm
             counts = calm[wide][beside] * (mean[wide][beside].sum() > 0) / step
             least = max(least, EVEN * float(np.median(counts)))
         if (counts >= least).mean() >= LIT:
@@ -260,10 +262,11 @@ def _silent_rows(empty: np.ndarray, lit: np.ndarray, counts: np.ndarray) -> np.n
     return silent
 
 
-def _calm(sample: np.ndarray) -> np.ndarray:
-    """At each pixel the mean of the lower half of the patterns."""
-    half = (len(sample) + 1) // 2
-    return np.nan_to_num(np.partition(sample, half - 1, axis=0)[:half], nan=0.0, posinf=0.0, neginf=0.0).mean(axis=0)
+def calm_pattern(patterns: np.ndarray) -> np.ndarray:
+    """At each pixel the mean of the lower half of its values (p, q_y, q_x): without spots that come and go."""
+    half = (len(patterns) + 1) // 2
+    lowest = np.partition(patterns, half - 1, axis=0)[:half]
+    return np.asarray((numbers(lowest) if lowest.dtype.kind == "f" else lowest).mean(axis=0))
 
 
 def count_step(patterns: np.ndarray) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from napari_stemnmf.preprocessing.dead_pixels import STEP_PATTERNS, count_step
+from napari_stemnmf.preprocessing.dead_pixels import STEP_PATTERNS, calm_pattern, count_step
 from napari_stemnmf.preprocessing.sharp_spots import (
     RIVAL,
     beam_of_one_pixel,
@@ -74,7 +74,7 @@ def find_hot_pixels(
     spots = np.zeros(mean.shape, bool)
     if patterns is not None and len(patterns) > 1:
         half = (len(patterns) + 1) // 2
-        calm = _calm(patterns, half)
+        calm = calm_pattern(patterns)
         still, still_many = _stands_out(calm, mean, one / half, one, threshold, out)
         hot |= still
         if len(patterns) >= FEW_PATTERNS:
@@ -120,12 +120,6 @@ def good_neighbours(
         found.append(near)
     first = np.concatenate([[0], np.cumsum([len(near) for near in found])]).astype(np.int64)
     return first, np.concatenate(found).astype(np.int64)
-
-
-def _calm(patterns: np.ndarray, half: int) -> np.ndarray:
-    """At each pixel, the mean of its `half` lowest values."""
-    lowest = np.partition(patterns, half - 1, axis=0)[:half]
-    return np.asarray(numbers(lowest).mean(axis=0) if lowest.dtype.kind == "f" else lowest.mean(axis=0))
 
 
 def _stands_out(
