@@ -1,0 +1,148 @@
+"""Footprints: where the dark field of a track is bright, which is where its grain is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.sparse import csr_array
+
+EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
+SMOOTH = 0.7
+"""Blur (sigma, positions) of a dark field before its footprint is taken."""
+RELATIVE, SIGNIFICANT = 0.4, 3.0
+"""A footprint is where the root of a dark field is above so much of its peak, and the field above so many sigma."""
+CALMER = max(1.0, 2 * SMOOTH * np.sqrt(np.pi))
+"""How much less a blurred map scatters."""
+DETECTED = 3
+"""Detected disks that a piece of a footprint holds at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footprints:
+    """What the dark fields of tracks look like over the scan.
+
+    Attributes
+    ----------
+    inside : csr_array of float32
+        (tracks, n) 1 where the footprint is.
+    amplitude : csr_array of float32
+        (tracks, n) root of the smoothed dark field over its peak, within two positions of the footprint.
+    peak : ndarray of float32
+        (tracks,) brightest of the dark field, counts.
+    snr : ndarray of float32
+        (tracks,) of its best position.
+    """
+
+    inside: csr_array
+    amplitude: csr_array
+    peak: np.ndarray
+    snr: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A part of the scan with values."""
+
+    top: int
+    left: int
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, position: np.ndarray, values: np.ndarray, columns: int, pad: int = 0) -> Crop:
+        """The smallest that holds some positions, and a margin; 0 elsewhere."""
+        y, x = np.divmod(position, columns)
+        top, left = int(y.min()) - pad, int(x.min()) - pad
+        crop = np.zeros((int(y.max()) - top + pad + 1, int(x.max()) - left + pad + 1), values.dtype)
+        crop[y - top, x - left] = values
+        return cls(top, left, crop)
+
+    def positions(self, mask: np.ndarray, columns: int) -> np.ndarray:
+        """Flat positions of a mask of the crop."""
+        y, x = np.nonzero(mask)
+        return (y + self.top) * columns + x + self.left
+
+
+def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape: tuple[int, int]) -> Footprints:
+    """The footprint of each dark field.
+
+    Parameters
+    ----------
+    fields, sigma : csr_array
+        (tracks, n) dark fields and their standard errors, counts, with the same stored places.
+    seen : csr_array
+        (tracks, n) where a disk of the track was detected.
+    scan_shape : tuple of int
+    """
+    columns = scan_shape[1]
+    nowhere = np.empty(0, np.int64), np.empty(0, np.float32)
+    inside, amplitude, peak, snr = [], [], [], []
+    for t in range(fields.shape[0]):
+        own = slice(fields.indptr[t], fields.indptr[t + 1])
+        at, value, error = fields.indices[own], fields.data[own], np.minimum(sigma.data[own], 1e30)
+        known = Crop.of(at, np.ones(len(at), bool), columns, 2)
+        smooth = np.maximum(ndimage.gaussian_filter(Crop.of(at, value, columns, 2).values, SMOOTH), 0)
+        spread = ndimage.gaussian_filter(Crop.of(at, error, columns, 2).values, SMOOTH) / CALMER
+        peak.append(value.max(initial=0))
+        snr.append((value / np.maximum(error, 1e-6)).max(initial=0))
+        highest = smooth.max(initial=0)
+        if not highest > 0:
+            inside.append(nowhere)
+            amplitude.append(nowhere)
+            continue
+        root = np.sqrt(smooth / highest)
+        mask = (root > RELATIVE) & (smooth > SIGNIFICANT * spread) & known.values
+        mask = known.values & ndimage.binary_fill_holes(_pieces(mask, known, seen, t, columns))
+        near = ndimage.binary_dilation(mask, iterations=2) & known.values & (root > 0)
+        inside.append((known.positions(mask, columns), np.ones(np.count_nonzero(mask), np.float32)))
+        amplitude.append((known.positions(near, columns), root[near]))
+    shape = fields.shape
+    return Footprints(
+        stacked(inside, shape), stacked(amplitude, shape), np.array(peak, np.float32), np.array(snr, np.float32)
+    )
+
+
+def _pieces(mask: np.ndarray, crop: Crop, seen: csr_array, t: int, columns: int) -> np.ndarray:
+    """The pieces of a mask that hold enough detected disks."""
+    labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    y, x = np.divmod(seen.indices[seen.indptr[t] : seen.indptr[t + 1]], columns)
+    disks = np.bincount(labels[y - crop.top, x - crop.left], minlength=count + 1)
+    disks[0] = 0
+    return np.asarray((disks >= DETECTED)[labels])
+
+
+def stacked(rows: list[tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]) -> csr_array:
+    """A sparse matrix of rows, each given by its columns and values."""
+    ends = np.concatenate([[0], np.cumsum([len(at) for at, _ in rows])]).astype(np.int64)
+    at = np.concatenate([at for at, _ in rows]) if rows else np.empty(0, np.int64)
+    values = np.concatenate([v for _, v in rows]) if rows else np.empty(0, np.float32)
+    return csr_array((values, at, ends), shape=shape)
+
+
+def grown(parts: csr_array, steps: int, scan_shape: tuple[int, int]) -> csr_array:
+    """The places of each row (rows, n), widened by so many positions."""
+    rows, columns = scan_shape
+    found = []
+    for t in range(parts.shape[0]):
+        at = parts.indices[parts.indptr[t] : parts.indptr[t + 1]]
+        if len(at):
+            crop = Crop.of(at, np.ones(len(at), bool), columns, steps)
+            y, x = np.nonzero(ndimage.binary_dilation(crop.values, FOUR_NEIGHBOURS, iterations=steps))
+            y, x = y + crop.top, x + crop.left
+            inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+            at = y[inside] * columns + x[inside]
+        found.append((at, np.ones(len(at), np.float32)))
+    return stacked(found, parts.shape)
+
+
+def masks_of(maps: csr_array, level: float, scan_shape: tuple[int, int]) -> csr_array:
+    """Where each map (rows, n) is above a share of its highest value, holes filled."""
+    found = []
+    for t in range(maps.shape[0]):
+        own = slice(maps.indptr[t], maps.indptr[t + 1])
+        crop = Crop.of(maps.indices[own], maps.data[own], scan_shape[1])
+        mask = ndimage.binary_fill_holes(crop.values > level * crop.values.max())
+        found.append((crop.positions(mask, scan_shape[1]), np.ones(np.count_nonzero(mask), np.float32)))
+    return stacked(found, maps.shape)

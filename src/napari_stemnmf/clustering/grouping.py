@@ -1,0 +1,132 @@
+"""Grouping: tracks whose dark fields have one footprint are spots of one grain.
+
+Everything is local: only tracks that overlap are compared, so the cost grows with the scan, and a part of it gives the
+same groups as the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from napari_stemnmf.clustering.artefacts import doubly_diffracted, satellites
+from napari_stemnmf.clustering.footprints import Footprints, footprints, grown, masks_of
+from napari_stemnmf.clustering.linkage import alike, overlap_ratio
+from napari_stemnmf.control import Control
+from napari_stemnmf.features.features import Features
+
+LEAST_SIZE, LEAST_SNR, TWICE = 8, 8.0, 0.15
+"""Positions and signal-to-noise ratio of a footprint; share of a spot that double diffraction may explain."""
+ALIKE, SAME, OWN = 0.65, 0.72, 0.55
+"""IoU from which tracks are one group, groups are one, and a track belongs to a group."""
+LEVEL = 0.5
+"""Of a group's map, where its mask is cut."""
+ROUNDS, TRACKS = 3, 2
+STRONG = 50.0
+"""Signal-to-noise ratio above which tracks count alike."""
+USED, SMALL, FAINT, TAIL, DOUBLE, ALONE = range(6)
+"""What became of a track: in a group, footprint too small, too faint, a brighter spot's tail, diffracted twice, alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups of tracks, each the spots of one grain.
+
+    Attributes
+    ----------
+    group : ndarray of int64
+        (tracks,) the group of each; -1 for none.
+    fate : ndarray of int64
+        (tracks,) what became of each track: `USED`, or why it is in no group.
+    maps : csr_array of float32
+        (groups, n) mean root of the group's dark fields, each over its peak; 1 at most.
+    peak, snr : ndarray of float32
+        (tracks,) brightest of the dark field over the direct beam's counts; signal-to-noise ratio there.
+    scan_shape : tuple of int
+    """
+
+    group: np.ndarray
+    fate: np.ndarray
+    maps: csr_array
+    peak: np.ndarray
+    snr: np.ndarray
+    scan_shape: tuple[int, int]
+    cache: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def k(self) -> int:
+        """Number of groups."""
+        return int(self.maps.shape[0])
+
+    def members(self, group: int) -> np.ndarray:
+        """The tracks of a group."""
+        return np.flatnonzero(self.group == group)
+
+
+def group(features: Features, *, control: Control | None = None) -> Groups:
+    """Group the tracks of a scan by their footprints."""
+    shape, radius, beam = features.scan_shape, features.details["probe_radius"], features.details["beam"]
+    fields = features.values.T.tocsr()
+    sigma = _along(features, "sigma").T.tocsr()
+    seen = _along(features, "detected").T.tocsr()
+    seen.eliminate_zeros()
+    prints = footprints(fields, sigma, seen, shape)
+    q = np.stack([features.columns["q_y"], features.columns["q_x"]], axis=1)
+    fate = np.full(fields.shape[0], ALONE)
+    fate[doubly_diffracted(fields, seen, grown(seen, 1, shape), prints.peak, q, radius, beam) >= TWICE] = DOUBLE
+    fate[satellites(seen, grown(seen, 2, shape), prints.peak, q, radius, beam)] = TAIL
+    fate[prints.snr < LEAST_SNR] = FAINT
+    fate[prints.inside.sum(axis=1) < LEAST_SIZE] = SMALL
+    used = np.flatnonzero(fate == ALONE)
+    own, maps = _grouped(prints, used, shape)
+    found = np.full(len(fate), -1)
+    found[used] = own
+    fate[found >= 0] = USED
+    return Groups(found, fate, maps, prints.peak / np.float32(beam), prints.snr, shape)
+
+
+def _along(features: Features, name: str) -> csr_array:
+    """A detail of the features that goes along with their stored values, as a matrix (n, tracks)."""
+    values = features.values
+    detail = features.details[name].astype(np.float32)
+    return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape)
+
+
+def _grouped(prints: Footprints, used: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, csr_array]:
+    """The group of each track in use, -1 for none, and the maps of the groups."""
+    inside, amplitude = prints.inside[used], prints.amplitude[used]
+    weight = np.minimum(prints.snr[used], STRONG)
+    own = alike(overlap_ratio(inside, inside), ALIKE)
+    for _ in range(ROUNDS):
+        own = _of_enough(own)
+        masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
+        same = alike(overlap_ratio(masks, masks), SAME)
+        own = np.where(own >= 0, np.append(same, -1)[own], -1)
+        masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
+        shared = overlap_ratio(inside, masks)
+        best = np.asarray(shared.argmax(axis=1)).ravel() if masks.shape[0] else own
+        highest = shared.max(axis=1).toarray().ravel() if masks.shape[0] else np.zeros(len(own))
+        own = np.where(highest >= OWN, best, -1)
+    own = _of_enough(own)
+    return own, mean_maps(own, weight, amplitude)
+
+
+def _of_enough(own: np.ndarray) -> np.ndarray:
+    """Groups numbered anew, without those of too few tracks."""
+    sizes = np.bincount(own[own >= 0], minlength=1)
+    kept = sizes >= TRACKS
+    number = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
+    return number[own]
+
+
+def mean_maps(own: np.ndarray, weight: np.ndarray, amplitude: csr_array) -> csr_array:
+    """(groups, n) weighted means of the amplitudes of each group's tracks."""
+    count = int(own.max(initial=-1)) + 1
+    member = np.flatnonzero(own >= 0)
+    total = np.bincount(own[member], weight[member], minlength=count)
+    share = csr_array(
+        ((weight[member] / total[own[member]]).astype(np.float32), (own[member], member)), shape=(count, len(own))
+    )
+    return (share @ amplitude).tocsr()

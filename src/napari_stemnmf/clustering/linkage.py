@@ -1,0 +1,41 @@
+"""Average linkage of what overlaps: exact, and as cheap as the overlaps are few."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import squareform
+
+
+def overlap_ratio(a: csr_array, b: csr_array) -> csr_array:
+    """Intersection over union of each row of `a` with each of `b`, where they meet; both hold ones, (rows, n)."""
+    shared = (a @ b.T).tocoo()
+    of_a, of_b = a.sum(axis=1), b.sum(axis=1)
+    ratio = shared.data / (of_a[shared.row] + of_b[shared.col] - shared.data)
+    return csr_array((ratio, (shared.row, shared.col)), shape=shared.shape)
+
+
+def alike(ratio: csr_array, cut: float) -> np.ndarray:
+    """The cluster of each row, (rows,): average linkage of 1 - `ratio`, cut at 1 - `cut`.
+
+    Clusters that are linked hold a pair that is, and those that share nothing are as far apart as can be: so each
+    connected part of the graph of such pairs is linked by itself, with the same result as all at once.
+    """
+    close = csr_array((ratio.data >= cut, ratio.indices.copy(), ratio.indptr.copy()), shape=ratio.shape)
+    close.eliminate_zeros()
+    count, part = connected_components(close, directed=False)
+    found = np.zeros(ratio.shape[0], np.int64)
+    order = np.argsort(part, kind="stable")
+    first = 0
+    for own in np.split(order, np.cumsum(np.bincount(part, minlength=count))[:-1]):
+        if len(own) > 1:
+            apart = 1.0 - ratio[own][:, own].toarray()
+            np.fill_diagonal(apart, 0.0)
+            apart = squareform(np.maximum((apart + apart.T) / 2, 0.0), checks=False)
+            found[own] = first + fcluster(linkage(apart, "average"), 1.0 - cut, "distance") - 1
+        else:
+            found[own] = first
+        first = int(found[own].max(initial=first - 1)) + 1
+    return found

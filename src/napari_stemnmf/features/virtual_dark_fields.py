@@ -1,0 +1,60 @@
+"""VDF, virtual dark fields of tracked spots: for each track of a Bragg spot, its intensity where its grain may be.
+
+The matrix (positions, tracks) is sparse: a dark field is taken where its track is and a few positions around it, so it
+grows with the scan and not with its square. After virtual dark-field segmentation (Bergh et al., J. Microsc. 279
+(2020) 158), with spots that are followed through the scan in place of masks that are drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.disks.tracks import Tracks, follow
+from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures
+from napari_stemnmf.features.features import Features
+from napari_stemnmf.preprocessing.survey import Survey
+
+
+class VirtualDarkFields:
+    """The kernel of all dark fields of a scan, and what its results are put together with."""
+
+    def __init__(self, peaks: Peaks, calibration: Calibration, survey: Survey) -> None:
+        geometry = calibration.geometry
+        self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius)
+        if not len(self.tracks):
+            raise DataError("No Bragg spot can be followed over neighbouring probe positions.")
+        self.where: Apertures = apertures(self.tracks, calibration)
+        self.kernel = DarkFields(self.where, geometry.probe_radius, geometry.mask)
+        self.geometry = geometry
+        self.beam = float(np.asarray(survey.mean, np.float64).sum())
+
+    def features(self, ragged: dict[str, np.ndarray]) -> Features:
+        """The `Features` from what the kernel found over the whole scan.
+
+        ``vdf``: values (n, tracks) csr_array, counts (below zero where there is noise alone). Columns: ``q_y``,
+        ``q_x`` [px] of the track from the direct beam as the detector shows it, its ``radius`` [px] and ``azimuth``
+        [deg] with the ellipse undone, the ``scatter`` of its place [px]. Details, along the matrix' stored values:
+        ``sigma`` [counts], ``detected``; and ``beam``, counts of a mean pattern, and ``probe_radius`` [px].
+        """
+        tracks, where = self.tracks, self.where
+        n = int(np.prod(tracks.scan_shape))
+        values = csr_array((ragged["intensity"], where.track, where.offsets), shape=(n, len(tracks)))
+        y, x, scatter = tracks.means()
+        radius, azimuth = self.geometry.to_polar(y + self.geometry.q_y, x + self.geometry.q_x)
+        columns = {"q_y": y, "q_x": x, "radius": radius, "azimuth": azimuth, "scatter": scatter}
+        entry = np.repeat(np.arange(n), np.diff(where.offsets)) * len(tracks) + where.track  # ascending
+        detected = np.zeros(len(entry), bool)
+        detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
+        details: dict[str, Any] = {
+            "sigma": ragged["sigma"],
+            "detected": detected,
+            "beam": self.beam,
+            "probe_radius": self.geometry.probe_radius,
+        }
+        return Features("vdf", values, columns, (), tracks.scan_shape, details)
