@@ -21,6 +21,7 @@ import pandas as pd
 from napari_stemnmf import stages, storage
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
+from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.contents import Part
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.disks.detection import Peaks
@@ -111,7 +112,8 @@ class Analysis:
     failed : dict
         By feature name: why the data does not allow that representation.
     features, models, grains, patterns, tables : dict
-        By feature name ("aa", "rv", "bd"): `Features`, `Ensemble`, `Grains`, `GrainPatterns` and a `pandas.DataFrame`.
+        By feature name ("vdf", "aa", "rv", "bd"): `Features`, `Ensemble` (of VDF `Groups`), `Grains`, `GrainPatterns`
+        and a `pandas.DataFrame`.
     reviews : dict
         By feature name: the `Review` of its grains, once something was done; `grains` are then those of the review.
     others : dict
@@ -135,7 +137,7 @@ class Analysis:
     calibration: Calibration | None = None
     failed: dict[str, str] = field(default_factory=dict)
     features: dict[str, Features] = field(default_factory=dict)
-    models: dict[str, Ensemble] = field(default_factory=dict)
+    models: dict[str, Ensemble | Groups] = field(default_factory=dict)
     grains: dict[str, Grains] = field(default_factory=dict)
     patterns: dict[str, GrainPatterns] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -191,6 +193,11 @@ class Analysis:
             found += self.calibration.notes.splitlines()
         found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
         return (*found, *notes_of_grains(self.grains))
+
+    def ensemble(self, feature: str) -> Ensemble | None:
+        """The NMF model of a representation; None where there is none, or it is grouped by other means."""
+        model = self.models.get(feature)
+        return model if isinstance(model, Ensemble) else None
 
     def result(self, path: str) -> Any:
         """What a stage has found, "peaks" or "models/aa"; None where there is nothing."""

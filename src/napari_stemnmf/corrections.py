@@ -26,13 +26,16 @@ def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control
     Raises
     ------
     AnalysisError
-        If the feature has no model yet.
+        If the feature has no model yet, or one without seeds.
     """
     _require(analysis, f"models/{feature}")
     _require(analysis, f"features/{feature}")
+    before = analysis.ensemble(feature)
+    if before is None:
+        raise AnalysisError(f"{feature.upper()} is grouped without random starts; there is no seed to choose.")
     control = (control or Control()).for_stage(f"Seed {seed} of {feature.upper()}")
-    scaled = scale(analysis.features[feature].values, analysis.recipe.chain(feature).scaling, control=control)
-    model = ensemble.choose(analysis.models[feature], seed, scaled.values, control=control)
+    scaled = scale(analysis.features[feature].values, analysis.recipe.nmf_chain(feature).scaling, control=control)
+    model = ensemble.choose(before, seed, scaled.values, control=control)
     stage = f"models/{feature}"
     key, _, mark = analysis.keys[stage].partition(" ")
     keys = {**analysis.keys, stage: f"{key} {mark if mark == INCOMPLETE else f'seed {seed}'}"}

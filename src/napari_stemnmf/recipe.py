@@ -9,12 +9,12 @@ from __future__ import annotations
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.settings import Settings, from_dict, group, replaced_at, setting, to_dict, toml_lines
+from napari_stemnmf.settings import Settings, from_dict, group, present_name, replaced_at, setting, to_dict, toml_lines
 from napari_stemnmf.stage_settings import (
     AngularAverageSettings,
     BeamStopSettings,
@@ -23,19 +23,24 @@ from napari_stemnmf.stage_settings import (
     ClusteringSettings,
     DiskSettings,
     EllipseSettings,
+    GroupingSettings,
     OriginSettings,
+    OutlineSettings,
     PixelSizeSettings,
     PreprocessSettings,
     ProbeSettings,
     RadialVarianceSettings,
     RefinementSettings,
     ScalingSettings,
+    VirtualDarkFieldSettings,
 )
 
-FEATURES = {"aa": "angular average", "rv": "radial variance", "bd": "Bragg disks"}
+FEATURES = {"vdf": "virtual dark fields", "aa": "angular average", "rv": "radial variance", "bd": "Bragg disks"}
 """The representations that can be computed, and what they are called."""
-IN_FIGURES = ("rv", "aa", "bd")
-"""The order in which figures and comparisons show them: the article's."""
+IN_FIGURES = ("vdf", "rv", "aa", "bd")
+"""The order in which figures and comparisons show them: ours, and then the article's in its order."""
+OF_PAPER = ("aa", "rv", "bd")
+"""The article's representations."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,25 @@ class BraggDiskChain(Settings):
     refinement: RefinementSettings = group(RefinementSettings, former="separation")
 
 
-Chain = AngularAverageChain | RadialVarianceChain | BraggDiskChain
+@dataclass(frozen=True)
+class VirtualDarkFieldChain(Settings):
+    """All steps of the VDF representation."""
+
+    featurize: VirtualDarkFieldSettings = group(VirtualDarkFieldSettings)
+    clustering: GroupingSettings = group(GroupingSettings)
+    refinement: OutlineSettings = group(OutlineSettings)
+
+
+NMFChain = AngularAverageChain | RadialVarianceChain | BraggDiskChain
+"""Of the representations that NMF clusters."""
+Chain = VirtualDarkFieldChain | NMFChain
 
 
 @dataclass(frozen=True)
 class Recipe(Settings):
     """Everything that decides the result of a run. Two runs with the same recipe and data give the same numbers."""
 
-    features: tuple[str, ...] = setting(tuple(FEATURES), "representations to compute", choices=tuple(FEATURES))
+    features: tuple[str, ...] = setting(OF_PAPER, "representations to compute", choices=tuple(FEATURES))
     preprocess: PreprocessSettings = group(PreprocessSettings)
     beam_stop: BeamStopSettings = group(BeamStopSettings)
     center: CenterSettings = group(CenterSettings)
@@ -87,6 +103,7 @@ class Recipe(Settings):
     aa: AngularAverageChain = group(AngularAverageChain)
     rv: RadialVarianceChain = group(RadialVarianceChain)
     bd: BraggDiskChain = group(BraggDiskChain)
+    vdf: VirtualDarkFieldChain = group(VirtualDarkFieldChain)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,7 +112,8 @@ class Recipe(Settings):
 
     @classmethod
     def preset(cls, name: str, features: Sequence[str] | None = None) -> Recipe:
-        """One of the named presets: ``paper`` (the article's choices) or ``default`` (what we find works best).
+        """One of the named presets: ``default`` (what we find works best), ``paper`` (the article's choices), or
+        ``nmf`` (the article's way with what works best in it).
 
         Raises
         ------
@@ -113,6 +131,13 @@ class Recipe(Settings):
             raise RecipeError(f"There is no feature '{feature}'; choose from {', '.join(FEATURES)}.")
         return typing.cast(Chain, getattr(self, feature))
 
+    def nmf_chain(self, feature: str) -> NMFChain:
+        """The settings of a representation that NMF clusters; a RecipeError if it is another."""
+        chain = self.chain(feature)
+        if isinstance(chain, VirtualDarkFieldChain):
+            raise RecipeError(f"{feature.upper()} is not clustered by NMF; choose from {', '.join(OF_PAPER)}.")
+        return chain
+
     def replaced(self, changes: Mapping[str, Any]) -> Recipe:
         """A copy with settings changed by dotted name.
 
@@ -122,7 +147,8 @@ class Recipe(Settings):
         recipe = self
         for path, value in changes.items():
             head, _, rest = path.partition(".")
-            for target in [f"{name}.{rest}" for name in FEATURES] if head == "*" else [path]:
+            everywhere = [f"{name}.{rest}" for name in FEATURES]
+            for target in [name for name in everywhere if _has(self, name)] or everywhere if head == "*" else [path]:
                 recipe = replaced_at(recipe, target.split("."), value, target, self)
         return recipe
 
@@ -182,19 +208,30 @@ class Recipe(Settings):
         return cls.from_toml(text)
 
 
+def _has(node: Any, path: str) -> bool:
+    """Whether there is a setting of that dotted name below a recipe; former names count."""
+    for name in path.split("."):
+        if not is_dataclass(node) or not hasattr(node, present_name(node, name)):
+            return False
+        node = getattr(node, present_name(node, name))
+    return True
+
+
+_NMF: dict[str, Any] = {
+    "*.featurize.intensity": "sqrt",
+    "*.scaling.method": "global",
+    "*.clustering.merge_threshold": 0.5,
+    "*.refinement.threshold": "otsu",
+    "*.refinement.min_coherence": 0.5,
+    "*.refinement.smoothing": 1.0,
+}
 PRESETS: dict[str, dict[str, Any]] = {
+    "default": {"features": ("vdf",), **_NMF},
+    "nmf": _NMF,
     "paper": {
         "aa.clustering.merge_threshold": 0.3,
         "rv.clustering.merge_threshold": 0.4,
         "bd.clustering.merge_threshold": 0.2,
     },
-    "default": {
-        "*.featurize.intensity": "sqrt",
-        "*.scaling.method": "global",
-        "*.clustering.merge_threshold": 0.5,
-        "*.refinement.threshold": "otsu",
-        "*.refinement.min_coherence": 0.5,
-        "*.refinement.smoothing": 1.0,
-    },
 }
-"""What each preset changes in the dataclasses' defaults."""
+"""What each preset changes in the dataclasses' defaults; ``default`` gives AA, RV and BD, if asked for, as ``nmf``."""

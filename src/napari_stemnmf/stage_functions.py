@@ -151,10 +151,13 @@ def featurize(task: Task) -> dict[str, Any]:
 
 
 def cluster(task: Task) -> dict[str, Any]:
-    from napari_stemnmf.clustering import ensemble
+    from napari_stemnmf.clustering import ensemble, grouping
+    from napari_stemnmf.stage_settings import GroupingSettings
 
     (name,), found, control = task.features, task.found, task.control
     chain = found.recipe.chain(name)
+    if isinstance(chain.clustering, GroupingSettings):
+        return {name: grouping.group(found.features[name], chain.clustering, control=control)}
     model = ensemble.cluster(
         found.features[name], chain.scaling, chain.clustering, workers=task.workers, control=control
     )
@@ -166,12 +169,15 @@ def cluster(task: Task) -> dict[str, Any]:
 
 
 def refine(task: Task) -> dict[str, Any]:
+    from napari_stemnmf.clustering.grouping import Groups
     from napari_stemnmf.grains.evidence import refine_model
+    from napari_stemnmf.grains.outlines import outlined
 
     (name,), found = task.features, task.found
-    settings = found.recipe.chain(name).refinement
-    disks = found.peaks, found.calibration
-    return {name: refine_model(found.models[name], settings, *disks, left_out=found.left_out, control=task.control)}
+    settings, model, how = found.recipe.chain(name).refinement, found.models[name], {"left_out": found.left_out}
+    if isinstance(model, Groups):
+        return {name: outlined(model, found.features[name], settings, control=task.control, **how)}
+    return {name: refine_model(model, settings, found.peaks, found.calibration, control=task.control, **how)}
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -199,10 +205,11 @@ def stability(found: Found, feature: str, *, workers: int | None = None, control
     """
     import numpy as np
 
+    from napari_stemnmf.clustering.ensemble import Ensemble
     from napari_stemnmf.grains.confidence import stability as from_seeds
 
     grains = found.grains[feature]
-    if feature not in found.models or feature not in found.features:
+    if feature not in found.features or not isinstance(found.models.get(feature), Ensemble):
         return np.full(len(grains), np.nan)
     chain, given = found.recipe.chain(feature), (found.models[feature], found.features[feature])
     disks = found.peaks, found.calibration

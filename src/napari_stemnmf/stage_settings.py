@@ -257,6 +257,18 @@ class BraggDiskSettings(Settings):
 
 
 @dataclass(frozen=True)
+class VirtualDarkFieldSettings(Settings):
+    """VDF: the dark field of every Bragg spot that is followed through the scan."""
+
+    min_snr: float = setting(4.0, "least signal-to-noise ratio of a disk that is followed", low=0.0, step=0.5)
+    tolerance: float = setting(
+        0.35, "how far a disk may lie from where its neighbours have it, in radii of the probe", low=0.05, high=1.0,
+        step=0.05,
+    )  # fmt: skip
+    min_length: int = setting(8, "tracks over fewer probe positions are left out", unit="px", low=1)
+
+
+@dataclass(frozen=True)
 class ScalingSettings(Settings):
     """How feature columns are brought to a common scale before NMF."""
 
@@ -300,6 +312,19 @@ class ClusteringSettings(Settings):
 
 
 @dataclass(frozen=True)
+class GroupingSettings(Settings):
+    """Grouping: tracks whose dark fields have one footprint are spots of one grain."""
+
+    method: str = setting(
+        "footprints", "how tracks are grouped: by their footprints in the scan", choices=("footprints",)
+    )
+    alike: float = setting(
+        0.65, "intersection over union of footprints from which tracks are of one grain", low=0.1, high=0.95, step=0.05
+    )
+    min_tracks: int = setting(2, "groups of fewer tracks are left out", low=1)
+
+
+@dataclass(frozen=True)
 class RefinementSettings(Settings):
     """From component maps to spatially distinct grains."""
 
@@ -323,3 +348,16 @@ class RefinementSettings(Settings):
     threshold: str = setting("yen", "how the threshold of a map is found", choices=("yen", "otsu", "li", "triangle"))
     threshold_scale: float = setting(1.0, "factor on the threshold that was found", low=0.05, high=20.0, step=0.05)
     min_size: int = setting(25, "regions of fewer probe positions are left out", unit="px", low=1)
+
+
+@dataclass(frozen=True)
+class OutlineSettings(Settings):
+    """From groups of tracks to grains with an outline and a confidence."""
+
+    level: float = setting(
+        0.5, "share of its highest value at which the map of a grain is cut", low=0.05, high=0.95, step=0.05
+    )
+    min_confidence: float = setting(
+        0.4, "grains that are less likely than this to be right are left out", low=0.0, high=1.0, step=0.05
+    )
+    min_size: int = setting(1, "grains of fewer probe positions are left out", unit="px", low=1)

@@ -137,19 +137,19 @@ STAGES: tuple[Stage, ...] = (
         "featurize", "features", "calibration", do.featurize, each=True, together=True, reads=True,
         settings=lambda _, recipe, feature: (feature, recipe.chain(feature).featurize),
         title="Features", noun="Features", part="features",
-        button="Featurize", about="from patterns to feature matrices: AA, RV and BD",
+        button="Featurize", about="from patterns to feature matrices: VDF, AA, RV and BD",
     ),
     Stage(
         "cluster", "models", "features", do.cluster, each=True,
-        settings=lambda _, recipe, feature: (recipe.chain(feature).scaling, recipe.chain(feature).clustering),
+        settings=lambda _, recipe, feature: _of_clustering(recipe.chain(feature)),
         title="Cluster", noun="Components", part="clustering",
-        button="Cluster", about="non-negative matrix factorization of a feature matrix",
+        button="Cluster", about="groups of spots (VDF), or non-negative matrix factorization (AA, RV, BD)",
     ),
     Stage(
         "refine", "grains", "models", do.refine, each=True,
         settings=lambda _, recipe, feature: (recipe.chain(feature).refinement,),
         title="Refine", noun="Grains", part="refinement",
-        button="Refine", about="from component maps to grains that may overlap",
+        button="Refine", about="from maps to grains that may overlap",
     ),
     Stage(
         "measure", "tables", "grains", do.measure, each=True, together=True, reads=True, also=("patterns",),
@@ -259,6 +259,11 @@ def step_after(name: str) -> Stage | None:
     following = list(steps())
     i = following.index(named(name)) + 1
     return following[i] if i < len(following) else None
+
+
+def _of_clustering(chain: Any) -> tuple[Any, ...]:
+    """The settings that decide a clustering: its own, and where there is one the scaling before it."""
+    return tuple(getattr(chain, name) for name in ("scaling", "clustering") if hasattr(chain, name))
 
 
 # ---- files that settings name

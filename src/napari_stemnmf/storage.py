@@ -26,6 +26,8 @@ from napari_stemnmf.files import atomic_write as atomic_write
 
 T = TypeVar("T")
 _CSR = "csr"
+_KIND = "kind"
+"""Attribute that tells which of several dataclasses a group holds, where it is not the first: its `STORED_AS`."""
 _OVERHEAD = 2048  # bytes that HDF5 takes for the description of a dataset or group
 
 
@@ -52,6 +54,8 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
             )
     elif is_dataclass(value):
         group = parent.create_group(name)
+        if kind := getattr(type(value), "STORED_AS", ""):
+            group.attrs[_KIND] = kind
         for f in fields(value):
             if f.init:
                 write(group, stored_name(f), getattr(value, f.name))
@@ -95,7 +99,9 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, types.UnionType) or origin is typing.Union:
-        kind = next(k for k in inner if k is not type(None))
+        kinds = [k for k in inner if k is not type(None)]
+        written = parent[name].attrs.get(_KIND, "") if name in parent else ""
+        kind = next(k for k in kinds if getattr(k, "STORED_AS", "") == written) if len(kinds) > 1 else kinds[0]
         origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if name in parent.attrs:
         value = parent.attrs[name]

@@ -84,9 +84,7 @@ def run_into(
                 continue
             grains, model = analysis.grains[name], analysis.models[name]
             print(
-                f"{name.upper()}: {len(grains)} grains from {model.W.shape[1]} components "
-                f"(seed {model.seed} of {len(model.seeds)}, error {model.error:.4f})"
-                + (f". {in_options(grains.note)}" if grains.note else "")
+                f"{name.upper()}: {len(grains)} grains from {model}{f'. {in_options(grains.note)}' * bool(grains.note)}"
             )
         warn(analysis, told=[f"{name.upper()}: {grains.note}" for name, grains in analysis.grains.items()])
         for written in [path, *write_results(analysis, out, earlier)]:

@@ -60,6 +60,9 @@ class Ensemble:
     seeds: tuple[SeedRecord, ...] = field(default_factory=tuple)
     cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.k} components (seed {self.seed} of {len(self.seeds)}, error {self.error:.4f})"
+
     @property
     def k(self) -> int:
         """Number of components of the chosen model."""

@@ -6,7 +6,8 @@ same groups as the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -16,18 +17,20 @@ from napari_stemnmf.clustering.footprints import Footprints, footprints, grown, 
 from napari_stemnmf.clustering.linkage import alike, overlap_ratio
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
+from napari_stemnmf.stage_settings import GroupingSettings
 
 LEAST_SIZE, LEAST_SNR, TWICE = 8, 8.0, 0.15
 """Positions and signal-to-noise ratio of a footprint; share of a spot that double diffraction may explain."""
-ALIKE, SAME, OWN = 0.65, 0.72, 0.55
-"""IoU from which tracks are one group, groups are one, and a track belongs to a group."""
+SAME, OWN = 0.72, 0.55
+"""IoU from which groups are one, and from which a track belongs to a group."""
 LEVEL = 0.5
 """Of a group's map, where its mask is cut."""
-ROUNDS, TRACKS = 3, 2
+ROUNDS = 3
 STRONG = 50.0
 """Signal-to-noise ratio above which tracks count alike."""
 USED, SMALL, FAINT, TAIL, DOUBLE, ALONE = range(6)
-"""What became of a track: in a group, footprint too small, too faint, a brighter spot's tail, diffracted twice, alone."""
+"""What became of a track: in a group; its footprint is too small, or too faint; it is the tail of a brighter spot, or
+diffracted twice; or no other track has its footprint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,35 +43,62 @@ class Groups:
         (tracks,) the group of each; -1 for none.
     fate : ndarray of int64
         (tracks,) what became of each track: `USED`, or why it is in no group.
-    maps : csr_array of float32
+    amplitude : csr_array of float32
         (groups, n) mean root of the group's dark fields, each over its peak; 1 at most.
     peak, snr : ndarray of float32
         (tracks,) brightest of the dark field over the direct beam's counts; signal-to-noise ratio there.
     scan_shape : tuple of int
     """
 
+    STORED_AS: ClassVar[str] = "groups"
+
     group: np.ndarray
     fate: np.ndarray
-    maps: csr_array
+    amplitude: csr_array
     peak: np.ndarray
     snr: np.ndarray
     scan_shape: tuple[int, int]
-    cache: dict = field(default_factory=dict, init=False, repr=False)
+
+    def __str__(self) -> str:
+        tracks = len(self.group)
+        return f"{self.k} groups of spots ({np.count_nonzero(self.group >= 0)} of {tracks} tracks)"
 
     @property
     def k(self) -> int:
         """Number of groups."""
-        return int(self.maps.shape[0])
+        return int(self.amplitude.shape[0])
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(groups,) number of tracks of each."""
+        return np.bincount(self.group[self.group >= 0], minlength=self.k)
+
+    @property
+    def maps(self) -> np.ndarray:
+        """The maps of all groups, (groups, scan_y, scan_x) float32: made at every access."""
+        return np.asarray(self.amplitude.toarray().reshape(self.k, *self.scan_shape))
 
     def members(self, group: int) -> np.ndarray:
         """The tracks of a group."""
         return np.flatnonzero(self.group == group)
 
 
-def group(features: Features, *, control: Control | None = None) -> Groups:
-    """Group the tracks of a scan by their footprints."""
+def group(features: Features, settings: GroupingSettings | None = None, *, control: Control | None = None) -> Groups:
+    """Group the tracks of a scan by their footprints.
+
+    Parameters
+    ----------
+    features : Features
+        ``vdf``.
+    settings : GroupingSettings
+    control : Control
+        Checked for a cancel between the parts of the work.
+    """
+    settings = GroupingSettings() if settings is None else settings
+    control = Control() if control is None else control
+    control.check()
     shape, radius, beam = features.scan_shape, features.details["probe_radius"], features.details["beam"]
-    fields = features.values.T.tocsr()
+    fields = csr_array(features.values.T)
     sigma = _along(features, "sigma").T.tocsr()
     seen = _along(features, "detected").T.tocsr()
     seen.eliminate_zeros()
@@ -80,7 +110,7 @@ def group(features: Features, *, control: Control | None = None) -> Groups:
     fate[prints.snr < LEAST_SNR] = FAINT
     fate[prints.inside.sum(axis=1) < LEAST_SIZE] = SMALL
     used = np.flatnonzero(fate == ALONE)
-    own, maps = _grouped(prints, used, shape)
+    own, maps = _grouped(prints, used, shape, settings)
     found = np.full(len(fate), -1)
     found[used] = own
     fate[found >= 0] = USED
@@ -89,18 +119,20 @@ def group(features: Features, *, control: Control | None = None) -> Groups:
 
 def _along(features: Features, name: str) -> csr_array:
     """A detail of the features that goes along with their stored values, as a matrix (n, tracks)."""
-    values = features.values
+    values = csr_array(features.values)
     detail = features.details[name].astype(np.float32)
     return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape)
 
 
-def _grouped(prints: Footprints, used: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, csr_array]:
+def _grouped(
+    prints: Footprints, used: np.ndarray, shape: tuple[int, int], settings: GroupingSettings
+) -> tuple[np.ndarray, csr_array]:
     """The group of each track in use, -1 for none, and the maps of the groups."""
     inside, amplitude = prints.inside[used], prints.amplitude[used]
     weight = np.minimum(prints.snr[used], STRONG)
-    own = alike(overlap_ratio(inside, inside), ALIKE)
+    own = alike(overlap_ratio(inside, inside), settings.alike)
     for _ in range(ROUNDS):
-        own = _of_enough(own)
+        own = _of_enough(own, settings.min_tracks)
         masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
         same = alike(overlap_ratio(masks, masks), SAME)
         own = np.where(own >= 0, np.append(same, -1)[own], -1)
@@ -109,14 +141,14 @@ def _grouped(prints: Footprints, used: np.ndarray, shape: tuple[int, int]) -> tu
         best = np.asarray(shared.argmax(axis=1)).ravel() if masks.shape[0] else own
         highest = shared.max(axis=1).toarray().ravel() if masks.shape[0] else np.zeros(len(own))
         own = np.where(highest >= OWN, best, -1)
-    own = _of_enough(own)
+    own = _of_enough(own, settings.min_tracks)
     return own, mean_maps(own, weight, amplitude)
 
 
-def _of_enough(own: np.ndarray) -> np.ndarray:
+def _of_enough(own: np.ndarray, tracks: int) -> np.ndarray:
     """Groups numbered anew, without those of too few tracks."""
     sizes = np.bincount(own[own >= 0], minlength=1)
-    kept = sizes >= TRACKS
+    kept = sizes >= tracks
     number = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
     return number[own]
 

@@ -48,6 +48,12 @@ FALLING, FALLING_NO_COARSE_FIT = 0.5, 0.8
 """Mean of components over starting components, weighted by the work; with coarse fits and without."""
 SUGGESTED, SUGGESTED_RV_GLOBAL, DISKS = 20, 9, 15
 """What the scree suggests (less for RV if all columns have one scale), and disks of a pattern, where unknown."""
+LINK, APERTURE, GROUP = 1.5e-6, 8e-6, 4e-6
+"""Seconds for a disk that is linked to a track, for an aperture of a dark field, and, for each, of grouping."""
+APERTURES, TRACK = 1.7, 120.0
+"""Apertures for each disk, and disks of a track."""
+STORED = {"vdf": 17.0, "bd": 8.0}
+"""Bytes for a value that is stored of a sparse matrix, its place and what goes along with it included."""
 RINGS = 4
 """Rings of AA where they are not known."""
 LIBRARIES = 60e6
@@ -154,6 +160,9 @@ class Work:
         if found is not None and analysis is not None and analysis.is_current(f"features/{feature}", self.recipe):
             rows, columns = found.values.shape
             return columns, getattr(found.values, "nnz", rows * columns) / rows
+        if feature == "vdf":
+            disks = self._number_of_disks()
+            return math.ceil(disks / TRACK), APERTURES * disks / self.scan.n
         if feature == "bd":
             from napari_stemnmf.features.bragg_disks import bin_side
 
@@ -193,6 +202,10 @@ class Work:
     def _featurize(self, *features: str) -> Cost:
         passed = [feature for feature in features if feature in PROJECT_PIXEL]
         seconds = 0.02
+        if "vdf" in features:
+            disks = self._number_of_disks()
+            seconds += disks * LINK + APERTURES * disks * APERTURE / self.scan.workers
+            seconds += 0.0 if passed else self._reading()
         if "bd" in features:
             seconds += self._number_of_disks() * 0.3e-6
         if passed:
@@ -203,13 +216,13 @@ class Work:
 
     def _stored(self, feature: str) -> float:
         """Bytes of a feature matrix."""
-        return self.scan.n * self.columns(feature)[1] * (8.0 if feature == "bd" else 4.0)
+        return self.scan.n * self.columns(feature)[1] * STORED.get(feature, 4.0)
 
     def _start(self, feature: str) -> int:
         """Components that a clustering starts from."""
         from napari_stemnmf.clustering.scree import starting_components
 
-        settings = self.recipe.chain(feature).clustering
+        settings = self.recipe.nmf_chain(feature).clustering
         suggested, model = self.suggested.get(feature), self._result("models", feature)
         if suggested is None and model is not None:
             suggested = model.scree.suggested
@@ -221,7 +234,10 @@ class Work:
         return starting_components(settings, suggested)
 
     def _cluster(self, feature: str) -> Cost:
-        settings, n = self.recipe.chain(feature).clustering, self.scan.n
+        if feature == "vdf":
+            values = self.scan.n * self.columns(feature)[1]
+            return Cost(0.1 + values * GROUP, 60 * values, 12 * values)
+        settings, n = self.recipe.nmf_chain(feature).clustering, self.scan.n
         columns, stored = self.columns(feature)
         k = self._start(feature)
         passes, falling = self._passes(feature, k)
@@ -235,11 +251,11 @@ class Work:
 
     def _passes(self, feature: str, k: float) -> tuple[float, float]:
         """As `PASSES` and `FALLING`, from the last clustering of this feature where there was one."""
-        settings, n = self.recipe.chain(feature).clustering, self.scan.n
+        settings, n = self.recipe.nmf_chain(feature).clustering, self.scan.n
         fits = _fits(self._result("models", feature))
         if fits is not None and self.analysis is not None:
             rows, components, seeds = fits
-            before = self.analysis.recipe.chain(feature).clustering.merge_threshold
+            before = self.analysis.recipe.nmf_chain(feature).clustering.merge_threshold
             passes = float((rows * components).sum()) / (seeds * n * k)
             falling = float((rows * components**2).sum() / (rows * components).sum()) / k
         else:
@@ -286,7 +302,7 @@ class Work:
                 rows = there if rows.shape != there.shape else rows | there
                 number, members = number + len(masks), members + np.count_nonzero(masks)
             if self._result("tables", feature) is None and model is not None:
-                seconds += n * model.k * len(model.seeds) * STABLE_MAP / self.scan.workers
+                seconds += n * model.k * len(getattr(model, "seeds", ())) * STABLE_MAP / self.scan.workers
         share = 1.0 if "how many grains there will be" in self.guessed else float(rows.mean()) if len(rows) else 0.0
         work = share * self._values * MEASURE_PIXEL + members * pixels * MEMBER_PIXEL
         seconds += 2 * share * self._reading() + work / self.scan.workers + number * n * MEASURE_GRAIN
@@ -301,7 +317,7 @@ def _of_an_iteration(feature: str, stored: float, components: Any) -> Any:
 
 def _fits(model: Any) -> tuple[np.ndarray, np.ndarray, int] | None:
     """Rows times iterations, and components, of every fit, (fits,); and the number of seeds that ended."""
-    ended = [] if model is None else [record.cycles for record in model.seeds if record.status != "cancelled"]
+    ended = [record.cycles for record in getattr(model, "seeds", ()) if record.status != "cancelled"]
     every = [cycle for cycles in ended for cycle in cycles]
     if not every:
         return None

@@ -13,17 +13,14 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.stage_settings import VirtualDarkFieldSettings
 
 DIRECT_BEAM = 2.0
 """Probe radii within which disks belong to the direct beam."""
-TOLERANCE = 0.35
-"""Probe radii between a disk and the place where the track expects it."""
 FOLLOW = 0.2
 """How fast the expected place follows the disks that are linked."""
-LEAST_SNR, START_SNR = 4.0, 6.0
-"""Signal-to-noise ratio of a disk that is linked, and of one that a track starts from."""
-SHORTEST = 8
-"""Positions of the shortest track."""
+START = 1.5
+"""How far above the least signal-to-noise ratio a disk is that a track starts from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +66,7 @@ class Tracks:
         return y, x, np.sqrt(mean((self.q_y - y[track]) ** 2 + (self.q_x - x[track]) ** 2))
 
 
-def follow(peaks: Peaks, origin: np.ndarray, radius: float) -> Tracks:
+def follow(peaks: Peaks, origin: np.ndarray, radius: float, settings: VirtualDarkFieldSettings | None = None) -> Tracks:
     """The tracks of a scan.
 
     Parameters
@@ -80,28 +77,34 @@ def follow(peaks: Peaks, origin: np.ndarray, radius: float) -> Tracks:
         The centre of each pattern, px.
     radius : float
         Of the probe, px.
+    settings : VirtualDarkFieldSettings
     """
+    settings = VirtualDarkFieldSettings() if settings is None else settings
     rows, columns = peaks.scan_shape
     centre = origin.reshape(-1, 2)[peaks.pattern].astype(np.float64)
     q_y, q_x = peaks.q_y - centre[:, 0], peaks.q_x - centre[:, 1]
-    used = np.flatnonzero((np.hypot(q_y, q_x) > DIRECT_BEAM * radius) & (peaks.snr >= LEAST_SNR) & (peaks.height > 0))
+    used = np.flatnonzero(
+        (np.hypot(q_y, q_x) > DIRECT_BEAM * radius) & (peaks.snr >= settings.min_snr) & (peaks.height > 0)
+    )
     position, q_y, q_x, snr = peaks.pattern[used], q_y[used], q_x[used], peaks.snr[used]
     starts = np.concatenate([[0], np.cumsum(np.bincount(position, minlength=rows * columns))])
     order = np.argsort(-snr, kind="stable")
-    track = _link(starts, position, q_y, q_x, snr, order, rows, columns, TOLERANCE * radius)
+    track = _link(
+        starts, position, q_y, q_x, snr, order, rows, columns, settings.tolerance * radius, START * settings.min_snr
+    )
     sizes = np.bincount(track[track >= 0])
-    long = np.flatnonzero(sizes >= SHORTEST)
+    long = np.flatnonzero(sizes >= settings.min_length)
     number = np.full(len(sizes) + 1, -1)  # the last: of no track
     number[long] = np.arange(len(long))
     track = number[track]
     sort = np.argsort(track, kind="stable")[np.count_nonzero(track < 0) :]
     offsets = np.concatenate([[0], np.cumsum(sizes[long])])
-    columns_ = (values[sort].astype(np.float32) for values in (q_y, q_x, peaks.height[used]))
-    return Tracks(offsets, position[sort], *columns_, scan_shape=peaks.scan_shape)
+    q_y, q_x, height = (values[sort].astype(np.float32) for values in (q_y, q_x, peaks.height[used]))
+    return Tracks(offsets, position[sort], q_y, q_x, height, peaks.scan_shape)
 
 
 @njit(cache=True, nogil=True)
-def _link(starts, position, q_y, q_x, snr, order, rows, columns, tolerance):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _link(starts, position, q_y, q_x, snr, order, rows, columns, tolerance, least):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The track of each disk (disks,), -1 for none: from each start, breadth first over the eight neighbours."""
     n = len(q_y)
     track = np.full(n, -1, np.int64)
@@ -109,7 +112,7 @@ def _link(starts, position, q_y, q_x, snr, order, rows, columns, tolerance):  # 
     queue = np.zeros(n, np.int64)
     count = 0
     for start in order:
-        if track[start] >= 0 or snr[start] < START_SNR:
+        if track[start] >= 0 or snr[start] < least:
             continue
         track[start] = count
         y[start], x[start] = q_y[start], q_x[start]

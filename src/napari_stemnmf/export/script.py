@@ -147,7 +147,8 @@ def _steps(analysis: Analysis, until: str) -> Iterator[str]:
 def _seeds(analysis: Analysis) -> dict[str, int]:
     """By feature the seed that is not simply the best of all: it was chosen, or others were cancelled."""
     marked = {name: analysis.keys.get(f"models/{name}", "").partition(" ")[2] for name in analysis.models}
-    return {name: analysis.models[name].seed for name, mark in marked.items() if mark}
+    models = ((name, analysis.ensemble(name)) for name, mark in marked.items() if mark)
+    return {name: model.seed for name, model in models if model is not None}
 
 
 def _edit(edit: Edit) -> Iterator[str]:

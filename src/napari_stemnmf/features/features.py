@@ -16,13 +16,13 @@ class Features:
     Attributes
     ----------
     name : str
-        ``aa``, ``rv`` or ``bd``.
+        ``vdf``, ``aa``, ``rv`` or ``bd``.
     values : ndarray or csr_array of float32
-        (n, m) unscaled values of the columns that were kept; sparse for BD. A pattern that was left out as odd has a
-        row of NaN, in a sparse one an empty row.
+        (n, m) unscaled values of the columns that were kept; sparse for VDF and BD. A pattern that was left out as odd
+        has a row of NaN, in a sparse one an empty row.
     columns : dict of ndarray
         (m,) each, what the columns stand for: ``ring``, ``r_in``, ``r_out`` [px], ``azimuth`` [deg] for AA,
-        ``radius`` [px] for RV.
+        ``radius`` [px] for RV; those of VDF and BD are told where they are made.
     dropped : tuple of str
         Columns that were left out, for lack of valid pixels.
     scan_shape : tuple of int

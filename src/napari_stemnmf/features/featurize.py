@@ -23,9 +23,10 @@ from napari_stemnmf.features.features import Features
 from napari_stemnmf.features.polar import Table
 from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.features.radial_variance import RadialVariance
+from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
+from napari_stemnmf.streaming.engine import BlockResult, Executor, PassResult, run_pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,12 @@ def _radial_variance(found: Found) -> RadialVariance:
     return RadialVariance(found.calibration.geometry, found.recipe.rv.featurize, found.calibration.origin)
 
 
+def _virtual_dark_fields(found: Found) -> VirtualDarkFields:
+    if found.peaks is None:
+        raise DataError("Virtual dark fields (VDF) need the disks of every pattern; run disk detection first.")
+    return VirtualDarkFields(found.peaks, found.calibration, found.survey, found.recipe.vdf.featurize)
+
+
 def _bragg_disks(found: Found) -> Features:
     if found.peaks is None:
         raise DataError("Bragg disks (BD) need the disks of every pattern; run disk detection first.")
@@ -68,8 +75,9 @@ def _bragg_disks(found: Found) -> Features:
 class Representation:
     """A row of `REPRESENTATIONS`: how it is made, and whether from the patterns.
 
-    With patterns, `make` gives a kernel with ``columns``, ``dropped`` and ``details``, whose ``per_pattern["values"]``
-    become the features; without, the `Features` themselves.
+    With patterns, `make` gives a kernel, whose `features` takes what it found over the scan; without, the `Features`
+    themselves. A kernel without `features` has ``columns``, ``dropped`` and ``details``, and its
+    ``per_pattern["values"]`` become the features.
     """
 
     make: Callable[[Found], Any]
@@ -77,6 +85,7 @@ class Representation:
 
 
 REPRESENTATIONS = {
+    "vdf": Representation(_virtual_dark_fields, reads_patterns=True),
     "aa": Representation(_angular_average, reads_patterns=True),
     "rv": Representation(_radial_variance, reads_patterns=True),
     "bd": Representation(_bragg_disks, reads_patterns=False),
@@ -116,7 +125,7 @@ def featurize(
     control: Control | None = None,
     executor: Executor | None = None,
 ) -> Featurized:
-    """The features of every pattern: AA and RV in one read of the scan, BD from the disks that were found before.
+    """The features of every pattern: VDF, AA and RV in one read of the scan, BD from the disks that were found before.
 
     A representation that the data does not allow, such as AA where no ring is seen, does not stop the others.
 
@@ -135,7 +144,7 @@ def featurize(
     needed : bool
         Whether one of them must be possible: not where there are others already.
     peaks : Peaks, optional
-        The disks of every pattern; BD is made of them, and they show the rings where descan blurs the survey.
+        The disks of every pattern; VDF and BD are made of them, and they show the rings where descan blurs the survey.
     workers, control, executor
         As for `run_pass`.
 
@@ -178,19 +187,24 @@ def featurize(
     if failed and not features and not kernels and needed:
         raise DataError(" ".join(dict.fromkeys(failed.values())))
     if kernels:
-        values = _read(dataset, kernels, workers=workers, control=control, executor=executor)
+        results = _read(dataset, kernels, workers=workers, control=control, executor=executor)
         for name, kernel in kernels.items():
+            if hasattr(kernel, "features"):
+                features[name] = kernel.features(results[name])
+                continue
+            values, columns = results[name].per_pattern["values"], dict(kernel.columns)
             if survey.left_out is not None:
-                values[name][survey.left_out.ravel()] = np.nan
-            columns = dict(kernel.columns)
-            features[name] = Features(name, values[name], columns, kernel.dropped, dataset.scan_shape, kernel.details)
+                values[survey.left_out.ravel()] = np.nan
+            features[name] = Features(name, values, columns, kernel.dropped, dataset.scan_shape, kernel.details)
     return Featurized({name: features[name] for name in names if name in features}, failed)
 
 
-def _read(dataset: Dataset, kernels: dict[str, Any], **how: Any) -> dict[str, np.ndarray]:
-    """The values (n, columns) of all kernels, from one read and if possible one copy of the patterns."""
+def _read(dataset: Dataset, kernels: dict[str, Any], **how: Any) -> dict[str, PassResult]:
+    """What all kernels found, from one read, AA and RV if possible from one copy of the patterns."""
+    todo = dict(kernels)
     if "aa" in kernels and "rv" in kernels and kernels["aa"].sqrt == kernels["rv"].sqrt:
-        (both,) = run_pass(dataset, [AngularAverageAndRadialVariance(kernels["aa"], kernels["rv"])], **how)
-        return both.per_pattern
-    results = run_pass(dataset, list(kernels.values()), **how)
-    return {name: result.per_pattern["values"] for name, result in zip(kernels, results, strict=True)}
+        todo = {"aa and rv": AngularAverageAndRadialVariance(todo.pop("aa"), todo.pop("rv")), **todo}
+    results = dict(zip(todo, run_pass(dataset, list(todo.values()), **how), strict=True))
+    if both := results.pop("aa and rv", None):
+        results |= {name: PassResult(per_pattern={"values": both.per_pattern[name]}) for name in ("aa", "rv")}
+    return results

@@ -19,32 +19,44 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.preprocessing.survey import Survey
+from napari_stemnmf.stage_settings import VirtualDarkFieldSettings
+from napari_stemnmf.streaming.engine import BlockResult, PassResult
 
 
 class VirtualDarkFields:
-    """The kernel of all dark fields of a scan, and what its results are put together with."""
+    """The `Kernel` of all dark fields of a scan, ragged by pattern, and what its results are put together with."""
 
-    def __init__(self, peaks: Peaks, calibration: Calibration, survey: Survey) -> None:
+    def __init__(
+        self,
+        peaks: Peaks,
+        calibration: Calibration,
+        survey: Survey,
+        settings: VirtualDarkFieldSettings | None = None,
+    ) -> None:
         geometry = calibration.geometry
-        self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius)
+        self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
         if not len(self.tracks):
-            raise DataError("No Bragg spot can be followed over neighbouring probe positions.")
+            raise DataError("No Bragg spot can be followed from one probe position to the next, as in a vacuum.")
         self.where: Apertures = apertures(self.tracks, calibration)
-        self.kernel = DarkFields(self.where, geometry.probe_radius, geometry.mask)
         self.geometry = geometry
         self.beam = float(np.asarray(survey.mean, np.float64).sum())
+        self._measure = DarkFields(self.where, geometry.probe_radius, geometry.mask)
 
-    def features(self, ragged: dict[str, np.ndarray]) -> Features:
+    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
+        """The dark fields at the positions of one block."""
+        return self._measure(block, positions)
+
+    def features(self, found: PassResult) -> Features:
         """The `Features` from what the kernel found over the whole scan.
 
-        ``vdf``: values (n, tracks) csr_array, counts (below zero where there is noise alone). Columns: ``q_y``,
-        ``q_x`` [px] of the track from the direct beam as the detector shows it, its ``radius`` [px] and ``azimuth``
-        [deg] with the ellipse undone, the ``scatter`` of its place [px]. Details, along the matrix' stored values:
-        ``sigma`` [counts], ``detected``; and ``beam``, counts of a mean pattern, and ``probe_radius`` [px].
+        ``vdf``: values (n, tracks) csr_array, counts, below zero where there is noise alone. Columns: ``q_y``, ``q_x``
+        [px] of the track from the direct beam, on the detector; its ``radius`` [px] and ``azimuth`` [deg] with the
+        ellipse undone; the ``scatter`` of its place [px]. Details: along the values that are stored, ``sigma`` [counts]
+        and whether a disk was ``detected``; ``beam``, counts of a mean pattern; ``probe_radius`` [px].
         """
         tracks, where = self.tracks, self.where
         n = int(np.prod(tracks.scan_shape))
-        values = csr_array((ragged["intensity"], where.track, where.offsets), shape=(n, len(tracks)))
+        values = csr_array((found.ragged["intensity"], where.track, where.offsets), shape=(n, len(tracks)))
         y, x, scatter = tracks.means()
         radius, azimuth = self.geometry.to_polar(y + self.geometry.q_y, x + self.geometry.q_x)
         columns = {"q_y": y, "q_x": x, "radius": radius, "azimuth": azimuth, "scatter": scatter}
@@ -52,7 +64,7 @@ class VirtualDarkFields:
         detected = np.zeros(len(entry), bool)
         detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
         details: dict[str, Any] = {
-            "sigma": ragged["sigma"],
+            "sigma": found.ragged["sigma"],
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,

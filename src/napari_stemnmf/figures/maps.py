@@ -61,7 +61,7 @@ LINE = 0.05
 """Sides of a scan that is drawn as a line: the shorter over the longer, at most."""
 LINE_WIDTH = 0.15
 """Of a line scan's length, its width in a map."""
-BEST = ("aa", "bd", "rv")
+BEST = ("vdf", "aa", "bd", "rv")
 """Representations by how near their image comes to a dark field."""
 
 
@@ -321,6 +321,7 @@ def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
         values = np.asarray(found.values.mean(axis=1)).reshape(found.scan_shape)
         counts = "√counts" if found.details.get("intensity") == "sqrt" else "counts"
         texts = {
+            "vdf": ("mean of the virtual dark fields", counts),
             "aa": ("dark field: mean of the rings", f"{counts} per pixel"),
             "rv": ("mean radial variance", f"variance of {counts}"),
             "bd": ("mean of the Bragg disks", f"{counts} per bin"),

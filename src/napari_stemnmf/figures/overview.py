@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import MaxNLocator
 
+from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import draw_counts, draw_grains, draw_odd, extent, scan_image, set_aspect
 from napari_stemnmf.figures.style import FEATURE_COLOURS, GREY, in_style, new_figure
@@ -59,7 +60,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     most = int(grains.overlap.max(initial=0))
     image = draw_counts(axes[1, 0], grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
     _finish_map(axes[1, 0], analysis, "grains at each probe position", image, "number of grains", range(most + 1))
-    _seeds(axes[1, 1], analysis, feature)
+    (_spots if feature == "vdf" else _seeds)(axes[1, 1], analysis, feature)
     _sizes(axes[1, 2], analysis, feature)
     return figure
 
@@ -88,7 +89,7 @@ def _maximum_pattern(ax: Axes, analysis: Analysis, survey: Survey, feature: str)
 
 def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
     """The bounds of the rings (AA), of the radii that were used (RV), or what is left out about the centre (BD), px."""
-    if feature not in analysis.features:
+    if feature not in analysis.features or feature == "vdf":
         return ()
     found = analysis.features[feature]
     if feature == "aa":
@@ -101,7 +102,7 @@ def _radii(analysis: Analysis, feature: str) -> tuple[float, ...]:
 
 def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
     ax.set(title="random starts", xlabel="components k", ylabel="error ‖V − WH‖ / ‖V‖")
-    model = analysis.models.get(feature)
+    model = analysis.ensemble(feature)
     if model is None:
         return
     done = [s for s in model.seeds if s.status == "done"]
@@ -116,6 +117,17 @@ def _seeds(ax: Axes, analysis: Analysis, feature: str) -> None:
     if high - low < SAME_ERROR * high:  # starts that ended alike: no axis of differences in the tenth digit
         ax.set_ylim(model.error * (1 - SAME_ERROR), model.error * (1 + SAME_ERROR))
     ax.legend()
+
+
+def _spots(ax: Axes, analysis: Analysis, feature: str) -> None:
+    """How many spots each grain has, and how likely it is to be right."""
+    grains, model = analysis.grains[feature], analysis.models.get(feature)
+    ax.set(title="spots and confidence", xlabel="spots of a grain", ylabel="confidence", ylim=(0, 1.03))
+    if isinstance(model, Groups):
+        known = grains.component >= 0
+        spots = model.sizes[grains.component[known]]
+        ax.scatter(spots, grains.confidence[known], color=FEATURE_COLOURS[feature], s=12)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _sizes(ax: Axes, analysis: Analysis, feature: str) -> None:

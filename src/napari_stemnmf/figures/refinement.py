@@ -16,12 +16,12 @@ from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines, square_map
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
 from napari_stemnmf.grains.refinement import Cut, coherence, cut, least_size, regions
+from napari_stemnmf.stage_settings import RefinementSettings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.stage_settings import RefinementSettings
 
 BINS = 128
 """Of the histogram of a map."""
@@ -40,7 +40,7 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     analysis : Analysis
         With a model of `feature`.
     feature : str
-        ``aa``, ``rv`` or ``bd``.
+        ``aa``, ``rv`` or ``bd``: VDF has no components.
     component : int, optional
         Row of the component, from 0; one that shows every step if not given: with regions that are kept and others
         that are too small, and of such the one with most grains.
@@ -58,6 +58,10 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     if feature not in analysis.models:
         raise AnalysisError(f"The analysis holds no components of {feature.upper()}; run the step 'cluster' first.")
     maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).refinement
+    if not isinstance(settings, RefinementSettings):
+        raise AnalysisError(
+            f"{feature.upper()} has no component maps that a threshold cuts; choose another representation."
+        )
     chosen = _most_instructive(maps, settings, analysis.left_out) if component is None else int(component)
     if not 0 <= chosen < len(maps):
         raise AnalysisError(

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#7A5195", "#8C564B", "#5F9EA0")
 """Okabe and Ito's colour-blind safe set, and four that are distinct from it; neighbours are separated by outlines."""
-FEATURE_COLOURS = {"rv": "#D55E00", "aa": "#0072B2", "bd": "#009E73", "truth": "#4D4D4D"}
+FEATURE_COLOURS = {"vdf": "#CC79A7", "rv": "#D55E00", "aa": "#0072B2", "bd": "#009E73", "truth": "#4D4D4D"}
 """One colour a representation, the same in every figure."""
 FEATURE_NAMES = {feature: feature.upper() for feature in IN_FIGURES}
 """How the representations are written, in the order in which the paper has them."""

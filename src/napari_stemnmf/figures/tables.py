@@ -229,16 +229,13 @@ def run_time_table(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
 
 
 def _row(name: str, analysis: Analysis, feature: str) -> dict[str, Any]:
-    model, settings = analysis.models[feature], analysis.recipe.chain(feature).clustering
-    row: dict[str, Any] = {
-        "film": name,
-        "feature": feature,
-        "k_scree": model.scree.suggested,
-        "k0": starting_components(settings, model.scree.suggested),
-        "merge_threshold": settings.merge_threshold,
-        "seeds": len(model.seeds),
-        "k": model.k,
-    }
+    model, of_nmf = analysis.ensemble(feature), ("k_scree", "k0", "merge_threshold", "seeds")
+    row: dict[str, Any] = {"film": name, "feature": feature, **dict.fromkeys(of_nmf, np.nan)}
+    if model is not None:
+        settings, found = analysis.recipe.nmf_chain(feature).clustering, model.scree.suggested
+        row |= {"k_scree": found, "k0": starting_components(settings, found)}
+        row |= {"merge_threshold": settings.merge_threshold, "seeds": len(model.seeds)}
+    row["k"] = analysis.models[feature].k
     times = [(stage.part, analysis.times.get(stage.path(feature))) for stage in STAGES]
     for clock in ("wall", "cpu"):
         for part in RUN_PARTS:
@@ -308,6 +305,10 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(known))
 
 
+NUMBERS = ("k_scree", "k0", "merge_threshold", "seeds", "k")
+"""Columns of the table of runs that are numbers of components and settings."""
+
+
 def _numbers(ax: Axes, table: pd.DataFrame) -> None:
     header = [
         "film", "", "components\nby scree", "to start\nfrom, k0", "merge\nthreshold", "seeds", "components\nchosen, k",
@@ -320,10 +321,10 @@ def _numbers(ax: Axes, table: pd.DataFrame) -> None:
             [
                 shorten(str(row["film"]), LONGEST, placeholder="…") if new else "",
                 FEATURE_NAMES[row["feature"]],
-                *(f"{row[name]:d}" for name in ("k_scree", "k0")),
-                f"{row['merge_threshold']:g}",
-                f"{row['seeds']:d}",
-                f"{row['k']:d}",
+                *(
+                    "–" if np.isnan(row[n]) else f"{row[n]:g}"
+                    for n in ("k_scree", "k0", "merge_threshold", "seeds", "k")
+                ),
                 *("–" if np.isnan(seconds) else f"{seconds:.1f}" for seconds in (wall, cpu)),
             ]
         )

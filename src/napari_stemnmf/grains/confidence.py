@@ -32,7 +32,7 @@ from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 BEYOND = 1.5
 """Probe radii about the centre that are not compared: the direct beam is alike in all patterns."""
 
-CRITERIA = ("overall", "dissimilarity", "stability", "overlap")
+CRITERIA = ("overall", "confidence", "dissimilarity", "stability", "overlap")
 """Criteria that grains can be ordered by for a review."""
 
 
@@ -222,9 +222,10 @@ def review_order(table: pd.DataFrame, by: str = "overall") -> tuple[np.ndarray, 
     ----------
     table : DataFrame
         One row a grain, as `measurement.measure` gives it; columns that are missing count as unknown.
-    by : {"overall", "dissimilarity", "stability", "overlap"}
-        Dissimilarity of its patterns, from 0 for the least of all grains to 1 for the largest; 1 - stability across
-        the seeds; the share of its positions that other grains hold too; or the mean of those that are known.
+    by : {"overall", "confidence", "dissimilarity", "stability", "overlap"}
+        1 - the probability that it is right; dissimilarity of its patterns, from 0 for the least of all grains to 1 for
+        the largest; 1 - stability across the seeds; the share of its positions that other grains hold too; or the
+        probability, and where none is known the mean of the others that are.
 
     Returns
     -------
@@ -240,7 +241,7 @@ def review_order(table: pd.DataFrame, by: str = "overall") -> tuple[np.ndarray, 
     """
     if by not in CRITERIA:
         raise DataError(f"Grains cannot be ranked by '{by}'; choose from {', '.join(CRITERIA)}.")
-    known = table.reindex(columns=["dissimilarity", "stability", "overlap_fraction"]).astype(np.float64)
+    known = table.reindex(columns=["confidence", "dissimilarity", "stability", "overlap_fraction"]).astype(np.float64)
     scores = pd.DataFrame(
         {
             "dissimilarity": _relative(known["dissimilarity"].to_numpy()),
@@ -248,7 +249,9 @@ def review_order(table: pd.DataFrame, by: str = "overall") -> tuple[np.ndarray, 
             "overlap": known["overlap_fraction"].to_numpy(),
         }
     )
-    score = (scores.mean(axis=1) if by == "overall" else scores[by]).to_numpy()
+    scores["confidence"] = 1 - known["confidence"].to_numpy()
+    others = scores.drop(columns="confidence").mean(axis=1)
+    score = (scores["confidence"].fillna(others) if by == "overall" else scores[by]).to_numpy()
     order = np.argsort(-score, kind="stable")  # NaN comes last
     return table["grain_id"].to_numpy(np.int64)[order], score[order]
 

@@ -72,11 +72,16 @@ class Edit:
 
 
 class Shape(NamedTuple):
-    """One grain: mask and weights (scan_y, scan_x), and the component that it came from."""
+    """One grain: mask and weights (scan_y, scan_x), its component, and what is known of its being right.
+
+    Of what is edited, nothing is known.
+    """
 
     mask: np.ndarray
     weights: np.ndarray
     component: int
+    confidence: float = float("nan")
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +105,9 @@ class Shapes:
     @classmethod
     def from_grains(cls, base: Grains) -> Shapes:
         """The shapes of grains before any edit."""
-        rows = zip(base.ids.tolist(), base.masks, base.weights, base.component.tolist(), strict=True)
-        return cls(base, {i: Shape(m, w, c) for i, m, w, c in rows}, int(base.ids.max(initial=0)))
+        of_each = base.masks, base.weights, base.component.tolist(), base.confidence.tolist(), base.reasons
+        rows = map(Shape._make, zip(*of_each, strict=True))
+        return cls(base, dict(zip(base.ids.tolist(), rows, strict=True)), int(base.ids.max(initial=0)))
 
     @property
     def grains(self) -> Grains:
@@ -114,6 +120,8 @@ class Shapes:
             np.array([s.component for s in shapes], np.int64),
             np.array(list(self.by_id), np.int64),
             self.base.thresholds,
+            confidence=np.array([s.confidence for s in shapes], np.float32),
+            reasons=tuple(s.reason for s in shapes),
         )
 
     def after(self, edit: Edit) -> Shapes:

@@ -69,7 +69,9 @@ def measure(
         - ``overlap_fraction`` of its positions that another grain shares, ``overlap_grains``: how many others do;
         - ``weight_sum``, ``weight_mean`` over its positions;
         - ``dissimilarity`` of its patterns (Bruefach, Ophus & Scott 2022, eq. 6);
-        - ``stability``: the mean, over the other seeds, of its best IoU with a grain of that seed.
+        - ``stability``: the mean, over the other seeds, of its best IoU with a grain of that seed;
+        - where they are known of some grain, ``confidence``, the probability that it is right, and ``reason``, what
+          speaks against it.
 
         A grain without positions has an area of 0 and NaN for what is not defined.
 
@@ -108,6 +110,9 @@ def measure(
         columns["dissimilarity"] = np.asarray(patterns.dissimilarity, dtype=np.float64)
     if stability is not None:
         columns["stability"] = np.asarray(stability, dtype=np.float64)
+    if np.isfinite(grains.confidence).any():
+        columns["confidence"] = grains.confidence.astype(np.float64)
+        columns["reason"] = np.array(grains.reasons, dtype=object)
     return pd.DataFrame(columns)
 
 

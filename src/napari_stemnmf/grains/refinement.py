@@ -42,6 +42,11 @@ class Grains:
         Threshold of each component map, in the units of its weights; NaN where the map was empty or constant.
     note : str
         A sentence on how they were found where that is not plain: why there are none, or which crystal is large.
+    confidence : ndarray of float32, (g,)
+        Probability that the grain is right, which is to share more than half of its union with a true one; NaN where
+        it is not known, as of what was edited by hand.
+    reasons : tuple of str, (g,)
+        What speaks against each grain, in words; empty where nothing does.
 
     Raises
     ------
@@ -55,16 +60,24 @@ class Grains:
     ids: np.ndarray
     thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     note: str = ""
+    confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    reasons: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        kinds = {"masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32}
+        kinds = {
+            "masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32,
+            "confidence": np.float32,
+        }  # fmt: skip
         given = {name: np.asarray(getattr(self, name)) for name in kinds}
         shape, ids, count = given["masks"].shape, given["ids"], len(given["masks"])
         if len(shape) != 3:
             raise DataError(f"Masks of grains have the axes (grain, scan_y, scan_x), not the shape {shape}.")
         if given["weights"].shape != shape:
             raise DataError(f"Weights of shape {given['weights'].shape} do not fit masks of shape {shape}.")
-        for name in ("component", "ids"):
+        if not len(given["confidence"]):
+            given["confidence"] = np.full(count, np.nan)
+        object.__setattr__(self, "reasons", tuple(self.reasons) or ("",) * count)
+        for name in ("component", "ids", "confidence"):
             if given[name].shape != (count,):
                 raise DataError(f"There are {count} grains, but '{name}' has the shape {given[name].shape}.")
         if count and (ids.min() < 1 or len(np.unique(ids)) != count):

@@ -185,8 +185,10 @@ def _wire(study: Study) -> Iterator[Explanation]:
             "compare.",
         )
     if NANOWIRE in study.films:
-        models = study.films[NANOWIRE].analysis.models
-        suggested = ", ".join(f"{f.upper()} {models[f].scree.suggested}" for f in ("aa", "bd") if f in models)
+        models = {f: study.films[NANOWIRE].analysis.ensemble(f) for f in ("aa", "bd")}
+        suggested = ", ".join(
+            f"{f.upper()} {model.scree.suggested}" for f, model in models.items() if model is not None
+        )
         aa, bd = study.plan.recipe(NANOWIRE).aa.clustering, study.plan.recipe(NANOWIRE).bd.clustering
         yield Explanation(
             "The nanowire has settings of its own",

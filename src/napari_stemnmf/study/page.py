@@ -203,7 +203,7 @@ def _differences(study: Study) -> Iterable[Html]:
 
 def _done(study: Study, manifest: Manifest) -> Iterable[Html]:
     plan = study.plan
-    used = {feature: plan.recipe(FILMS[0]).chain(feature).clustering.merge_threshold for feature in FEATURES}
+    used = {feature: plan.recipe(FILMS[0]).nmf_chain(feature).clustering.merge_threshold for feature in FEATURES}
     thresholds = ", ".join(
         f"{f.upper()} {value} (paper: {MERGE_THRESHOLDS[f][0]} to {MERGE_THRESHOLDS[f][1]})"
         for f, value in used.items()

@@ -145,7 +145,7 @@ def _of_feature(analysis: Analysis, feature: str, grains: Grains) -> Iterator[tu
     if "area_nm2" not in table:
         raise AnalysisError(f"{analysis.input.name} has no scan step in a unit of length; the study needs one.")
     yield "n_found", len(grains), none, 1
-    yield "components", analysis.models[feature].W.shape[1], none, 1
+    yield "components", analysis.models[feature].k, none, 1
     yield "columns", analysis.features[feature].values.shape[1], none, 1
     for name in ("area_nm2", "feret_max_nm", "dissimilarity"):
         yield name, *mean_of_grains(table[name].to_numpy())

@@ -30,7 +30,10 @@ class ChoosingStep(StepWidget):
 
     def _make_choices(self, label: str) -> None:
         self.preset = ComboBox(name="preset", label="preset", choices=[*PRESETS, OWN], value="default")
-        self.preset.tooltip = "sets all settings of all steps: paper, the article's; default, what works best"
+        self.preset.tooltip = (
+            "sets all settings of all steps: default, what works best; paper, the article's; nmf, the article's "
+            "way with what works best in it"
+        )
         self.preset.changed.connect(self._on_preset)
         self.chosen = {name: CheckBox(name=name, text=name.upper(), value=True) for name in FEATURES}
         for box in self.chosen.values():
@@ -53,18 +56,19 @@ class ChoosingStep(StepWidget):
 
     def _on_preset(self, name: str) -> None:
         if self._session is not None and not self._refreshing and name in PRESETS:
-            self._session.set_recipe(Recipe.preset(name, self._session.recipe.features))
+            self._session.set_recipe(Recipe.preset(name))
 
     def _on_chosen(self) -> None:
         self._change({"features": self.features()})
 
 
 def preset_name(recipe: Recipe) -> str:
-    """The preset that a recipe equals, whatever its features; empty if it equals none."""
-    return next((name for name in PRESETS if _preset(name, recipe.features) == recipe), "")
+    """The preset that a recipe equals, if need be but for its features; empty if it equals none."""
+    same = next((name for name in PRESETS if _preset(name) == recipe), "")
+    return same or next((name for name in PRESETS if _preset(name, recipe.features) == recipe), "")
 
 
 @cache
-def _preset(name: str, features: tuple[str, ...]) -> Recipe:
+def _preset(name: str, features: tuple[str, ...] | None = None) -> Recipe:
     """A preset's recipe, made once: docks ask at every change of a setting."""
     return Recipe.preset(name, features)

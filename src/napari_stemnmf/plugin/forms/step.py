@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import Qt, QTimer
@@ -19,7 +19,7 @@ from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import status
 from napari_stemnmf.plugin.widgets import Section, column
-from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.recipe import FEATURES, Recipe
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -30,6 +30,17 @@ BAR_MARGIN = 8
 """Width of the progress bar that is not for its text."""
 
 
+K = TypeVar("K", bound="type[Any] | None")
+
+
+def _at(recipe: Recipe, path: str) -> Any:
+    """The settings at a path of a recipe; None where a representation has none of that name."""
+    try:
+        return attrgetter(path)(recipe)
+    except AttributeError:
+        return None
+
+
 class StepWidget(Container):
     """Base of the step docks; a subclass names its step and adds its forms.
 
@@ -38,7 +49,7 @@ class StepWidget(Container):
     scan : ComboBox
         The scan to work on: follows the selected layer, and can be set.
     feature : ComboBox
-        The representation to work on, "aa", "rv" or "bd"; hidden where a step works on all.
+        The representation to work on, "vdf", "aa", "rv" or "bd"; hidden where a step works on all.
     run, cancel : PushButton
     status : Label
         What is set, missing or stale, in words.
@@ -54,6 +65,7 @@ class StepWidget(Container):
         self._viewer = viewer
         self._session: Session | None = None
         self._forms: list[tuple[Form, str]] = []
+        self._titles: dict[Form, Label] = {}
         self._refreshing = False
         self._in_front = True
         self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
@@ -121,11 +133,24 @@ class StepWidget(Container):
 
     def add_form(self, path: str, title: str = "", sliders: Mapping[str, float] | None = None) -> Form:
         """A form for the settings at a path of the recipe; ``{feature}`` in it stands for the chosen feature."""
-        form = self._form(path, sliders)
-        if title:
-            self.form_area.append(Label(value=f"<b>{title}</b>", name=f"title {path}"))
-        self.form_area.append(form)
-        return form
+        return self.add_forms(path, {None: title}, sliders)[None]
+
+    def add_forms(
+        self, path: str, titles: Mapping[K, str], sliders: Mapping[str, float] | None = None
+    ) -> dict[K, Form]:
+        """A form for each kind of settings (class, or None for any) that representations have at a path, with a title.
+
+        That of the chosen representation shows.
+        """
+        forms = {}
+        for kind, title in titles.items():
+            form = forms[kind] = self._form(path, sliders, kind)
+            if title:
+                label = Label(value=f"<b>{title}</b>", name=f"title {path}")
+                self.form_area.append(label)
+                self._titles[form] = label
+            self.form_area.append(form)
+        return forms
 
     def add_section(self, title: str, *parts: QWidget, expanded: bool = False, tooltip: str = "") -> Section:
         """A part of the settings that folds away."""
@@ -135,10 +160,9 @@ class StepWidget(Container):
         self.form_area.native.layout().addWidget(section)
         return section
 
-    def _form(self, path: str, sliders: Mapping[str, float] | None = None) -> Form:
-        from napari_stemnmf.recipe import Recipe
-
-        settings = attrgetter(path.format(feature=next(iter(FEATURES))))(Recipe())
+    def _form(self, path: str, sliders: Mapping[str, float] | None = None, kind: Any = None) -> Form:
+        every = (_at(Recipe(), path.format(feature=feature)) for feature in FEATURES)
+        settings = next(found for found in every if found is not None and isinstance(found, kind or object))
         form = Form(settings, lambda name, value: self._on_setting(path, name, value), sliders)
         self._forms.append((form, path))
         return form
@@ -241,7 +265,7 @@ class StepWidget(Container):
         try:
             if session is not None:
                 for form, path in self._forms:
-                    form.show_settings(attrgetter(path.format(feature=feature))(session.recipe))
+                    self._show_form(form, _at(session.recipe, path.format(feature=feature)))
             self._show_session(session)
         finally:
             self._refreshing = False
@@ -257,6 +281,15 @@ class StepWidget(Container):
         else:
             self._timer.stop()
         self._show_progress()
+
+    def _show_form(self, form: Form, settings: Any) -> None:
+        """Show settings in a form of their kind, and no form of another kind."""
+        fits = isinstance(settings, form.kind)
+        if fits:
+            form.show_settings(settings)
+        for part in (form, self._titles.get(form)):
+            if part is not None and part.visible != fits and self._titles:
+                part.visible = fits
 
     def _show_session(self, session: Session | None) -> None:
         """Show what a subclass shows beyond the forms."""

@@ -1,4 +1,7 @@
-"""Cluster: iterative NMF of a feature matrix, with the scree before it and the seeds as they run and after."""
+"""Cluster: iterative NMF of a feature matrix, with the scree before it and the seeds as they run and after.
+
+Tracks of spots (VDF) are grouped: they have neither scree nor seeds.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.stage_settings import ClusteringSettings, GroupingSettings, ScalingSettings
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -71,8 +75,9 @@ class ClusterWidget(StepWidget):
         return [self._view]
 
     def _add_forms(self) -> None:
-        self.add_form("{feature}.scaling", "Scaling")
-        self._clustering = self.add_form("{feature}.clustering", "Iterative NMF")
+        self.add_forms("{feature}.scaling", {ScalingSettings: "Scaling"})
+        titles = {ClusteringSettings: "Iterative NMF", GroupingSettings: "Grouping"}
+        self._clustering = self.add_forms("{feature}.clustering", titles)[ClusteringSettings]
 
     def _style(self) -> None:
         """Scree and seeds above, settings below, and the user draws the line between them."""
@@ -129,7 +134,12 @@ class ClusterWidget(StepWidget):
             self._drop_scree()
             self.scree.show_scree(None, note=f"The scree of {feature.upper()} shows here once Featurize has run.")
             return
-        request = ScreeRequest(features, session.recipe.chain(feature).scaling, Control())
+        settings = _scaling(session, feature)
+        if settings is None:
+            self._drop_scree()
+            self.scree.show_scree(None, note="Spots are grouped by where their dark fields are bright: no scree.")
+            return
+        request = ScreeRequest(features, settings, Control())
         before = self._request
         if before is None or before.features is not features or before.scaling != request.scaling:
             self._drop_scree()
@@ -149,7 +159,7 @@ class ClusterWidget(StepWidget):
     def _show_scree(self, session: Session, found: Scree) -> None:
         from napari_stemnmf.clustering.scree import starting_components
 
-        start = starting_components(session.recipe.chain(str(self.feature.value)).clustering, found.suggested)
+        start = starting_components(session.recipe.nmf_chain(str(self.feature.value)).clustering, found.suggested)
         self.scree.show_scree(found, start)
         self._clustering.editor("components").show_found(start)
 
@@ -169,11 +179,11 @@ class ClusterWidget(StepWidget):
         if news and not self._ran:
             self.tabs.setCurrentIndex(SEEDS)
         self._ran = bool(news)
-        of = session.recipe.chain(feature).clustering.seeds if session is not None else 0
+        of = 0 if session is None else getattr(session.recipe.chain(feature).clustering, "seeds", 0)
         if news:
             self.seeds.show_seeds(traces_of_news(news), of, None, free=False)
             return
-        model = session.result("cluster", feature) if session is not None else None
+        model = None if session is None or session.analysis is None else session.analysis.ensemble(feature)
         free = session is not None and session.running is None and session.state("cluster", feature) != "stale"
         self.seeds.show_seeds(traces_of_model(model), of, model.seed if model is not None else None, free)
 
@@ -196,6 +206,11 @@ class ClusterWidget(StepWidget):
         self._viewer.events.theme.disconnect(self._on_theme)
         self._drop_scree()
         self._preview.close()
+
+
+def _scaling(session: Session, feature: str) -> ScalingSettings | None:
+    """How the features are scaled before NMF; None for those that NMF does not cluster."""
+    return getattr(session.recipe.chain(feature), "scaling", None)
 
 
 def _news(session: Session | None, feature: str) -> list[Any]:

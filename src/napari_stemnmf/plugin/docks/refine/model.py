@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.calibration.geometry import Calibration
     from napari_stemnmf.clustering.ensemble import Ensemble
+    from napari_stemnmf.clustering.grouping import Groups
     from napari_stemnmf.disks.detection import Peaks
+    from napari_stemnmf.features.features import Features
     from napari_stemnmf.grains.refinement import Cut
-    from napari_stemnmf.stage_settings import RefinementSettings
+    from napari_stemnmf.stage_settings import OutlineSettings, RefinementSettings
 
 BINS = 80
 """Of the histogram."""
@@ -28,8 +30,8 @@ MOST = 1000
 class Request(NamedTuple):
     """Maps and settings of a preview."""
 
-    model: Ensemble
-    settings: RefinementSettings
+    model: Ensemble | Groups
+    settings: RefinementSettings | OutlineSettings
     component: int
     """The one whose histogram is shown."""
     left_out: np.ndarray | None = None
@@ -37,6 +39,13 @@ class Request(NamedTuple):
     peaks: Peaks | None = None
     calibration: Calibration | None = None
     """The disks that regions are weighed by, and where they lie."""
+    features: Features | None = None
+    """That groups of spots were made of."""
+
+    @property
+    def of_nmf(self) -> bool:
+        """Whether the maps are those of NMF components, and not of groups of spots."""
+        return hasattr(self.settings, "threshold")
 
 
 class Histogram(NamedTuple):
@@ -95,9 +104,13 @@ class Live:
 
 def preview(request: Request) -> Live:
     """What Refine would find."""
+    from napari_stemnmf.clustering.grouping import Groups
     from napari_stemnmf.grains.evidence import evidence, weighed
     from napari_stemnmf.grains.refinement import cut, cuts_of, least_size
+    from napari_stemnmf.stage_settings import OutlineSettings
 
+    if isinstance(request.model, Groups) or isinstance(request.settings, OutlineSettings):
+        return _of_groups(request)
     maps, settings = request.model.maps, request.settings
     cuts = cuts_of(maps, settings, left_out=request.left_out)
     grains, small = _counted(cuts, least_size(settings, maps.shape[1:]))
@@ -114,6 +127,15 @@ def preview(request: Request) -> Live:
     found = weighed(maps, cuts, settings, known)
     overlap = float((found.overlap > 1).mean())
     return Live(request, found.labels, len(found), small, noise, overlap, histogram, found.note)
+
+
+def _of_groups(request: Request) -> Live:
+    """What Refine would make of groups of spots."""
+    from napari_stemnmf.grains.outlines import outlined
+
+    found = outlined(request.model, request.features, request.settings, left_out=request.left_out)  # type: ignore[arg-type]
+    labels = found.labels if len(found) <= MOST else None
+    return Live(request, labels, len(found), overlap=float((found.overlap > 1).mean()), note=found.note)
 
 
 def scale_at(histogram: Histogram, weight: float) -> float | None:

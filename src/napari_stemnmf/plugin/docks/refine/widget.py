@@ -18,6 +18,7 @@ from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.saving.confirm import may_replace
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
+from napari_stemnmf.stage_settings import OutlineSettings, RefinementSettings
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -75,7 +76,7 @@ class RefineWidget(StepWidget):
         return [self._view]
 
     def _add_forms(self) -> None:
-        self.add_form("{feature}.refinement", "Grains", SLIDERS)
+        self.add_forms("{feature}.refinement", {RefinementSettings: "Grains", OutlineSettings: "Grains"}, SLIDERS)
 
     def _style(self) -> None:
         """Weights and numbers above, settings below, and the user draws the line between them."""
@@ -161,8 +162,9 @@ class RefineWidget(StepWidget):
             self.weights.show_weights(None, note)
             self.summary.setText("")
             return
+        features = session.result("featurize", feature)
         settings, found = session.recipe.chain(feature).refinement, session.analysis
-        of_scan = (None, None, None) if found is None else (found.left_out, found.peaks, found.calibration)
+        of_scan = (None,) * 4 if found is None else (found.left_out, found.peaks, found.calibration, features)
         request = Request(model, settings, int(self.component.value), *of_scan)
         before = self._request
         same_model = before is not None and before.model is model
@@ -186,6 +188,8 @@ class RefineWidget(StepWidget):
         self._last = live
         if live.histogram is not None:
             self.weights.show_weights(live.histogram)
+        elif not live.request.of_nmf:
+            self.weights.show_weights(None, "Each map is cut at one share of its highest value.")
         self._draw()
 
     def _draw(self) -> None:
