@@ -38,7 +38,7 @@ def constant(geometry: Geometry, scan_shape: tuple[int, int]) -> Calibration:
 
 def measure(scan: Distorted, workers: int | None) -> dict[str, float]:
     """What was found in one scan, against its truth."""
-    recipe = stem.Recipe.preset("default", ["aa"]).replaced({"*.featurize.intensity": "linear"})
+    recipe = stem.Recipe.preset("nmf", ["aa"]).replaced({"*.featurize.intensity": "linear"})
     start = time.process_time()
     analysis = stem.analyse(scan.dataset, recipe, until="calibrate", workers=workers)
     spent = time.process_time() - start

@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--analysis", type=Path)
     asked = parser.parse_args()
     dataset = stem.sample((64, 64), (128, 128)).dataset if asked.scan is None else stem.open(asked.scan)
-    recipe = stem.Recipe.preset("default").replaced({"*.clustering.seeds": asked.seeds})
+    recipe = stem.Recipe.preset("nmf").replaced({"*.clustering.seeds": asked.seeds})
     earlier = None if asked.analysis is None else Analysis.load(asked.analysis)
     recipe = recipe if earlier is None else earlier.recipe
     analysis = pipeline.start(dataset, recipe, earlier)

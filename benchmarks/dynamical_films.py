@@ -120,7 +120,7 @@ def _draw(plain: Any, inverse: Any, middle: Any, centre: Any, out: Any) -> None:
 def measure(case: Case, folder: Path, mask: bool, workers: int | None) -> dict[str, Any]:
     """What was found in one film, against its truth."""
     data, centre, seen = distort(case, folder)
-    recipe = stem.Recipe.preset("default", ["aa"])
+    recipe = stem.Recipe.preset("nmf", ["aa"])
     scan = Dataset.from_array(data, scan_step=0.5, q_step=0.2 / case.enlarge, name=case.film)
     with TemporaryDirectory() as scratch:
         if case.stop and mask:

@@ -35,7 +35,7 @@ from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.features.bragg_disks import bragg_disks
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.stage_settings import ClusteringSettings
+from napari_stemnmf.representation_settings import ClusteringSettings
 
 TARGET, AIM = 6.0, 15.0
 """How many times less CPU time than the reference is required, and aimed at."""

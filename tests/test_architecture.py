@@ -24,6 +24,7 @@ FLOORS = (
         "control",
         "settings",
         "stage_settings",
+        "representation_settings",
         "recipe",
         "contents",
         "dataset",

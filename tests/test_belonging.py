@@ -41,7 +41,7 @@ def scan(tmp_path: Path, counts: np.ndarray) -> Path:
 
 
 def survey(file: Path, out: Path, **settings: str) -> stem.Analysis:
-    recipe = stem.Recipe.preset("default").replaced({"features": "bd", **settings})
+    recipe = stem.Recipe.preset("nmf").replaced({"features": "bd", **settings})
     return stem.analyse(stem.open(file), recipe, path=out / "a.stemnmf.h5", until="survey", workers=1)
 
 
@@ -278,7 +278,7 @@ def test_another_scan_is_refused_as_before(scan: Path, tmp_path: Path, counts: n
 def test_what_cannot_be_had_does_not_stop_what_is_there(scan: Path) -> None:
     dataset = stem.open(scan)
     bad = {"aa.featurize.rings": "30,40"}  # beyond the detector's edge
-    recipe = stem.Recipe.preset("default").replaced({"features": "aa,bd", **bad})
+    recipe = stem.Recipe.preset("nmf").replaced({"features": "aa,bd", **bad})
     before = stem.analyse(dataset, recipe.replaced({"features": "bd"}), until="featurize")
     after = stem.analyse(dataset, recipe, analysis=before, until="featurize")
     fresh = stem.analyse(dataset, recipe, until="featurize")
@@ -292,7 +292,7 @@ def test_overwriting_replaces_the_analysis_when_the_run_has_come_to_its_end(scan
     path = tmp_path / "a.stemnmf.h5"
     survey(scan, tmp_path)
     whole = path.read_bytes()
-    recipe, cancel = stem.Recipe.preset("default").replaced({"features": "bd"}), threading.Event()
+    recipe, cancel = stem.Recipe.preset("nmf").replaced({"features": "bd"}), threading.Event()
     again = {"path": path, "overwrite": True, "workers": 1}
 
     def stop(progress: object) -> None:

@@ -57,7 +57,7 @@ def test_beam_stop_is_found_and_the_centre_behind_it(stopped):
 
 def test_three_reads_are_enough_before_the_grains(scan):
     stages = []
-    recipe = stem.Recipe.preset("default", ["aa", "rv", "bd"])
+    recipe = stem.Recipe.preset("nmf", ["aa", "rv", "bd"])
     stem.analyse(scan.dataset, recipe, until="featurize", progress=lambda p: stages.append(p.stage))
     assert list(dict.fromkeys(stages)) == ["Survey", "Disks", "Features"]
 
@@ -96,7 +96,7 @@ def test_what_is_set_overrules_what_is_measured(scan):
 
 
 def test_crop_and_binning_go_with_all_results(scan):
-    recipe = stem.Recipe.preset("default", ["aa"]).replaced(
+    recipe = stem.Recipe.preset("nmf", ["aa"]).replaced(
         {"preprocess.scan_y": (2, 14), "preprocess.bin": 2, "*.clustering.seeds": 1, "*.clustering.components": 15}
     )
     analysis = stem.analyse(scan.dataset, recipe)
@@ -199,7 +199,7 @@ def odd(kind):
 
 @pytest.mark.parametrize("kind", ["zero", "one disk", "saturated", "nan", "no disk"])
 def test_odd_patterns_go_through_every_step(kind):
-    recipe = stem.Recipe.preset("default", ["aa", "rv", "bd"]).replaced(
+    recipe = stem.Recipe.preset("nmf", ["aa", "rv", "bd"]).replaced(
         {"*.clustering.seeds": 1, "*.clustering.components": 8}
     )
     analysis = stem.analyse(odd(kind), recipe)
@@ -219,7 +219,7 @@ def test_odd_patterns_go_through_every_step(kind):
 def test_scan_that_does_not_allow_a_feature_keeps_the_others(scan):
     rng = np.random.default_rng(1)
     noise = stem.Dataset.from_array(rng.poisson(20.0, (6, 6, 64, 64)).astype(np.uint16))
-    recipe = stem.Recipe.preset("default", ["rv", "bd"]).replaced(
+    recipe = stem.Recipe.preset("nmf", ["rv", "bd"]).replaced(
         {
             "*.clustering.seeds": 1,
             "*.clustering.components": 4,

@@ -42,7 +42,7 @@ def dataset() -> stem.Dataset:
 @pytest.fixture(scope="module")
 def stages(dataset: stem.Dataset) -> dict[str, tuple[Callable[[Analysis, Control], Analysis], Analysis, Analysis]]:
     """By name: a stage, the analysis before and after it."""
-    recipe = stem.Recipe.preset("default").replaced({"*.clustering.seeds": 2, "*.clustering.components": 8})
+    recipe = stem.Recipe.preset("nmf").replaced({"*.clustering.seeds": 2, "*.clustering.components": 8})
     analysis = pipeline.start(dataset, recipe)
     found = {}
     for name in STEPS:

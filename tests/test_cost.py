@@ -28,7 +28,7 @@ def scan(rows: int = 64, columns: int = 64, size: int = 128) -> stem.Dataset:
 
 
 def test_an_estimate_reads_nothing_and_grows_with_the_work() -> None:
-    recipe = stem.Recipe.preset("default")
+    recipe = stem.Recipe.preset("nmf")
     small, large = (estimate(None, scan(rows), recipe, "recipe", workers=2) for rows in (64, 256))
     assert small.rough
     assert 3 < large.seconds / small.seconds < 6
@@ -48,7 +48,7 @@ def test_an_estimate_reads_nothing_and_grows_with_the_work() -> None:
 
 def test_what_was_found_and_took_its_time_makes_the_estimate_sure() -> None:
     dataset = stem.sample((16, 18), (64, 64), seed=5).dataset
-    recipe = stem.Recipe.preset("default", ("aa", "bd")).replaced(QUICK)
+    recipe = stem.Recipe.preset("nmf", ("aa", "bd")).replaced(QUICK)
     done = stem.analyse(dataset, recipe)
     assert estimate(done, dataset, recipe, "recipe") == Estimate()
     assert estimate(done, dataset, recipe, "recipe").text() == "nothing to do"
@@ -70,7 +70,7 @@ def test_what_was_found_and_took_its_time_makes_the_estimate_sure() -> None:
 
 
 def test_estimated_columns_are_those_that_featurize_gives() -> None:
-    dataset, recipe = stem.sample().dataset, stem.Recipe.preset("default", ("aa", "rv", "bd"))
+    dataset, recipe = stem.sample().dataset, stem.Recipe.preset("nmf", ("aa", "rv", "bd"))
     done = stem.analyse(dataset, recipe, until="featurize")
     found, before = done.features, replace(done, features={})
 

@@ -26,7 +26,7 @@ def sample():
 
 @pytest.fixture(scope="module")
 def recipe():
-    return stem.Recipe.preset("default").replaced(QUICK)
+    return stem.Recipe.preset("nmf").replaced(QUICK)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from napari_stemnmf import storage
 from napari_stemnmf.cli.options import add_settings_options, recipe_from
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.recipe import OF_PAPER, PRESETS, Recipe
+from napari_stemnmf.representation_settings import ClusteringSettings, RefinementSettings
 from napari_stemnmf.settings import identity, walk
-from napari_stemnmf.stage_settings import ClusteringSettings, PreprocessSettings, RefinementSettings
+from napari_stemnmf.stage_settings import PreprocessSettings
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -53,7 +54,8 @@ def test_partial_recipe_file_keeps_the_other_defaults():
 
 def test_star_changes_every_representation():
     recipe = Recipe().replaced({"*.clustering.seeds": "7"})
-    assert {recipe.chain(f).clustering.seeds for f in FEATURES} == {7}
+    assert {recipe.nmf_chain(f).clustering.seeds for f in OF_PAPER} == {7}
+    assert recipe.vdf == Recipe().vdf, "it has no such setting"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_recipes_are_frozen_and_comparable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Recipe().features = ("aa",)
     assert hash(Recipe()) == hash(Recipe())
-    assert Recipe.preset("paper") != Recipe.preset("default")
+    assert Recipe.preset("paper") != Recipe.preset("nmf")
 
 
 FORMER = {

@@ -45,7 +45,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def test_a_stage_of_one_row_and_one_function_is_everywhere(sample: stem.Dataset, added: Stage, tmp_path: Path) -> None:
-    recipe = stem.Recipe.preset("default").replaced(QUICK)
+    recipe = stem.Recipe.preset("nmf").replaced(QUICK)
     begun = pipeline.start(sample, recipe)
     assert pipeline.stale(begun)["brightness/aa"] == "missing"
     seen: list[Progress] = []
@@ -79,7 +79,7 @@ def test_a_stage_of_one_row_and_one_function_is_everywhere(sample: stem.Dataset,
 
 def test_progress_names_the_stages_in_order(sample: stem.Dataset) -> None:
     names: list[str] = []
-    recipe = stem.Recipe.preset("default").replaced(QUICK)
+    recipe = stem.Recipe.preset("nmf").replaced(QUICK)
     stem.analyse(sample, recipe, progress=lambda progress: names.append(progress.stage))
     order = [stage.heading(batch) for stage, batch in stages.order(stages.STAGES, recipe.features)]
     seen = list(dict.fromkeys(names))
@@ -106,7 +106,7 @@ def test_a_stage_takes_with_it_what_it_needs_of_the_whole_scan() -> None:
 
 
 def test_what_the_user_changes_between_stages_is_gone_on_from(sample: stem.Dataset) -> None:
-    recipe = stem.Recipe.preset("default").replaced({**QUICK, "features": ["aa"]})
+    recipe = stem.Recipe.preset("nmf").replaced({**QUICK, "features": ["aa"]})
     run = pipeline.advance(pipeline.start(sample, recipe), sample, stages.STAGES)
     done = next(run)
     while done.stage.name != "refine":

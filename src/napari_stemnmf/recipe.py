@@ -14,25 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.settings import Settings, from_dict, group, present_name, replaced_at, setting, to_dict, toml_lines
-from napari_stemnmf.stage_settings import (
+from napari_stemnmf.representation_settings import (
     AngularAverageSettings,
-    BeamStopSettings,
     BraggDiskSettings,
-    CenterSettings,
     ClusteringSettings,
-    DiskSettings,
-    EllipseSettings,
     GroupingSettings,
-    OriginSettings,
     OutlineSettings,
-    PixelSizeSettings,
-    PreprocessSettings,
-    ProbeSettings,
     RadialVarianceSettings,
     RefinementSettings,
     ScalingSettings,
     VirtualDarkFieldSettings,
+)
+from napari_stemnmf.settings import Settings, from_dict, group, present_name, replaced_at, setting, to_dict, toml_lines
+from napari_stemnmf.stage_settings import (
+    BeamStopSettings,
+    CenterSettings,
+    DiskSettings,
+    EllipseSettings,
+    OriginSettings,
+    PixelSizeSettings,
+    PreprocessSettings,
+    ProbeSettings,
 )
 
 FEATURES = {"vdf": "virtual dark fields", "aa": "angular average", "rv": "radial variance", "bd": "Bragg disks"}

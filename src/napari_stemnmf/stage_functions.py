@@ -152,7 +152,7 @@ def featurize(task: Task) -> dict[str, Any]:
 
 def cluster(task: Task) -> dict[str, Any]:
     from napari_stemnmf.clustering import ensemble, grouping
-    from napari_stemnmf.stage_settings import GroupingSettings
+    from napari_stemnmf.representation_settings import GroupingSettings
 
     (name,), found, control = task.features, task.found, task.control
     chain = found.recipe.chain(name)

@@ -17,7 +17,7 @@ from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.stage_settings import ClusteringSettings, ScalingSettings
+from napari_stemnmf.representation_settings import ClusteringSettings, ScalingSettings
 
 SHORT = ClusteringSettings(seeds=4, components=12, max_iterations=60)
 

@@ -11,7 +11,7 @@ from napari_stemnmf.clustering.iterative_nmf import IterativeNMF, SeedProgress, 
 from napari_stemnmf.clustering.matrix import model_error
 from napari_stemnmf.clustering.scree import coarse_rows
 from napari_stemnmf.control import Control
-from napari_stemnmf.stage_settings import ClusteringSettings
+from napari_stemnmf.representation_settings import ClusteringSettings
 
 
 def iterate(V: np.ndarray, coarse: np.ndarray | None = None, seed: int = 0, start: int = 14, **settings: object):

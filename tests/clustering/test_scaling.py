@@ -11,7 +11,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.stage_settings import ScalingSettings
+from napari_stemnmf.representation_settings import ScalingSettings
 
 GLOBAL = ScalingSettings(method="global")
 

@@ -19,7 +19,7 @@ from napari_stemnmf.clustering.matrix import SparseMatrix, check_matrix, model_e
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.clustering.scree import scree
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.stage_settings import ClusteringSettings, ScalingSettings
+from napari_stemnmf.representation_settings import ClusteringSettings, ScalingSettings
 
 GLOBAL = ScalingSettings(method="global")
 

@@ -26,7 +26,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def analysis(film: Path) -> stem.Analysis:
     """Grains of two representations, one grain of AA accepted."""
-    recipe = stem.Recipe.preset("default", ["aa", "rv"])
+    recipe = stem.Recipe.preset("nmf", ["aa", "rv"])
     quick = {"*.clustering.seeds": 1, "*.clustering.components": 12, "*.refinement.min_size": 6}
     found = stem.analyse(stem.open(film), recipe.replaced(quick))
     return pipeline.edit(found, "aa", Edit("accept", (int(found.grains["aa"].ids[1]),)))

@@ -15,9 +15,7 @@ from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.export.script import script
 from napari_stemnmf.grains.editing import Edit
 
-RECIPE = stem.Recipe.preset("default", features=["aa"]).replaced(
-    {"aa.clustering.seeds": 2, "aa.clustering.components": 20}
-)
+RECIPE = stem.Recipe.preset("nmf", features=["aa"]).replaced({"aa.clustering.seeds": 2, "aa.clustering.components": 20})
 
 
 @pytest.fixture(scope="module")

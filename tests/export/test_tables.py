@@ -16,7 +16,7 @@ from napari_stemnmf.export.results import write_results
 from napari_stemnmf.export.tables import table_of, write_label_stack, write_labels, write_tables
 from napari_stemnmf.grains.editing import Edit
 
-RECIPE = stem.Recipe.preset("default", features=["aa", "rv"]).replaced(
+RECIPE = stem.Recipe.preset("nmf", features=["aa", "rv"]).replaced(
     {"*.clustering.seeds": 1, "*.clustering.components": 20}
 )
 

@@ -15,7 +15,7 @@ from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, find_rings
 from napari_stemnmf.preprocessing.survey import Survey
-from napari_stemnmf.stage_settings import AngularAverageSettings
+from napari_stemnmf.representation_settings import AngularAverageSettings
 
 RINGS = (3.0, 7.5, 12.0, 19.0)
 Reference = Callable[..., tuple[np.ndarray, np.ndarray]]

@@ -12,7 +12,7 @@ from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.bragg_disks import bragg_disks
-from napari_stemnmf.stage_settings import BraggDiskSettings
+from napari_stemnmf.representation_settings import BraggDiskSettings
 
 Disk = tuple[float, float, float]
 """q_y, q_x on the detector and height."""

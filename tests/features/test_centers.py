@@ -13,7 +13,7 @@ from napari_stemnmf.features.angular_average import AngularAverage
 from napari_stemnmf.features.featurize import AngularAverageAndRadialVariance
 from napari_stemnmf.features.polar import Centers, parts_of_a_pixel, samples, sectors
 from napari_stemnmf.features.radial_variance import RadialVariance
-from napari_stemnmf.stage_settings import RadialVarianceSettings
+from napari_stemnmf.representation_settings import RadialVarianceSettings
 
 RINGS = (4.0, 9.0, 15.0)
 RADII = RadialVarianceSettings(r_min=4, r_max=15)

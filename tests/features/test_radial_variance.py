@@ -10,7 +10,7 @@ import pytest
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.radial_variance import RadialVariance, choose_radii
-from napari_stemnmf.stage_settings import RadialVarianceSettings
+from napari_stemnmf.representation_settings import RadialVarianceSettings
 
 Reference = Callable[..., np.ndarray]
 

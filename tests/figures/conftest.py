@@ -36,7 +36,7 @@ def drawn_sample():
 def drawn_wire():
     """A narrow scan with beam stop, descan and ellipse, and its analysis."""
     scan = distorted((24, 8), 128, beam_stop=True, hot_pixels=3, seed=4)
-    analysis = stem.analyse(scan.dataset, stem.Recipe.preset("default").replaced(QUICK))
+    analysis = stem.analyse(scan.dataset, stem.Recipe.preset("nmf").replaced(QUICK))
     return analysis, pipeline.prepared(analysis, scan.dataset)
 
 
@@ -113,7 +113,7 @@ def by_hand() -> Callable[..., Analysis]:
         axes += (Axis("q_y", 32), Axis("q_x", 32))
         values = np.random.default_rng(1).random((shape[0] * shape[1], 4)).astype(np.float32)
         analysis = Analysis(
-            stem.Recipe.preset("default"), Input("by hand", "", (*shape, 32, 32), "<u2", axes, ""), failed=failed or {}
+            stem.Recipe.preset("nmf"), Input("by hand", "", (*shape, 32, 32), "<u2", axes, ""), failed=failed or {}
         )
         for seed, (feature, count) in enumerate(counts.items()):
             grains = stem.Grains.from_masks(_disks(count, shape, seed))

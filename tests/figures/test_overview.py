@@ -15,7 +15,7 @@ from napari_stemnmf.figures.overview import overview
 @pytest.fixture(scope="module")
 def analysis():
     sample = stem.sample(scan_shape=(24, 24), detector_shape=(64, 64))
-    recipe = stem.Recipe.preset("default").replaced({"*.clustering.seeds": 2, "*.clustering.components": 20})
+    recipe = stem.Recipe.preset("nmf").replaced({"*.clustering.seeds": 2, "*.clustering.components": 20})
     return stem.analyse(sample.dataset, recipe)
 
 

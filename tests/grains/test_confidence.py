@@ -23,7 +23,7 @@ from napari_stemnmf.grains.confidence import (
     stability,
 )
 from napari_stemnmf.grains.refinement import Grains, refine
-from napari_stemnmf.stage_settings import ClusteringSettings, RefinementSettings, ScalingSettings
+from napari_stemnmf.representation_settings import ClusteringSettings, RefinementSettings, ScalingSettings
 
 SCALING, REFINEMENT = ScalingSettings(), RefinementSettings(min_size=3)
 

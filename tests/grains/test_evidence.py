@@ -9,9 +9,9 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.grains.evidence import Tally, why_none
 from napari_stemnmf.grains.recurrence import Disks
 from napari_stemnmf.grains.refinement import Grains, least_size, refine
+from napari_stemnmf.representation_settings import RefinementSettings
 from napari_stemnmf.simulation.sample import sample
 from napari_stemnmf.simulation.simple import KINDS, SimpleScan, simple_scan
-from napari_stemnmf.stage_settings import RefinementSettings
 
 SETTINGS = RefinementSettings(min_coherence=0.5)
 

@@ -6,7 +6,7 @@ import pytest
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.grains.refinement import Grains, coherence, find_threshold, refine, regions
-from napari_stemnmf.stage_settings import RefinementSettings
+from napari_stemnmf.representation_settings import RefinementSettings
 
 METHODS = ("yen", "otsu", "li", "triangle")
 

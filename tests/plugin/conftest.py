@@ -36,7 +36,7 @@ def other_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def analysis(scan_file: Path) -> stem.Analysis:
     """Both representations of the first scan, analysed without napari."""
-    return stem.analyse(stem.open(scan_file), stem.Recipe.preset("default").replaced(QUICK))
+    return stem.analyse(stem.open(scan_file), stem.Recipe.preset("nmf").replaced(QUICK))
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ def test_an_analysis_opens_without_its_scan(
     moved = tmp_path / "elsewhere" / "film.h5"
     moved.parent.mkdir()
     shutil.copy(scan_file, moved)
-    alone = stem.analyse(stem.open(moved), stem.Recipe.preset("default", ["aa"]).replaced({"aa.clustering.seeds": 1}))
+    alone = stem.analyse(stem.open(moved), stem.Recipe.preset("nmf", ["aa"]).replaced({"aa.clustering.seeds": 1}))
     alone.save(tmp_path / "alone.stemnmf.h5")
     moved.unlink()
     viewer.open(tmp_path / "alone.stemnmf.h5", plugin="napari-stemnmf")

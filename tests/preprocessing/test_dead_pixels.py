@@ -165,7 +165,7 @@ def test_info_tells_of_dead_pixels():
 
 
 def results(data: np.ndarray, keep: np.ndarray) -> stem.Analysis:
-    recipe = stem.Recipe.preset("default").replaced(
+    recipe = stem.Recipe.preset("nmf").replaced(
         {"features": ["aa", "rv", "bd"], "*.clustering.seeds": 2, "*.refinement.min_size": 8}
     )
     return stem.analyse(stem.Dataset.from_array(data), recipe, mask=keep, workers=1)

@@ -235,7 +235,7 @@ def test_a_scan_without_counts_is_told_what_it_is() -> None:
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return Recipe.preset("default").replaced({"*.clustering.seeds": 2, "*.refinement.min_size": 10})
+    return Recipe.preset("nmf").replaced({"*.clustering.seeds": 2, "*.refinement.min_size": 10})
 
 
 @pytest.fixture(scope="module")

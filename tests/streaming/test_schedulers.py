@@ -20,7 +20,7 @@ def test_a_scheduler_s_workers_read_and_compute(tmp_path: Path) -> None:
     stem.sample((12, 14), (64, 64), seed=2).save(tmp_path / "film.h5")
     dataset = stem.open(tmp_path / "film.h5")
     quick = {"*.clustering.seeds": 1, "*.clustering.components": 8, "*.refinement.min_size": 6}
-    recipe = stem.Recipe.preset("default").replaced(quick)
+    recipe = stem.Recipe.preset("nmf").replaced(quick)
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         there = stem.analyse(dataset, recipe, executor=Preferences(scheduler=cluster.scheduler_address).executor())
         schedulers().close()

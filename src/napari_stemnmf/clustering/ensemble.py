@@ -22,7 +22,7 @@ from napari_stemnmf.clustering.scree import Scree, coarse_rows, scree, starting_
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.stage_settings import ClusteringSettings, ScalingSettings
+from napari_stemnmf.representation_settings import ClusteringSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, one_blas_thread
 
 

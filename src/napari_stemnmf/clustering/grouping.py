@@ -17,7 +17,7 @@ from napari_stemnmf.clustering.footprints import Footprints, footprints, grown, 
 from napari_stemnmf.clustering.linkage import alike, overlap_ratio
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.stage_settings import GroupingSettings
+from napari_stemnmf.representation_settings import GroupingSettings
 
 LEAST_SIZE, LEAST_SNR, TWICE = 8, 8.0, 0.15
 """Positions and signal-to-noise ratio of a footprint; share of a spot that double diffraction may explain."""

@@ -19,7 +19,7 @@ from napari_stemnmf.clustering.hals import Fit, nmf, weights
 from napari_stemnmf.clustering.matrix import Matrix, model_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
-from napari_stemnmf.stage_settings import ClusteringSettings
+from napari_stemnmf.representation_settings import ClusteringSettings
 
 _COARSE_END = 0.5  # share of the starting components at which coarse fits end
 _COARSE_LOOSE, _FINAL_TIGHT = 3.0, 1e-4  # factors on the tolerance

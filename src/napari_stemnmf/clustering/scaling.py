@@ -12,7 +12,7 @@ from scipy.sparse import csc_array, csr_array, sparray
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.stage_settings import ScalingSettings
+from napari_stemnmf.representation_settings import ScalingSettings
 
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # a column that varies less than so, relatively, is constant
 

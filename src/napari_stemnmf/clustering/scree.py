@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, sparray
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.stage_settings import ClusteringSettings
+from napari_stemnmf.representation_settings import ClusteringSettings
 
 _DENSE = 1500  # columns up to which the covariance is decomposed exactly
 _BLOCK = 1024  # rows that are widened to float64 at a time

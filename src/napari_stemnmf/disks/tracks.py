@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.detection import Peaks
-from napari_stemnmf.stage_settings import VirtualDarkFieldSettings
+from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 
 DIRECT_BEAM = 2.0
 """Probe radii within which disks belong to the direct beam."""

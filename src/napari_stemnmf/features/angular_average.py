@@ -17,7 +17,7 @@ from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.polar import Centers, Table, check_reach, radial_profile, sectors
 from napari_stemnmf.preprocessing.survey import Survey
-from napari_stemnmf.stage_settings import AngularAverageSettings
+from napari_stemnmf.representation_settings import AngularAverageSettings
 from napari_stemnmf.streaming.engine import BlockResult
 
 PROFILE_STEP = 0.25  # px between the radii of the profile

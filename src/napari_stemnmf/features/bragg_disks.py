@@ -15,7 +15,7 @@ from napari_stemnmf.calibration.geometry import Calibration, bilinear, centred
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.stage_settings import BraggDiskSettings
+from napari_stemnmf.representation_settings import BraggDiskSettings
 
 BIN_OF_RADIUS = 0.5625
 """Side of a bin per probe radius: the paper's 3 px where a disk's radius is 5.3 px."""

@@ -13,7 +13,7 @@ import numpy as np
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.polar import Centers, Table, check_reach, samples
-from napari_stemnmf.stage_settings import RadialVarianceSettings
+from napari_stemnmf.representation_settings import RadialVarianceSettings
 from napari_stemnmf.streaming.engine import BlockResult
 
 MIN_VALID = 0.5  # share of the azimuths of a radius that must be valid

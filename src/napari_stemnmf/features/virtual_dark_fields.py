@@ -19,7 +19,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.preprocessing.survey import Survey
-from napari_stemnmf.stage_settings import VirtualDarkFieldSettings
+from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 from napari_stemnmf.streaming.engine import BlockResult, PassResult
 
 

@@ -16,7 +16,7 @@ from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines, square_map
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
 from napari_stemnmf.grains.refinement import Cut, coherence, cut, least_size, regions
-from napari_stemnmf.stage_settings import RefinementSettings
+from napari_stemnmf.representation_settings import RefinementSettings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,7 +26,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.grains.evidence import evidence, weighed
 from napari_stemnmf.grains.refinement import Grains, cuts_of, flat_masks
-from napari_stemnmf.stage_settings import RefinementSettings, ScalingSettings
+from napari_stemnmf.representation_settings import RefinementSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 
 BEYOND = 1.5

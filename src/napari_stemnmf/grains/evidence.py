@@ -20,7 +20,7 @@ from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.grains.crystals import Crystals, apart_from, large_crystals
 from napari_stemnmf.grains.recurrence import Disks, holds_crystal
 from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, Cut, Grains, cuts_of, grains_of, least_size
-from napari_stemnmf.stage_settings import RefinementSettings
+from napari_stemnmf.representation_settings import RefinementSettings
 
 
 class Tally(NamedTuple):

@@ -9,7 +9,7 @@ from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, Grains
-from napari_stemnmf.stage_settings import OutlineSettings
+from napari_stemnmf.representation_settings import OutlineSettings
 
 COEFFICIENTS = np.array([2.91, 2.157, 0.941, -1.493])
 

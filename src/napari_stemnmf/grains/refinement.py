@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.stage_settings import RefinementSettings
+from napari_stemnmf.representation_settings import RefinementSettings
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 METHODS = ("yen", "otsu", "li", "triangle")

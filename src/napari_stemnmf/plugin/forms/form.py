@@ -39,7 +39,6 @@ class Form(Container):
     def __init__(
         self, settings: Any, on_change: Callable[[str, Any], None], sliders: Mapping[str, float] | None = None
     ) -> None:
-        self.kind = type(settings)
         self._editors: dict[str, Editor] = {}
         hints = typing.get_type_hints(type(settings))
         for f in fields(settings):

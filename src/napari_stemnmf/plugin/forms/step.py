@@ -6,8 +6,7 @@ A dock shows the state of the chosen scan's `Session` and keeps none of its own,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import Qt, QTimer
@@ -15,11 +14,12 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.form import Form, align_labels
+from napari_stemnmf.plugin.forms.forms import Forms
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import status
 from napari_stemnmf.plugin.widgets import Section, column
-from napari_stemnmf.recipe import FEATURES, Recipe
+from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -28,17 +28,6 @@ REFRESH_MS = 100
 """How often progress is shown."""
 BAR_MARGIN = 8
 """Width of the progress bar that is not for its text."""
-
-
-K = TypeVar("K", bound="type[Any] | None")
-
-
-def _at(recipe: Recipe, path: str) -> Any:
-    """The settings at a path of a recipe; None where a representation has none of that name."""
-    try:
-        return attrgetter(path)(recipe)
-    except AttributeError:
-        return None
 
 
 class StepWidget(Container):
@@ -64,8 +53,6 @@ class StepWidget(Container):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self._viewer = viewer
         self._session: Session | None = None
-        self._forms: list[tuple[Form, str]] = []
-        self._titles: dict[Form, Label] = {}
         self._refreshing = False
         self._in_front = True
         self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
@@ -78,6 +65,7 @@ class StepWidget(Container):
         )
         self.feature.tooltip = "the representation to work on"
         self.form_area: Container[Any] = Container(name="settings", labels=False)
+        self.forms = Forms(self.form_area, self._on_setting)
         self.status = Label(name="status")
         self.cost = Label(name="cost")
         self.run = PushButton(name="run", text=self.run_text)
@@ -133,24 +121,7 @@ class StepWidget(Container):
 
     def add_form(self, path: str, title: str = "", sliders: Mapping[str, float] | None = None) -> Form:
         """A form for the settings at a path of the recipe; ``{feature}`` in it stands for the chosen feature."""
-        return self.add_forms(path, {None: title}, sliders)[None]
-
-    def add_forms(
-        self, path: str, titles: Mapping[K, str], sliders: Mapping[str, float] | None = None
-    ) -> dict[K, Form]:
-        """A form for each kind of settings (class, or None for any) that representations have at a path, with a title.
-
-        That of the chosen representation shows.
-        """
-        forms = {}
-        for kind, title in titles.items():
-            form = forms[kind] = self._form(path, sliders, kind)
-            if title:
-                label = Label(value=f"<b>{title}</b>", name=f"title {path}")
-                self.form_area.append(label)
-                self._titles[form] = label
-            self.form_area.append(form)
-        return forms
+        return self.forms.add(path, title, sliders)
 
     def add_section(self, title: str, *parts: QWidget, expanded: bool = False, tooltip: str = "") -> Section:
         """A part of the settings that folds away."""
@@ -159,13 +130,6 @@ class StepWidget(Container):
         section = Section(title, body, expanded=expanded, tooltip=tooltip)
         self.form_area.native.layout().addWidget(section)
         return section
-
-    def _form(self, path: str, sliders: Mapping[str, float] | None = None, kind: Any = None) -> Form:
-        every = (_at(Recipe(), path.format(feature=feature)) for feature in FEATURES)
-        settings = next(found for found in every if found is not None and isinstance(found, kind or object))
-        form = Form(settings, lambda name, value: self._on_setting(path, name, value), sliders)
-        self._forms.append((form, path))
-        return form
 
     def features(self) -> tuple[str, ...]:
         """The features that Run computes."""
@@ -264,8 +228,7 @@ class StepWidget(Container):
         self._refreshing = True
         try:
             if session is not None:
-                for form, path in self._forms:
-                    self._show_form(form, _at(session.recipe, path.format(feature=feature)))
+                self.forms.show(session.recipe, feature)
             self._show_session(session)
         finally:
             self._refreshing = False
@@ -281,15 +244,6 @@ class StepWidget(Container):
         else:
             self._timer.stop()
         self._show_progress()
-
-    def _show_form(self, form: Form, settings: Any) -> None:
-        """Show settings in a form of their kind, and no form of another kind."""
-        fits = isinstance(settings, form.kind)
-        if fits:
-            form.show_settings(settings)
-        for part in (form, self._titles.get(form)):
-            if part is not None and part.visible != fits and self._titles:
-                part.visible = fits
 
     def _show_session(self, session: Session | None) -> None:
         """Show what a subclass shows beyond the forms."""

@@ -32,7 +32,7 @@ def add(viewer: Any, dataset: stem.Dataset, analysis: stem.Analysis | None = Non
 @pytest.fixture(scope="module")
 def calibrated(distorted_scan: Distorted) -> stem.Analysis:
     return pipeline.run(
-        pipeline.start(distorted_scan.dataset, stem.Recipe.preset("default")), distorted_scan.dataset, "calibrate"
+        pipeline.start(distorted_scan.dataset, stem.Recipe.preset("nmf")), distorted_scan.dataset, "calibrate"
     )
 
 

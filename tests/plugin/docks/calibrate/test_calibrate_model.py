@@ -20,9 +20,7 @@ from napari_stemnmf.study.distorted import Distorted
 
 @pytest.fixture(scope="module")
 def surveyed(distorted_scan: Distorted) -> Analysis:
-    return pipeline.run(
-        pipeline.start(distorted_scan.dataset, Recipe.preset("default")), distorted_scan.dataset, "survey"
-    )
+    return pipeline.run(pipeline.start(distorted_scan.dataset, Recipe.preset("nmf")), distorted_scan.dataset, "survey")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def calibrated(distorted_scan: Distorted, surveyed: Analysis) -> Analysis:
 def request(
     scan: Distorted, analysis: Analysis | None, changes: dict[str, Any] | None = None, **more: Any
 ) -> PictureRequest:
-    recipe = (analysis.recipe if analysis is not None else Recipe.preset("default")).replaced(changes or {})
+    recipe = (analysis.recipe if analysis is not None else Recipe.preset("nmf")).replaced(changes or {})
     return PictureRequest(scan.dataset, analysis, recipe, **more)
 
 

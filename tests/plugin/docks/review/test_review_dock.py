@@ -64,7 +64,7 @@ def scan(found: Grains) -> Dataset:
 def session() -> Session:
     """A scan whose grains were found and measured."""
     dataset, found = scan(grains()), grains()
-    analysis = Analysis(Recipe.preset("default", ("aa",)), Input.of(dataset))
+    analysis = Analysis(Recipe.preset("nmf", ("aa",)), Input.of(dataset))
     analysis = analysis.with_result("survey", take_survey(dataset, analysis.recipe.preprocess))
     for stage in ("probe", "peaks", "calibration"):
         analysis = analysis.with_result(stage, None)

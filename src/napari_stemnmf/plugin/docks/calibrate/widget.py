@@ -104,7 +104,7 @@ class CalibrateWidget(StepWidget):
         self.ring = button("Pick ring", tooltip, checkable=True)
         self._found_forms = {}
         for path, (title, tooltip) in FORMS.items():
-            form = self._found_forms[path] = self._form(path)
+            form = self._found_forms[path] = self.forms.make(path)
             parts = [form.native, self.ring] if path == "pixel_size" else [form.native]
             self.add_section(title, *parts, tooltip=tooltip)
 

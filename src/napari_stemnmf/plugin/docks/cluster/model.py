@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.clustering.iterative_nmf import SeedProgress
     from napari_stemnmf.clustering.scree import Scree
     from napari_stemnmf.control import Control
-    from napari_stemnmf.stage_settings import ScalingSettings
+    from napari_stemnmf.representation_settings import ScalingSettings
 
 RUNNING = "running"
 

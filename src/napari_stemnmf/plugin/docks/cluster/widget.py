@@ -20,7 +20,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.stage_settings import ClusteringSettings, GroupingSettings, ScalingSettings
+from napari_stemnmf.representation_settings import ClusteringSettings, GroupingSettings, ScalingSettings
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -75,9 +75,9 @@ class ClusterWidget(StepWidget):
         return [self._view]
 
     def _add_forms(self) -> None:
-        self.add_forms("{feature}.scaling", {ScalingSettings: "Scaling"})
-        titles = {ClusteringSettings: "Iterative NMF", GroupingSettings: "Grouping"}
-        self._clustering = self.add_forms("{feature}.clustering", titles)[ClusteringSettings]
+        self.forms.add("{feature}.scaling", "Scaling", kind=ScalingSettings)
+        self._clustering = self.forms.add("{feature}.clustering", "Iterative NMF", kind=ClusteringSettings)
+        self.forms.add("{feature}.clustering", "Grouping", kind=GroupingSettings)
 
     def _style(self) -> None:
         """Scree and seeds above, settings below, and the user draws the line between them."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.features.features import Features
     from napari_stemnmf.grains.refinement import Cut
-    from napari_stemnmf.stage_settings import OutlineSettings, RefinementSettings
+    from napari_stemnmf.representation_settings import OutlineSettings, RefinementSettings
 
 BINS = 80
 """Of the histogram."""
@@ -107,7 +107,7 @@ def preview(request: Request) -> Live:
     from napari_stemnmf.clustering.grouping import Groups
     from napari_stemnmf.grains.evidence import evidence, weighed
     from napari_stemnmf.grains.refinement import cut, cuts_of, least_size
-    from napari_stemnmf.stage_settings import OutlineSettings
+    from napari_stemnmf.representation_settings import OutlineSettings
 
     if isinstance(request.model, Groups) or isinstance(request.settings, OutlineSettings):
         return _of_groups(request)

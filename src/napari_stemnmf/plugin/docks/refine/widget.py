@@ -18,7 +18,7 @@ from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.saving.confirm import may_replace
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import Visibility, column, wrapping_label
-from napari_stemnmf.stage_settings import OutlineSettings, RefinementSettings
+from napari_stemnmf.representation_settings import OutlineSettings, RefinementSettings
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -76,7 +76,8 @@ class RefineWidget(StepWidget):
         return [self._view]
 
     def _add_forms(self) -> None:
-        self.add_forms("{feature}.refinement", {RefinementSettings: "Grains", OutlineSettings: "Grains"}, SLIDERS)
+        for kind in (RefinementSettings, OutlineSettings):
+            self.forms.add("{feature}.refinement", "Grains", SLIDERS, kind)
 
     def _style(self) -> None:
         """Weights and numbers above, settings below, and the user draws the line between them."""
