@@ -15,7 +15,6 @@ from scipy.sparse import csr_array
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import Tracks, follow
-from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.preprocessing.survey import Survey
@@ -35,8 +34,6 @@ class VirtualDarkFields:
     ) -> None:
         geometry = calibration.geometry
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
-        if not len(self.tracks):
-            raise DataError("No Bragg spot can be followed from one probe position to the next, as in a vacuum.")
         self.where: Apertures = apertures(self.tracks, calibration)
         self.geometry = geometry
         self.beam = float(np.asarray(survey.mean, np.float64).sum())

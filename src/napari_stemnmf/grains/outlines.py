@@ -39,14 +39,27 @@ def outlined(
             component.append(k)
             confidence.append(p)
     shape = (0, *groups.scan_shape)
+    note = "" if masks else _why_none(groups)
     return Grains(
         np.array(masks) if masks else np.zeros(shape, bool),
         np.array(weights, np.float32) if masks else np.zeros(shape, np.float32),
         np.array(component, np.int64),
         np.arange(1, len(masks) + 1),
         np.full(groups.k, settings.level, np.float32),
-        confidence=np.array(confidence, np.float32),
+        note,
+        np.array(confidence, np.float32),
     )
+
+
+def _why_none(groups: Groups) -> str:
+    """Why there are no grains, in a sentence."""
+    if not len(groups.group):
+        return (
+            "No grains: no Bragg spot is seen at several neighbouring positions, as in a vacuum or an amorphous film."
+        )
+    if not groups.k:
+        return f"No grains: none of the {len(groups.group)} spots that were followed shares its footprint with another."
+    return f"No grains: none of the {groups.k} groups of spots is likely enough to be one (min_confidence)."
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
