@@ -3,7 +3,7 @@
 >>> import napari_stemnmf as stem
 >>> dataset = stem.open("scan.h5")                                  # doctest: +SKIP
 >>> analysis = stem.analyse(dataset, stem.Recipe.preset("paper"))   # doctest: +SKIP
->>> analysis.grains["aa"].masks.shape                               # doctest: +SKIP
+>>> analysis.grains["vdf"].masks.shape                               # doctest: +SKIP
 
 Names are loaded when they are first used, so that importing the package is quick.
 """
