@@ -114,6 +114,9 @@ class Analysis:
     features, models, grains, patterns, tables : dict
         By feature name ("vdf", "aa", "rv", "bd"): `Features`, `Ensemble` (of VDF `Groups`), `Grains`, `GrainPatterns`
         and a `pandas.DataFrame`.
+    unexplained : dict
+        By feature name: (scan_y, scan_x) share of the diffracted intensity that no grain explains, NaN where there is
+        none.
     reviews : dict
         By feature name: the `Review` of its grains, once something was done; `grains` are then those of the review.
     others : dict
@@ -140,6 +143,7 @@ class Analysis:
     models: dict[str, Ensemble | Groups] = field(default_factory=dict)
     grains: dict[str, Grains] = field(default_factory=dict)
     patterns: dict[str, GrainPatterns] = field(default_factory=dict)
+    unexplained: dict[str, np.ndarray] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     reviews: dict[str, Review] = field(default_factory=dict)
     others: dict[str, Any] = field(default_factory=dict)

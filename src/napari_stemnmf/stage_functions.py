@@ -184,6 +184,7 @@ def measure(task: Task) -> dict[str, Any]:
     """Patterns are made only of grains that there are none of yet: after an edit, little is read."""
     from napari_stemnmf.grains import measurement
     from napari_stemnmf.grains.patterns import grain_patterns
+    from napari_stemnmf.grains.unexplained import unexplained
 
     found, parts = task.found, len(task.features) + 1
     grains = {name: found.grains[name] for name in task.features}
@@ -194,7 +195,9 @@ def measure(task: Task) -> dict[str, Any]:
     for i, name in enumerate(task.features, 1):
         stable = stability(found, name, workers=task.workers, control=task.control.part(i, parts))
         table = measurement.measure(grains[name], found.axes, patterns[name], stable, control=task.control)
-        results[name] = patterns[name], table
+        of = grains[name], found.models.get(name), found.features.get(name)
+        share = None if found.peaks is None else unexplained(*of, found.peaks, found.calibration)
+        results[name] = share, patterns[name], table
     return results
 
 

@@ -152,7 +152,8 @@ STAGES: tuple[Stage, ...] = (
         button="Refine", about="from maps to grains that may overlap",
     ),
     Stage(
-        "measure", "tables", "grains", do.measure, each=True, together=True, reads=True, also=("patterns",),
+        "measure", "tables", "grains", do.measure, each=True, together=True, reads=True,
+        also=("unexplained", "patterns"),
         title="Measure", noun="Table", part="measurement",
         button="Measure", about="pattern, dissimilarity, size and shape of every grain",
     ),

@@ -82,10 +82,7 @@ def run_into(
                 why = in_options(analysis.failed.get(name, "it was not computed."))
                 print(f"{name.upper()}: 0 grains, as it was left out: {why}")
                 continue
-            grains, model = analysis.grains[name], analysis.models[name]
-            print(
-                f"{name.upper()}: {len(grains)} grains from {model}{f'. {in_options(grains.note)}' * bool(grains.note)}"
-            )
+            print(_summary(analysis, name))
         warn(analysis, told=[f"{name.upper()}: {grains.note}" for name, grains in analysis.grains.items()])
         for written in [path, *write_results(analysis, out, earlier)]:
             print(f"  {written}")
@@ -93,6 +90,18 @@ def run_into(
             _tell_of_figures(out)
         unfinished(path).unlink(missing_ok=True)
     return analysis
+
+
+def _summary(analysis: Analysis, name: str) -> str:
+    """What was found of a representation, in a line."""
+    from napari_stemnmf.grains.unexplained import whole
+
+    grains, explain = analysis.grains[name], ""
+    share = analysis.unexplained.get(name)
+    if share is not None and len(grains) and analysis.peaks is not None and analysis.calibration is not None:
+        explain = f"; they explain {1 - whole(share, analysis.peaks, analysis.calibration):.0%} of what is diffracted"
+    note = f". {in_options(grains.note)}" if grains.note else ""
+    return f"{name.upper()}: {len(grains)} grains from {analysis.models[name]}{explain}{note}"
 
 
 def _look_before(earlier: Analysis, path: Path, dataset: Dataset, recipe: Recipe) -> None:

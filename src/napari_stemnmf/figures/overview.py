@@ -57,9 +57,14 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     _maximum_pattern(axes[0, 1], analysis, survey, feature)
     draw_grains(axes[0, 2], grains.masks, analysis.axes, scale="axes", width_mm=45.0)
     axes[0, 2].set_title("grains (stripes: overlap)")
-    most = int(grains.overlap.max(initial=0))
-    image = draw_counts(axes[1, 0], grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
-    _finish_map(axes[1, 0], analysis, "grains at each probe position", image, "number of grains", range(most + 1))
+    if feature == "vdf" and feature in analysis.unexplained:
+        share = analysis.unexplained[feature]
+        image = axes[1, 0].imshow(share, cmap="magma", vmin=0, vmax=1, extent=extent(analysis.axes))
+        _finish_map(axes[1, 0], analysis, "what no grain explains", image, "share of the diffracted intensity")
+    else:
+        most = int(grains.overlap.max(initial=0))
+        image = draw_counts(axes[1, 0], grains.overlap, analysis.axes, most, shades=(0.9, 0.8))
+        _finish_map(axes[1, 0], analysis, "grains at each probe position", image, "number of grains", range(most + 1))
     (_spots if feature == "vdf" else _seeds)(axes[1, 1], analysis, feature)
     _sizes(axes[1, 2], analysis, feature)
     return figure

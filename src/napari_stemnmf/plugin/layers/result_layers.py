@@ -83,7 +83,9 @@ def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]
         return []
     if step == "cluster":
         return [_component_maps(session, feature)]
-    return grain_layers(session, feature) if step in ("refine", "measure") else []
+    if step == "measure":
+        return [*_unexplained(session, feature), *grain_layers(session, feature)]
+    return grain_layers(session, feature) if step == "refine" else []
 
 
 def all_layers(session: Session) -> list[LayerTuple]:
@@ -163,6 +165,15 @@ def pattern_limits(dataset: Dataset) -> tuple[float, float]:
         finite = pattern[np.isfinite(pattern)]
         highest.append(float(np.percentile(finite, 99.5)) if finite.size else 0.0)
     return _limits(0.0, max(highest))
+
+
+def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
+    """The share of the diffracted intensity that no grain explains, hidden at first."""
+    found = session.analysis.unexplained.get(feature) if session.analysis is not None else None
+    if found is None:
+        return []
+    meta = on_scan(session, f"{feature.upper()} not explained", f"unexplained/{feature}")
+    return [(found, meta | {"contrast_limits": (0.0, 1.0), "colormap": "magma", "visible": False}, "image")]
 
 
 def _component_maps(session: Session, feature: str) -> LayerTuple:
