@@ -20,7 +20,7 @@ from napari_stemnmf import cli, pipeline
 from napari_stemnmf.cli.wording import in_options
 from napari_stemnmf.grains.editing import Edit
 
-QUICK = ["--seeds", "2", "--set", "*.clustering.components=25"]
+QUICK = ["--preset", "nmf", "--seeds", "2", "--set", "*.clustering.components=25"]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_review_is_kept_and_written_and_not_replaced_unasked(results, scan, tm
 
 
 def test_recipe_command_prints_what_run_reads(scan, tmp_path, capsys):
-    assert cli.main(["recipe", "--preset", "paper", "--features", "aa", *QUICK]) == 0
+    assert cli.main(["recipe", *QUICK, "--preset", "paper", "--features", "aa"]) == 0
     recipe = stem.Recipe.from_toml(capsys.readouterr().out)
     assert recipe == stem.Recipe.preset("paper", ["aa"]).replaced(
         {"*.clustering.seeds": 2, "*.clustering.components": 25}
@@ -171,7 +171,19 @@ def test_bad_input_gets_one_sentence_and_status_1(arguments, said, scan, results
 
 def test_interrupted_run_keeps_its_stages_and_says_so(scan, tmp_path):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "napari_stemnmf.cli", "run", str(scan), "--out", str(out), "--seeds", "1000"]
+    command = [
+        sys.executable,
+        "-m",
+        "napari_stemnmf.cli",
+        "run",
+        str(scan),
+        "--out",
+        str(out),
+        "--preset",
+        "nmf",
+        "--seeds",
+        "1000",
+    ]
     work = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
     try:
         for _ in range(600):

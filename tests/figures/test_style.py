@@ -89,6 +89,6 @@ def test_what_cannot_be_written_is_said_in_a_sentence(tmp_path):
 
 
 def test_every_representation_has_its_own_colour_and_name():
-    assert list(FEATURE_NAMES) == ["rv", "aa", "bd"]
-    assert len({FEATURE_COLOURS[name] for name in (*FEATURE_NAMES, "truth")}) == 4
+    assert list(FEATURE_NAMES) == ["vdf", "rv", "aa", "bd"]
+    assert len({FEATURE_COLOURS[name] for name in (*FEATURE_NAMES, "truth")}) == 5
     assert len(set(COLOURS)) == len(COLOURS)

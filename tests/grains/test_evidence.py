@@ -20,7 +20,7 @@ def few_seeds(preset: str, **more) -> stem.Recipe:
     return stem.Recipe.preset(preset).replaced({"*.clustering.seeds": 2, **more})
 
 
-def run(made: SimpleScan, preset: str = "default", **how):
+def run(made: SimpleScan, preset: str = "nmf", **how):
     return stem.analyse(made.dataset, few_seeds(preset), workers=1, **how)
 
 
@@ -28,7 +28,7 @@ def no_disks(shape=(10, 10)) -> Disks:
     return Disks(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0, np.float32), 2.0, shape)
 
 
-@pytest.mark.parametrize("preset", ["paper", "default"])
+@pytest.mark.parametrize("preset", ["paper", "nmf"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_representation_finds_the_right_number_of_grains_or_says_why_none(kind, preset):
     made = simple_scan(kind, seed=31, dose=3e4)
@@ -41,7 +41,7 @@ def test_each_representation_finds_the_right_number_of_grains_or_says_why_none(k
 
 
 def test_a_film_of_many_grains_is_left_to_nmf():
-    analysis = stem.analyse(sample((24, 28), (64, 64), seed=3).dataset, few_seeds("default"), until="refine", workers=1)
+    analysis = stem.analyse(sample((24, 28), (64, 64), seed=3).dataset, few_seeds("nmf"), until="refine", workers=1)
     for feature, grains in analysis.grains.items():
         plain = refine(analysis.models[feature].maps, analysis.recipe.chain(feature).refinement)
         np.testing.assert_array_equal(grains.masks, plain.masks)
@@ -54,7 +54,7 @@ def test_a_scan_of_one_position_and_one_of_equal_patterns_run_to_the_end():
     crystal = simple_scan("uniform", (4, 4), seed=2)
     one = np.asarray(crystal.dataset.data[:1, :1])
     for scan, count in ((one, {0, 1}), (np.tile(one, (6, 6, 1, 1)), {1})):
-        found = stem.analyse(Dataset.from_array(scan), few_seeds("default"), workers=1)
+        found = stem.analyse(Dataset.from_array(scan), few_seeds("nmf"), workers=1)
         for feature, grains in found.grains.items():
             assert len(grains) in count, feature
             assert grains.note
@@ -143,6 +143,6 @@ def test_on_a_line_the_smallest_grain_is_as_long_as_it_is_wide_elsewhere():
 
 def test_a_scan_without_diffraction_ends_with_reasons_not_with_an_error():
     made = simple_scan("vacuum", (6, 6), seed=1)
-    found = stem.analyse(made.dataset, few_seeds("default", features=("bd",)), workers=1)
+    found = stem.analyse(made.dataset, few_seeds("nmf", features=("bd",)), workers=1)
     assert "as in a vacuum" in found.failed["bd"]
     assert pipeline.stale(found) == {}

@@ -189,8 +189,7 @@ def accepted(analysis: Analysis) -> Analysis:
         keep = np.zeros(len(found), bool) if review is None else (review.verdicts()["verdict"] == ACCEPTED).to_numpy()
         if not keep.any():
             continue
-        parts = {part: getattr(found, part)[keep] for part in ("masks", "weights", "component", "ids")}
-        grains[name] = replace(found, **parts)
+        grains[name] = found.subset(keep)
         if name in analysis.tables:
             table = analysis.tables[name]
             tables[name] = table[table["grain_id"].isin(grains[name].ids)].reset_index(drop=True)

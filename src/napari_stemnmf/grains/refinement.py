@@ -8,7 +8,7 @@ Size Refinement"). Grains may overlap: the record is the stack of weighted masks
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,6 +120,12 @@ class Grains:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+    def subset(self, rows: Any) -> Grains:
+        """Some of the grains, by rows or a mask of them (g,), with what is known of each."""
+        rows = np.arange(len(self))[rows]
+        each = {name: getattr(self, name)[rows] for name in ("masks", "weights", "component", "ids", "confidence")}
+        return replace(self, **each, reasons=tuple(self.reasons[row] for row in rows))
 
     @property
     def scan_shape(self) -> tuple[int, int]:

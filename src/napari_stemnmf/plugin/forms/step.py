@@ -60,10 +60,9 @@ class StepWidget(Container):
         self.feature = ComboBox(
             name="feature",
             label="feature",
-            choices=[(FEATURE_NAMES[f], f) for f in FEATURES],
-            value=next(iter(FEATURES)),
+            choices=self._representations,
         )
-        self.feature.tooltip = "the representation to work on"
+        self.feature.tooltip = "the representation to work on, of those that the recipe has"
         self.form_area: Container[Any] = Container(name="settings", labels=False)
         self.forms = Forms(self.form_area, self._on_setting)
         self.status = Label(name="status")
@@ -221,8 +220,13 @@ class StepWidget(Container):
         if self._in_front:
             self._refresh()
 
+    def _representations(self, _: Any = None) -> list[tuple[str, str]]:
+        return [(FEATURE_NAMES[name], name) for name in (FEATURES if self._session is None else self._session.features)]
+
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""
+        if [name for _, name in self._representations()] != list(self.feature.choices):
+            self.feature.reset_choices()
         session, feature = self._session, str(self.feature.value)
         running = session.running if session is not None else None
         self._refreshing = True

@@ -265,11 +265,9 @@ class Measured:
 
 
 def _only(grains: Grains, ids: list[int]) -> Grains:
-    from napari_stemnmf.grains.refinement import Grains
-
     row_of = {int(i): row for row, i in enumerate(grains.ids)}
     rows = [row_of[i] for i in ids]
-    return Grains(grains.masks[rows], grains.weights[rows], grains.component[rows], grains.ids[rows])
+    return grains.subset(rows)
 
 
 def _title(grain_id: int, known: dict[str, Any]) -> str:
