@@ -180,6 +180,8 @@ class Analysis:
             found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")
         if survey is not None and survey.negative:
             found.append(f"{survey.negative} values are negative; they count as 0.")
+        if self.probe is not None:
+            found += self.probe.notes.splitlines()
         if peaks is not None:
             of = f"of {len(peaks.counts)} patterns"
             good = np.ones(len(peaks.counts), bool) if self.left_out is None else ~self.left_out.ravel()
