@@ -22,7 +22,7 @@ from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
-SELDOM = 0.5  # share of the patterns below which a word is said of it
+SELDOM = 0.6  # share of the patterns below which a word is said of it
 ENOUGH = 0.1  # share of the patterns in which the central disk is to be found, to rely on it
 SEARCH = 0.25  # of the detector's shorter side: how far from the guess the centre is looked for
 REACH = 6.0  # probe radii about the mean centre in which the centres of all patterns lie
