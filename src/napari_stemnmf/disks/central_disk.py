@@ -20,7 +20,7 @@ from napari_stemnmf.stage_settings import CenterSettings
 HOT_FACTOR = 4.0  # pixels above this multiple of the 4th highest around them are hot; a small probe stays below
 ITERATIONS = 50
 FULL = 0.35  # share of a disk's height from which a pixel is part of it, however dark the disk is there...
-PULLED, LEAST_PULLED = 0.1, 0.2  # ... which counts where it puts the centre elsewhere, in radii, and at least in px
+PULLED, LEAST_PULLED = 0.1, 0.3  # ... which counts where it puts the centre elsewhere, in radii, and at least in px
 TOLERANCE = 1e-4  # px
 BRIDGED = 3.0  # px from a kept pixel up to which a masked one is taken to be as bright
 CUT = 0.3  # share of a disk at the centre of symmetry that is enough to measure it on
@@ -154,7 +154,9 @@ def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = N
         return start, False
     visible = seen > 0.7
     there = _kept_share(mask, q_y, q_x, radius)  # of a disk about the centre of inversion
-    if visible and (distance <= radius or (distance <= 2.0 * radius + 2.0 and there > 0.1) or there > 0.5):
+    if visible and (distance <= radius or (distance <= 2.0 * radius + 2.0 and there > 0.1)):
+        return start, False
+    if seen > CUT and there > 0.5:  # it would be seen there
         return start, False
     return Center(float(q_y), float(q_x), radius), True
 

@@ -84,14 +84,18 @@ def _of_edge(total: np.ndarray, weight: np.ndarray, radii: np.ndarray, edge: flo
         there = (radii >= low) & (radii <= high)
         return float(total[there].sum() / max(weight[there].sum(), 1))
 
-    middle = mean(0.0, max(0.5 * edge, STEP)) - floor[0]
+    middle = mean(0.0, max(0.5 * edge, STEP, float(radii[np.argmax(weight > 0)]))) - floor[0]
     near, far = (max(least, share * edge) for share, least in zip(INSIDE, LEAST_INSIDE, strict=True))
     inside = mean(edge - far, edge - near) - floor[0]
     even = not slope or edge < 2.0 * LEAST_SIDE or EVEN[0] * inside < middle < EVEN[1] * inside
     height = middle if even else inside
     if not height > 0.0:
         return None
-    profile = np.where(radii < _reach(edge), np.maximum((smooth - floor) / height, 0.0), 0.0)
+    beyond = (radii > edge) & (radii < _reach(edge))
+    end = (
+        float(radii[np.argmin(np.where(beyond, smooth, np.inf))]) if slope else _reach(edge)
+    )  # a neighbour begins there
+    profile = np.where(radii < end, np.maximum((smooth - floor) / height, 0.0), 0.0)
     filled = profile
     if not slope:
         filled = np.minimum(profile, 1.0)
