@@ -128,7 +128,7 @@ def find_probe(
     near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
     sharp = sharp_spots(np.where(True if mask is None else mask, np.nan_to_num(survey.mean, posinf=0.0), 0.0))
     dark = DarkPixels.of(survey.mean, mask)
-    sample = align(dark.watched(_read(data, survey.left_out, control)), mask, near, sharp)
+    sample = align(dark.watched(_read(data, survey.left_out, control)), mask, near, sharp, start.probe_radius)
     q_y, q_x, descan = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
         centers = _without_outliers(sample.centers)
@@ -137,7 +137,7 @@ def find_probe(
         q_x = middle[1] if center.q_x is None else center.q_x
         descan = float(np.hypot(*(centers - [q_y, q_x]).T).max())
     if source == "vacuum":
-        sample = align(_vacuum_patterns(data, settings), mask, near, sharp)
+        sample = align(_vacuum_patterns(data, settings), mask, near, sharp, start.probe_radius)
     radius = float(center.probe_radius or (sample.radius if np.isfinite(sample.radius) else start.probe_radius))
     if center.probe_radius is None and radius > MOST_RADIUS * min(shape):
         raise DataError(
@@ -236,14 +236,15 @@ def align(
     mask: np.ndarray | None = None,
     near: tuple[float, float, float] | None = None,
     sharp: bool = False,
+    radius: float = 0.0,
 ) -> Aligned:
     """Find one disk in each pattern (q_y, q_x) and average them.
 
     It is the brightest one: within a distance of a point, given as (q_y, q_x, distance) by `near`, or anywhere if
     that is None, then away from masked pixels. Patterns without counts there are passed over. Spots of about one pixel
-    count as hot pixels unless they are `sharp`.
+    count as hot pixels unless they are `sharp`. The disks have about that `radius`, px.
     """
-    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near, sharp)) is not None]
+    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near, sharp, radius)) is not None]
     if not found:
         return Aligned(np.empty((0, 2)), float("nan"), None)
     typical = float(np.median([disk.radius for disk in found]))
@@ -276,7 +277,7 @@ class _Disk(NamedTuple):
 
 
 def _disk(
-    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None, sharp: bool
+    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None, sharp: bool, about: float
 ) -> _Disk | None:
     """The brightest disk."""
     values = np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
@@ -290,7 +291,7 @@ def _disk(
     if not smooth.max(initial=0.0) > 0.0:
         return None
     row, column = (int(k) for k in np.unravel_index(int(np.argmax(smooth)), smooth.shape))
-    reach = 8
+    reach = 8 * 2 ** max(0, int(np.ceil(np.log2((WINDOW * about + 3.0) / 8))))
     for _ in range(4):  # the window grows until it holds the disk and its surroundings
         top, left = max(row - reach, 0), max(column - reach, 0)
         cut = np.s_[top : row + reach + 1, left : column + reach + 1]

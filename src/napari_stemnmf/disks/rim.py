@@ -23,7 +23,7 @@ RING, LEAST_RING = 0.5, 2.0
 """... in two rings, each so wide."""
 
 FAINT = 0.05
-"""What stands on a slope has more than this share of what it has with the slope."""
+"""What stands on a slope has more than this share of what it has with the slope; a floor below it is no slope."""
 MOST_TRIES = 30
 
 
@@ -147,8 +147,10 @@ def _floor(smooth: np.ndarray, weight: np.ndarray, radii: np.ndarray, edge: floa
 
     near, far = level(start, start + width), level(start + width, start + 2.0 * width)
     near = near or 0.0
-    slope = np.log(near / far) / width if sloped and far is not None and near > far > 0.0 else 0.0
+    if not sloped or near <= FAINT * float(smooth[radii <= edge].max()):
+        return np.full(len(radii), near)
+    slope = np.log(near / far) / width if far is not None and near > far > 0.0 else 0.0
     floor = near * np.exp(slope * (start + 0.5 * width - np.maximum(radii, edge - max(LEAST_SIDE, SIDE * edge))))
     beside = level(edge + LEAST_SIDE, edge + max(2.0 * LEAST_SIDE, 1.5 * SIDE * edge))
     here = float(np.interp(edge + 1.5 * LEAST_SIDE, radii, floor))
-    return floor if not sloped or beside is None or here <= beside else floor * max(beside, 0.0) / here
+    return floor if beside is None or here <= beside else floor * max(beside, 0.0) / here
