@@ -23,6 +23,8 @@ FULL = 0.35  # share of a disk's height from which a pixel is part of it, howeve
 PULLED, LEAST_PULLED = 0.1, 0.3  # ... which counts where it puts the centre elsewhere, in radii, and at least in px
 TOLERANCE = 1e-4  # px
 BRIDGED = 3.0  # px from a kept pixel up to which a masked one is taken to be as bright
+LEAST_PIXELS = 6  # of a cut disk, to tell its centre
+SMALL = 2.0  # px: a disk of a smaller radius is measured pixel by pixel
 CUT = 0.3  # share of a disk at the centre of symmetry that is enough to measure it on
 EDGE = 1.0  # standard deviation of a disk's edge, px, where it is cut
 FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1  # least share of the valid pixels that have a partner: anywhere; near a guess
@@ -93,7 +95,7 @@ def find_center(
     values, keep, grid = values[box], keep[box], np.indices(values.shape)[(slice(None), *box)]
     for _ in range(ITERATIONS):
         last = (y, x, radius)
-        found = _measure(values, keep, grid, y, x, most)
+        found = _measure(values, keep, grid, *last, most)
         if found is None:
             break
         y = found[0] if settings.q_y is None or off else y
@@ -236,7 +238,7 @@ def _start(values: np.ndarray, keep: np.ndarray) -> tuple[float, float, float]:
 
 
 def _measure(
-    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, y: float, x: float, most: float
+    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, y: float, x: float, radius: float, most: float
 ) -> tuple[float, float, float] | None:
     """One refinement: centre and radius of what stands above the surroundings within a window.
 
@@ -247,10 +249,14 @@ def _measure(
     rim = rim_of(distance[keep], values[keep], most)
     if rim is None:
         return None
+    if max(rim.radius, radius) < SMALL and keep[distance <= 1.5 * SMALL + 1.5].all():
+        return _of_pixels(values, keep, grid, distance, radius) or (y, x, rim.radius)
     reach = 1.5 * rim.radius + 1.5
     height = np.maximum((values - rim.floor) / rim.height, 0.0)
     if not keep[distance <= rim.radius + 1.0].all():
         there = keep & (distance <= reach)
+        if there.sum() < LEAST_PIXELS:
+            return None
         moved = _to_edge(np.minimum(height[there] / FULL, 1.0), dy[there], dx[there])
         return y + moved[0], x + moved[1], rim.radius
     window = np.clip(reach + 0.5 - distance, 0.0, 1.0) * keep
@@ -258,6 +264,22 @@ def _measure(
     pulled = np.hypot(*(mass - support)) > max(PULLED * rim.radius, LEAST_PULLED)
     y, x = support if pulled else mass
     return float(y), float(x), rim.radius
+
+
+def _of_pixels(
+    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, distance: np.ndarray, radius: float
+) -> tuple[float, float, float] | None:
+    """Centre of mass and radius of a spot of a few pixels, for which a radial mean is too coarse."""
+    reach = 1.5 * radius + 1.5
+    around = values[keep & (distance > reach) & (distance <= reach + max(2.0, 0.5 * radius))]
+    floor = float(np.median(around)) if around.size else 0.0
+    inside = values[keep & (distance <= max(0.5 * radius, 0.75))]
+    plateau = float(np.median(inside)) if inside.size else float(values[distance <= reach].max(initial=0.0))
+    if plateau <= floor:
+        return None
+    share = np.clip((values - floor) / (plateau - floor), 0.0, 1.0) * np.clip(reach + 0.5 - distance, 0.0, 1.0) * keep
+    y, x = _middle(share, grid)
+    return float(y), float(x), float(np.sqrt(share.sum() / np.pi))
 
 
 def _middle(weight: np.ndarray, grid: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import find_center, locate, off_detector, sharp_spots
+from napari_stemnmf.disks.central_disk import SMALL, find_center, locate, off_detector, sharp_spots
 from napari_stemnmf.disks.rim import STEP, Rim, rim_of
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
@@ -169,7 +169,7 @@ def _notes(center: CenterSettings, sample: Aligned, shape: tuple[int, int], pixe
             f"The disks are rings, dark in the middle: the probe's radius, {sample.radius:.2f} px, is that of their "
             "outer edge."
         )
-    if sample.moments is None:
+    if sample.moments is None or sample.radius < SMALL:
         return
     square = sample.moments * np.outer((1.0, pixel_ratio), (1.0, pixel_ratio))
     shorter, longer = 2.0 * np.sqrt(np.maximum(np.linalg.eigvalsh(square), 0.0))
@@ -254,8 +254,9 @@ def align(
         return Aligned(centers, typical, None)
     away = np.concatenate([disk.away for disk in similar])
     values = np.concatenate([disk.values for disk in similar])
-    rim = rim_of(np.hypot(*away.T), values, 1.5 * typical + 1.5)
-    if rim is None:
+    distance = np.hypot(*away.T)
+    rim = rim_of(distance, values, 1.5 * typical + 1.5)
+    if rim is None or (typical < SMALL and np.rint(distance.min() / STEP) * STEP > max(0.5 * typical, STEP)):
         return Aligned(centers, typical, None)
     return Aligned(centers, rim.radius, rim.profile, rim.hollow, _moments(away, values, rim, len(similar)))
 

@@ -87,7 +87,8 @@ def _of_edge(total: np.ndarray, weight: np.ndarray, radii: np.ndarray, edge: flo
     middle = mean(0.0, max(0.5 * edge, STEP, float(radii[np.argmax(weight > 0)]))) - floor[0]
     near, far = (max(least, share * edge) for share, least in zip(INSIDE, LEAST_INSIDE, strict=True))
     inside = mean(edge - far, edge - near) - floor[0]
-    even = not slope or edge < 2.0 * LEAST_SIDE or EVEN[0] * inside < middle < EVEN[1] * inside
+    most = EVEN[1] if floor[0] > floor[-1] else np.inf  # without a slope, a soft edge is no halo
+    even = not slope or edge < 2.0 * LEAST_SIDE or EVEN[0] * inside < middle < most * inside
     height = middle if even else inside
     if not height > 0.0:
         return None
