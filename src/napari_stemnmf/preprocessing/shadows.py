@@ -41,6 +41,9 @@ ROUND = 0.75
 GHOST = 3.0
 """The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
 hidden."""
+SEEN, RISING = 3.0, (1.25, 2.0)
+"""A closed shadow that has a spot in it so many times as bright as its inside, and one that has none: beside it light
+does not rise so many times."""
 LEVELS = 32
 """Levels that a region is looked for below."""
 FEW_COUNTS = 4.0
@@ -261,7 +264,7 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         )
     radius = float(np.sqrt(region.sum() / np.pi))
     farther = light.keep & (away > light.reach) & (away <= light.reach + max(3.0, radius))
-    if not core.any() or not farther.any() or radius < 4.0:
+    if not core.any() or not farther.any() or radius < 4.0 or _is_within_a_ring(light, core, away):
         return False
     darkest, brightest = np.percentile(light.values[core], 90), np.percentile(light.values[farther], 10)
     roundness = float(np.pi * ndimage.distance_transform_edt(region).max() ** 2 / region.sum())
@@ -272,6 +275,16 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         and brightest - darkest > COUNTS * light.one
         and around >= AROUND
     )
+
+
+def _is_within_a_ring(light: Light, core: np.ndarray, away: np.ndarray) -> bool:
+    """Whether a dark disk is but the inside of a bright ring: light rises outwards, all the more if a beam is seen."""
+    bands = [light.keep & (away > low) & (away <= low + 1) for low in range(2, light.reach + 7)]
+    around = [float(np.median(light.sharp[band])) for band in bands if band.any()]
+    peak = float(ndimage.uniform_filter(np.where(core, light.sharp, 0.0), 2).max())
+    usual = float(np.median(light.sharp[core]))
+    seen = peak > SEEN * usual and 4.0 * (peak - usual) > COUNTS * light.window**2 * light.one
+    return bool(around) and max(around) > (RISING[0] if seen else RISING[1]) * around[0]
 
 
 def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
