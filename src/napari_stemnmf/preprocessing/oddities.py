@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.preprocessing.dead_pixels import FRINGE, WORDS, few_and_many, find_dead_pixels, unlike_edges
+from napari_stemnmf.preprocessing.dead_pixels import (
+    FRINGE,
+    WORDS,
+    few_and_many,
+    find_dead_pixels,
+    typical_values,
+    unlike_edges,
+)
 from napari_stemnmf.preprocessing.looks import Looks, look
 from napari_stemnmf.preprocessing.odd_patterns import counted, judge, judge_alone
 from napari_stemnmf.preprocessing.scan_order import sentence, winds
@@ -193,10 +200,10 @@ def _few(sample: Sample) -> np.ndarray:
 def _patterns(sample: Sample) -> Iterator[str]:
     if not sample.looks.total.any() or wrapped(_few(sample)) or unlike_edges(_few(sample)).any():
         return  # what was read are no counts as they are
-    if sample.whole:
-        odd = judge(sample.looks, sample.dataset.scan_shape, PreprocessSettings())
-    else:
-        odd = judge_alone(sample.looks)
+    looks, dead = sample.looks, _dead(sample)
+    if dead.any():
+        looks = looks.without(dead, typical_values(sample.patterns))
+    odd = judge(looks, sample.dataset.scan_shape, PreprocessSettings()) if sample.whole else judge_alone(looks)
     if odd.any():
         yield f"{counted(odd)}; a run sets {'it' if (odd > 0).sum() == 1 else 'them'} aside."
 
