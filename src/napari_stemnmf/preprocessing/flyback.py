@@ -32,7 +32,7 @@ ALIKE = 0.3
 """Patterns usually correlate at least that much with their neighbours, or nothing is told."""
 UNLIKE, OFTEN = 3.0, 75.0
 """Unlike its neighbours is a pattern that lacks so many times what this percentage of others lack to be alike..."""
-SIGNAL = 2.0
+SIGNAL = 5.0
 """... and differs from the usual pattern by so many times the noise: vacuum is like nothing but for its noise."""
 MANY = 0.6
 """A line is scrambled if so many of its patterns are unlike."""
@@ -60,8 +60,8 @@ def scrambled_lines(outer: Outer, scan_shape: tuple[int, int], settings: Preproc
     if not len(outer.positions):
         return found
     shares = outer.cells.reshape(len(outer.cells), -1).astype(np.float64)
-    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-30)
-    shares -= np.median(shares, axis=0)
+    total = np.maximum(shares.sum(axis=1, keepdims=True), 1e-30)
+    shares = (shares / total - np.median(shares / total, axis=0)) * np.sqrt(total)  # with noise that is alike in all
     where = np.full(scan_shape, -1)
     where.ravel()[outer.positions] = np.arange(len(shares))
     for span, index, lines in (
@@ -88,7 +88,7 @@ def _scrambled(lines: np.ndarray) -> int:
     if usual < ALIKE:
         return 0
     lack = 1.0 - alike
-    noise = float(np.median((power * lack)[MOST_LINES:]))
+    noise = float(np.percentile((power * lack)[MOST_LINES:], OFTEN))
     limit = UNLIKE * float(np.percentile(lack[MOST_LINES:], OFTEN))
     unlike = ((lack > limit) & (power > SIGNAL * noise)).mean(axis=1) >= MANY
     return 0 if unlike[MOST_LINES:].any() else int(np.argmin(np.append(unlike[:MOST_LINES], False)))
