@@ -31,7 +31,6 @@ from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains, notes_of_grains
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.preprocessing import dead_pixels, odd_patterns
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
@@ -173,13 +172,7 @@ class Analysis:
         if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
             found.append("The calibration is of square pixels, from an older version: calibrate again.")
         if survey is not None:
-            found += dead_pixels.sentences(survey.dead)
-        if survey is not None and survey.odd.any():
-            found.append(odd_patterns.sentence(survey.odd))
-        if survey is not None and survey.not_finite:
-            found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")
-        if survey is not None and survey.negative:
-            found.append(f"{survey.negative} values are negative; they count as 0.")
+            found += survey.notes(self.recipe.preprocess.scan_order, None if peaks is None else peaks.counts)
         if self.probe is not None:
             found += self.probe.notes.splitlines()
         if peaks is not None:

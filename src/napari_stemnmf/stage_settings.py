@@ -54,6 +54,12 @@ def _flyback(part: str) -> Any:
 class PreprocessSettings(Settings):
     """Preparing patterns, in this order: crop, dark, dead and hot pixels, bin; and which patterns are left out."""
 
+    scan_order: str = setting(
+        "rows",
+        "order of the file's patterns: all rows from the first column on, or winding, every second row back",
+        choices=("rows", "winding"),
+        added=True,
+    )
     scan_y: tuple[int, ...] | None = _crop("scan row")
     scan_x: tuple[int, ...] | None = _crop("scan column")
     q_y: tuple[int, ...] | None = _crop("detector row")
