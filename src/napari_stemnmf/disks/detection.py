@@ -16,7 +16,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import binned, falloff_of, patches_of, spike_of
+from napari_stemnmf.disks.template import binned, falloff_of, mismatch_of, patches_of, spike_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -230,6 +230,7 @@ def plan(probe: Probe, edge: float) -> Search:
         ring=-float(kernel.min()),
         ring_falloff=falloff_of(kernel, ring / ring.sum(), 1),
         spike=spike_of(kernel),
+        mismatch=mismatch_of(probe.radius),
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,

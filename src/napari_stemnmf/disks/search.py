@@ -21,7 +21,7 @@ from napari_stemnmf.disks.noise import gain_of, uneven
 from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, neighbours, separate, tallest
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
-BESIDE = 0.1  # share of the height of the disks around it that a disk needs that is seen only with those taken away
+BESIDE = 2.0  # mismatches of the disks around it that a disk needs that is seen only with those taken away
 TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache
 
 
@@ -41,6 +41,7 @@ class Search(NamedTuple):
     ring: float  # weight of a pixel around the disk, without its sign
     ring_falloff: np.ndarray  # what a disk of height 1 adds to the mean level on the ring of a place around it
     spike: float  # share of a disk's height that may come from one single pixel
+    mismatch: float  # share of what a disk explains that may be left of it
     bin: int  # pixels along each side of a bin
     pad: int  # pixels around the pattern that are filled with those of its edge; a multiple of `bin`
     masked: np.ndarray  # flat pixels that are left out, int64
@@ -167,7 +168,7 @@ def _candidates(
                 continue
             y, x = _start(left, i, j, step)
             y, x = min(y, rows - 1), min(x, columns - 1)
-            if value < BESIDE * tallest(plan, known, y, x):
+            if value < BESIDE * plan.mismatch * tallest(plan, known, y, x):
                 continue
             others = neighbours(plan, known, -1, y, x, 0.0)
             if measure(image, plan, gain, y, x, rows, columns, others, near, found[size]):
