@@ -16,7 +16,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import binned, falloff_of, mismatch_of, patches_of, spike_of
+from napari_stemnmf.disks.template import FALLOFF_STEP, binned, falloff_of, mismatch_of, patches_of, spike_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -206,6 +206,7 @@ def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
     from napari_stemnmf.disks.measure import WINDOW
     from napari_stemnmf.disks.noise import SHIFTS
+    from napari_stemnmf.disks.ridges import rings_of
     from napari_stemnmf.disks.search import Search
 
     size = max(1, int(probe.radius / COARSE_RADIUS))
@@ -213,6 +214,7 @@ def plan(probe: Probe, edge: float) -> Search:
     coarse = binned(kernel, size)
     coarse_falloff = falloff_of(kernel, coarse, size)
     ring = np.maximum(-kernel, 0.0)
+    wander = max(float(probe.descan) - 2.0 * probe.radius, 0.0)  # of the direct beam, which is no ridge
     pad = max(kernel.shape[0] // 2 + WINDOW + 1, size * (coarse.shape[0] // 2 + 1))
     mask = np.ones(probe.detector_shape, bool) if probe.mask is None else np.asarray(probe.mask, bool)
     masked, source, distance = _nearest_kept(mask)
@@ -237,6 +239,7 @@ def plan(probe: Probe, edge: float) -> Search:
         source=source,
         tiles=_tiles(mask),
         samples=_samples(mask, size),
+        rings=rings_of(mask, size, (probe.q_y, probe.q_x), wander + FALLOFF_STEP * len(coarse_falloff)),
         allowed=mask & (distance >= edge),
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),
