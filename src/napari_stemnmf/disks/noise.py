@@ -149,9 +149,11 @@ def _left_over(
 ) -> Any:  # pragma: no cover - compiled
     """The gain that explains what is left, but a share of what the disks explain; `gain` is a first guess."""
     many, size, total = 0, 0, 0.0
+    reach = plan.coarse_kernel.shape[0] // 2  # nearer to the edge there is what disks beyond it leave
+    tall, wide = left.shape
     for k in range(len(noise)):
-        if noise[k] > 0.0:
-            i, j = plan.samples[k, 0], plan.samples[k, 1]
+        i, j = plan.samples[k, 0], plan.samples[k, 1]
+        if noise[k] > 0.0 and min(i, j, tall - 1 - i, wide - 1 - j) >= reach:
             ratios[size] = max(abs(left[i, j]) - mismatch * explained[i, j], 0.0) ** 2 / noise[k]
             total += min(ratios[size], OUTLYING * gain)
             many += noise[k] > few
@@ -168,8 +170,8 @@ def _maxima(binned: Any, response: Any, plan: Any, needed: Any) -> Any:  # pragm
     pad = plan.pad // plan.bin
     found = np.empty((((tall + 1) // 2) * ((wide + 1) // 2), 4), np.float32)
     size = 0
-    for i in range(1, tall - 1):
-        for j in range(1, wide - 1):
+    for i in range(tall):
+        for j in range(wide):
             value = response[i, j]
             if not value > needed * plan.peak or not is_maximum(response, i, j):
                 continue
@@ -195,8 +197,10 @@ def _explain(response: Any, plan: Any, disks: Any) -> Any:  # pragma: no cover -
         for k in range(len(disks)):
             i, j = int(disks[k, 0]), int(disks[k, 1])
             if sweep == 0:
-                shifts[k, 0] = _shift(response[i - 1, j], response[i, j], response[i + 1, j])
-                shifts[k, 1] = _shift(response[i, j - 1], response[i, j], response[i, j + 1])
+                up, down = response[max(i - 1, 0), j], response[min(i + 1, tall - 1), j]
+                before, after = response[i, max(j - 1, 0)], response[i, min(j + 1, wide - 1)]
+                shifts[k, 0] = _shift(up, response[i, j], down)
+                shifts[k, 1] = _shift(before, response[i, j], after)
             patch = plan.patches[shifts[k, 0], shifts[k, 1]]
             step = max(left[i, j] / patch[reach, reach], -heights[k])
             heights[k] += step
