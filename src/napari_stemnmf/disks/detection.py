@@ -29,6 +29,7 @@ COARSE_RADIUS = 2.4
 SPACING, CLOSEST, EDGE = 1.5, 1.0, 1.0
 """Defaults in radii of the probe: `DiskSettings.spacing`, of maxima and of overlapping disks; `DiskSettings.edge`."""
 MOST_TILES, MOST_SAMPLES = 256, 256
+RING_APART = 1.3  # so many times less than the radius is the step between distances at which ridges are looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +215,7 @@ def plan(probe: Probe, edge: float) -> Search:
     coarse = binned(kernel, size)
     coarse_falloff = falloff_of(kernel, coarse, size)
     ring = np.maximum(-kernel, 0.0)
+    apart = max(1, int(probe.radius / size / RING_APART))  # bins
     wander = max(float(probe.descan) - 2.0 * probe.radius, 0.0)  # of the direct beam, which is no ridge
     pad = max(kernel.shape[0] // 2 + WINDOW + 1, size * (coarse.shape[0] // 2 + 1))
     mask = np.ones(probe.detector_shape, bool) if probe.mask is None else np.asarray(probe.mask, bool)
@@ -239,7 +241,8 @@ def plan(probe: Probe, edge: float) -> Search:
         source=source,
         tiles=_tiles(mask),
         samples=_samples(mask, size),
-        rings=rings_of(mask, size, (probe.q_y, probe.q_x), wander + FALLOFF_STEP * len(coarse_falloff)),
+        rings=rings_of(mask, size, (probe.q_y, probe.q_x), wander + FALLOFF_STEP * len(coarse_falloff), apart),
+        ring_step=float(apart * size),
         allowed=mask & (distance >= edge),
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),

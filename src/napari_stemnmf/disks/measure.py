@@ -56,7 +56,8 @@ def _climb(
     for _ in range(4 * plan.kernel.shape[0]):
         window(image, plan.kernel, plan.pad + y, plan.pad + x, near)
         take_away(near, y - 1, x - 1, plan.falloff, others)
-        flatten(near, y - 1, x - 1, ground.levels, plan, 1)
+        if ground.levels.size:
+            flatten(near, y - 1, x - 1, ground.levels, plan, 1)
         up, right = 0, 0
         for i in range(-1, 2):
             for j in range(-1, 2):
@@ -130,7 +131,8 @@ def refine(
     values = np.empty((2 * WINDOW + 1, 2 * WINDOW + 1), np.float32)
     correlate(image, plan.kernel, plan.pad + middle_y - WINDOW, plan.pad + middle_x - WINDOW, values)
     take_away(values, middle_y - WINDOW, middle_x - WINDOW, plan.falloff, others)
-    flatten(values, middle_y - WINDOW, middle_x - WINDOW, ground.levels, plan, 1)
+    if ground.levels.size:
+        flatten(values, middle_y - WINDOW, middle_x - WINDOW, ground.levels, plan, 1)
     fine = 1.0 / upsampling
     at_y, at_x = round((y - middle_y) * upsampling) * fine, round((x - middle_x) * upsampling) * fine
     best = _between(values, at_y, at_x)

@@ -25,20 +25,20 @@ class Ground(NamedTuple):
     """What of a pattern is not disks."""
 
     gain: float  # variance over mean of what the correlation sums up
-    levels: np.ndarray  # the correlation without disks at 0, 1, 2 ... bins from the centre; empty if it is 0 everywhere
+    levels: np.ndarray  # the correlation without disks at the distances of `rings_of`; empty if it is 0 everywhere
 
 
-def rings_of(mask: np.ndarray, size: int, centre: tuple[float, float], least: float) -> np.ndarray:
+def rings_of(mask: np.ndarray, size: int, centre: tuple[float, float], least: float, apart: int) -> np.ndarray:
     """Where the binned correlation is looked up, flat: (distances, directions) int32, -1 off the detector.
 
-    Distances from a centre (px) are 0, 1, 2 ... bins of `size` pixels; within `least` px nothing is looked up.
+    Distances from a centre (px) are `apart` bins of `size` pixels from each other; within `least` px there are none.
     """
     kept = mask[size // 2 :: size, size // 2 :: size]
     middle = (np.array(centre) + 0.5) / size - 0.5
     shape = tuple(-(-n // size) for n in mask.shape)
-    length = int(np.hypot(*np.maximum(middle, np.array(shape) - 1 - middle))) + 1
+    furthest = float(np.hypot(*np.maximum(middle, np.array(shape) - 1 - middle)))
     angles = 2.0 * np.pi * (np.arange(DIRECTIONS) + 0.5) / DIRECTIONS
-    distance = np.arange(length)[:, None]
+    distance = np.arange(0, furthest + 1, apart)[:, None]
     y = np.rint(middle[0] + distance * np.sin(angles)).astype(int)
     x = np.rint(middle[1] + distance * np.cos(angles)).astype(int)
     there = (y >= 0) & (x >= 0) & (y < kept.shape[0]) & (x < kept.shape[1]) & (distance * size >= least)
@@ -69,7 +69,7 @@ def ridges(binned: Any, response: Any, plan: Any, gain: Any) -> Any:  # pragma: 
             found[k] = _common(values[:size], places[:size], binned, plan, pad, width, gain)
     levels = np.zeros_like(found)
     ridge = False
-    for k in range(1, len(found) - 1):  # the median of three: a ridge is wider than a bin
+    for k in range(1, len(found) - 1):  # the median of three: a ridge is as wide as a disk
         levels[k] = max(min(found[k - 1], found[k]), min(max(found[k - 1], found[k]), found[k + 1]))
         ridge |= levels[k] > 0.0
     if not ridge:
@@ -103,12 +103,10 @@ def _common(
 @njit(nogil=True, cache=True)
 def flatten(values: Any, top: Any, left: Any, levels: Any, plan: Any, step: Any) -> None:  # pragma: no cover - compiled
     """Take the levels away from the correlation at bins of `step` px, from (top, left) on."""
-    if levels.size == 0:
-        return
     for i in range(values.shape[0]):
-        y = ((top + i + 0.5) * step - 0.5 - plan.centre_y) / plan.bin
+        y = ((top + i + 0.5) * step - 0.5 - plan.centre_y) / plan.ring_step
         for j in range(values.shape[1]):
-            x = ((left + j + 0.5) * step - 0.5 - plan.centre_x) / plan.bin
+            x = ((left + j + 0.5) * step - 0.5 - plan.centre_x) / plan.ring_step
             away = np.sqrt(y * y + x * x)
             k = int(away)
             if k + 1 < levels.size:

@@ -50,6 +50,7 @@ class Search(NamedTuple):
     tiles: np.ndarray  # (t, 2) first row and column of the tiles that the noise is measured in
     samples: np.ndarray  # (s, 2) row and column, in bins, where the correlation is sampled for its noise
     rings: np.ndarray  # (distances, directions) flat bins about the centre where ridges are looked for
+    ring_step: float  # px between their distances
     allowed: np.ndarray  # (q_y, q_x) bool, where the centre of a disk may be
     centre_y: float  # where the central disk is looked for
     centre_x: float
