@@ -65,7 +65,11 @@ def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no
     order = np.sort(ratios[:size])
     low, high = order[int(TILE_QUANTILE * (size - 1))], order[int((1.0 - TILE_QUANTILE) * (size - 1))]
     gain = low / TILE_BIAS
-    continuous = least < STEP * gain and not _multiples(image, tiles, pad, least)
+    continuous = least < STEP * gain
+    if continuous and _multiples(image, tiles, pad, 1.0):
+        continuous, least = False, 1.0
+    elif continuous:
+        continuous = not _multiples(image, tiles, pad, least)
     return gain, gain if continuous and high < ALIKE * low else min(least, gain)
 
 
@@ -137,7 +141,8 @@ def _unexplained(
         if clear.all():
             break
         disks = disks[clear]
-    if whole - _left_over(left, left, plan, gain, few, 0.0, noise, ratios) < EXPLAINED * (whole - least):
+    before = _left_over(response, response, plan, whole, few, 0.0, noise, ratios)
+    if before - _left_over(left, left, plan, whole, few, 0.0, noise, ratios) < EXPLAINED * (before - least):
         return whole, disks, left
     disks[:, :2] = (disks[:, :2] + np.float32(0.5)) * np.float32(plan.bin) - np.float32(0.5)
     return gain, disks, left
