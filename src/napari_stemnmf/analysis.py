@@ -180,6 +180,9 @@ class Analysis:
             good = np.ones(len(peaks.counts), bool) if self.left_out is None else ~self.left_out.ravel()
             if empty := int((peaks.counts[good] == 0).sum()):
                 found.append(f"{empty} {of} hold no Bragg disk.")
+            most = self.recipe.disks.max_peaks
+            if full := int((peaks.counts >= most).sum()):
+                found.append(f"{full} {of} have {most} disks, the most that disks.max_peaks allows; set it higher.")
             if peaks.saturated:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
         if self.calibration is not None:

@@ -148,7 +148,7 @@ class DiskSettings(Settings):
         None, "least distance of a disk's centre from the detector's edge and from masked pixels; "
         "empty: the probe's radius", unit="px", low=0.0,
     )  # fmt: skip
-    max_peaks: int = setting(100, "most disks of a pattern, the highest first", low=1, high=10000)
+    max_peaks: int = setting(1000, "most disks of a pattern, the highest first", low=1, high=10000)
 
 
 @dataclass(frozen=True)
