@@ -32,7 +32,6 @@ from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains, notes_of_grains
 from napari_stemnmf.grains.review import Review
-from napari_stemnmf.preprocessing import dead_pixels, odd_patterns
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
@@ -179,18 +178,17 @@ class Analysis:
         if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
             found.append("The calibration is of square pixels, from an older version: calibrate again.")
         if survey is not None:
-            found += dead_pixels.sentences(survey.dead)
-        if survey is not None and survey.odd.any():
-            found.append(odd_patterns.sentence(survey.odd))
-        if survey is not None and survey.not_finite:
-            found.append(f"{survey.not_finite} values are NaN or infinite; they count as 0.")
-        if survey is not None and survey.negative:
-            found.append(f"{survey.negative} values are negative; they count as 0.")
+            found += survey.notes(self.recipe.preprocess.scan_order, None if peaks is None else peaks.counts)
+        if self.probe is not None:
+            found += self.probe.notes.splitlines()
         if peaks is not None:
             of = f"of {len(peaks.counts)} patterns"
             good = np.ones(len(peaks.counts), bool) if self.left_out is None else ~self.left_out.ravel()
             if empty := int((peaks.counts[good] == 0).sum()):
                 found.append(f"{empty} {of} hold no Bragg disk.")
+            most = self.recipe.disks.max_peaks
+            if full := int((peaks.counts >= most).sum()):
+                found.append(f"{full} {of} have {most} disks, the most that disks.max_peaks allows; set it higher.")
             if peaks.saturated:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
         if self.calibration is not None:

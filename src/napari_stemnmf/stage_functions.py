@@ -86,7 +86,7 @@ def prepared(found: Found, dataset: Dataset) -> Dataset:
     from napari_stemnmf.preprocessing.preparation import prepare
 
     survey = _there(found.survey, "survey")
-    return prepare(dataset, survey.hot_pixels, found.recipe.preprocess, survey.keep)
+    return prepare(dataset, survey.hot_pixels, found.recipe.preprocess, survey.keep, survey.wrapped)
 
 
 def take_survey(task: Task) -> Survey:

@@ -40,6 +40,12 @@ def _flyback(part: str) -> Any:
 class PreprocessSettings(Settings):
     """Preparing patterns, in this order: crop, dark, dead and hot pixels, bin; and which patterns are left out."""
 
+    scan_order: str = setting(
+        "rows",
+        "order of the file's patterns: all rows from the first column on, or winding, every second row back",
+        choices=("rows", "winding"),
+        added=True,
+    )
     scan_y: tuple[int, ...] | None = _crop("scan row")
     scan_x: tuple[int, ...] | None = _crop("scan column")
     q_y: tuple[int, ...] | None = _crop("detector row")
@@ -128,7 +134,7 @@ class DiskSettings(Settings):
         None, "least distance of a disk's centre from the detector's edge and from masked pixels; "
         "empty: the probe's radius", unit="px", low=0.0,
     )  # fmt: skip
-    max_peaks: int = setting(100, "most disks of a pattern, the highest first", low=1, high=10000)
+    max_peaks: int = setting(1000, "most disks of a pattern, the highest first", low=1, high=10000)
 
 
 @dataclass(frozen=True)

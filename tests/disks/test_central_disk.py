@@ -100,7 +100,9 @@ def test_empty_pattern_and_centre_off_the_detector_are_refused() -> None:
         find_center(np.zeros((20, 20)))
     with pytest.raises(DataError, match="no counts"):
         find_center(np.full((20, 20), np.nan))
-    with pytest.raises(DataError, match=r"center\.q_x is 25"):
+    with pytest.raises(DataError, match=r"center\.q_x is 45"):
+        find_center(np.ones((20, 20)), CenterSettings(q_x=45))
+    with pytest.raises(DataError, match=r"set both center\.q_y and"):
         find_center(np.ones((20, 20)), CenterSettings(q_x=25))
 
 

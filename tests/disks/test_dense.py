@@ -84,7 +84,15 @@ def found_in(counts: np.ndarray) -> Peaks:
 
 @pytest.mark.parametrize(
     ("size", "radius", "spacing"),
-    [(64, 2.5, 2.8), (64, 2.5, 4.0), (128, 5.0, 2.2), (128, 5.0, 4.0), (128, 10.0, 2.8)],
+    [
+        (64, 1.0, 4.0),
+        (64, 1.0, 8.0),
+        (64, 2.5, 2.8),
+        (64, 2.5, 4.0),
+        (128, 5.0, 2.2),
+        (128, 5.0, 4.0),
+        (128, 10.0, 2.8),
+    ],
 )
 def test_more_electrons_never_mean_fewer_disks(size: int, radius: float, spacing: float) -> None:
     strong = np.zeros(0)
@@ -113,3 +121,12 @@ def test_positions_among_many_disks_are_good_to_a_twentieth_of_a_pixel() -> None
     counts, truth = crystal(128, 5.0, 20.0, 1e6)
     *_, errors = compare(found_in(counts), truth, 5.0)
     assert np.sqrt(np.nanmean(errors**2)) < 0.05
+
+
+@pytest.mark.parametrize("height", [60.0, 150.0])
+def test_a_diffuse_ring_is_no_row_of_disks(height: float) -> None:
+    away = np.hypot(*(np.indices((96, 96)) - 47.5))
+    expected = 690.0 * (away < 3.0) + height * np.exp(-(((away - 25.0) / 5.0) ** 2)) + 2.0
+    peaks = found_in(np.random.default_rng(1).poisson(expected, (1, 8, 96, 96)).astype(np.uint16))
+    assert (peaks.counts >= 1).all()
+    assert len(peaks) <= 8 + 2

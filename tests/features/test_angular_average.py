@@ -250,3 +250,15 @@ def test_rings_do_not_depend_on_the_scale_of_the_counts_or_a_beam_stop() -> None
     np.testing.assert_allclose(find_rings(pattern * 1e-5, g), rings, atol=0.01)
     masked = find_rings(dark, Geometry(pattern.shape, 50, 50, 2.5, mask=mask))
     np.testing.assert_allclose(masked, rings, atol=0.3)
+
+
+def test_rings_of_patterns_of_one_bit_and_on_an_offset() -> None:
+    """The maximum of patterns of 0 and 1 is 1 everywhere; where counts stand on a number, minima are no less deep."""
+    y, x = np.indices((96, 96)) - 47.5
+    r = np.hypot(y, x)
+    mean = 0.01 + 0.9 * (r < 4) + sum(0.1 * np.exp(-(((r - ring) / 2) ** 2)) for ring in (15.0, 28.0, 40.0))
+    geometry = Geometry((96, 96), 47.5, 47.5, 4.0)
+    rings = find_rings(mean, geometry)
+    assert len(rings) >= 3
+    assert find_rings(np.ones((96, 96)), geometry, mean) == rings
+    np.testing.assert_allclose(find_rings(1000.0 + 100.0 * mean, geometry), rings, atol=1.0)

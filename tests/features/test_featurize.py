@@ -187,14 +187,14 @@ def test_feature_that_the_data_does_not_allow_does_not_stop_the_others(
     assert list(found.features) == ["rv", "aa"]
     assert list(found.failed) == ["bd"]
     assert "run disk detection" in found.failed["bd"]
-    flat = replace(look, maximum=np.ones_like(look.maximum))
+    flat = replace(look, maximum=np.ones_like(look.maximum), mean=np.ones_like(look.mean))
     found = featurize(scan, flat, around, Recipe())
     assert list(found.features) == ["rv"]
     assert "No diffraction ring" in found.failed["aa"]
 
 
 def test_error_says_why_no_feature_can_be_had(scan: Dataset, look: Survey, around: Calibration) -> None:
-    flat = replace(look, maximum=np.ones_like(look.maximum))
+    flat = replace(look, maximum=np.ones_like(look.maximum), mean=np.ones_like(look.mean))
     with pytest.raises(DataError, match="No diffraction ring"):
         featurize(scan, flat, around, Recipe(), names=["aa"])
     with pytest.raises(DataError, match=r"No diffraction ring.*run disk detection"):

@@ -227,3 +227,27 @@ def test_the_search_for_a_stop_leaves_masked_pixels_out(value):
     keep[30:34] = keep[:, 60:64] = False
     pattern[~keep] = value
     assert find_beam_stop(pattern, keep=keep) is None
+
+
+def test_the_thin_arm_of_a_stop_is_masked() -> None:
+    rng = np.random.default_rng(5)
+    y, x = np.indices((128, 128)) - 63.5
+    stop = (np.hypot(y, x) < 12) | ((np.abs(y) < 3) & (x > 0))
+    light = 3.0 * np.exp(-np.hypot(y, x) / 40)
+    found = find_beam_stop(rng.poisson(400 * light * ~stop) / 400)
+    assert found is not None
+    assert (~found)[stop].mean() > 0.9
+    assert (~found)[~stop].mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("height", "radius", "width", "direct"), [(400, 19, 2.5, 11), (1400, 24, 7.6, 290), (150, 17, 5, 9)]
+)
+def test_the_inside_of_an_amorphous_ring_is_no_beam_stop(
+    height: float, radius: float, width: float, direct: float
+) -> None:
+    """py4DSTEM#646: a halo in vacuum, with the direct beam in its middle."""
+    y, x = np.indices((96, 96)) - 48.2
+    distance = np.hypot(y, x)
+    mean = height * np.exp(-(((distance - radius) / width) ** 2)) + direct * (distance < 3) + 0.01
+    assert find_beam_stop(np.random.default_rng(6).poisson(mean * 400) / 400) is None

@@ -291,3 +291,44 @@ def test_what_was_set_aside_is_saved(spoilt: Analysis, tmp_path) -> None:
     np.testing.assert_array_equal(back.survey.odd, spoilt.survey.odd)
     assert back.warnings == spoilt.warnings
     assert back.is_current("tables/aa")
+
+
+def polycrystal(seed: int, electrons: float = 2e4) -> tuple[np.ndarray, np.random.Generator]:
+    """Forty grains without a vacuum, as counts."""
+    rng = np.random.default_rng(seed)
+    seeds, angles = rng.uniform(0, 1, (40, 2)) * (ROWS, COLUMNS), rng.uniform(0, 90, 40)
+    y, x = np.indices((ROWS, COLUMNS))
+    nearest = np.argmin([np.hypot(y - a, x - b) for a, b in seeds], axis=0)
+    expected = np.array([disks(angle) for angle in angles])[nearest]
+    return rng.poisson(expected * electrons / expected.sum(axis=(2, 3)).mean()).astype(np.uint16), rng
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_columns_of_a_moving_beam_are_flyback(seed: int) -> None:
+    data, rng = polycrystal(seed)
+    assert not survey(data).odd.any()
+    for y, x in np.ndindex(ROWS, 2):
+        passed = data[y, rng.integers(0, COLUMNS, 5)]
+        data[y, -1 - x] = rng.poisson(np.einsum("k,kij->ij", rng.dirichlet(np.ones(5)), passed))
+    np.testing.assert_array_equal(survey(data).odd > 0, column(-1, -2))
+    np.testing.assert_array_equal(survey(data.transpose(1, 0, 2, 3)).odd > 0, column(-1, -2).T)
+    assert not survey(data, flyback_columns=(0, 0)).odd.any()
+
+
+def test_dead_pixels_and_flyback_cost_one_more_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_stemnmf.preprocessing import survey as module
+
+    reads, run_pass = [], module.run_pass
+    monkeypatch.setattr(module, "run_pass", lambda *args, **options: reads.append(1) or run_pass(*args, **options))
+    data = scan()
+    assert not survey(data).odd.any()
+    assert len(reads) == 1
+    clean = survey(times(np.s_[:, -1], 0.05)(scan()))
+    reads.clear()
+    data = times(np.s_[:, -1], 0.05)(data)
+    data[..., 30:32, 5:9] = 65535
+    found = survey(data)
+    assert len(reads) == 2
+    np.testing.assert_array_equal(found.odd, clean.odd)
+    np.testing.assert_array_equal(found.mean[:30], clean.mean[:30])
+    assert found.odd[:, -1].all()

@@ -123,3 +123,13 @@ def test_blocks_are_about_sixteen_mebibytes(tmp_path: Path):
     del array
     chunks = stem.open(tmp_path / "a.npy").data.chunksize
     assert chunks == (1, 100, 252, 252)
+
+
+def test_the_header_of_empads_raw_frames_is_cut(tmp_path: Path) -> None:
+    frames = np.arange(2 * 3 * 130 * 128, dtype=np.float32).reshape(2, 3, 130, 128)
+    np.save(tmp_path / "raw.npy", frames)
+    found = stem.open(tmp_path / "raw.npy")
+    np.testing.assert_array_equal(found.data.compute(), frames[:, :, :128])
+    assert "EMPAD" in found.metadata["notes"]
+    np.save(tmp_path / "whole.npy", frames.astype(np.uint16))
+    assert stem.open(tmp_path / "whole.npy").detector_shape == (130, 128)

@@ -17,11 +17,12 @@ from scipy import ndimage
 from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
 from napari_stemnmf.calibration.surface import bearable, design, least_squares, spread, standard_error
 from napari_stemnmf.control import Control
-from napari_stemnmf.disks.central_disk import inversion_center
+from napari_stemnmf.disks.central_disk import inversion_center, off_detector
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
+SELDOM = 0.6  # share of the patterns below which a word is said of it
 ENOUGH = 0.1  # share of the patterns in which the central disk is to be found, to rely on it
 SEARCH = 0.25  # of the detector's shorter side: how far from the guess the centre is looked for
 REACH = 6.0  # probe radii about the mean centre in which the centres of all patterns lie
@@ -73,7 +74,8 @@ def find_origin(
     center = CenterSettings() if center is None else center
     guess = probe.q_y if center.q_y is None else center.q_y, probe.q_x if center.q_x is None else center.q_x
     found = None
-    for method in _methods(settings.method, peaks, probe):
+    off = off_detector(center, probe.detector_shape)
+    for method in () if off else _methods(settings.method, peaks, probe):
         if peaks is not None and method == "central":
             found = _from_disks(peaks, probe.radius, settings)
         elif peaks is not None and method == "friedel":
@@ -81,16 +83,32 @@ def find_origin(
         if found is not None:
             break
     if found is None:
-        found = _one_for_all(probe, guess, mean, scan_shape)
+        found = _one_for_all(probe, guess, None if off else mean, scan_shape)
+    if peaks is not None and not probe.hidden and settings.method == "auto" and _seen(peaks) < SELDOM:
+        note = (
+            f"A direct beam was found in {_seen(peaks):.0%} of the patterns only: it may be off the detector. Then set "
+            "center.q_y and center.q_x, which may be off it as well."
+        )
+        found = found._replace(note="\n".join(filter(None, (found.note, note))))
     return _with_mean(found, center)
+
+
+def _seen(peaks: Peaks) -> float:
+    """Share of the patterns in which the central disk was found."""
+    return float(np.isfinite(peaks.central).all(axis=1).mean()) if len(peaks.central) else 0.0
 
 
 def _methods(method: str, peaks: Peaks | None, probe: Probe) -> tuple[str, ...]:
     if peaks is None or method == "mean":
         return ()
     if method == "auto":
-        seen = float(np.isfinite(peaks.central).all(axis=1).mean()) if len(peaks.central) else 0.0
-        return ("friedel",) if probe.hidden else ("central", "friedel") if seen >= ENOUGH else ("friedel", "central")
+        return (
+            ("friedel",)
+            if probe.hidden
+            else ("central", "friedel")
+            if _seen(peaks) >= ENOUGH
+            else ("friedel", "central")
+        )
     return (method,)
 
 
@@ -148,9 +166,11 @@ def _used(
     return found._replace(use=used, error=error, descan_error=descan_error, note="\n".join(notes))
 
 
-def _one_for_all(probe: Probe, guess: tuple[float, float], mean: np.ndarray, scan_shape: tuple[int, int]) -> Origin:
+def _one_for_all(
+    probe: Probe, guess: tuple[float, float], mean: np.ndarray | None, scan_shape: tuple[int, int]
+) -> Origin:
     """The centre of the mean pattern: the probe's, or where that is hidden the point of its inversion symmetry."""
-    if probe.hidden:
+    if probe.hidden and mean is not None:
         guess = inversion_center(mean, probe.mask, guess, max(REACH * probe.radius, LEAST_REACH)) or guess
     surface = np.tile(np.array(guess, np.float64), (scan_shape[0] * scan_shape[1], 1))
     return _origin(surface, np.full_like(surface, np.nan), scan_shape, "mean", "constant", float("nan"))

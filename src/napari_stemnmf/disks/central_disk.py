@@ -11,13 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 from scipy.spatial import cKDTree
+from scipy.special import erfc
 
+from napari_stemnmf.disks.rim import rim_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import CenterSettings
 
 HOT_FACTOR = 4.0  # pixels above this multiple of the 4th highest around them are hot; a small probe stays below
-ITERATIONS = 100
+ITERATIONS = 50
+FULL = 0.35  # share of a disk's height from which a pixel is part of it, however dark the disk is there...
+PULLED, LEAST_PULLED = 0.1, 0.3  # ... which counts where it puts the centre elsewhere, in radii, and at least in px
 TOLERANCE = 1e-4  # px
+BRIDGED = 3.0  # px from a kept pixel up to which a masked one is taken to be as bright
+LEAST_PIXELS = 6  # of a cut disk, to tell its centre
+SMALL = 2.0  # px: a disk of a smaller radius is measured pixel by pixel
+CUT = 0.3  # share of a disk at the centre of symmetry that is enough to measure it on
+EDGE = 1.0  # standard deviation of a disk's edge, px, where it is cut
 FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1  # least share of the valid pixels that have a partner: anywhere; near a guess
 LEAST_SPOTS, PAIRED, PAIR = 8, 0.6, 1.5  # sharp spots: their number, share of them in pairs, px between mirror images
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
@@ -59,10 +68,11 @@ def find_center(
     Raises
     ------
     DataError
-        If the pattern is empty, so that there is nothing to find, or a set centre lies off the detector.
+        If the pattern is empty, so that there is nothing to find, or a set centre lies off the detector by more than
+        its side.
     """
     settings = CenterSettings() if settings is None else settings
-    _check_set(settings, mean.shape)
+    off = off_detector(settings, mean.shape)
     if settings.q_y is not None and settings.q_x is not None and settings.probe_radius is not None:
         return Center(settings.q_y, settings.q_x, settings.probe_radius)
     values = np.nan_to_num(np.asarray(mean, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
@@ -76,21 +86,25 @@ def find_center(
         )
     if not (sharp_spots(values) if sharp is None else sharp):
         values = without_hot_pixels(values)
-    y, x, radius = _start(values)
-    y = y if settings.q_y is None else settings.q_y
-    x = x if settings.q_x is None else settings.q_x
+    y, x, radius = _start(values, keep)
+    most = 1.5 * radius + 1.5
+    y = y if settings.q_y is None or off else settings.q_y
+    x = x if settings.q_x is None or off else settings.q_x
     radius = radius if settings.probe_radius is None else settings.probe_radius
-    grid = np.indices(values.shape)
+    box = tuple(slice(max(0, int(c - 5.0 * radius) - 9), int(c + 5.0 * radius) + 10) for c in (y, x))
+    values, keep, grid = values[box], keep[box], np.indices(values.shape)[(slice(None), *box)]
     for _ in range(ITERATIONS):
         last = (y, x, radius)
-        found = _measure(values, keep, grid, *last)
+        found = _measure(values, keep, grid, *last, most)
         if found is None:
             break
-        y = found[0] if settings.q_y is None else y
-        x = found[1] if settings.q_x is None else x
+        y = found[0] if settings.q_y is None or off else y
+        x = found[1] if settings.q_x is None or off else x
         radius = found[2] if settings.probe_radius is None else radius
         if max(abs(a - b) for a, b in zip(last, (y, x, radius), strict=True)) < TOLERANCE:
             break
+    if off:  # the radius is that of the brightest disk
+        y, x = (found if given is None else given for found, given in ((y, settings.q_y), (x, settings.q_x)))
     return Center(float(y), float(x), float(radius))
 
 
@@ -123,22 +137,28 @@ def sharp_spots(pattern: np.ndarray) -> bool:
 
 
 def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:
-    """The central disk of the mean pattern, and whether the mask hides it; a DataError if the pattern is empty.
+    """The central disk of the mean pattern, and whether the mask hides it, or it is set to lie off the detector.
 
-    Where it is hidden, the centre is that of the mean pattern's symmetry under inversion, and the radius that of the
-    brightest visible disk.
+    Where it is hidden, the centre is what is set or that of the mean pattern's symmetry under inversion, and the radius
+    that of the brightest visible disk. A DataError if the pattern is empty.
     """
     start = find_center(mean, center, mask=mask)
+    if off_detector(center, mean.shape):
+        return start, True
     if mask is None:
         return start, False
     q_y, q_x = inversion_center(mean, mask) or (start.q_y, start.q_x)
     q_y = q_y if center.q_y is None else center.q_y
     q_x = q_x if center.q_x is None else center.q_x
     radius = start.probe_radius
-    visible = _kept_share(mask, start.q_y, start.q_x, radius) > 0.7
-    distance = np.hypot(start.q_y - q_y, start.q_x - q_x)
+    seen, distance = _kept_share(mask, start.q_y, start.q_x, radius), np.hypot(start.q_y - q_y, start.q_x - q_x)
+    if seen > CUT and distance <= 0.5 * radius + 0.5:
+        return start, False
+    visible = seen > 0.7
     there = _kept_share(mask, q_y, q_x, radius)  # of a disk about the centre of inversion
-    if visible and (distance <= radius or (distance <= 2.0 * radius + 2.0 and there > 0.1) or there > 0.5):
+    if visible and (distance <= radius or (distance <= 2.0 * radius + 2.0 and there > 0.1)):
+        return start, False
+    if seen > CUT and there > 0.5:  # it would be seen there
         return start, False
     return Center(float(q_y), float(q_x), radius), True
 
@@ -183,40 +203,99 @@ def inversion_center(
     return 0.5 * row + _vertex(similarity[:, column], int(row)), 0.5 * column + _vertex(similarity[row], int(column))
 
 
-def _check_set(settings: CenterSettings, shape: tuple[int, ...]) -> None:
+def off_detector(settings: CenterSettings, shape: tuple[int, ...]) -> bool:
+    """Whether a set centre lies beyond the detector's edge; a DataError where that is by more than its side."""
+    off = False
     for name, value, size in (("q_y", settings.q_y, shape[0]), ("q_x", settings.q_x, shape[1])):
-        if value is not None and not -0.5 <= value <= size - 0.5:
-            raise DataError(f"center.{name} is {value:g}, but the detector has pixels 0 to {size - 1} along {name}.")
+        if value is not None and not -size <= value <= 2 * size:
+            raise DataError(
+                f"center.{name} is {value:g}, but the detector has pixels 0 to {size - 1} along {name}; a centre "
+                "may be off it by as much as it is wide."
+            )
+        off = off or (value is not None and not -0.5 <= value <= size - 0.5)
+    if off and None in (settings.q_y, settings.q_x):
+        raise DataError("A centre off the detector cannot be found by itself: set both center.q_y and center.q_x.")
+    return off
 
 
-def _start(values: np.ndarray) -> tuple[float, float, float]:
-    """Centre of mass and radius of the blob above half of the smoothed maximum."""
+def _start(values: np.ndarray, keep: np.ndarray) -> tuple[float, float, float]:
+    """Centre of mass and radius of the brightest blob, above half between the smoothed maximum and the median.
+
+    What is masked is as bright as the nearest kept pixel, if that is near: a cut disk is one blob.
+    """
+    level = float(np.median(values[keep]))
+    if not keep.all():
+        away, nearest = ndimage.distance_transform_edt(~keep, return_indices=True)
+        values = np.where(away <= BRIDGED, values[tuple(nearest)], 0.0)
     smooth = ndimage.uniform_filter(values, 3, mode="constant")
-    peak = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
-    blobs, _ = ndimage.label(smooth > 0.5 * smooth[peak])
-    blob = blobs == blobs[peak]
-    y, x = ndimage.center_of_mass(values * blob) if (values * blob).any() else peak
+    peak = np.unravel_index(int(np.argmax(np.where(keep, smooth, 0.0))), smooth.shape)
+    level = min(level, 0.9 * smooth[peak])
+    blobs, _ = ndimage.label(smooth > 0.5 * (smooth[peak] + level))
+    blob = ndimage.binary_fill_holes(blobs == blobs[peak])
+    above = blob * np.maximum(values - level, 0.0)
+    y, x = ndimage.center_of_mass(above) if above.any() else peak
     return float(y), float(x), max(1.0, float(np.sqrt(blob.sum() / np.pi)) - 0.5)
 
 
 def _measure(
-    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, y: float, x: float, radius: float
+    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, y: float, x: float, radius: float, most: float
 ) -> tuple[float, float, float] | None:
-    """One refinement: centre of mass and radius of what stands above the surroundings within a window."""
-    distance = np.hypot(grid[0] - y, grid[1] - x)
+    """One refinement: centre and radius of what stands above the surroundings within a window.
+
+    The centre is that of mass; of a cut disk, that about which its edge is round.
+    """
+    dy, dx = grid[0] - y, grid[1] - x
+    distance = np.hypot(dy, dx)
+    rim = rim_of(distance[keep], values[keep], most)
+    if rim is None:
+        return None
+    if max(rim.radius, radius) < SMALL and keep[distance <= 1.5 * SMALL + 1.5].all():
+        return _of_pixels(values, keep, grid, distance, radius) or (y, x, rim.radius)
+    reach = 1.5 * rim.radius + 1.5
+    height = np.maximum((values - rim.floor) / rim.height, 0.0)
+    if not keep[distance <= rim.radius + 1.0].all():
+        there = keep & (distance <= reach)
+        if there.sum() < LEAST_PIXELS:
+            return None
+        moved = _to_edge(np.minimum(height[there] / FULL, 1.0), dy[there], dx[there])
+        return y + moved[0], x + moved[1], rim.radius
+    window = np.clip(reach + 0.5 - distance, 0.0, 1.0) * keep
+    mass, support = (_middle(np.minimum(height / full, 1.0) * window, grid) for full in (1.0, FULL))
+    pulled = np.hypot(*(mass - support)) > max(PULLED * rim.radius, LEAST_PULLED)
+    y, x = support if pulled else mass
+    return float(y), float(x), rim.radius
+
+
+def _of_pixels(
+    values: np.ndarray, keep: np.ndarray, grid: np.ndarray, distance: np.ndarray, radius: float
+) -> tuple[float, float, float] | None:
+    """Centre of mass and radius of a spot of a few pixels, for which a radial mean is too coarse."""
     reach = 1.5 * radius + 1.5
     around = values[keep & (distance > reach) & (distance <= reach + max(2.0, 0.5 * radius))]
-    inside = values[keep & (distance <= max(0.5 * radius, 0.75))]
     floor = float(np.median(around)) if around.size else 0.0
+    inside = values[keep & (distance <= max(0.5 * radius, 0.75))]
     plateau = float(np.median(inside)) if inside.size else float(values[distance <= reach].max(initial=0.0))
     if plateau <= floor:
         return None
-    share = np.clip((values - floor) / (plateau - floor), 0.0, 1.0) * np.clip(reach + 0.5 - distance, 0.0, 1.0)
-    share[~keep] = 0.0
-    area = float(share.sum())
-    if area <= 0.0:
-        return None
-    return float((share * grid[0]).sum() / area), float((share * grid[1]).sum() / area), float(np.sqrt(area / np.pi))
+    share = np.clip((values - floor) / (plateau - floor), 0.0, 1.0) * np.clip(reach + 0.5 - distance, 0.0, 1.0) * keep
+    y, x = _middle(share, grid)
+    return float(y), float(x), float(np.sqrt(share.sum() / np.pi))
+
+
+def _middle(weight: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return np.asarray((weight * grid).sum(axis=(1, 2)) / max(float(weight.sum()), 1e-30))
+
+
+def _to_edge(share: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> tuple[float, float]:
+    """How far from here the middle of a round disk is whose edge is that of some pixels: one step of least squares."""
+    distance = np.maximum(np.hypot(dy, dx), 1e-9)
+    radius = float(np.sqrt(share.mean()) * distance.max())
+    beyond = (distance - radius) / EDGE
+    steep = np.exp(-0.5 * beyond**2) / (np.sqrt(2.0 * np.pi) * EDGE)
+    slopes = np.stack([steep * dy / distance, steep * dx / distance, steep], axis=1)
+    step = np.linalg.lstsq(slopes, share - 0.5 * erfc(beyond / np.sqrt(2.0)), rcond=0.03)[0][:2]
+    y, x = step / max(1.0, float(np.hypot(*step)))
+    return float(y), float(x)
 
 
 def _kept_share(mask: np.ndarray, q_y: float, q_x: float, radius: float) -> float:

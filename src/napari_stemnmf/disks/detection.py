@@ -16,7 +16,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import binned, falloff_of, patches_of, spike_of
+from napari_stemnmf.disks.template import FALLOFF_STEP, binned, falloff_of, mismatch_of, patches_of, spike_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -29,6 +29,7 @@ COARSE_RADIUS = 2.4
 SPACING, CLOSEST, EDGE = 1.5, 1.0, 1.0
 """Defaults in radii of the probe: `DiskSettings.spacing`, of maxima and of overlapping disks; `DiskSettings.edge`."""
 MOST_TILES, MOST_SAMPLES = 256, 256
+RING_APART = 1.3  # so many times less than the radius is the step between distances at which ridges are looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +207,7 @@ def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
     from napari_stemnmf.disks.measure import WINDOW
     from napari_stemnmf.disks.noise import SHIFTS
+    from napari_stemnmf.disks.ridges import rings_of
     from napari_stemnmf.disks.search import Search
 
     size = max(1, int(probe.radius / COARSE_RADIUS))
@@ -213,6 +215,8 @@ def plan(probe: Probe, edge: float) -> Search:
     coarse = binned(kernel, size)
     coarse_falloff = falloff_of(kernel, coarse, size)
     ring = np.maximum(-kernel, 0.0)
+    apart = max(1, int(probe.radius / size / RING_APART))  # bins
+    wander = max(float(probe.descan) - 2.0 * probe.radius, 0.0)  # of the direct beam, which is no ridge
     pad = max(kernel.shape[0] // 2 + WINDOW + 1, size * (coarse.shape[0] // 2 + 1))
     mask = np.ones(probe.detector_shape, bool) if probe.mask is None else np.asarray(probe.mask, bool)
     masked, source, distance = _nearest_kept(mask)
@@ -230,12 +234,15 @@ def plan(probe: Probe, edge: float) -> Search:
         ring=-float(kernel.min()),
         ring_falloff=falloff_of(kernel, ring / ring.sum(), 1),
         spike=spike_of(kernel),
+        mismatch=mismatch_of(probe.radius),
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,
         source=source,
         tiles=_tiles(mask),
         samples=_samples(mask, size),
+        rings=rings_of(mask, size, (probe.q_y, probe.q_x), wander + FALLOFF_STEP * len(coarse_falloff), apart),
+        ring_step=float(apart * size),
         allowed=mask & (distance >= edge),
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.correlation import correlate, dot, window
+from napari_stemnmf.disks.ridges import flatten
 from napari_stemnmf.disks.template import FALLOFF_STEP
 
 CONTRAST = 0.02  # an uneven background counts as noise of this share of its height
@@ -21,14 +22,14 @@ WINDOW = TAPS + 1  # reach of the correlation that is known around a maximum bef
 
 @njit(nogil=True, cache=True)
 def measure(
-    image: Any, plan: Any, gain: Any, y: Any, x: Any, rows: Any, columns: Any, others: Any, near: Any, disk: Any
+    image: Any, plan: Any, ground: Any, y: Any, x: Any, rows: Any, columns: Any, others: Any, near: Any, disk: Any
 ) -> Any:  # pragma: no cover - compiled
     """Fill `disk` with q_y, q_x, height and signal-to-noise ratio, `others` taken away; False where there is none.
 
     `near` (3, 3) is working space.
     """
     pad = plan.pad
-    y, x = _climb(image, plan, y, x, rows, columns, others, near)
+    y, x = _climb(image, plan, ground, y, x, rows, columns, others, near)
     if near[1, 1] <= 0.0:
         return False
     dy, dx = vertex(near[0, 1], near[1, 1], near[2, 1]), vertex(near[1, 0], near[1, 1], near[1, 2])
@@ -42,19 +43,21 @@ def measure(
         taken += others[k, 2] * abs(falloff_at(plan.falloff, away_y, away_x))
         base -= others[k, 2] * falloff_at(plan.ring_falloff, away_y, away_x)
     noise = max(noise, taken * plan.ring)  # that of what was taken away, where hardly an electron was counted
-    variance = max(gain * noise + (CONTRAST * max(base, 0.0)) ** 2, 1e-12 * height * height)
+    variance = max(ground.gain * noise + (CONTRAST * max(base, 0.0)) ** 2, 1e-12 * height * height)
     disk[0], disk[1], disk[2], disk[3] = y + dy, x + dx, height, height / np.sqrt(variance)
     return True
 
 
 @njit(nogil=True, cache=True)
 def _climb(
-    image: Any, plan: Any, y: Any, x: Any, rows: Any, columns: Any, others: Any, near: Any
+    image: Any, plan: Any, ground: Any, y: Any, x: Any, rows: Any, columns: Any, others: Any, near: Any
 ) -> Any:  # pragma: no cover - compiled
     """The next maximum of the correlation, uphill from a pixel; `near` is filled with the values there."""
     for _ in range(4 * plan.kernel.shape[0]):
         window(image, plan.kernel, plan.pad + y, plan.pad + x, near)
         take_away(near, y - 1, x - 1, plan.falloff, others)
+        if ground.levels.size:
+            flatten(near, y - 1, x - 1, ground.levels, plan, 1)
         up, right = 0, 0
         for i in range(-1, 2):
             for j in range(-1, 2):
@@ -116,7 +119,9 @@ def vertex(low: Any, middle: Any, high: Any) -> Any:  # pragma: no cover - compi
 
 
 @njit(nogil=True, cache=True)
-def refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any, others: Any) -> Any:  # pragma: no cover - compiled
+def refine(
+    image: Any, plan: Any, ground: Any, y: Any, x: Any, upsampling: Any, others: Any
+) -> Any:  # pragma: no cover - compiled
     """The maximum of the correlation on a grid finer by `upsampling`, and of a parabola there; `others` taken away.
 
     Between pixels the correlation is interpolated with a Lanczos kernel, which for so smooth a function equals what
@@ -126,6 +131,8 @@ def refine(image: Any, plan: Any, y: Any, x: Any, upsampling: Any, others: Any) 
     values = np.empty((2 * WINDOW + 1, 2 * WINDOW + 1), np.float32)
     correlate(image, plan.kernel, plan.pad + middle_y - WINDOW, plan.pad + middle_x - WINDOW, values)
     take_away(values, middle_y - WINDOW, middle_x - WINDOW, plan.falloff, others)
+    if ground.levels.size:
+        flatten(values, middle_y - WINDOW, middle_x - WINDOW, ground.levels, plan, 1)
     fine = 1.0 / upsampling
     at_y, at_x = round((y - middle_y) * upsampling) * fine, round((x - middle_x) * upsampling) * fine
     best = _between(values, at_y, at_x)

@@ -15,23 +15,24 @@ from numba import njit
 
 from napari_stemnmf.disks.correlation import dot
 from napari_stemnmf.disks.overlap import is_maximum
+from napari_stemnmf.disks.template import FALLOFF_STEP
 
 TILE_ROWS, TILE_COLUMNS = 4, 16
 """Part of a pattern in which its noise is measured."""
 TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with disks in them lie above
 TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
 ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
-STEP = 0.01  # of the gain: smaller steps are not those of counts
+STEP = 0.01  # of the gain: smaller steps are not those of counts, unless all values are multiples of one
+ROUNDED = 0.05  # how far from a whole number of steps a count may be, for float32 rounds it
 RESPONSE_QUANTILE = 0.25  # of the squares of the correlation over what the counts alone explain
 RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of one degree of freedom
 MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
-COVERED = 0.25  # share of the detector within a diameter of disks, below which it is mostly free of them
+COVERED = 0.5  # share of the detector that disks reach with the template on it, below which it is mostly free of them
 CALM = 1.5  # times the least gain there can be: up to here a pattern is as even as its counts allow
 CLEAR = 3.5  # times the noise by which a maximum has to rise to be explained as a disk
-SWEEPS, ROUNDS = 3, 4  # over the disks, to find their heights; of looking which of them are noise
+SWEEPS, ROUNDS = 6, 4  # over the disks, to find their heights; of looking which of them are noise
 EXPLAINED = 0.6  # share of the unevenness above the least noise that disks explain, if they are disks
 OUTLYING = 9.0  # times the variance, beyond which a square says nothing of it
-MISMATCH = 0.05  # a disk is not quite the probe: so much of what it explains may be left and is no noise
 SHIFTS = 4  # positions of a disk within a bin, along each axis, for which is tabled what it adds to the correlation
 
 
@@ -65,7 +66,24 @@ def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no
     low, high = order[int(TILE_QUANTILE * (size - 1))], order[int((1.0 - TILE_QUANTILE) * (size - 1))]
     gain = low / TILE_BIAS
     continuous = least < STEP * gain
+    if continuous and _multiples(image, tiles, pad, 1.0):
+        continuous, least = False, 1.0
+    elif continuous:
+        continuous = not _multiples(image, tiles, pad, least)
     return gain, gain if continuous and high < ALIKE * low else min(least, gain)
+
+
+@njit(nogil=True, cache=True)
+def _multiples(image: Any, tiles: Any, pad: Any, step: Any) -> Any:  # pragma: no cover - compiled
+    """Whether all values are multiples of one step, so that they are counts though disks make them very uneven."""
+    for t in range(len(tiles)):
+        y0, x0 = tiles[t, 0] + pad, tiles[t, 1] + pad
+        for y in range(y0, y0 + TILE_ROWS):
+            for x in range(x0, x0 + TILE_COLUMNS):
+                number = image[y, x] / step
+                if abs(number - round(number)) > ROUNDED:
+                    return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -113,16 +131,18 @@ def _unexplained(
     few = MANY * least * plan.peak * plan.coarse_share
     disks = _maxima(binned, response, plan, CLEAR**2 * least)
     left, gain = response, least
-    if len(disks) * np.pi * (2.0 * plan.radius / plan.bin) ** 2 < COVERED * response.size:
+    reach = FALLOFF_STEP * plan.coarse_falloff.size / plan.bin
+    if len(disks) * np.pi * reach**2 < COVERED * response.size:
         return whole, disks, left
     for _ in range(ROUNDS):
         left, explained = _explain(response, plan, disks)
-        gain = max(_left_over(left, explained, plan, gain, few, MISMATCH, noise, ratios), least)
+        gain = max(_left_over(left, explained, plan, gain, few, plan.mismatch, noise, ratios), least)
         clear = disks[:, 2] ** 2 > CLEAR**2 * gain * disks[:, 3]
         if clear.all():
             break
         disks = disks[clear]
-    if whole - _left_over(left, left, plan, gain, few, 0.0, noise, ratios) < EXPLAINED * (whole - least):
+    before = _left_over(response, response, plan, whole, few, 0.0, noise, ratios)
+    if before - _left_over(left, left, plan, whole, few, 0.0, noise, ratios) < EXPLAINED * (before - least):
         return whole, disks, left
     disks[:, :2] = (disks[:, :2] + np.float32(0.5)) * np.float32(plan.bin) - np.float32(0.5)
     return gain, disks, left
@@ -134,9 +154,11 @@ def _left_over(
 ) -> Any:  # pragma: no cover - compiled
     """The gain that explains what is left, but a share of what the disks explain; `gain` is a first guess."""
     many, size, total = 0, 0, 0.0
+    reach = plan.coarse_kernel.shape[0] // 2  # nearer to the edge there is what disks beyond it leave
+    tall, wide = left.shape
     for k in range(len(noise)):
-        if noise[k] > 0.0:
-            i, j = plan.samples[k, 0], plan.samples[k, 1]
+        i, j = plan.samples[k, 0], plan.samples[k, 1]
+        if noise[k] > 0.0 and min(i, j, tall - 1 - i, wide - 1 - j) >= reach:
             ratios[size] = max(abs(left[i, j]) - mismatch * explained[i, j], 0.0) ** 2 / noise[k]
             total += min(ratios[size], OUTLYING * gain)
             many += noise[k] > few
@@ -153,8 +175,8 @@ def _maxima(binned: Any, response: Any, plan: Any, needed: Any) -> Any:  # pragm
     pad = plan.pad // plan.bin
     found = np.empty((((tall + 1) // 2) * ((wide + 1) // 2), 4), np.float32)
     size = 0
-    for i in range(1, tall - 1):
-        for j in range(1, wide - 1):
+    for i in range(tall):
+        for j in range(wide):
             value = response[i, j]
             if not value > needed * plan.peak or not is_maximum(response, i, j):
                 continue
@@ -180,8 +202,10 @@ def _explain(response: Any, plan: Any, disks: Any) -> Any:  # pragma: no cover -
         for k in range(len(disks)):
             i, j = int(disks[k, 0]), int(disks[k, 1])
             if sweep == 0:
-                shifts[k, 0] = _shift(response[i - 1, j], response[i, j], response[i + 1, j])
-                shifts[k, 1] = _shift(response[i, j - 1], response[i, j], response[i, j + 1])
+                up, down = response[max(i - 1, 0), j], response[min(i + 1, tall - 1), j]
+                before, after = response[i, max(j - 1, 0)], response[i, min(j + 1, wide - 1)]
+                shifts[k, 0] = _shift(up, response[i, j], down)
+                shifts[k, 1] = _shift(before, response[i, j], after)
             patch = plan.patches[shifts[k, 0], shifts[k, 1]]
             step = max(left[i, j] / patch[reach, reach], -heights[k])
             heights[k] += step

@@ -35,12 +35,12 @@ FURTHEST = 1.25  # radii that a disk may move when it is measured with others ta
 
 @njit(nogil=True, cache=True)
 def separate(
-    image: Any, binned: Any, response: Any, plan: Any, filters: Any, gain: Any, shape: Any, out: Any, size: Any,
+    image: Any, binned: Any, response: Any, plan: Any, filters: Any, ground: Any, shape: Any, out: Any, size: Any,
     capacity: Any,
 ) -> Any:  # pragma: no cover - compiled  # fmt: skip
     """Find the disks beside the `size` ones at the start of `out`, measure all again; gives their new number."""
     near, disk = np.empty((3, 3), np.float32), np.empty(4, np.float32)
-    _measure_again(image, plan, gain, shape, out[:size], near, disk)
+    _measure_again(image, plan, ground, shape, out[:size], near, disk)
     size = select(out[:size].copy(), plan, filters, filters.closest, shape, capacity, out)
     for _ in range(ROUNDS):
         if size == capacity:
@@ -48,23 +48,23 @@ def separate(
         left = response.copy()
         for k in range(size):
             _explain(left, plan, out[k])
-        more = _add(image, binned, response, left, plan, filters, gain, shape, out, size, capacity, near, disk)
+        more = _add(image, binned, response, left, plan, filters, ground, shape, out, size, capacity, near, disk)
         if more == size:
             break
         for _ in range(TURNS):
-            _measure_again(image, plan, gain, shape, out[:more], near, disk)
+            _measure_again(image, plan, ground, shape, out[:more], near, disk)
         for k in range(size, more):
             if out[k, 2] < _least_beside(plan, out[:size], out[k, 0], out[k, 1]):
                 out[k, 3] = -1.0  # so it is left out
         size = select(out[:more].copy(), plan, filters, filters.closest, shape, capacity, out)
-        _measure_again(image, plan, gain, shape, out[:size], near, disk)
+        _measure_again(image, plan, ground, shape, out[:size], near, disk)
         size = select(out[:size].copy(), plan, filters, filters.closest, shape, capacity, out)
     return size
 
 
 @njit(nogil=True, cache=True)
 def _add(
-    image: Any, binned: Any, response: Any, left: Any, plan: Any, filters: Any, gain: Any, shape: Any, out: Any,
+    image: Any, binned: Any, response: Any, left: Any, plan: Any, filters: Any, ground: Any, shape: Any, out: Any,
     size: Any, capacity: Any, near: Any, disk: Any,
 ) -> Any:  # pragma: no cover - compiled  # fmt: skip
     """Append at most one disk beside each bright one where much of the correlation is left; gives the new number."""
@@ -72,14 +72,14 @@ def _add(
     first = size
     for k in range(first):
         for _ in range(TRIALS):
-            i, j = _most_left(left, binned, plan, filters, gain, out, k, size)
+            i, j = _most_left(left, binned, plan, filters, ground, out, k, size)
             if i < 0 or size == capacity:
                 break
             y, x = min(int((i + 0.5) * plan.bin), rows - 1), min(int((j + 0.5) * plan.bin), columns - 1)
             others = neighbours(plan, out[:size], -1, y, x, 0.0)
             if (
                 _stands_out(response, plan, out[:size], i, j, left[i, j])
-                and measure(image, plan, gain, y, x, rows, columns, others, near, disk)
+                and measure(image, plan, ground, y, x, rows, columns, others, near, disk)
                 and disk[3] >= SURER * filters.min_snr
                 and disk[2] >= LENIENCE * _least_beside(plan, out[:size], disk[0], disk[1])
                 and is_allowed(plan, filters, shape, disk)
@@ -95,12 +95,12 @@ def _add(
 
 @njit(nogil=True, cache=True)
 def _most_left(
-    left: Any, binned: Any, plan: Any, filters: Any, gain: Any, out: Any, k: Any, size: Any
+    left: Any, binned: Any, plan: Any, filters: Any, ground: Any, out: Any, k: Any, size: Any
 ) -> Any:  # pragma: no cover - compiled
     """The bin around disk k where the most of the correlation is left, enough for a disk; -1, -1 if there is none."""
     step, pad = plan.bin, plan.pad // plan.bin
     reach = FALLOFF_STEP * (plan.falloff.size - 1)
-    needed = (LENIENCE * SURER * filters.min_snr) ** 2 * gain
+    needed = (LENIENCE * SURER * filters.min_snr) ** 2 * ground.gain
     y, x = out[k, 0], out[k, 1]
     best, at_i, at_j = max(LENIENCE * APART_SHARE * out[k, 2], needed * plan.peak), -1, -1
     for i in range(max(int((y - reach) / step), 0), min(int((y + reach) / step) + 2, left.shape[0])):
@@ -223,7 +223,7 @@ def neighbours(plan: Any, disks: Any, k: Any, y: Any, x: Any, least: Any) -> Any
 
 @njit(nogil=True, cache=True)
 def _measure_again(
-    image: Any, plan: Any, gain: Any, shape: Any, disks: Any, near: Any, disk: Any
+    image: Any, plan: Any, ground: Any, shape: Any, disks: Any, near: Any, disk: Any
 ) -> None:  # pragma: no cover - compiled
     """Measure each disk that overlaps with others, those taken away."""
     for k in range(len(disks)):
@@ -231,6 +231,6 @@ def _measure_again(
         others = neighbours(plan, disks, k, y, x, INFLUENCE * disks[k, 2])
         if len(others) == 0:
             continue
-        found = measure(image, plan, gain, round(y), round(x), shape[0], shape[1], others, near, disk)
+        found = measure(image, plan, ground, round(y), round(x), shape[0], shape[1], others, near, disk)
         if found and (disk[0] - y) ** 2 + (disk[1] - x) ** 2 < (FURTHEST * plan.radius) ** 2:
             disks[k] = disk

@@ -9,27 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import find_center, locate, sharp_spots
+from napari_stemnmf.disks.central_disk import SMALL, find_center, locate, off_detector, sharp_spots
+from napari_stemnmf.disks.rim import STEP, Rim, rim_of
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.camera_offset import DarkPixels
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import CenterSettings, ProbeSettings
+from napari_stemnmf.units import pixel_ratio
 
 SAMPLES = 5
 """Patterns along each axis of the scan that the probe is measured on."""
 SEARCH = 3.0  # px around the mean disk, on top of its radius, in which each pattern's own is looked for
 OUTLIER = 3.0  # times the median distance from the middle: on a plane the corners are at twice that distance
 VACUUM_PATTERNS = 100  # at most so many of the vacuum region are read
-STEP = 0.25  # px, sampling of a disk's radial profile
 SIMILAR = 0.35  # a disk whose radius differs from the median by a larger share is no copy of the others
 FAR = 3.0  # px that a disk keeps from masked pixels where it may be any
 WINDOW = 2.5  # radii around the brightest spot that are used
+MOST_RADIUS, LARGE_RADIUS = 0.25, 0.1  # of the detector's shorter side: no probe is larger; few are
+NOT_ROUND = 1.25  # so many times longer than wide, the direct beam is not round
+SUPPORT = 0.35  # share of a disk's height from which a pixel is part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,8 @@ class Probe:
         (q_y, q_x) pixels.
     descan : float
         How far from the mean centre the central disk of a pattern is looked for, px.
+    notes : str
+        What is odd about the direct beam, in sentences, a line each.
     """
 
     kernel: np.ndarray
@@ -65,6 +73,7 @@ class Probe:
     source: str
     detector_shape: tuple[int, int]
     descan: float = field(default=10.0, metadata={"stored": "wander"})
+    notes: str = field(default="", metadata={"since": "0.5"})
 
 
 def find_probe(
@@ -99,7 +108,7 @@ def find_probe(
     ------
     DataError
         If there is nothing to measure: an empty mean pattern, a mask that does not fit, a vacuum region off the scan,
-        a hidden central disk that is to be the probe.
+        a hidden central disk that is to be the probe; or if what was found is as large as no disk can be.
     """
     center = CenterSettings() if center is None else center
     settings = ProbeSettings() if settings is None else settings
@@ -113,11 +122,13 @@ def find_probe(
     source = ("synthetic" if hidden else "central") if settings.source == "auto" else settings.source
     if source == "central" and hidden:
         raise DataError(
-            "The mask hides the central disk, so it cannot serve as the probe; set probe.source to synthetic or vacuum."
+            "The mask hides the central disk, or it is off the detector, so it cannot serve as the probe; set "
+            "probe.source to synthetic or vacuum."
         )
     near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
     sharp = sharp_spots(np.where(True if mask is None else mask, np.nan_to_num(survey.mean, posinf=0.0), 0.0))
-    sample = align(_read(data, survey.left_out, control), mask, near, sharp)
+    dark = DarkPixels.of(survey.mean, mask)
+    sample = align(dark.watched(_read(data, survey.left_out, control)), mask, near, sharp, start.probe_radius)
     q_y, q_x, descan = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
         centers = _without_outliers(sample.centers)
@@ -126,14 +137,57 @@ def find_probe(
         q_x = middle[1] if center.q_x is None else center.q_x
         descan = float(np.hypot(*(centers - [q_y, q_x]).T).max())
     if source == "vacuum":
-        sample = align(_vacuum_patterns(data, settings), mask, near, sharp)
-    radius = center.probe_radius or sample.radius or start.probe_radius
+        sample = align(_vacuum_patterns(data, settings), mask, near, sharp, start.probe_radius)
+    radius = float(center.probe_radius or (sample.radius if np.isfinite(sample.radius) else start.probe_radius))
+    if center.probe_radius is None and radius > MOST_RADIUS * min(shape):
+        raise DataError(
+            f"The direct beam was measured as a disk of radius {radius:.3g} px, more than a quarter of the detector "
+            f"({shape[0]} x {shape[1]} pixels): no Bragg disks can be told apart. If that is not so, set "
+            "center.probe_radius."
+        )
     if source == "synthetic" or sample.profile is None:
         kernel, source = synthetic_kernel(radius), "synthetic"
     else:
         kernel = kernel_of(sample.profile, STEP, radius)
     kernel.setflags(write=False)
-    return Probe(kernel, float(radius), float(q_y), float(q_x), mask, hidden, source, shape, descan + 2.0 * radius)
+    notes = [*_notes(center, sample, shape, pixel_ratio(survey.axes) if survey.axes else 1.0), *dark.notes()]
+    return Probe(
+        kernel, radius, float(q_y), float(q_x), mask, hidden, source, shape, descan + 2.0 * radius, "\n".join(notes)
+    )
+
+
+def _notes(center: CenterSettings, sample: Aligned, shape: tuple[int, int], pixel_ratio: float) -> Iterator[str]:
+    """What is odd about the direct beam, a sentence each."""
+    if off_detector(center, shape):
+        yield (
+            "The direct beam is set to be off the detector: the radius of the disks is that of the brightest one, and "
+            "all patterns have the centre that is set."
+        )
+        return
+    if sample.hollow:
+        yield (
+            f"The disks are rings, dark in the middle: the probe's radius, {sample.radius:.2f} px, is that of their "
+            "outer edge."
+        )
+    if sample.moments is None or sample.radius < SMALL:
+        return
+    square = sample.moments * np.outer((1.0, pixel_ratio), (1.0, pixel_ratio))
+    shorter, longer = 2.0 * np.sqrt(np.maximum(np.linalg.eigvalsh(square), 0.0))
+    if longer > NOT_ROUND * shorter:
+        yield (
+            f"The direct beam is not round, but about {2 * shorter:.2g} x {2 * longer:.2g} px: each disk may stand "
+            "twice, as when the beam jumps during an exposure, and what is measured is of both together."
+        )
+
+
+def doubtful(radius: float, shape: tuple[int, ...]) -> str:
+    """What to add where nothing was found: the probe's radius, if that may be why; else nothing."""
+    if radius <= LARGE_RADIUS * min(shape):
+        return ""
+    return (
+        f" The probe's radius is {radius:.3g} px, which is much for {shape[0]} x {shape[1]} pixels: if the disks are "
+        "smaller, set center.probe_radius."
+    )
 
 
 def _without_outliers(centers: np.ndarray) -> np.ndarray:
@@ -173,6 +227,8 @@ class Aligned:
     centers: np.ndarray  # (k, 2) where they were found (q_y, q_x), px
     radius: float  # of the mean disk, px; NaN where none was found
     profile: np.ndarray | None  # mean height at 0, STEP, 2 STEP, ... px from the centre, 1 at the plateau, 0 around
+    hollow: bool = False  # whether its middle is dark
+    moments: np.ndarray | None = None  # (2, 2) second moments of its support, px^2; None where it is cut
 
 
 def align(
@@ -180,30 +236,51 @@ def align(
     mask: np.ndarray | None = None,
     near: tuple[float, float, float] | None = None,
     sharp: bool = False,
+    radius: float = 0.0,
 ) -> Aligned:
     """Find one disk in each pattern (q_y, q_x) and average them.
 
     It is the brightest one: within a distance of a point, given as (q_y, q_x, distance) by `near`, or anywhere if
     that is None, then away from masked pixels. Patterns without counts there are passed over. Spots of about one pixel
-    count as hot pixels unless they are `sharp`.
+    count as hot pixels unless they are `sharp`. The disks have about that `radius`, px.
     """
-    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near, sharp)) is not None]
+    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near, sharp, radius)) is not None]
     if not found:
         return Aligned(np.empty((0, 2)), float("nan"), None)
-    typical = float(np.median([radius for _, radius, *_ in found]))
-    similar = [disk for disk in found if abs(disk[1] - typical) <= SIMILAR * typical]
-    profile = _profile(similar, typical)
-    centers = np.array([center for center, *_ in similar]).reshape(-1, 2)
-    if profile is None:
+    typical = float(np.median([disk.radius for disk in found]))
+    similar = [disk for disk in found if abs(disk.radius - typical) <= SIMILAR * typical]
+    centers = np.array([disk.center for disk in similar]).reshape(-1, 2)
+    if not similar:
         return Aligned(centers, typical, None)
-    rings = STEP * np.arange(len(profile))
-    return Aligned(centers, float(np.sqrt(2.0 * (profile * rings).sum() * STEP)), profile)
+    away = np.concatenate([disk.away for disk in similar])
+    values = np.concatenate([disk.values for disk in similar])
+    distance = np.hypot(*away.T)
+    rim = rim_of(distance, values, 1.5 * typical + 1.5)
+    if rim is None or (typical < SMALL and np.rint(distance.min() / STEP) * STEP > max(0.5 * typical, STEP)):
+        return Aligned(centers, typical, None)
+    return Aligned(centers, rim.radius, rim.profile, rim.hollow, _moments(away, values, rim, len(similar)))
+
+
+def _moments(away: np.ndarray, values: np.ndarray, rim: Rim, number: int) -> np.ndarray | None:
+    reach = 1.5 * rim.radius + 1.5
+    near = np.hypot(*away.T) <= reach
+    if near.sum() < 0.95 * np.pi * reach**2 * number:
+        return None
+    share = np.clip((values[near] - rim.floor) / (SUPPORT * rim.height), 0.0, 1.0)
+    return np.asarray((share * away[near].T) @ away[near] / max(float(share.sum()), 1e-30))
+
+
+class _Disk(NamedTuple):
+    center: tuple[float, float]
+    radius: float
+    away: np.ndarray  # (pixels, 2) from the centre, px, of the pixels that are kept around it
+    values: np.ndarray  # (pixels,)
 
 
 def _disk(
-    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None, sharp: bool
-) -> tuple[tuple[float, float], float, np.ndarray, np.ndarray] | None:
-    """Centre and radius of the brightest disk, and distances from it and counts of the pixels around."""
+    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None, sharp: bool, about: float
+) -> _Disk | None:
+    """The brightest disk."""
     values = np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     keep = np.ones(values.shape, bool) if mask is None else mask
     rows, columns = np.ogrid[: values.shape[0], : values.shape[1]]
@@ -215,7 +292,7 @@ def _disk(
     if not smooth.max(initial=0.0) > 0.0:
         return None
     row, column = (int(k) for k in np.unravel_index(int(np.argmax(smooth)), smooth.shape))
-    reach = 8
+    reach = 8 * 2 ** max(0, int(np.ceil(np.log2((WINDOW * about + 3.0) / 8))))
     for _ in range(4):  # the window grows until it holds the disk and its surroundings
         top, left = max(row - reach, 0), max(column - reach, 0)
         cut = np.s_[top : row + reach + 1, left : column + reach + 1]
@@ -227,27 +304,5 @@ def _disk(
             break
         reach = int(np.ceil(max(WINDOW * disk.probe_radius + 3.0, 2 * reach)))
     q_y, q_x = disk.q_y + top, disk.q_x + left
-    distance = np.hypot(rows[top : row + reach + 1] - q_y, columns[:, left : column + reach + 1] - q_x)
-    return (q_y, q_x), disk.probe_radius, distance[keep[cut]], values[cut][keep[cut]]
-
-
-def _profile(disks: list, radius: float) -> np.ndarray | None:
-    """Mean radial profile, from 0 around the disk to 1 on its plateau; None where nothing stands out."""
-    edge = 1.5 * radius + 1.5
-    bins = int(np.ceil((edge + max(2.0, 0.5 * radius)) / STEP)) + 1
-    total, weight = np.zeros(bins), np.zeros(bins)
-    for *_, distance, values in disks:
-        place = np.rint(distance / STEP).astype(int)
-        inside = place < bins
-        total += np.bincount(place[inside], values[inside], bins)
-        weight += np.bincount(place[inside], minlength=bins)
-    smooth = ndimage.gaussian_filter1d(total, 1.0, mode="nearest") / np.maximum(
-        ndimage.gaussian_filter1d(weight, 1.0, mode="nearest"), 1e-9
-    )
-    rings = STEP * np.arange(bins)
-    floor = float(np.median(smooth[rings >= edge]))
-    middle = rings <= max(0.5 * radius, STEP)
-    plateau = float(total[middle].sum() / max(weight[middle].sum(), 1.0))
-    if not plateau > floor:
-        return None
-    return np.where(rings < edge, np.maximum((smooth - floor) / (plateau - floor), 0.0), 0.0)
+    away = np.argwhere(keep[cut]) - (disk.q_y, disk.q_x)
+    return _Disk((q_y, q_x), disk.probe_radius, away, values[cut][keep[cut]])

@@ -4,7 +4,7 @@ The pattern is binned until the probe's radius is some three pixels, correlated 
 template, and its local maxima are the candidates. Only there the template is laid over the pattern itself. So the
 work does not grow with the detector, and no Fourier transform is needed. Each pattern is calculated by itself.
 
-Leans on `correlation`, `noise`, `measure`, `overlap`, `selection` and `subpixel`; what the tables of a `Search` hold
+Leans on `correlation`, `noise`, `ridges`, `measure` and `overlap`; what the tables of a `Search` hold
 is decided in `detection`.
 """
 
@@ -19,9 +19,10 @@ from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, d
 from napari_stemnmf.disks.measure import measure, refine, select, vertex
 from napari_stemnmf.disks.noise import gain_of, uneven
 from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, neighbours, separate, tallest
+from napari_stemnmf.disks.ridges import Ground, ridges
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
-BESIDE = 0.1  # share of the height of the disks around it that a disk needs that is seen only with those taken away
+BESIDE = 2.0  # mismatches of the disks around it that a disk needs that is seen only with those taken away
 TOGETHER = 8  # patterns that are laid out at a time: so few stay in the processor's cache
 
 
@@ -41,12 +42,15 @@ class Search(NamedTuple):
     ring: float  # weight of a pixel around the disk, without its sign
     ring_falloff: np.ndarray  # what a disk of height 1 adds to the mean level on the ring of a place around it
     spike: float  # share of a disk's height that may come from one single pixel
+    mismatch: float  # share of what a disk explains that may be left of it
     bin: int  # pixels along each side of a bin
     pad: int  # pixels around the pattern that are filled with those of its edge; a multiple of `bin`
     masked: np.ndarray  # flat pixels that are left out, int64
     source: np.ndarray  # the flat pixel that each of them takes its value from
     tiles: np.ndarray  # (t, 2) first row and column of the tiles that the noise is measured in
     samples: np.ndarray  # (s, 2) row and column, in bins, where the correlation is sampled for its noise
+    rings: np.ndarray  # (distances, directions) flat bins about the centre where ridges are looked for
+    ring_step: float  # px between their distances
     allowed: np.ndarray  # (q_y, q_x) bool, where the centre of a disk may be
     centre_y: float  # where the central disk is looked for
     centre_x: float
@@ -125,20 +129,22 @@ def _search(
             bin_pixels(image, step, binned)
         coarse = binned if step > 1 else image
         correlate(coarse, plan.coarse_kernel, pad // step, pad // step, response)
+        levels = ridges(coarse, response, plan, gain)
         gain, known, left = uneven(coarse, response, plan, gain, least, ratios)
-        size = _candidates(image, coarse, left, known, plan, filters, gain, rows, columns, found)
-        _central(image, found[:size], plan, central[p])
+        ground = Ground(gain, levels)
+        size = _candidates(image, coarse, left, known, plan, filters, ground, rows, columns, found)
+        _central(image, found[:size], plan, ground, central[p])
         rest = table[total:]
         size = select(found[:size], plan, filters, filters.spacing, (rows, columns), capacity, rest)
-        counts[p] = separate(image, coarse, response, plan, filters, gain, (rows, columns), rest, size, capacity)
-        _refine(image, plan, filters, rows, columns, rest[: counts[p]])
+        counts[p] = separate(image, coarse, response, plan, filters, ground, (rows, columns), rest, size, capacity)
+        _refine(image, plan, ground, filters, rows, columns, rest[: counts[p]])
         total += counts[p]
     return table[:total].copy(), saturated
 
 
 @njit(nogil=True, cache=True)
 def _candidates(
-    image: Any, binned: Any, left: Any, known: Any, plan: Any, filters: Any, gain: Any, rows: Any, columns: Any,
+    image: Any, binned: Any, left: Any, known: Any, plan: Any, filters: Any, ground: Any, rows: Any, columns: Any,
     found: Any,
 ) -> Any:  # pragma: no cover - compiled  # fmt: skip
     """The known disks, and maxima of what is left of the correlation without them that stand out of the noise.
@@ -147,7 +153,7 @@ def _candidates(
     """
     step, pad = plan.bin, plan.pad
     coarse_pad = pad // step
-    needed = (LENIENCE * filters.min_snr) ** 2 * gain
+    needed = (LENIENCE * filters.min_snr) ** 2 * ground.gain
     # in a disk on nothing at all the variance is already so large that lower ones cannot reach the least ratio
     least = max(needed * plan.peak, LENIENCE * filters.min_absolute)
     near = np.empty((3, 3), np.float32)
@@ -156,7 +162,7 @@ def _candidates(
     for k in range(len(known)):
         y, x = min(max(round(known[k, 0]), 0), rows - 1), min(max(round(known[k, 1]), 0), columns - 1)
         others = neighbours(plan, known, k, y, x, INFLUENCE * known[k, 2])
-        if measure(image, plan, gain, y, x, rows, columns, others, near, found[size]):
+        if measure(image, plan, ground, y, x, rows, columns, others, near, found[size]):
             size += found[size, 3] >= filters.min_snr
     for i in range(tall):
         for j in range(wide):
@@ -167,10 +173,10 @@ def _candidates(
                 continue
             y, x = _start(left, i, j, step)
             y, x = min(y, rows - 1), min(x, columns - 1)
-            if value < BESIDE * tallest(plan, known, y, x):
+            if value < BESIDE * plan.mismatch * tallest(plan, known, y, x):
                 continue
             others = neighbours(plan, known, -1, y, x, 0.0)
-            if measure(image, plan, gain, y, x, rows, columns, others, near, found[size]):
+            if measure(image, plan, ground, y, x, rows, columns, others, near, found[size]):
                 size += found[size, 3] >= filters.min_snr
     return size
 
@@ -186,7 +192,9 @@ def _start(response: Any, i: Any, j: Any, step: Any) -> Any:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def _refine(image: Any, plan: Any, filters: Any, rows: Any, columns: Any, disks: Any) -> None:  # pragma: no cover
+def _refine(
+    image: Any, plan: Any, ground: Any, filters: Any, rows: Any, columns: Any, disks: Any
+) -> None:  # pragma: no cover
     """Positions on a finer grid, if the settings ask for it; neighbours taken away."""
     if filters.upsampling == 1:
         return
@@ -194,12 +202,12 @@ def _refine(image: Any, plan: Any, filters: Any, rows: Any, columns: Any, disks:
     for k in range(len(coarse)):
         y, x = coarse[k, 0], coarse[k, 1]
         others = neighbours(plan, coarse, k, y, x, 0.0)
-        y, x = refine(image, plan, y, x, filters.upsampling, others)
+        y, x = refine(image, plan, ground, y, x, filters.upsampling, others)
         disks[k, 0], disks[k, 1] = min(max(y, -0.5), rows - 0.5), min(max(x, -0.5), columns - 0.5)
 
 
 @njit(nogil=True, cache=True)
-def _central(image: Any, found: Any, plan: Any, out: Any) -> None:  # pragma: no cover - compiled
+def _central(image: Any, found: Any, plan: Any, ground: Any, out: Any) -> None:  # pragma: no cover - compiled
     """Centre of the highest disk near the mean centre; left as it is if there is none."""
     best = -1
     for k in range(len(found)):
@@ -207,4 +215,4 @@ def _central(image: Any, found: Any, plan: Any, out: Any) -> None:  # pragma: no
         if plan.descan >= 0.0 and distance <= plan.descan**2 and (best < 0 or found[k, 2] > found[best, 2]):
             best = k
     if best >= 0:
-        out[0], out[1] = refine(image, plan, found[best, 0], found[best, 1], 16, found[:0])
+        out[0], out[1] = refine(image, plan, ground, found[best, 0], found[best, 1], 16, found[:0])

@@ -12,7 +12,9 @@ GAP, RING = 0.15, 0.55  # from the disk's edge to the ring around it, and the ri
 LEAST_GAP, LEAST_RING = 1.0, 1.0  # px
 FALLOFF_STEP = 0.125  # px between the entries of a falloff
 SHIFTS = 6  # positions within a bin, along each axis, that a falloff is averaged over
-SPIKE, SPIKE_ROOM = 0.5, 1.25  # share of a disk's height by one pixel that is too much; over that of the disk itself
+SPIKE, SPIKE_PIXELS = 0.5, 9.5  # share of a disk's height by one pixel that is too much, if the disk is of so many
+MISMATCH = 0.05  # a disk is not quite the probe: so much of what it explains may be left
+RESOLVED = 2.4  # px: more is left of disks of a smaller radius, which pixels do not resolve
 NOTHING = 0.002  # where it ends
 
 
@@ -118,7 +120,9 @@ def spike_of(kernel: np.ndarray) -> float:
     Spots of about one pixel are such themselves: then there is no limit.
     """
     disk = np.maximum(kernel, 0.0).astype(np.float64)
-    disk /= (kernel * disk).sum()
-    first, second = np.sort((kernel * disk)[kernel > 0])[::-1][:2] if (kernel > 0).sum() > 1 else (1.0, 0.0)
-    least = SPIKE_ROOM * (first - second)
-    return SPIKE if least <= SPIKE else np.inf
+    return SPIKE if disk.sum() ** 2 > SPIKE_PIXELS * (disk**2).sum() else np.inf
+
+
+def mismatch_of(radius: float) -> float:
+    """The share of what a disk of a radius (px) explains that may be left of it."""
+    return MISMATCH * max(1.0, RESOLVED / max(radius, 0.5)) ** 2

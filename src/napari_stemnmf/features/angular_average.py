@@ -14,6 +14,7 @@ from scipy.signal import find_peaks
 
 from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.disks.probe import doubtful
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.polar import Centers, Table, check_reach, radial_profile, sectors
 from napari_stemnmf.preprocessing.survey import Survey
@@ -26,41 +27,59 @@ FLOOR = 1e-3  # added to the profile, as a share of its largest value past the c
 SMOOTHING = 0.15  # width (sigma) of the smoothing, in probe radii
 MIN_SMOOTHING = 1 / 160  # and at least this share of the radius of the detector
 
+OFFSET = 0.5  # counts of the darkest pixels, over those of half of them, which stand on an offset then
 BLUR = 0.25  # in probe radii: how far centres may lie from their mean before the maximum pattern is blurred
 
 
-def find_rings(maximum: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
+def find_rings(maximum: np.ndarray, geometry: Geometry, mean: np.ndarray | None = None) -> tuple[float, ...]:
     """Radii (px, at least two, ascending) that bound the diffraction rings, from the maximum over all patterns.
 
     They are the local minima of its radial mean. The mean over the valid azimuths of each radius is smoothed by a
     fraction of the disk's radius; minima count where they are at least 12 % below the maxima on both sides, and the
     deepest of those closer than a disk's radius. Where a beam stop hides the central disk, the edge of its shadow may
-    bound the first ring. A DataError if there are fewer than two such minima, so no ring.
+    bound the first ring. Where that shows no ring (patterns of one bit, each pixel of which was hit at some time), they
+    are those of the `mean` pattern. A DataError if there are fewer than two such minima, so no ring.
     """
+    minima: tuple[float, ...] = ()
+    for pattern in (maximum,) if mean is None else (maximum, mean):
+        minima = _minima(pattern, geometry)
+        if len(minima) >= 2:
+            return minima
+    many = "minimum" if len(minima) == 1 else "minima"
+    raise DataError(
+        f"No diffraction ring was found: the radial mean of the {'maximum' if mean is None else 'mean'} pattern has "
+        f"{len(minima)} local {many} past the central disk, and a ring needs two. "
+        "Set the radii that bound the rings, in pixels, as aa.featurize.rings, or leave AA out of the features."
+        f"{doubtful(geometry.probe_radius, geometry.detector_shape)}"
+    )
+
+
+def _minima(pattern: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
+    """Radii of the local minima of the radial mean of a pattern past the central disk, px."""
     edge = half_detector(geometry)
     radii = np.arange(0.0, edge + PROFILE_STEP / 2, PROFILE_STEP)
-    profile = radial_profile(np.maximum(np.nan_to_num(maximum, posinf=0.0, neginf=0.0), 0.0), geometry, tuple(radii))
+    profile = radial_profile(_above_offset(pattern, geometry.mask), geometry, tuple(radii))
     seen = np.isfinite(profile)
     radii, profile = radii[seen], profile[seen]
     past = radii > geometry.probe_radius
-    minima = np.empty(0, int)
-    if past.sum() > 4 and profile[past].max() > 0.0:
-        level = np.log(profile + FLOOR * profile[past].max())
-        sigma = max(SMOOTHING * geometry.probe_radius, MIN_SMOOTHING * edge, PROFILE_STEP)
-        level = gaussian_filter1d(level, sigma / PROFILE_STEP, mode="nearest")
-        distance = max(1.0, geometry.probe_radius / PROFILE_STEP)  # no ring is narrower than a disk's radius
-        hidden = int(radii[0] > geometry.probe_radius)  # then the flank of the central disk is added
-        level = np.pad(level, (hidden, 0), constant_values=level.max())
-        minima = find_peaks(-level, prominence=PROMINENCE, distance=distance)[0] - hidden
-        minima = minima[radii[minima] > geometry.probe_radius]
-    if len(minima) < 2:
-        many = "minimum" if len(minima) == 1 else "minima"
-        raise DataError(
-            "No diffraction ring was found: the radial mean of the maximum pattern has "
-            f"{len(minima)} local {many} past the central disk, and a ring needs two. "
-            "Set the radii that bound the rings, in pixels, as aa.featurize.rings, or leave AA out of the features."
-        )
-    return tuple(float(radii[i]) for i in minima)
+    if past.sum() <= 4 or not profile[past].max() > 0.0:
+        return ()
+    level = np.log(profile + FLOOR * profile[past].max())
+    sigma = max(SMOOTHING * geometry.probe_radius, MIN_SMOOTHING * edge, PROFILE_STEP)
+    level = gaussian_filter1d(level, sigma / PROFILE_STEP, mode="nearest")
+    distance = max(1.0, geometry.probe_radius / PROFILE_STEP)  # no ring is narrower than a disk's radius
+    hidden = int(radii[0] > geometry.probe_radius)  # then the flank of the central disk is added
+    level = np.pad(level, (hidden, 0), constant_values=level.max())
+    minima = find_peaks(-level, prominence=PROMINENCE, distance=distance)[0] - hidden
+    return tuple(float(radii[i]) for i in minima if radii[i] > geometry.probe_radius)
+
+
+def _above_offset(pattern: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """A pattern of counts; where its darkest pixels hold nearly as much as most do, less what those hold."""
+    counts = np.maximum(np.nan_to_num(pattern, posinf=0.0, neginf=0.0), 0.0)
+    kept = counts if mask is None else counts[mask]
+    low, middle = np.percentile(kept, (1.0, 50.0)) if kept.size else (0.0, 0.0)
+    return np.maximum(counts - low, 0.0) if low > OFFSET * middle else counts
 
 
 def centered_maximum(survey: Survey, calibration: Calibration, peaks: Peaks | None = None) -> np.ndarray:

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array, csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration, bilinear, centred
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.disks.probe import doubtful
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import BraggDiskSettings
@@ -48,6 +49,7 @@ def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSetti
         raise DataError(
             f"None of the {len(peaks)} disks lies {r_min:g} px or more from the centre, within bd.featurize.r_max, and "
             "is strong enough; lower disks.min_snr, bd.featurize.min_snr or bd.featurize.r_min."
+            f"{doubtful(geometry.probe_radius, geometry.detector_shape)}"
         )
     grid = (int(np.ceil(geometry.detector_shape[0] / side)), int(np.ceil(geometry.detector_shape[1] / side)))
     top, left = (0.5 * side - 0.5 - c for c in (geometry.q_y, geometry.q_x))  # centre of the first bin from the beam

@@ -51,7 +51,7 @@ def _angular_average(found: Found) -> AngularAverage:
     geometry, settings = found.calibration.geometry, found.recipe.aa.featurize
     rings = settings.rings
     if rings is None:
-        rings = find_rings(centered_maximum(found.survey, found.calibration, found.peaks), geometry)
+        rings = find_rings(centered_maximum(found.survey, found.calibration, found.peaks), geometry, found.survey.mean)
     return AngularAverage(geometry, rings, settings, found.calibration.origin)
 
 

@@ -58,7 +58,7 @@ class Material:
         dataset, survey = self.datasets.get(self.name), self.analysis.survey
         if dataset is None or survey is None:
             return None
-        return prepare(dataset, survey.hot_pixels, self.analysis.recipe.preprocess, survey.keep)
+        return prepare(dataset, survey.hot_pixels, self.analysis.recipe.preprocess, survey.keep, survey.wrapped)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,15 @@ from scipy import ndimage
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.preparation import cropped_detector, kept_squares
-from napari_stemnmf.preprocessing.shadows import Light, find_shadow
+from napari_stemnmf.preprocessing.shadows import (
+    BETWEEN,
+    COUNTS,
+    Light,
+    find_shadow,
+    middle_of,
+    percentiles,
+    rings_about,
+)
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import BeamStopSettings, PreprocessSettings
 
@@ -22,6 +30,8 @@ WINDOWS = (3, 5, 9)
 """It is smoothed over squares of so many of them; the first over which a stop is seen is taken."""
 EDGE = 0.3
 """The outline is drawn at this share of the light beside it."""
+ARM = (3, 5)
+"""A thin arm is looked for in means over so many pixels."""
 NOTHING_KEPT = "The mask keeps no pixel of the detector; True (not 0) is what is kept."
 
 
@@ -50,7 +60,8 @@ def find_beam_stop(
         smooth = np.where(there, ndimage.uniform_filter(coarse, window, mode="nearest") / np.maximum(share, 1e-9), 0.0)
         shadow = find_shadow(Light(smooth, coarse, there, count / window**2, window), control)
         if shadow is not None:
-            return ~(_drawn(values, keep, shadow, step, window) & keep)
+            drawn = _drawn(values, keep, shadow, step, window)
+            return ~(_with_arms(values, keep, drawn, count * step**2) & keep)
     return None
 
 
@@ -75,6 +86,22 @@ def _drawn(values: np.ndarray, keep: np.ndarray, coarse: np.ndarray, step: int, 
     near = (distance > 0) & (distance <= reach) & (weight > 1e-9) & keep
     groups, _ = ndimage.label(large | (near & (smooth < EDGE * outside)))
     return np.asarray(ndimage.binary_fill_holes(np.isin(groups, np.unique(groups[large]))))
+
+
+def _with_arms(values: np.ndarray, keep: np.ndarray, shadow: np.ndarray, one: float) -> np.ndarray:
+    """A shadow with what hangs together with it, a thin arm most of all: far darker than all else at its distance."""
+    rings = rings_about(shadow.shape, np.array(middle_of(np.where(shadow, 0.0, values), shadow)))
+    beside = keep & ~ndimage.binary_dilation(shadow, iterations=2)
+    dark = np.zeros_like(shadow)
+    for size in ARM:
+        share = ndimage.uniform_filter(keep.astype(np.float64), size, mode="nearest")
+        smooth = ndimage.uniform_filter(values, size, mode="nearest") / np.maximum(share, 1e-9)
+        between = np.nan_to_num(percentiles(smooth, rings, beside, BETWEEN, int(rings.max()) + 1))
+        light = ndimage.uniform_filter1d(between, 5, mode="nearest")[rings]
+        here = (smooth < EDGE * light) & (light - smooth > COUNTS * one / size**2) & (share > 0.5)
+        dark |= ndimage.binary_dilation(here, np.ones((size, size))) & (values < 0.5 * light)
+    groups, _ = ndimage.label(shadow | (dark & keep), np.ones((3, 3)))
+    return np.asarray(ndimage.binary_fill_holes(np.isin(groups, np.unique(groups[shadow]))))
 
 
 def detector_mask(

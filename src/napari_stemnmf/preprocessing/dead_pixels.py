@@ -15,12 +15,15 @@ from napari_stemnmf.preprocessing.sharp_spots import numbers
 
 NO_NUMBER, LARGEST, CONSTANT, SILENT, SATURATED = "no number", "largest", "constant", "silent", "saturated"
 """Kinds of pixels: NaN or infinite; at the largest number of a type; at another; that never count; a saturated beam."""
+FRINGE = "fringe"
+"""Rows and columns at the detector's edge that hold no counts, as the header of a frame."""
 
 WORDS = {
     NO_NUMBER: "hold no number in most patterns",
     LARGEST: "read the largest number of their type in most patterns",
     CONSTANT: "read the same number in nearly every pattern",
     SILENT: "never count though those beside them do",
+    FRINGE: "are of rows or columns at the detector's edge that hold other numbers than counts, by orders of magnitude",
 }
 TOP_SHARE = 0.5
 """Least share of patterns in which a dead pixel reads the largest number, or none."""
@@ -49,6 +52,8 @@ LIT, EVEN = 0.6, 0.3
 """... or at least this share of them; beside few silent ones they have this share of their median, too."""
 SMALL, FILLED = 12, 0.95
 """Silent pixels are few, or a row, a column, a rectangle: they fill this share of the rectangle around them."""
+ORDERS, LINES, SOME = 1000.0, 4, 3
+"""SOME pixels of a row at the edge hold numbers so many times larger than any of the LINES rows beside it."""
 STEP_PATTERNS = 16
 """The size of one count is taken from so many patterns of the sample."""
 _EIGHT = np.ones((3, 3), bool)
@@ -78,7 +83,7 @@ def find_dead_pixels(
     keep = np.ones(mean.shape, bool) if keep is None else keep
     if not len(sample) or not keep.any():
         return {}
-    typical, number = _typical(sample), np.ones(mean.shape, bool)
+    typical, number = typical_values(sample), np.ones(mean.shape, bool)
     if sample.dtype.kind == "f":
         numbers = np.abs(sample) <= np.finfo(np.float32).max
         number = numbers.mean(axis=0) > 1.0 - TOP_SHARE
@@ -97,6 +102,22 @@ def find_dead_pixels(
     if step > 0:
         found[SILENT] = _silent(sample, mean, maximum, lit, step)
     return {kind: mask for kind, mask in found.items() if mask.any()}
+
+
+def unlike_edges(patterns: np.ndarray) -> np.ndarray:
+    """(q_y, q_x) True in rows and columns at the edge of patterns (p, q_y, q_x) that hold no counts."""
+    found = np.zeros(patterns.shape[1:], bool)
+    if not len(patterns):
+        return found
+    size = np.abs(np.nan_to_num(patterns.astype(np.float64), posinf=0.0, neginf=0.0))
+    size = np.minimum(size, 1e30).mean(axis=0)
+    for values, lines in (size, found), (size[::-1], found[::-1]), (size.T, found.T), (size.T[::-1], found.T[::-1]):
+        if min(values.shape) >= 4 * LINES:
+            some = np.partition(values[:LINES], -SOME, axis=1)[:, -SOME]
+            beside = np.array([values[n : n + LINES].max() for n in range(1, LINES + 1)])
+            unlike = np.flatnonzero((some > ORDERS * beside) & (some > values[2 * LINES :].max()))
+            lines[: unlike.max(initial=-1) + 1] = True
+    return found
 
 
 def sentences(counts: dict[str, int]) -> list[str]:
@@ -139,7 +160,7 @@ def _largest_numbers(dtype: np.dtype) -> np.ndarray:
     return np.array(sorted({*numbers, *([2**31 - 1] if top > 2**31 else [])}), dtype)
 
 
-def _typical(sample: np.ndarray) -> np.ndarray:
+def typical_values(sample: np.ndarray) -> np.ndarray:
     """At each pixel the median of five patterns, which is the number that it reads in most, if there is one."""
     few = sample[np.unique(np.linspace(0, len(sample) - 1, 5).round().astype(int))]
     return np.asarray(np.sort(few, axis=0)[(len(few) - 1) // 2])

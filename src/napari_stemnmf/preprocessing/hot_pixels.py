@@ -71,17 +71,20 @@ def find_hot_pixels(
     step = count_step(mean[np.newaxis]) if patterns is None else count_step(patterns[:STEP_PATTERNS]) / count
     one = step * count
     hot, many = _stands_out(mean, mean, step, one, threshold, out)
-    spots = np.zeros(mean.shape, bool)
+    spots, calmly = np.zeros(mean.shape, bool), np.ones(mean.shape, bool)
     if patterns is not None and len(patterns) > 1:
         half = (len(patterns) + 1) // 2
         calm = calm_pattern(patterns)
         still, still_many = _stands_out(calm, mean, one / half, one, threshold, out)
         hot |= still
+        calmly = ~still | fading(
+            still, calm, one / half, out
+        )  # beside a disk that comes and goes all fades in the mean
         if len(patterns) >= FEW_PATTERNS:
             hot |= many & still_many
             spots = changing(patterns, calm, hot, one, out)
     hot &= ~symmetric(hot | spots, mean) & ~touching(hot, spots)
-    hot &= ~fading(hot, mean, step, out)
+    hot &= ~(fading(hot, mean, step, out) & calmly)
     hot &= ~beam_of_one_pixel(hot, mean, out)
     return np.argwhere(hot).astype(np.int32)
 

@@ -7,22 +7,17 @@ pattern of vacuum, of a thick grain or of a rare one has structure, and is like 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import ndimage
 
+from napari_stemnmf.preprocessing.flyback import FEWEST, Outer, jumping_lines, lines_that_are_set, scrambled_lines
+from napari_stemnmf.preprocessing.looks import Looks
 from napari_stemnmf.stage_settings import PreprocessSettings
 
 REASONS = ("", "not finite", "empty", "saturated", "evenly bright", "unlike all neighbours", "flyback")
 """What the codes of an odd pattern mean; 0 is a good one."""
 NOT_FINITE, EMPTY, SATURATED, EVEN, ALONE, FLYBACK = range(1, 7)
 
-TILES = 8
-"""Tiles along each axis of the detector, of up to TILE x TILE pixels."""
-TILE = 8
-LINES = 64
-"""Rows of the detector, at least, that the centre of mass is taken from."""
 MANY = 0.5
 """Share of the pixels that are not finite or saturated, above which a pattern is odd if most patterns have few."""
 NEARLY, VACUUM = 0.02, 0.25
@@ -44,71 +39,6 @@ STEADY = 3.0
 """Counts hardly differ where nearly all are within this factor."""
 DARK = 0.1
 """A pattern is not dark where those around it have less than this share of the usual counts: vacuum behind a stop."""
-EDGE = 2
-"""Columns or rows at either end of the scan that are looked at for flyback."""
-JUMP = 3.0
-"""A flyback column is so many times as bright as the next one, or as dark..."""
-MOVED = 3.0
-"""... or its patterns lie so many px away from those of the next one..."""
-SHARE = 0.65
-"""... in this share of its rows, as no two other columns are."""
-FEWEST = 9
-"""A scan of fewer patterns tells nothing of what is usual."""
-
-
-@dataclass(frozen=True, eq=False)
-class Looks:
-    """What is kept of each pattern to judge it by; all (n,).
-
-    Attributes
-    ----------
-    total : ndarray of float64
-        Sum of the counts.
-    level, spread : ndarray of float32
-        Median of the tiles' means and their interquartile range, counts a pixel.
-    invalid, full : ndarray of float32
-        Share of the looked-at pixels that are not finite, and that have the largest value of a whole-number type.
-    q_y, q_x : ndarray of float32
-        Centre of mass of what is above the level, px; NaN where nothing is.
-    side : int
-        Of a tile, px.
-    """
-
-    total: np.ndarray
-    level: np.ndarray
-    spread: np.ndarray
-    invalid: np.ndarray
-    full: np.ndarray
-    q_y: np.ndarray
-    q_x: np.ndarray
-    side: int
-
-    @classmethod
-    def of(cls, table: np.ndarray, total: np.ndarray, detector_shape: tuple[int, int]) -> Looks:
-        """From what `look` gives for each pattern (n, 6), and the sums (n,)."""
-        level, spread, invalid, full, q_y, q_x = table.T
-        return cls(total, level, spread, invalid, full, q_y, q_x, _side(detector_shape))
-
-
-def look(block: np.ndarray) -> np.ndarray:
-    """(p, 6) float32, what `Looks` keeps of patterns (p, q_y, q_x) beside their sums."""
-    from napari_stemnmf.streaming.summing import look_at
-
-    rows, columns = block.shape[1:]
-    side = _side((rows, columns))
-    y, x = (_starts(size, side) for size in (rows, columns))
-    largest = float(np.iinfo(block.dtype).max) if block.dtype.kind in "iu" else np.inf
-    lines = np.arange(0, rows, max(1, rows // LINES))
-    return look_at(block, y, x, side, largest, lines)  # type: ignore[no-any-return]
-
-
-def _side(detector_shape: tuple[int, int]) -> int:
-    return max(1, min(TILE, *(size // TILES for size in detector_shape)))
-
-
-def _starts(size: int, side: int) -> np.ndarray:
-    """First pixels of tiles spread evenly over a detector's axis."""
-    return np.unique(((np.arange(TILES) + 0.5) * size / TILES - side / 2).round().astype(np.int64).clip(0, size - side))
 
 
 def evenly_bright(looks: Looks) -> np.ndarray:
@@ -128,18 +58,22 @@ def evenly_bright(looks: Looks) -> np.ndarray:
     return np.asarray(even & (bright | (as_bright & structured)))
 
 
-def judge(looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
+def judge(
+    looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSettings, outer: Outer | None = None
+) -> np.ndarray:
     """Why each pattern is odd: (scan_y, scan_x) uint8 codes, of which `REASONS` says what they mean; 0: it is not.
 
-    Where all patterns would be odd, none is.
+    Where all patterns would be odd, none is. Without the `outer` patterns, flyback tells by brightness and place alone.
     """
     odd = np.zeros(scan_shape, np.uint8)
     if settings.odd_patterns == "auto":
         odd[_alone(looks, scan_shape)] = ALONE
-        odd[_flyback(looks, scan_shape, settings)] = FLYBACK
+        odd[jumping_lines(looks, scan_shape, settings)] = FLYBACK
+        if outer is not None:
+            odd[scrambled_lines(outer, scan_shape, settings)] = FLYBACK
         by_itself = judge_alone(looks).reshape(scan_shape)  # the plainest reason last: that is the one that is told
         odd[by_itself > 0] = by_itself[by_itself > 0]
-    odd[_set(scan_shape, settings)] = FLYBACK
+    odd[lines_that_are_set(scan_shape, settings)] = FLYBACK
     return odd if (odd == 0).any() else np.zeros_like(odd)
 
 
@@ -199,60 +133,6 @@ def _around(scan_shape: tuple[int, int]) -> tuple[np.ndarray | None, int]:
         return None, 0
     around[tuple(n // 2 for n in around.shape)] = False
     return around, most
-
-
-def _set(scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
-    """(scan_y, scan_x) the flyback that is set."""
-    found = np.zeros(scan_shape, bool)
-    for span, lines in ((settings.flyback_rows, found), (settings.flyback_columns, found.T)):
-        first, last = span or (0, 0)
-        lines[:first] = True
-        lines[max(len(lines) - last, 0) :] = True
-    return found
-
-
-def _flyback(looks: Looks, scan_shape: tuple[int, int], settings: PreprocessSettings) -> np.ndarray:
-    """(scan_y, scan_x) the first or last columns and rows whose patterns jump against all others."""
-    found = np.zeros(scan_shape, bool)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        light = np.log(looks.total)
-    light[~np.isfinite(light)] = np.nan
-    maps = [part.reshape(scan_shape) for part in (light, looks.q_y, looks.q_x)]
-    for span, turned in ((settings.flyback_rows, False), (settings.flyback_columns, True)):
-        if span is not None:
-            continue
-        along = [part.T if turned else part for part in maps]  # lines are rows now
-        lines = found.T if turned else found
-        if min(lines.shape) < FEWEST:
-            continue
-        bright = _jumps(along[0][..., None], np.log(JUMP))
-        moved = _jumps(np.stack(along[1:], axis=-1), MOVED)
-        for jumps in (bright, moved):
-            for many in range(1, EDGE + 1):
-                if jumps[many - 1]:
-                    lines[:many] = True
-                if jumps[-many]:
-                    lines[-many:] = True
-    return found
-
-
-def _jumps(values: np.ndarray, least: float) -> np.ndarray:
-    """Between which lines (lines, positions, parts) nearly all values jump, by `least` and as between no others.
-
-    Returns (lines - 1,).
-    """
-    with np.errstate(invalid="ignore"):
-        step = np.diff(values.astype(np.float64), axis=0)
-    seen = np.asarray(np.isfinite(step).all(axis=-1))
-    usual = np.zeros((len(step), step.shape[-1]))
-    for line in np.flatnonzero(seen.any(axis=1)):
-        usual[line] = np.median(step[line, seen[line]], axis=0)
-    step[~seen] = 0.0
-    size = np.linalg.norm(usual, axis=-1)
-    along = usual / np.maximum(size, 1e-12)[:, None]
-    there = (np.einsum("lpk,lk->lp", step, along) > 0.5 * size[:, None]) & seen
-    inner = size[EDGE:-EDGE].max(initial=0.0)
-    return np.asarray((size > least) & (size > 3.0 * inner) & (there.mean(axis=1) >= SHARE))
 
 
 def counted(odd: np.ndarray) -> str:

@@ -12,8 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.preprocessing.dead_pixels import WORDS, few_and_many, find_dead_pixels
-from napari_stemnmf.preprocessing.odd_patterns import Looks, counted, judge, judge_alone, look
+from napari_stemnmf.preprocessing.dead_pixels import (
+    FRINGE,
+    WORDS,
+    few_and_many,
+    find_dead_pixels,
+    typical_values,
+    unlike_edges,
+)
+from napari_stemnmf.preprocessing.looks import Looks, look
+from napari_stemnmf.preprocessing.odd_patterns import counted, judge, judge_alone
+from napari_stemnmf.preprocessing.scan_order import sentence, winds
+from napari_stemnmf.preprocessing.wrapped import SENTENCE, wrapped
 from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
 
@@ -25,6 +35,8 @@ WHOLE_BYTES = 64 * 2**20
 KEPT_BYTES = 64 * 2**20
 """Most memory for patterns that are kept to look at their pixels, evenly from all that was read."""
 
+FEW_PATTERNS = 12
+"""So many are enough to see what their numbers are."""
 MOST_UNREAD = 3
 """Parts that cannot be read, after which no others are tried."""
 
@@ -109,7 +121,7 @@ def take_sample(dataset: Dataset, *, seconds: float = SECONDS) -> Sample:
     if not table:
         nothing = np.empty((0, *dataset.detector_shape), np.float32)
         return Sample(
-            dataset, Looks.of(np.empty((0, 6)), np.empty(0), dataset.detector_shape), nothing, False, 0, 0, unread
+            dataset, Looks.of(np.empty((0, 7)), np.empty(0), dataset.detector_shape), nothing, False, 0, 0, unread
         )
     order = np.argsort(np.concatenate(positions), kind="stable")
     looks = Looks.of(np.concatenate(table)[order], np.concatenate(total)[order], dataset.detector_shape)
@@ -170,13 +182,28 @@ def _values(sample: Sample) -> Iterator[str]:
         yield f"{_share(sample.negative)} of the values are negative; they count as 0."
 
 
+def _order(sample: Sample) -> Iterator[str]:
+    if sample.whole and winds([sample.looks.total.reshape(sample.dataset.scan_shape)]):
+        yield sentence("rows")
+
+
+def _wrapped(sample: Sample) -> Iterator[str]:
+    if wrapped(_few(sample)):
+        yield SENTENCE
+
+
+def _few(sample: Sample) -> np.ndarray:
+    """Some of the patterns, from all over the scan."""
+    return sample.patterns[:: max(1, len(sample.patterns) // FEW_PATTERNS)]
+
+
 def _patterns(sample: Sample) -> Iterator[str]:
-    if not sample.looks.total.any():
-        return
-    if sample.whole:
-        odd = judge(sample.looks, sample.dataset.scan_shape, PreprocessSettings())
-    else:
-        odd = judge_alone(sample.looks)
+    if not sample.looks.total.any() or wrapped(_few(sample)) or unlike_edges(_few(sample)).any():
+        return  # what was read are no counts as they are
+    looks, dead = sample.looks, _dead(sample)
+    if dead.any():
+        looks = looks.without(dead, typical_values(sample.patterns))
+    odd = judge(looks, sample.dataset.scan_shape, PreprocessSettings()) if sample.whole else judge_alone(looks)
     if odd.any():
         yield f"{counted(odd)}; a run sets {'it' if (odd > 0).sum() == 1 else 'them'} aside."
 
@@ -192,8 +219,10 @@ def _odd_pixels(sample: Sample) -> dict[str, np.ndarray]:
     patterns = sample.patterns
     if not len(patterns) or not sample.looks.total.any():
         return {}
+    fringe = unlike_edges(_few(sample))
     counts = np.where(np.abs(patterns) <= np.finfo(np.float32).max, np.maximum(patterns, 0), 0)
-    return find_dead_pixels(patterns, counts.mean(axis=0, dtype=np.float64), counts.max(axis=0), len(patterns))
+    dead = find_dead_pixels(patterns, counts.mean(axis=0, dtype=np.float64), counts.max(axis=0), len(patterns), ~fringe)
+    return dead | ({FRINGE: fringe} if fringe.any() else {})
 
 
 def _dead(sample: Sample) -> np.ndarray:
@@ -223,6 +252,8 @@ CHECKS: tuple[Callable[[Sample], Iterable[str]], ...] = (
     _shape,
     _calibration,
     _values,
+    _order,
+    _wrapped,
     _patterns,
     _dead_pixels,
     _saturated,

@@ -1,4 +1,4 @@
-"""The patterns as all stages after the survey get them: cropped, less the dark reference, repaired, binned.
+"""The patterns as all stages after the survey get them: turned, cropped, less the dark reference, repaired, binned.
 
 Pixels that a mask leaves out, and dead ones, are 0 in them whatever they hold: they can enter no number.
 """
@@ -12,6 +12,8 @@ import numpy as np
 
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.scan_order import turned
+from napari_stemnmf.preprocessing.wrapped import with_sign
 from napari_stemnmf.stage_settings import PreprocessSettings
 from napari_stemnmf.streaming.engine import as_counts
 
@@ -19,21 +21,27 @@ Axes = tuple[Axis, Axis, Axis, Axis]
 
 
 def prepare(
-    dataset: Dataset, hot_pixels: np.ndarray, settings: PreprocessSettings, keep: np.ndarray | None = None
+    dataset: Dataset,
+    hot_pixels: np.ndarray,
+    settings: PreprocessSettings,
+    keep: np.ndarray | None = None,
+    wrapped: bool = False,
 ) -> Dataset:
     """The scan with its patterns prepared, each when it is read; `dataset` itself where nothing is to be done.
 
-    In this order: crop; subtract the dark reference; repair the hot pixels (h, 2), given in the file's detector pixels
-    as in `Survey.hot_pixels`; set to 0 what is not to `keep`, as in `Survey.keep`; sum squares of `settings.bin`
-    pixels, where rows and columns that fill no square are dropped. Axes follow. Name, source and metadata stay: it is
-    still the same scan.
+    In this order: turn rows; crop; take counts that have `wrapped` as negative, as `Survey.wrapped` says; subtract the
+    dark reference; repair the hot pixels (h, 2), given in the file's detector pixels as in `Survey.hot_pixels`; set to
+    0 what is not to `keep`, as in `Survey.keep`; sum squares of `settings.bin` pixels, where rows and columns that fill
+    no square are dropped. Axes follow. Name, source and metadata stay: it is still the same scan.
     A DataError or ReadError if a crop lies outside the data, or the dark reference does not fit the detector or cannot
     be read.
     """
     import dask.array as da
 
-    scan = cropped(dataset, settings)
-    work = Preparation(dark_of(dataset, settings), hot_pixels - crop_corner(settings), settings.bin)
+    scan = with_sign(cropped(dataset, settings)) if wrapped else cropped(dataset, settings)
+    work = Preparation(
+        dark_of(scan, settings, dataset.detector_shape), hot_pixels - crop_corner(settings), settings.bin
+    )
     work = work if keep is None else work.without(~cropped_detector(keep, settings))
     if work.dark is None and not len(work.hot) and work.bin == 1 and work.out is None:
         return scan
@@ -67,7 +75,9 @@ def prepared_axes(axes: Axes, settings: PreprocessSettings) -> Axes:
 
 
 def cropped(dataset: Dataset, settings: PreprocessSettings) -> Dataset:
-    """The part of a scan that is kept; `dataset` itself where that is all. A DataError if it lies outside the data."""
+    """The part of a scan that is kept, rows turned; `dataset` itself if that is all. A DataError if it is outside."""
+    if settings.scan_order == "winding":
+        dataset = turned(dataset)
     spans = (settings.scan_y, settings.scan_x, settings.q_y, settings.q_x)
     if all(span is None for span in spans):
         return dataset
@@ -172,12 +182,12 @@ def _difference(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype.itemsize > (4 if dtype.kind == "f" else 2) else np.float32)
 
 
-def dark_of(dataset: Dataset, settings: PreprocessSettings) -> np.ndarray | None:
-    """The dark reference of the cropped detector, with 0 for what is no number; a DataError if it does not fit."""
+def dark_of(scan: Dataset, settings: PreprocessSettings, detector_shape: tuple[int, int]) -> np.ndarray | None:
+    """The dark reference of a cropped scan, with 0 for what is no number; a DataError if it does not fit."""
     if settings.dark is None:
         return None
     from napari_stemnmf.reading.masks import load_detector_image
 
-    dark = load_detector_image(settings.dark, dataset.detector_shape, stacks=True).astype(np.float64)
+    dark = load_detector_image(settings.dark, detector_shape, stacks=True).astype(np.float64)
     dark = np.nan_to_num(cropped_detector(dark, settings), nan=0.0, posinf=0.0, neginf=0.0)
-    return dark.astype(_difference(dataset.dtype))
+    return dark.astype(_difference(scan.dtype))

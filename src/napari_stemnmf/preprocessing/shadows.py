@@ -41,6 +41,9 @@ ROUND = 0.75
 GHOST = 3.0
 """The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
 hidden."""
+SEEN, RISING = 3.0, (1.25, 2.0)
+"""A closed shadow that has a spot in it so many times as bright as its inside, and one that has none: beside it light
+does not rise so many times."""
 LEVELS = 32
 """Levels that a region is looked for below."""
 FEW_COUNTS = 4.0
@@ -71,10 +74,10 @@ def find_shadow(light: Light, control: Control) -> np.ndarray | None:
     outlined = _outlined(light, control)
     if outlined is not None:
         region = _grown(light, outlined, control)
-        middle = np.array(_middle(np.where(region, 0.0, light.values), region))
-        if _is_a_stop(light, _rings(region.shape, middle), region):
+        middle = np.array(middle_of(np.where(region, 0.0, light.values), region))
+        if _is_a_stop(light, rings_about(region.shape, middle), region):
             return region
-    return _against_rings(light, control)
+    return _againstrings_about(light, control)
 
 
 def _outlined(light: Light, control: Control) -> np.ndarray | None:
@@ -133,7 +136,7 @@ def _hides_the_middle(region: np.ndarray, smooth: np.ndarray) -> bool:
     if _shines_through(region, smooth):
         return False
     outside = np.where(region, 0.0, smooth)
-    y, x = (round(v) for v in _middle(outside, region))
+    y, x = (round(v) for v in middle_of(outside, region))
     return bool(0 <= y < region.shape[0] and 0 <= x < region.shape[1] and region[y, x])
 
 
@@ -142,7 +145,7 @@ def _shines_through(region: np.ndarray, smooth: np.ndarray) -> bool:
     return bool(smooth[region].max() > GHOST * smooth[~region].max(initial=0.0))
 
 
-def _middle(outside: np.ndarray, region: np.ndarray) -> tuple[float, float]:
+def middle_of(outside: np.ndarray, region: np.ndarray) -> tuple[float, float]:
     """Centre of mass of a pattern whose hidden region is filled with what lies opposite."""
     middle = np.array(ndimage.center_of_mass(outside))
     hidden = np.argwhere(region)
@@ -157,18 +160,18 @@ def _middle(outside: np.ndarray, region: np.ndarray) -> tuple[float, float]:
     return float(middle[0]), float(middle[1])
 
 
-def _against_rings(light: Light, control: Control) -> np.ndarray | None:
+def _againstrings_about(light: Light, control: Control) -> np.ndarray | None:
     """What is far darker than its ring about the middle, if it is a shadow."""
     broad = ndimage.uniform_filter(light.values, 2 * light.reach + 3, mode="nearest")
     brightest = np.array(np.unravel_index(int(np.argmax(broad)), broad.shape), np.float64)
     for middle in (np.array(ndimage.center_of_mass(light.values)), brightest):
         for _ in range(TRIALS):
             control.check()
-            rings = _rings(light.values.shape, middle)
+            rings = rings_about(light.values.shape, middle)
             region = _darkest(light, rings)
             if region is None:
                 break
-            moved = np.array(_middle(np.where(region, 0.0, light.values), region))
+            moved = np.array(middle_of(np.where(region, 0.0, light.values), region))
             if _is_a_stop(light, rings, region) and _near(region, (middle, moved, brightest), 3 * light.reach):
                 return _grown(light, region, control)
             if np.abs(moved - middle).max() < 0.5:
@@ -182,13 +185,13 @@ def _near(region: np.ndarray, points: Iterable[np.ndarray], reach: float) -> boo
     return any(np.hypot(*(np.argwhere(region) - point).T).min() <= reach for point in points)
 
 
-def _rings(shape: tuple[int, ...], middle: np.ndarray) -> np.ndarray:
+def rings_about(shape: tuple[int, ...], middle: np.ndarray) -> np.ndarray:
     """The ring about a middle that each pixel lies on."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     return np.rint(np.hypot(y - middle[0], x - middle[1])).astype(np.int64)
 
 
-def _percentiles(values: np.ndarray, rings: np.ndarray, where: np.ndarray, q: float, size: int) -> np.ndarray:
+def percentiles(values: np.ndarray, rings: np.ndarray, where: np.ndarray, q: float, size: int) -> np.ndarray:
     """A percentile of the values on each ring; NaN where there are none."""
     out = np.full(size, np.nan)
     ring, value = rings[where], values[where]
@@ -209,9 +212,9 @@ def _darkest(light: Light, rings: np.ndarray) -> np.ndarray | None:
         short = expected[rings] - light.values
         return light.keep & (light.values < DARK * expected[rings]) & (short > COUNTS * light.one)
 
-    first = dark_against(np.nan_to_num(_percentiles(light.values, rings, light.keep, TYPICAL, size)))
+    first = dark_against(np.nan_to_num(percentiles(light.values, rings, light.keep, TYPICAL, size)))
     rest = light.keep & ~ndimage.binary_dilation(first, iterations=light.reach)
-    between = np.nan_to_num(_percentiles(light.values, rings, rest, BETWEEN, size))
+    between = np.nan_to_num(percentiles(light.values, rings, rest, BETWEEN, size))
     dark = dark_against(np.maximum.accumulate(between[::-1])[::-1])  # inwards it only gets brighter
     dark = ndimage.binary_opening(dark | ~light.keep, np.ones((3, 3))) & dark
     groups, number = ndimage.label(dark | (~light.keep & ndimage.binary_dilation(dark)))
@@ -245,8 +248,8 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
     border[[0, -1]] = border[:, [0, -1]] = True
     size = int(rings.max()) + 1
     core = inside & (ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"))[1:-1, 1:-1] > min(light.reach, 1))
-    lit = _percentiles(light.values, rings, beside, LIT, size)
-    behind = _percentiles(light.values, rings, core, HIDDEN, size)
+    lit = percentiles(light.values, rings, beside, LIT, size)
+    behind = percentiles(light.values, rings, core, HIDDEN, size)
     total = np.bincount(rings[light.keep], minlength=size)
     left = np.bincount(rings[beside], minlength=size) / np.maximum(total, 1)
     number = np.bincount(rings[core], minlength=size)
@@ -261,7 +264,7 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         )
     radius = float(np.sqrt(region.sum() / np.pi))
     farther = light.keep & (away > light.reach) & (away <= light.reach + max(3.0, radius))
-    if not core.any() or not farther.any() or radius < 4.0:
+    if not core.any() or not farther.any() or radius < 4.0 or _is_within_a_ring(light, core, away):
         return False
     darkest, brightest = np.percentile(light.values[core], 90), np.percentile(light.values[farther], 10)
     roundness = float(np.pi * ndimage.distance_transform_edt(region).max() ** 2 / region.sum())
@@ -272,6 +275,16 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         and brightest - darkest > COUNTS * light.one
         and around >= AROUND
     )
+
+
+def _is_within_a_ring(light: Light, core: np.ndarray, away: np.ndarray) -> bool:
+    """Whether a dark disk is but the inside of a bright ring: light rises outwards, all the more if a beam is seen."""
+    bands = [light.keep & (away > low) & (away <= low + 1) for low in range(2, light.reach + 7)]
+    around = [float(np.median(light.sharp[band])) for band in bands if band.any()]
+    peak = float(ndimage.uniform_filter(np.where(core, light.sharp, 0.0), 2).max())
+    usual = float(np.median(light.sharp[core]))
+    seen = peak > SEEN * usual and 4.0 * (peak - usual) > COUNTS * light.window**2 * light.one
+    return bool(around) and max(around) > (RISING[0] if seen else RISING[1]) * around[0]
 
 
 def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:

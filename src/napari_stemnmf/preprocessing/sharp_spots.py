@@ -79,7 +79,10 @@ def touching(hot: np.ndarray, spots: np.ndarray) -> np.ndarray:
 
 
 def fading(hot: np.ndarray, mean: np.ndarray, step: float, out: np.ndarray) -> np.ndarray:
-    """The groups whose light fades into the pixels beside them, as a spot's does and a hot pixel's does not."""
+    """The groups whose light fades into the pixels beside them, as a spot's does and a hot pixel's does not.
+
+    Of a spot that the detector's edge cuts, one side is enough.
+    """
     groups, _ = ndimage.label(hot, np.ones((3, 3)))
     found = np.zeros(hot.shape, bool)
     for label, box in enumerate(ndimage.find_objects(groups), 1):
@@ -95,7 +98,9 @@ def fading(hot: np.ndarray, mean: np.ndarray, step: float, out: np.ndarray) -> n
         error = np.sqrt(step * np.maximum(values + np.maximum(outward, 0.0), step))
         sides = np.argwhere(beside & (values > outward + np.maximum(FADING * height, FADING_SIGMA * error)))
         ends = [(span.start - low.start) + (span.stop - 1 - low.start) for span, low in zip(box, wide, strict=True)]
-        if (sides[:, np.newaxis] == np.array(ends) - sides).all(axis=-1).any():
+        across = np.array(ends) - sides
+        beyond = ((across < 0) | (across >= group.shape)).any(axis=-1)  # the detector's edge: it cuts the spot
+        if beyond.any() or (sides[:, np.newaxis] == across).all(axis=-1).any():
             found[wide] |= group
     return found
 

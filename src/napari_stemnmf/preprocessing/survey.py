@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.preprocessing.dead_pixels import few_and_many, find_dead_pixels
-from napari_stemnmf.preprocessing.odd_patterns import Looks, evenly_bright, judge, look
+from napari_stemnmf.preprocessing import dead_pixels, odd_patterns, scan_order
+from napari_stemnmf.preprocessing.dead_pixels import (
+    FRINGE,
+    few_and_many,
+    find_dead_pixels,
+    typical_values,
+    unlike_edges,
+)
+from napari_stemnmf.preprocessing.flyback import Outer, outer_positions
+from napari_stemnmf.preprocessing.looks import Looks
+from napari_stemnmf.preprocessing.odd_patterns import judge
 from napari_stemnmf.preprocessing.preparation import (
     Preparation,
     binned,
@@ -22,19 +31,17 @@ from napari_stemnmf.preprocessing.preparation import (
     kept_squares,
     prepared_axes,
 )
+from napari_stemnmf.preprocessing.survey_kernel import OuterKernel, SurveyKernel, sampled_positions
+from napari_stemnmf.preprocessing.wrapped import SENTENCE, signed, with_sign, wrapped
 from napari_stemnmf.stage_settings import PreprocessSettings
-from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
+from napari_stemnmf.streaming.engine import Executor, PassResult, as_counts, load, run_pass
 
-SAMPLE_PATTERNS = 256
-"""Patterns that hot pixels are looked for in, beside the mean of all."""
-SAMPLE_BYTES = 64 * 2**20
-"""Most memory for them..."""
-SAMPLE_LEAST = 8
-"""... but so many in any case."""
+INVERTED = 0.003
+"""A mask that keeps less than half of the pixels, and this share of the counts, is taken for one that is inverted."""
+FEW_PATTERNS = 12
+"""So many patterns are looked at before all others."""
 GROUP = 3
 """So many dead pixels side by side are repaired; more are left out."""
-GOLDEN = 0.6180339887498949
-"""Multiples of it, less their whole parts, fill 0 to 1 evenly: the sample falls into step with no scan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +72,8 @@ class Survey:
     dead : dict
         By kind (see `dead_pixels`), how many pixels say nothing; ``saturated`` ones are those of the direct beam. Of
         the dead, those that were repaired are among `hot_pixels`, the others are not in `keep`.
+    wrapped : bool
+        Whether counts below zero had wrapped to the largest numbers of an unsigned type; they are taken as negative.
     """
 
     mean: np.ndarray
@@ -77,6 +86,7 @@ class Survey:
     odd: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     keep: np.ndarray | None = None
     dead: dict[str, int] = field(default_factory=dict)
+    wrapped: bool = False
 
     @property
     def left_out(self) -> np.ndarray | None:
@@ -88,6 +98,20 @@ class Survey:
         """(scan_y, scan_x) float32 mean counts per detector pixel."""
         return (self.pattern_sum / self.mean.size).astype(np.float32)
 
+    def notes(self, order: str, disks: np.ndarray | None) -> list[str]:
+        """What is odd about the data, a sentence each; `order` is that of the scan, `disks` (n,) their numbers."""
+        found = [*dead_pixels.sentences(self.dead), *([SENTENCE] if self.wrapped else [])]
+        images = [self.pattern_sum] if disks is None else [self.pattern_sum, disks.reshape(self.pattern_sum.shape)]
+        if scan_order.winds(images):
+            found.append(scan_order.sentence(order))
+        if self.odd.any():
+            found.append(odd_patterns.sentence(self.odd))
+        if self.not_finite:
+            found.append(f"{self.not_finite} values are NaN or infinite; they count as 0.")
+        if self.negative:
+            found.append(f"{self.negative} values are negative; they count as 0.")
+        return found
+
 
 def take_survey(
     dataset: Dataset,
@@ -98,13 +122,11 @@ def take_survey(
     control: Control | None = None,
     executor: Executor | None = None,
 ) -> Survey:
-    """Dead and hot pixels, and the survey of the prepared patterns, in one read of the scan as it was opened.
+    """Dead and hot pixels, and the survey of the prepared patterns, in one read of the scan as it was opened, or two.
 
-    Pixels that are not to `keep`, (q_y, q_x) of the file's detector, enter nothing. Where others are found dead, which
-    no mask says, the scan is read again without them.
-
-    Odd patterns are left out of mean and maximum. What is odd by itself is left out at once; where a look at all
-    patterns finds others (flyback of ten times the intensity), the scan is read a second time.
+    Pixels that are not to `keep`, (q_y, q_x) of the file's detector, enter nothing. Odd patterns are left out of mean
+    and maximum: what is odd by itself at once. Where others are found dead, which no mask says, or a look at all
+    patterns finds others odd (flyback of ten times the intensity), the scan is read a second time without them.
 
     Mean and sums are exact but for the hot pixels, whose mean and maximum become those of their good neighbours. The
     counts of invalid values are those of the data as they are. `workers`, `control` and `executor` are those of
@@ -119,48 +141,121 @@ def take_survey(
     Cancelled
         If the user asked to stop.
     """
-    from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
-
     how: dict[str, Any] = {"workers": workers, "control": control, "executor": executor}
+    control = Control() if control is None else control
     scan = cropped(dataset, settings)
-    work = Preparation(dark_of(dataset, settings), np.empty((0, 2), np.int32), settings.bin)
-    work = work if keep is None else work.without(~cropped_detector(keep, settings))
     axes = prepared_axes(dataset.axes, settings)
-    positions = _sample(scan)
-    kernel = SurveyKernel(work, positions)
-    (found,) = run_pass(scan, [kernel], **how)
-    if control is not None:
-        control.check()
+    few = _some_patterns(scan)
+    has_wrapped = wrapped(few)
+    scan = with_sign(scan) if has_wrapped else scan
+    work = Preparation(dark_of(scan, settings, dataset.detector_shape), np.empty((0, 2), np.int32), settings.bin)
+    if keep is not None:
+        work = work.without(~cropped_detector(keep, settings))
+        _check_mask(signed(few) if has_wrapped else few, cropped_detector(keep, settings))
+    fringe = unlike_edges(work.kept(few)) & (settings.dead_pixels == "auto")
+    work = work.without(fringe)
+    kernel = SurveyKernel(work, sampled_positions(scan))
+    outer = outer_positions(scan.scan_shape) if settings.odd_patterns == "auto" else np.empty(0, np.int64)
+    found, edges = run_pass(scan, [kernel, OuterKernel(work, outer)], **how)
+    control.check()
     seen = found.per_pattern
     _check_counts(scan, seen["sum"], int(found.total["invalid"][0]))
-    n = max(1, int((~seen["left out"]).sum()))
-    look = found.ragged["sample"], found.total["sum"] / n, found.maximum["maximum"], n
-    lit = None if work.out is None else ~work.out
-    kinds = find_dead_pixels(*look, lit) if settings.dead_pixels == "auto" else {}
-    single, dead = few_and_many(kinds, scan.detector_shape, work.out, GROUP if settings.hot_pixels != "off" else 0)
-    work, kernel = work.without(dead), replace(kernel, work=work.without(dead | single))
-    if (single | dead).any():
-        (found,) = run_pass(scan, [kernel], **how)
-        seen = found.per_pattern
-    looks = Looks.of(seen["look"], seen["sum"], scan.detector_shape)
-    odd = judge(looks, scan.scan_shape, settings)
+    dead = _dead_pixels(found, kernel, settings)
+    looks = _looks(found, kernel, dead)
+    odd = judge(looks, scan.scan_shape, settings, Outer(outer, edges.ragged["cells"]))
     good = odd.ravel() == 0
-    if ((good == seen["left out"]) & (seen["sum"] > 0.0)).any():  # not those that were left out at once
-        kernel = replace(kernel, good=good)
+    known_now = ((good == seen["left out"]) & (looks.total > 0.0)).any()  # not those that were left out at once
+    if known_now or dead.out.any():
+        kernel = replace(kernel.without(dead.out), good=good)
         (found,) = run_pass(scan, [kernel], **how)
-    n = int(good.sum())
-    full, sample = found.total["sum"] / n, kernel.work.corrected(found.ragged["sample"][good[positions]])
+    kernel = replace(kernel, work=work.without(dead.many), good=good)
+    hot = _hot_pixels(found, kernel, dead.single, settings)
+    mean, maximum, sums = _without_hot(found, kernel, hot)
+    not_finite, negative = found.total["invalid"]
+    return Survey(
+        mean.astype(np.float32),
+        maximum,
+        sums.reshape(scan.scan_shape),
+        int(not_finite),
+        int(negative),
+        axes,
+        (hot + crop_corner(settings)).astype(np.int32),
+        odd if odd.any() else odd[:0, :0],
+        _kept(dataset, settings, keep, dead.many | fringe),
+        {kind: int(pixels.sum()) for kind, pixels in ({FRINGE: fringe} | dead.kinds).items() if pixels.any()},
+        has_wrapped,
+    )
+
+
+def _some_patterns(scan: Dataset) -> np.ndarray:
+    """A few patterns (p, q_y, q_x) from all over a scan: they tell what the numbers of all others are."""
+    if not scan.n_patterns or scan.dtype.kind not in "buif":  # which the read says
+        return np.empty((0, *scan.detector_shape), np.uint8)
+    at = np.unique(np.linspace(0, scan.n_patterns - 1, FEW_PATTERNS).round().astype(int))
+    return np.stack([as_counts(load(scan.data[divmod(int(i), scan.scan_shape[1])])) for i in at])
+
+
+class _Dead(NamedTuple):
+    """The pixels (q_y, q_x) that say nothing."""
+
+    kinds: dict[str, np.ndarray]
+    single: np.ndarray  # which are repaired
+    many: np.ndarray  # which are left out
+
+    @property
+    def out(self) -> np.ndarray:
+        """All that are dead."""
+        return self.single | self.many
+
+
+def _dead_pixels(found: PassResult, kernel: SurveyKernel, settings: PreprocessSettings) -> _Dead:
+    """The dead pixels by what the first read found."""
+    out, n = kernel.work.out, max(1, int((~found.per_pattern["left out"]).sum()))
+    mean, kinds = found.total["sum"] / n, {}
+    if settings.dead_pixels == "auto":
+        lit = None if out is None else ~out
+        kinds = find_dead_pixels(found.ragged["sample"], mean, found.maximum["maximum"], n, lit)
+    repaired = GROUP if settings.hot_pixels != "off" else 0
+    return _Dead(kinds, *few_and_many(kinds, mean.shape, out, repaired))
+
+
+def _looks(found: PassResult, kernel: SurveyKernel, dead: _Dead) -> Looks:
+    """The looks of the first read, without what dead pixels read."""
+    looks = Looks.of(found.per_pattern["look"], found.per_pattern["sum"], dead.many.shape)
+    if not dead.out.any():
+        return looks
+    typical = kernel.work.corrected(typical_values(found.ragged["sample"]))
+    return looks.without(dead.out, typical)
+
+
+def _hot_pixels(
+    found: PassResult, kernel: SurveyKernel, single: np.ndarray, settings: PreprocessSettings
+) -> np.ndarray:
+    """(h, 2) the pixels to repair: single dead ones, and hot ones."""
+    from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
+
     hot = np.argwhere(single).astype(np.int32)
-    if settings.hot_pixels != "off":
-        known = repair(full, hot, work.out), repair(sample, hot, work.out)
-        more = find_hot_pixels(known[0], settings, patterns=known[1], count=n, out=work.out)
-        hot = np.unique(np.concatenate([hot, more]), axis=0).astype(np.int32)
-    prepared = ("binned " if work.bin > 1 else "") + "sum"
-    mean = found.total[prepared] / n
-    maximum = found.maximum[prepared.replace("sum", "maximum")]
-    sums = found.per_pattern[prepared].reshape(scan.scan_shape)
+    if settings.hot_pixels == "off":
+        return hot
+    good = np.asarray(kernel.good)
+    n, out = int(good.sum()), kernel.work.out
+    sample = kernel.work.corrected(found.ragged["sample"][good[kernel.sample]])
+    mean, sample = repair(found.total["sum"] / n, hot, out), repair(sample, hot, out)
+    more = find_hot_pixels(mean, settings, patterns=sample, count=n, out=out)
+    return np.unique(np.concatenate([hot, more]), axis=0).astype(np.int32)
+
+
+def _without_hot(found: PassResult, kernel: SurveyKernel, hot: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and maximum of the prepared patterns, and their sums (n,), with the neighbours' values at hot pixels."""
+    from napari_stemnmf.preprocessing.hot_pixels import repair
+
+    work, n = kernel.work, int(np.asarray(kernel.good).sum())
+    part = "binned " if work.bin > 1 else ""
+    mean, sums = found.total[part + "sum"] / n, found.per_pattern[part + "sum"]
+    maximum = found.maximum[part + "maximum"]
     out = None if work.out is None else ~kept_squares(~work.out, work.bin)
     if len(hot):
+        full = found.total["sum"] / n
         excess = full - repair(full, hot, work.out)
         excess = binned(excess, work.bin) if work.bin > 1 else excess
         mean = np.maximum(mean - excess, 0.0)
@@ -169,22 +264,29 @@ def take_survey(
         maximum = repair(maximum, cells[(cells < mean.shape).all(axis=1)], out)
     if out is not None:
         mean, maximum = np.where(out, 0.0, mean), np.where(out, np.float32(0.0), maximum)
-    if dead.any():
-        keep = np.ones(dataset.detector_shape, bool) if keep is None else keep.copy()
-        cropped_detector(keep, settings)[dead] = False  # a view of it
-    not_finite, negative = found.total["invalid"]
-    return Survey(
-        mean.astype(np.float32),
-        maximum,
-        sums,
-        int(not_finite),
-        int(negative),
-        axes,
-        (hot + crop_corner(settings)).astype(np.int32),
-        odd if odd.any() else odd[:0, :0],
-        keep,
-        {kind: int(pixels.sum()) for kind, pixels in kinds.items()},
-    )
+    return mean, maximum, sums
+
+
+def _kept(
+    dataset: Dataset, settings: PreprocessSettings, keep: np.ndarray | None, dead: np.ndarray
+) -> np.ndarray | None:
+    """Which pixels of the file's detector are kept, once dead ones are left out."""
+    if not dead.any():
+        return keep
+    keep = np.ones(dataset.detector_shape, bool) if keep is None else keep.copy()
+    cropped_detector(keep, settings)[dead] = False  # a view of it
+    return keep
+
+
+def _check_mask(patterns: np.ndarray, keep: np.ndarray) -> None:
+    """A DataError where a mask that was given keeps what is dark and little of it: it is the other way round."""
+    light = np.maximum(np.nan_to_num(patterns.astype(np.float64), posinf=0.0, neginf=0.0), 0.0).sum(axis=0)
+    share = float(light[keep].sum() / light.sum()) if light.any() else 1.0
+    if keep.mean() < 0.5 and share < INVERTED:
+        raise DataError(
+            f"The mask keeps {keep.mean():.0%} of the pixels and {share:.1%} of the counts, so it seems inverted: "
+            "True (not 0) is what is kept."
+        )
 
 
 def _check_counts(scan: Dataset, sums: np.ndarray, not_finite: int) -> None:
@@ -196,66 +298,3 @@ def _check_counts(scan: Dataset, sums: np.ndarray, not_finite: int) -> None:
     else:
         why = "no value is above 0" + (f", and {not_finite} are NaN or infinite" if not_finite else "")
     raise DataError(f"{scan.name} holds no counts: {why}. Check how the file was written, or choose another dataset.")
-
-
-@dataclass(frozen=True, eq=False)
-class SurveyKernel:
-    """The `Kernel` of `take_survey`: statistics of the corrected patterns and of the binned ones, a look, a raw sample.
-
-    Statistics over patterns are of the `good` ones (n,), or where that is None, of those that are not evenly bright
-    among the others of their block.
-    """
-
-    work: Preparation
-    sample: np.ndarray
-    good: np.ndarray | None = None
-
-    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        block = self.work.kept(block)
-        corrected = self.work.corrected(block)
-        seen = look(corrected)
-        found = _statistics(corrected)
-        if self.good is None:
-            looks = Looks.of(seen, found.per_pattern["sum"], (block.shape[1], block.shape[2]))
-            out = evenly_bright(looks)
-        else:
-            out = ~self.good[positions]
-        _without(found, corrected, out)
-        found.per_pattern |= {"look": seen, "left out": out}
-        if self.work.dark is not None:  # invalid values are those of the data, not what the dark reference made of them
-            found.total["invalid"] = _statistics(block).total["invalid"]
-        if self.work.bin > 1:
-            binned = self.work.binned(corrected)
-            coarse = _statistics(binned)
-            _without(coarse, binned, out)
-            found.per_pattern["binned sum"] = coarse.per_pattern["sum"]
-            found.total["binned sum"] = coarse.total["sum"]
-            found.maximum["binned maximum"] = coarse.maximum["maximum"]
-        chosen = np.isin(positions, self.sample)
-        found.ragged, found.counts = {"sample": block[chosen]}, chosen.astype(np.int64)
-        return found
-
-
-def _statistics(block: np.ndarray) -> BlockResult:
-    """Sums, maxima and numbers of invalid values of patterns (p, q_y, q_x)."""
-    from napari_stemnmf.streaming.summing import statistics
-
-    shape = block.shape[1:]
-    total, maximum, sums, invalid = statistics(block.reshape(len(block), -1))
-    totals = {"sum": total.reshape(shape), "invalid": invalid}
-    return BlockResult(per_pattern={"sum": sums}, total=totals, maximum={"maximum": maximum.reshape(shape)})
-
-
-def _without(found: BlockResult, block: np.ndarray, out: np.ndarray) -> None:
-    """Have the statistics over the patterns of a block be without some (p,) of them."""
-    if out.any():
-        rest = _statistics(block[~out])
-        found.total["sum"], found.maximum = rest.total["sum"], rest.maximum
-
-
-def _sample(dataset: Dataset) -> np.ndarray:
-    """Flat positions of the patterns that hot pixels are looked for in, from all over the scan."""
-    pattern_bytes = int(np.prod(dataset.detector_shape)) * dataset.dtype.itemsize
-    number = max(SAMPLE_LEAST, min(SAMPLE_PATTERNS, SAMPLE_BYTES // max(1, pattern_bytes)))
-    n = dataset.n_patterns
-    return np.arange(n) if n <= number else np.unique((np.arange(number) * GOLDEN % 1.0 * n).astype(np.int64))

@@ -18,6 +18,7 @@ from napari_stemnmf import units
 from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan, wrong_scan_shape
 from napari_stemnmf.errors import ReadError, ScanShapeError
 from napari_stemnmf.reading.blocks import Blocks, Frames, PartOfFrames, ScanOfFrames
+from napari_stemnmf.reading.empad import without_header
 from napari_stemnmf.units import Scaling
 
 CLEARLY_LARGER = 8  # a scan so many times larger than the next one is chosen without asking
@@ -179,8 +180,9 @@ def open_candidate(
         data = typing.cast(Blocks, candidate.blocks(order)).to_dask()
         if scan_shape is not None and scan_shape != data.shape[:2]:
             data, told = _reshaped(data, path.name, scan_shape, drop)
-    if metadata.get("notes") and told:
-        told["notes"] = f"{metadata['notes']}\n{told['notes']}"
+    data, header = without_header(data)
+    if notes := [part for part in (metadata.get("notes"), told.get("notes"), header) if part]:
+        told["notes"] = "\n".join(notes)
     return Dataset(data, units.axes(data.shape, scalings), stem(path), source, {**metadata, **told})
 
 

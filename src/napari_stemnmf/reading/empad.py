@@ -10,12 +10,18 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.units import Scaling
 
+ROWS, FRAME = 128, (130, 128)
+"""Rows of a pattern, and what lies in the raw file: with two rows of other data."""
 RECORD = 130 * 128 * 4
-"""Bytes of a pattern in the raw file, with its two rows of other data."""
+"""Bytes of that."""
+HEADER = "Patterns of 130 x 128 real numbers are raw frames of EMPAD: their last two rows, a header, were cut."
 
 
 @dataclass(frozen=True)
@@ -112,3 +118,9 @@ def _number(node: ET.Element, path: str) -> float | None:
         return float(node.findtext(path, ""))
     except ValueError:
         return None
+
+
+def without_header(data: Any) -> tuple[Any, str]:
+    """A scan (scan_y, scan_x, q_y, q_x) without the header of EMPAD's raw frames, and a sentence where there is one."""
+    raw = data.shape[2:] == FRAME and data.dtype == np.float32
+    return (data[:, :, :ROWS], HEADER) if raw else (data, "")

@@ -80,13 +80,13 @@ def _real_statistics(block: np.ndarray) -> Any:  # pragma: no cover - compiled
 def look_at(
     block: np.ndarray, y: np.ndarray, x: np.ndarray, side: int, largest: float, lines: np.ndarray
 ) -> Any:  # pragma: no cover - compiled
-    """What tells patterns (p, q_y, q_x) from each other: (p, 6) float32.
+    """What tells patterns (p, q_y, q_x) from each other: (p, 7) float64.
 
     Of tiles of `side` pixels that begin at the rows `y` and columns `x`: the median of their means, their interquartile
-    range, the share of pixels that are not finite, and that are `largest` or more. Of the rows `lines`: the centre of
-    mass of what is above that median, row and column; NaN where nothing is.
+    range, the share of pixels that are not finite, and that are `largest` or more. Of the rows `lines`: the sum of what
+    is above that median, and the same times row and times column.
     """
-    out = np.empty((len(block), 6), np.float32)
+    out = np.empty((len(block), 7), np.float64)
     tiles = np.empty(len(y) * len(x), np.float64)
     pixels = len(tiles) * side * side
     for p in range(len(block)):
@@ -106,7 +106,8 @@ def look_at(
                 tiles[k] = total / (side * side)
                 k += 1
         tiles.sort()
-        out[p, 0] = 0.5 * (tiles[(k - 1) // 2] + tiles[k // 2])
+        level = np.float64(np.float32(0.5 * (tiles[(k - 1) // 2] + tiles[k // 2])))
+        out[p, 0] = level
         out[p, 1] = tiles[3 * (k - 1) // 4] - tiles[(k - 1) // 4]
         out[p, 2] = invalid / pixels
         out[p, 3] = full / pixels
@@ -115,14 +116,15 @@ def look_at(
             total = along = 0.0
             for column in range(pattern.shape[1]):
                 value = np.float64(pattern[row, column])
-                value = value - out[p, 0] if out[p, 0] < value <= LARGEST else 0.0
+                value = value - level if level < value <= LARGEST else 0.0
                 total += value
                 along += value * column
             whole += total
             of_rows += total * row
             of_columns += along
-        out[p, 4] = of_rows / whole if whole > 0.0 else np.nan
-        out[p, 5] = of_columns / whole if whole > 0.0 else np.nan
+        out[p, 4] = whole
+        out[p, 5] = of_rows
+        out[p, 6] = of_columns
     return out
 
 

@@ -61,7 +61,8 @@ def patterns(session: Session) -> LayerTuple:
 def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
     """Mean counts of each pattern, on the scan."""
     meta = on_scan(session, "virtual image", "virtual_image")
-    low, high = np.percentile(image, [0.1, 99.9])
+    low, few, many, high = np.percentile(image, [0.1, 10, 90, 99.9])
+    low, high = max(low, few - 3 * (many - few)), min(high, many + 3 * (many - few))  # whatever odd patterns hold
     return image, meta | {"contrast_limits": _limits(low, high), "colormap": "gray"}, "image"
 
 

@@ -303,7 +303,9 @@ def coarse_survey(dataset: Dataset, settings: PreprocessSettings) -> Survey:
     rows, columns = sample_positions(scan)
     data = scan.data[rows][:, columns]
     axes: Any = tuple(replace(axis, size=size) for axis, size in zip(scan.axes, data.shape, strict=True))
-    return take_survey(replace(scan, data=data, axes=axes), replace(settings, scan_y=None, scan_x=None))
+    return take_survey(
+        replace(scan, data=data, axes=axes), replace(settings, scan_order="rows", scan_y=None, scan_x=None)
+    )
 
 
 def _disk_lines(q_y: np.ndarray, q_x: np.ndarray, used: np.ndarray, radius: float) -> dict[str, np.ndarray]:
