@@ -13,8 +13,13 @@ import napari_stemnmf as stem
 from napari_stemnmf.study.distorted import Distorted, distorted
 
 MANIFEST = Path(stem.__file__).parent / "napari.yaml"
-QUICK = {"*.clustering.seeds": 2, "*.clustering.components": 12, "*.refinement.min_size": 6}
-"""Settings with which a small scan is clustered in a second."""
+QUICK = {
+    "features": ("aa", "rv", "bd"),
+    "*.clustering.seeds": 2,
+    "*.clustering.components": 12,
+    "*.refinement.min_size": 6,
+}
+"""Settings with which NMF clusters a small scan in a second."""
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,13 @@ from qtpy.QtCore import Qt, QThreadPool
 import napari_stemnmf as stem
 from napari_stemnmf.plugin.session import Session, session_of
 from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.representation_settings import (
+    AngularAverageSettings,
+    ClusteringSettings,
+    RadialVarianceSettings,
+    RefinementSettings,
+    ScalingSettings,
+)
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 
@@ -84,8 +91,7 @@ def test_the_other_representation_has_its_own_settings_and_layers(
     click(step("Featurize"))
     cluster = step("Cluster")
     cluster.feature.value = "rv"
-    form, _ = cluster._forms[1]
-    form.editor("seeds").box.value = 1
+    cluster.forms.of(ClusteringSettings).editor("seeds").box.value = 1
     assert (cluster.session.recipe.rv.clustering.seeds, cluster.session.recipe.aa.clustering.seeds) == (1, 2)
     click(cluster)
     assert layer("RV component maps").data.ndim == 3
@@ -101,7 +107,7 @@ def test_running_again_updates_the_layers_that_are_there(
     grains = layer("AA grains")
     grains.opacity = 0.3
     refine = step("Refine")
-    refine._forms[0][0].editor("min_size").box.value = 200
+    refine.forms.of(RefinementSettings).editor("min_size").box.value = 200
     assert "Stale: settings have changed." in refine.status.value
     click(refine)
     assert layer("AA grains") is grains
@@ -114,8 +120,8 @@ def test_a_preset_sets_every_step(viewer: Any, scan_file: Path, step: Any) -> No
     featurize, cluster = step("Featurize"), step("Cluster")
     featurize.preset.value = "paper"
     assert featurize.session.recipe == stem.Recipe.preset("paper")
-    assert cluster._forms[0][0].editor("method").setting() == stem.Recipe.preset("paper").aa.scaling.method
-    cluster._forms[1][0].editor("seeds").box.value = 3
+    assert cluster.forms.of(ScalingSettings).editor("method").setting() == stem.Recipe.preset("paper").aa.scaling.method
+    cluster.forms.of(ClusteringSettings).editor("seeds").box.value = 3
     assert featurize.preset.value == "own settings"
 
 
@@ -134,7 +140,8 @@ def test_what_featurize_took_shows_greyed_where_it_is_automatic(
 ) -> None:
     analysis.save(tmp_path / "a.stemnmf.h5")
     viewer.open(tmp_path / "a.stemnmf.h5", plugin="napari-stemnmf")
-    aa, rv = (step("Featurize")._forms[i][0] for i in (0, 1))
+    featurize = step("Featurize")
+    aa, rv = (featurize.forms.of(kind) for kind in (AngularAverageSettings, RadialVarianceSettings))
     assert aa.editor("rings").box.value.startswith(f"{analysis.features['aa'].details['rings'][0]:g}, ")
     radii = analysis.features["rv"].details["radii"]
     shown = [rv.editor(name).box.value for name in ("r_min", "r_max", "columns")]
@@ -166,7 +173,7 @@ def test_bragg_disks_go_all_the_way_to_grains(
 def test_a_setting_that_cannot_be_is_refused_in_words(viewer: Any, scan_file: Path, step: Any) -> None:
     viewer.open(scan_file, plugin="napari-stemnmf")
     featurize = step("Featurize")
-    editor = featurize._forms[0][0].editor("rings")
+    editor = featurize.forms.of(AngularAverageSettings).editor("rings")
     editor.automatic.value = False
     editor.box.value = "30, 20"
     assert "at least two ascending radii" in featurize.status.value
@@ -450,7 +457,7 @@ def test_results_of_an_analysis_without_its_scan_can_be_refined(
     replace(analysis, input=replace(analysis.input, source="")).save(tmp_path / "a.stemnmf.h5")
     viewer.open(tmp_path / "a.stemnmf.h5", plugin="napari-stemnmf")
     refine = step("Refine")
-    refine._forms[0][0].editor("min_size").box.value = 60
+    refine.forms.of(RefinementSettings).editor("min_size").box.value = 60
     click(refine)
     assert refine.session.state("refine", "aa") == "done"
     assert not step("Measure").run.enabled

@@ -55,6 +55,10 @@ class Forms:
         self._entries.append(_Entry(path, type(settings), form, ()))
         return form
 
+    def of(self, kind: type) -> Form:
+        """The form for settings of a class."""
+        return next(entry.form for entry in self._entries if entry.kind is kind)
+
     def show(self, recipe: Recipe, feature: str) -> None:
         """Show the settings of a recipe, and of each form whether it is for the chosen representation."""
         for entry in self._entries:

@@ -65,7 +65,7 @@ def settled(qtbot: Any) -> Any:
 
 
 def edit(widget: Any, path: str, name: str, value: Any) -> None:
-    (form,) = (form for form, p in widget._forms if p == path)
+    form = widget.forms.of(type(getattr(widget.session.recipe, path)))
     editor = form.editor(name)
     if editor.automatic is not None:
         editor.automatic.value = False

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 import napari_stemnmf as stem
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.plugin.layers.display import find
+from napari_stemnmf.representation_settings import RefinementSettings
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 
@@ -79,7 +80,7 @@ def test_grains_follow_the_settings_until_refine_makes_them_the_result(
 ) -> None:
     viewer.show()  # the preview is drawn where it is seen
     refine = step("Refine")
-    session, form = refine.session, refine._forms[0][0]
+    session, form = refine.session, refine.forms.of(RefinementSettings)
     session.set_recipe(opened.recipe)
     qtbot.waitUntil(lambda: refine.weights.line is not None, timeout=20_000)
     active = viewer.layers.selection.active
