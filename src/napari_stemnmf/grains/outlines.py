@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -64,7 +65,7 @@ def outlines(groups: Groups, fields: csr_array, sigma: csr_array, blur: float) -
     inside, maps = [], []
     by_group = np.argsort(groups.group, kind="stable")
     ends = np.searchsorted(groups.group[by_group], np.arange(groups.k + 1))
-    for first, last in zip(ends[:-1], ends[1:], strict=True):
+    for first, last in pairwise(ends):
         top, left, root = group_map(by_group[first:last], groups, fields, sigma, blur)
         mask = half_height(root)
         for kept, found, values in ((inside, mask, mask), (maps, root > 0, root)):
