@@ -1,7 +1,7 @@
 """Outlines of grains from the dark fields of their spots.
 
 Dark fields are linear in what each place diffracts, blurred over the scan, so the blur is undone on their mean, before
-its root, which goes about with thickness, is cut. One rule for all grains: about half of the mean inside. A grain of few
+its root, which goes about with thickness, is cut. One rule for all: at about half of the mean inside. A grain of few
 positions has its true size then, and not that of the blur; a large one is what it was.
 """
 
@@ -62,7 +62,8 @@ def outlines(groups: Groups, fields: csr_array, sigma: csr_array, blur: float) -
         Of the scan, positions, as `scan_blur` finds it.
     """
     columns = groups.scan_shape[1]
-    inside, maps = [], []
+    inside: list[tuple[np.ndarray, np.ndarray]] = []
+    maps: list[tuple[np.ndarray, np.ndarray]] = []
     by_group = np.argsort(groups.group, kind="stable")
     ends = np.searchsorted(groups.group[by_group], np.arange(groups.k + 1))
     for first, last in pairwise(ends):

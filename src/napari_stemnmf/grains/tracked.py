@@ -44,7 +44,7 @@ class Tracked:
 
 def judged(groups: Groups, features: Features, *, blur: float | None = None) -> tuple[Outlines, Evidence]:
     """Outline of each group, and what tells for and against it; the blur is estimated where none is given."""
-    fields = features.values.T.tocsr()
+    fields = csr_array(features.values.T)
     sigma, seen = (_along(features, name) for name in ("sigma", "detected"))
     seen.eliminate_zeros()
     if blur is None:
@@ -91,6 +91,6 @@ def outline(
 
 def _along(features: Features, name: str) -> csr_array:
     """A detail of the features that goes along with their stored values, as a matrix (tracks, n)."""
-    values = features.values
+    values = csr_array(features.values)
     detail = features.details[name].astype(np.float32)
     return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape).T.tocsr()
