@@ -103,8 +103,6 @@ def report(films: list[Film]) -> None:
         if here.any():
             told = f"said {p[here].mean():.2f} right {is_right[here].mean():.2f}"
             print(f"  {low:.2f} to {high:.2f}: {here.sum():4d} {told}")
-                f"  {low:.2f} to {high:.2f}: {here.sum():4d} said {p[here].mean():.2f} right {is_right[here].mean():.2f}"
-            )
 
 
 def main() -> None:
