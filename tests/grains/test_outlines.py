@@ -50,6 +50,14 @@ def test_grains_are_outlined_each_by_itself() -> None:
     assert [iou(m, t) > 0.85 for m, t in zip(together, truth, strict=True)] == [True, True]
 
 
+def test_a_grain_is_outlined_alike_in_a_larger_scan() -> None:
+    grain = disc((50, 50), 22, 25, 7)
+    alone = masks_of([grain], 2.0)[0]
+    whole = masks_of([np.pad(grain, ((0, 40), (0, 60)))], 2.0)[0]
+    np.testing.assert_array_equal(whole[:50, :50], alone)
+    assert whole.sum() == alone.sum()
+
+
 def test_the_largest_region_is_kept_and_its_holes_are_filled() -> None:
     mask = np.zeros((12, 12), bool)
     mask[1:7, 1:7] = True
