@@ -185,10 +185,14 @@ class RefinementSettings(Settings):
 class OutlineSettings(Settings):
     """From groups of tracks to grains with an outline and a confidence."""
 
+    blur: float | None = setting(
+        None, "blur of the scan (sigma) that outlines undo; empty: measured on the dark fields", unit="px", low=0.0,
+        high=20.0, step=0.1,
+    )  # fmt: skip
     level: float = setting(
-        0.5, "share of its highest value at which the map of a grain is cut", low=0.05, high=0.95, step=0.05
+        0.47, "share of its mean inside at which the map of a grain is cut", low=0.05, high=0.95, step=0.01
     )
     min_confidence: float = setting(
-        0.4, "grains that are less likely than this to be right are left out", low=0.0, high=1.0, step=0.05
+        0.5, "grains that are less likely than this to be right are left out", low=0.0, high=1.0, step=0.05
     )
     min_size: int = setting(1, "grains of fewer probe positions are left out", unit="px", low=1)

@@ -171,7 +171,7 @@ def cluster(task: Task) -> dict[str, Any]:
 def refine(task: Task) -> dict[str, Any]:
     from napari_stemnmf.clustering.grouping import Groups
     from napari_stemnmf.grains.evidence import refine_model
-    from napari_stemnmf.grains.outlines import outlined
+    from napari_stemnmf.grains.tracked import outlined
 
     (name,), found = task.features, task.found
     settings, model, how = found.recipe.chain(name).refinement, found.models[name], {"left_out": found.left_out}

@@ -1,71 +1,153 @@
-"""From groups of tracks to grains: an outline for each, and how likely it is to be right."""
+"""Outlines of grains from the dark fields of their spots.
+
+Dark fields are linear in what each place diffracts, blurred over the scan, so the blur is undone on their mean, before
+its root, which goes about with thickness, is cut. One rule for all: at about half of the mean inside. A grain of few
+positions has its true size then, and not that of the blur; a large one is what it was.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.grouping import Groups
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, SMOOTH, stacked
+from napari_stemnmf.clustering.grouping import STRONG, Groups
 from napari_stemnmf.control import Control
-from napari_stemnmf.features.features import Features
-from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, Grains
-from napari_stemnmf.representation_settings import OutlineSettings
+from napari_stemnmf.grains.scan_blur import blurring, deblurred
 
-COEFFICIENTS = np.array([2.91, 2.157, 0.941, -1.493])
+BRIGHTEST = 4
+"""Positions whose mean is the height of a map: one alone is noisy."""
+SHARED = 0.5
+"""Of a group's tracks by weight: where fewer have a dark field, the missing ones count as dark."""
+ROUNDS, EXACT = 60, 0.005
+"""Most rounds of deblurring, and the error of the model, of the brightest, below which no fit is asked for."""
+START, STEPS, STEADY = 0.4, 30, 1e-3
+"""First level, of the height; most steps to the level, and where they end."""
 
 
-def outlined(
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """The outline of each group of tracks.
+
+    Attributes
+    ----------
+    inside : csr_array of float32
+        (groups, n) 1 where the grain is: one region without holes; an empty row where there is none.
+    maps : csr_array of float32
+        (groups, n) root of the deblurred mean of the group's dark fields, over its height; within and near the grain.
+    blur : float
+        Standard deviation of the blur that was undone, positions.
+    """
+
+    inside: csr_array
+    maps: csr_array
+    blur: float
+
+
+def outlines(
     groups: Groups,
-    features: Features,
-    settings: OutlineSettings | None = None,
+    fields: csr_array,
+    sigma: csr_array,
+    blur: float,
+    level: float = 0.47,
     *,
-    left_out: np.ndarray | None = None,
     control: Control | None = None,
-) -> Grains:
-    """The grains of groups of tracks."""
-    settings = OutlineSettings() if settings is None else settings
+) -> Outlines:
+    """The outline of each group.
+
+    Parameters
+    ----------
+    groups : Groups
+    fields, sigma : csr_array
+        (tracks, n) dark fields and their standard errors, counts, with the same stored places.
+    blur : float
+        Of the scan, positions, as `scan_blur` finds it.
+    level : float
+        Where a map is cut, over its mean inside: the middle of an edge is a half, and edges of grains are thin.
+    control : Control
+        Checked for a cancel before each group.
+    """
     control = Control() if control is None else control
-    maps = groups.maps
-    masks, weights, component, confidence = [], [], [], []
-    for k, values in enumerate(maps):
+    columns = groups.scan_shape[1]
+    inside: list[tuple[np.ndarray, np.ndarray]] = []
+    maps: list[tuple[np.ndarray, np.ndarray]] = []
+    by_group = np.argsort(groups.group, kind="stable")
+    ends = np.searchsorted(groups.group[by_group], np.arange(groups.k + 1))
+    for first, last in pairwise(ends):
         control.check()
-        mask = _largest(values > settings.level * values.max())
-        own = groups.group == k
-        about = np.array([0.5 * np.log(groups.peak[own].sum()), np.log(own.sum()), np.log(mask.sum()), 1.0])
-        p = 1 / (1 + np.exp(-(about @ COEFFICIENTS)))
-        if p >= settings.min_confidence and mask.sum() >= settings.min_size:
-            masks.append(mask)
-            weights.append(np.where(mask, values, 0))
-            component.append(k)
-            confidence.append(p)
-    shape = (0, *groups.scan_shape)
-    note = "" if masks else _why_none(groups)
-    return Grains(
-        np.array(masks) if masks else np.zeros(shape, bool),
-        np.array(weights, np.float32) if masks else np.zeros(shape, np.float32),
-        np.array(component, np.int64),
-        np.arange(1, len(masks) + 1),
-        np.full(groups.k, settings.level, np.float32),
-        note,
-        np.array(confidence, np.float32),
-    )
+        top, left, root = group_map(by_group[first:last], groups, fields, sigma, blur)
+        mask = half_height(root, level)
+        for kept, found, values in ((inside, mask, mask), (maps, root > 0, root)):
+            y, x = np.nonzero(found)
+            kept.append(((y + top) * columns + x + left, values[found].astype(np.float32)))
+    shape = groups.k, int(np.prod(groups.scan_shape))
+    return Outlines(stacked(inside, shape), stacked(maps, shape), blur)
 
 
-def _why_none(groups: Groups) -> str:
-    """Why there are no grains, in a sentence."""
-    if not len(groups.group):
-        return (
-            "No grains: no Bragg spot is seen at several neighbouring positions, as in a vacuum or an amorphous film."
-        )
-    if not groups.k:
-        return f"No grains: none of the {len(groups.group)} spots that were followed shares its footprint with another."
-    return f"No grains: none of the {groups.k} groups of spots is likely enough to be one (min_confidence)."
+def group_map(
+    tracks: np.ndarray, groups: Groups, fields: csr_array, sigma: csr_array, blur: float
+) -> tuple[int, int, np.ndarray]:
+    """First row and column of a crop, and on it the root of the deblurred mean of dark fields, over its height."""
+    rows, columns = groups.scan_shape
+    own = [slice(fields.indptr[t], fields.indptr[t + 1]) for t in tracks]
+    at = np.concatenate([fields.indices[o] for o in own])
+    y, x = np.divmod(at, columns)
+    pad = int(np.ceil(3 * blur))
+    top, left = max(int(y.min()) - pad, 0), max(int(x.min()) - pad, 0)
+    shape = min(int(y.max()) + pad + 1, rows) - top, min(int(x.max()) + pad + 1, columns) - left
+    weight = np.minimum(groups.snr[tracks], STRONG).astype(np.float64)
+    weight /= weight.sum()
+    mean, variance, known = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for w, o in zip(weight, own, strict=True):
+        y, x = np.divmod(fields.indices[o], columns)
+        crop = np.zeros(shape)
+        crop[y - top, x - left] = fields.data[o]
+        w_over = w / max(height(ndimage.gaussian_filter(crop, SMOOTH)), 1e-6)
+        error = np.where(sigma.data[o] < 1e20, sigma.data[o], 0.0).astype(np.float64)  # not measured: dark
+        mean += w_over * crop
+        variance[y - top, x - left] += (w_over * error) ** 2
+        known[y - top, x - left] += w
+    mean /= np.maximum(known, SHARED)
+    error = np.sqrt(variance) / np.maximum(known, SHARED) + EXACT * mean.max()
+    if blur > 0:
+        along_y, along_x = _blurring(top, shape[0], rows, blur), _blurring(left, shape[1], columns, blur)
+        mean = deblurred(mean, error, along_y, along_x, ROUNDS)
+    return top, left, np.sqrt(np.maximum(mean, 0) / max(height(mean), 1e-30))
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=512)
+def _blurring(first: int, length: int, whole: int, blur: float) -> np.ndarray:
+    return blurring(first, length, whole, blur)
+
+
+def height(values: np.ndarray) -> float:
+    """Mean of the brightest positions of a map."""
+    count = min(BRIGHTEST, values.size)
+    return float(np.partition(values.ravel(), -count)[-count:].mean()) if count else 0.0
+
+
+def half_height(root: np.ndarray, share: float = 0.47) -> np.ndarray:
+    """Where a map (y, x) of height 1 is above a share of its mean there: the largest region, its holes filled."""
+    level = START
+    for _ in range(STEPS):
+        mask = largest(root > level)
+        if not mask.any():
+            return mask
+        again = (level + share * float(root[mask].mean())) / 2
+        if abs(again - level) < STEADY:
+            break
+        level = again
+    return mask
+
+
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The largest region of a mask (y, x), the first of several, its holes filled."""
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     if count > 1:
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        mask = labels == sizes.argmax()
+        mask = labels == 1 + np.bincount(labels.ravel())[1:].argmax()
     return np.asarray(ndimage.binary_fill_holes(mask))

@@ -131,7 +131,7 @@ def preview(request: Request) -> Live:
 
 def _of_groups(request: Request) -> Live:
     """What Refine would make of groups of spots."""
-    from napari_stemnmf.grains.outlines import outlined
+    from napari_stemnmf.grains.tracked import outlined
 
     found = outlined(request.model, request.features, request.settings, left_out=request.left_out)  # type: ignore[arg-type]
     labels = found.labels if len(found) <= MOST else None

@@ -1,0 +1,103 @@
+"""Grains from groups of tracked spots: their outlines, how likely each is right, and what speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from napari_stemnmf.clustering.grouping import Groups
+from napari_stemnmf.control import Control
+from napari_stemnmf.features.features import Features
+from napari_stemnmf.grains.likelihood import Evidence, evidence, likelihood, reasons
+from napari_stemnmf.grains.outlines import Outlines, outlines
+from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.scan_blur import scan_blur
+from napari_stemnmf.representation_settings import OutlineSettings
+
+NOTHING = "no Bragg spot is seen at several neighbouring positions, as in a vacuum or an amorphous film"
+
+
+def outlined(
+    groups: Groups,
+    features: Features,
+    settings: OutlineSettings | None = None,
+    *,
+    left_out: np.ndarray | None = None,
+    control: Control | None = None,
+) -> Grains:
+    """The grains of groups of tracks, with how likely each is right.
+
+    Parameters
+    ----------
+    groups : Groups
+    features : Features
+        The dark fields that were grouped.
+    settings : OutlineSettings
+        Blur, level, and which grains are kept.
+    left_out : ndarray of bool, (scan_y, scan_x), optional
+        Positions of odd patterns: no grain is there.
+    control : Control
+        Checked for a cancel before each group.
+
+    Returns
+    -------
+    Grains
+        In the order of the groups, which are their components; ids are 1, 2, 3... The note tells a blur that was
+        undone, or why there are none.
+    """
+    settings = OutlineSettings() if settings is None else settings
+    drawn, found = judged(groups, features, settings, control=control)
+    p = likelihood(found)
+    kept = np.flatnonzero((p >= settings.min_confidence) & (found.area >= max(settings.min_size, 1)))
+    number = np.zeros(groups.k, np.int64)
+    number[kept] = np.arange(1, len(kept) + 1)
+    said = reasons(found, p, number)
+    shape = len(kept), *groups.scan_shape
+    masks = drawn.inside[kept].toarray().reshape(shape) > 0
+    weights = drawn.maps[kept].toarray().reshape(shape)
+    if left_out is not None:
+        masks &= ~left_out
+    blurred = (
+        f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo." if drawn.blur else ""
+    )
+    return replace(
+        Grains.from_masks(masks, weights, component=kept),
+        thresholds=np.full(groups.k, settings.level, np.float32),
+        confidence=p[kept].astype(np.float32),
+        reasons=tuple(said[g] for g in kept),
+        note=undone * (drawn.blur > 0) if len(kept) else f"No grains: {why_none(groups, settings)}.",
+    )
+
+
+def judged(
+    groups: Groups, features: Features, settings: OutlineSettings | None = None, *, control: Control | None = None
+) -> tuple[Outlines, Evidence]:
+    """Outline of each group, and what tells for and against it; the blur is estimated where none is set."""
+    settings = OutlineSettings() if settings is None else settings
+    fields = csr_array(features.values.T)
+    sigma, seen = (_along(features, name) for name in ("sigma", "detected"))
+    seen.eliminate_zeros()
+    blur = scan_blur(fields, sigma, groups.scan_shape) if settings.blur is None else settings.blur
+    drawn = outlines(groups, fields, sigma, blur, settings.level, control=control)
+    q = np.stack([features.columns["q_y"], features.columns["q_x"]], axis=1)
+    return drawn, evidence(groups, drawn, fields, seen, q, features.details["probe_radius"], features.details["beam"])
+
+
+def why_none(groups: Groups, settings: OutlineSettings) -> str:
+    """Why no group is a grain."""
+    tracks = len(groups.group)
+    if not tracks:
+        return NOTHING
+    if not groups.k:
+        return f"none of the {tracks} spots that were followed shares its footprint with another"
+    least = f"min_confidence = {settings.min_confidence:g}, min_size = {settings.min_size}"
+    return f"none of the {groups.k} groups of spots is likely and large enough ({least})"
+
+
+def _along(features: Features, name: str) -> csr_array:
+    """A detail of the features that goes along with their stored values, as a matrix (tracks, n)."""
+    values = csr_array(features.values)
+    detail = features.details[name].astype(np.float32)
+    return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape).T.tocsr()
