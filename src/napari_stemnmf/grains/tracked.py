@@ -59,7 +59,7 @@ def outlined(
     weights = drawn.maps[kept].toarray().reshape(shape)
     if left_out is not None:
         masks &= ~left_out
-    blurred = (
+    undone = (
         f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo." if drawn.blur else ""
     )
     return replace(
@@ -67,7 +67,7 @@ def outlined(
         thresholds=np.full(groups.k, settings.level, np.float32),
         confidence=p[kept].astype(np.float32),
         reasons=tuple(said[g] for g in kept),
-        note=undone * (drawn.blur > 0) if len(kept) else f"No grains: {why_none(groups, settings)}.",
+        note=undone if len(kept) else f"No grains: {why_none(groups, settings)}.",
     )
 
 

@@ -94,11 +94,11 @@ class CalibrateWidget(StepWidget):
         self.found.setWordWrap(True)
         self.found.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.found_section = self.add_section("Found", self.found, expanded=True, tooltip="numbers and their residuals")
-        self._disks = self._form("disks", SLIDERS)
+        self._disks = self.forms.make("disks", SLIDERS)
         self.add_section(
             "Disks", self._disks.native, expanded=True, tooltip="changes show on the pattern above at once"
         )
-        stop = self._form("beam_stop")
+        stop = self.forms.make("beam_stop")
         self.add_section("Beam stop and mask", self.mask, stop.native, tooltip="detector pixels that are left out")
         tooltip = "then click the ring on the pattern, and enter its d spacing [nm] above"
         self.ring = button("Pick ring", tooltip, checkable=True)
