@@ -16,7 +16,7 @@ from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import Tracks, follow
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures
+from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures, standard_errors
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.preprocessing.survey import Survey
 
@@ -37,10 +37,10 @@ class VirtualDarkFields:
     def features(self, ragged: dict[str, np.ndarray]) -> Features:
         """The `Features` from what the kernel found over the whole scan.
 
-        ``vdf``: values (n, tracks) csr_array, counts (below zero where there is noise alone). Columns: ``q_y``,
-        ``q_x`` [px] of the track from the direct beam as the detector shows it, its ``radius`` [px] and ``azimuth``
-        [deg] with the ellipse undone, the ``scatter`` of its place [px]. Details, along the matrix' stored values:
-        ``sigma`` [counts], ``detected``; and ``beam``, counts of a mean pattern, and ``probe_radius`` [px].
+        ``vdf``: values (n, tracks) csr_array, in the unit of the data (below zero where there is noise alone). Columns:
+        ``q_y``, ``q_x`` [px] of the track from the direct beam as the detector shows it, its ``radius`` [px] and
+        ``azimuth`` [deg] with the ellipse undone, the ``scatter`` of its place [px]. Details, along the matrix' stored
+        values: ``sigma`` [as the values], ``detected``; and ``beam``, sum of a mean pattern, and ``probe_radius`` [px].
         """
         tracks, where = self.tracks, self.where
         n = int(np.prod(tracks.scan_shape))
@@ -52,7 +52,7 @@ class VirtualDarkFields:
         detected = np.zeros(len(entry), bool)
         detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
         details: dict[str, Any] = {
-            "sigma": ragged["sigma"],
+            "sigma": standard_errors(ragged),
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,
