@@ -90,3 +90,10 @@ def test_a_part_gives_the_same_as_the_whole() -> None:
     maps, q = [one, two, one, two, far, far], [A, C, B, D, A, B]
     whole, part = group(features_of(maps, q)), group(features_of(maps[:4], q[:4]))
     assert of(whole)[:4] == of(part)
+
+
+def test_what_is_lost_in_noise_is_in_no_group() -> None:
+    """No track that is bright enough: no grain."""
+    found = group(features_of([blob(15, 15, 9)] * 2, [A, B], 5.0))
+    assert found.k == 0
+    assert (found.fate == grouping.FAINT).all() or (found.fate == grouping.SMALL).all()

@@ -78,7 +78,7 @@ class Groups:
 def group(features: Features, *, control: Control | None = None) -> Groups:
     """Group the tracks of a scan by their footprints."""
     shape, radius, beam = features.scan_shape, features.details["probe_radius"], features.details["beam"]
-    fields = features.values.T.tocsr()
+    fields = csr_array(features.values.T)
     sigma = _along(features, "sigma").T.tocsr()
     seen = _along(features, "detected").T.tocsr()
     seen.eliminate_zeros()
@@ -101,7 +101,7 @@ def group(features: Features, *, control: Control | None = None) -> Groups:
 
 def _along(features: Features, name: str) -> csr_array:
     """A detail of the features that goes along with their stored values, as a matrix (n, tracks)."""
-    values = features.values
+    values = csr_array(features.values)
     detail = features.details[name].astype(np.float32)
     return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape)
 

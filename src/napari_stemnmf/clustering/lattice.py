@@ -33,7 +33,7 @@ def made_of(q: np.ndarray, other: np.ndarray, radius: float) -> np.ndarray:
     """Which spots (n, 2) are sums or differences of two of `other` (m, 2), or face one, or halve it: (n,) bool."""
     both = np.concatenate([other, -other])
     sums = np.concatenate([(both[:, None] + both[None]).reshape(-1, 2), both, both / 2])
-    return _close(q, sums[np.hypot(*sums.T) > NO_SPOT * radius], MEET * radius).any(axis=1)
+    return np.asarray(_close(q, sums[np.hypot(*sums.T) > NO_SPOT * radius], MEET * radius).any(axis=1))
 
 
 def made_of_both(
@@ -50,7 +50,7 @@ def made_of_both(
 
 def beside(q: np.ndarray, other: np.ndarray, radius: float) -> np.ndarray:
     """Which spots (n, 2) lie at one of `other` (m, 2) or so near that they may be its streak: (n,) bool."""
-    return _close(q, other, BESIDE * radius).any(axis=1)
+    return np.asarray(_close(q, other, BESIDE * radius).any(axis=1))
 
 
 def _close(q: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:

@@ -127,14 +127,16 @@ class DarkFields:
         return BlockResult(ragged={"intensity": intensity, "spread": spread, "gain": gain}, counts=counts)
 
 
-def standard_errors(ragged: dict[str, np.ndarray]) -> np.ndarray:
+def standard_errors(ragged: dict[str, np.ndarray], gain: float | None = None) -> np.ndarray:
     """(apertures,) standard error of each intensity, in its unit, of what `DarkFields` found in a scan.
 
-    One gain is taken for all of the scan, as it is the detector's; less than one electron is never known.
+    One gain is taken for all of the scan, as it is the detector's: that which is given, or what most patterns tell.
+    Less than one electron is never known.
     """
-    gain = ragged["gain"][ragged["gain"] > 0]
-    typical = float(np.quantile(gain, CALM)) if len(gain) else 1.0
-    return np.sqrt(typical * np.maximum(ragged["spread"], np.float32(typical))).astype(np.float32)
+    if gain is None:
+        told = ragged["gain"][ragged["gain"] > 0]
+        gain = float(np.quantile(told, CALM)) if len(told) else 1.0
+    return np.sqrt(gain * np.maximum(ragged["spread"], np.float32(gain))).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

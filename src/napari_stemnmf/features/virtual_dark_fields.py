@@ -22,10 +22,14 @@ from napari_stemnmf.preprocessing.survey import Survey
 
 
 class VirtualDarkFields:
-    """The kernel of all dark fields of a scan, and what its results are put together with."""
+    """The kernel of all dark fields of a scan, and what its results are put together with.
 
-    def __init__(self, peaks: Peaks, calibration: Calibration, survey: Survey) -> None:
+    A scan that was pooled keeps the `gain` it had; what is pooled of a few electrons does not tell it any more.
+    """
+
+    def __init__(self, peaks: Peaks, calibration: Calibration, survey: Survey, gain: float | None = None) -> None:
         geometry = calibration.geometry
+        self.gain = gain
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius)
         if not len(self.tracks):
             raise DataError("No Bragg spot can be followed over neighbouring probe positions.")
@@ -52,7 +56,7 @@ class VirtualDarkFields:
         detected = np.zeros(len(entry), bool)
         detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
         details: dict[str, Any] = {
-            "sigma": standard_errors(ragged),
+            "sigma": standard_errors(ragged, self.gain),
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,
