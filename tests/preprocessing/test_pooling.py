@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.disks.clarity import third_brightest
 from napari_stemnmf.disks.detection import Peaks
-from napari_stemnmf.preprocessing.pooling import advised, blurred, pooled, third_brightest
+from napari_stemnmf.preprocessing.pooling import advised, blurred, pooled
 
 CENTRE, RADIUS = (12.0, 12.0), 2.0
 
@@ -65,13 +66,13 @@ def test_chunks_do_not_matter() -> None:
 def test_bright_disks_are_left_alone() -> None:
     """No pooling where the third brightest disk is clear."""
     assert third_brightest(peaks_of(40.0), CENTRE, RADIUS) == 40
-    assert advised(film(sharp=False), peaks_of(40.0), CENTRE, RADIUS) == 0
+    assert advised(film(sharp=False), 40.0, CENTRE, RADIUS) == 0
 
 
 def test_faint_disks_are_pooled_as_far_as_neighbours_are_alike() -> None:
     """Grains of many positions, and a scan that is sharper than its step."""
-    assert advised(film(sharp=False), peaks_of(8.0), CENTRE, RADIUS) >= 0.5
-    assert advised(film(sharp=True), peaks_of(8.0), CENTRE, RADIUS) == 0
+    assert advised(film(sharp=False), 8.0, CENTRE, RADIUS) >= 0.5
+    assert advised(film(sharp=True), 8.0, CENTRE, RADIUS) == 0
 
 
 def test_what_is_even_loses_nothing() -> None:

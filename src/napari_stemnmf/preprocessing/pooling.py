@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.detection import Peaks
 
 REACH = 3.0
 """Sigmas to which neighbours are added."""
@@ -80,7 +79,7 @@ def _band(size: int, kernel: np.ndarray) -> np.ndarray:
     return band
 
 
-def advised(dataset: Dataset, peaks: Peaks, centre: tuple[float, float], radius: float) -> float:
+def advised(dataset: Dataset, third: float, centre: tuple[float, float], radius: float) -> float:
     """How far to pool, sigma in positions; 0 for not at all.
 
     It is pooled where the third brightest disk, of the upper quarter of the patterns that have any, is below `ENOUGH`
@@ -89,14 +88,13 @@ def advised(dataset: Dataset, peaks: Peaks, centre: tuple[float, float], radius:
 
     Parameters
     ----------
-    peaks : Peaks
-        The disks of the scan, or of a part of it.
+    third : float
+        Signal-to-noise ratio of that disk, as `disks.clarity.third_brightest` tells it of the scan or a part of it.
     centre : tuple of float
         Of the pattern (q_y, q_x), px.
     radius : float
         Of the probe, px.
     """
-    third = third_brightest(peaks, centre, radius)
     if third >= ENOUGH:
         return 0.0
     needed = AMPLE / max(third, 1.0) / np.sqrt(4 * np.pi)  # pooling raises the ratio by the root of its area
@@ -106,18 +104,6 @@ def advised(dataset: Dataset, peaks: Peaks, centre: tuple[float, float], radius:
         if blurred(float(sigma), correlation) <= LOST:
             best = float(sigma)
     return best
-
-
-def third_brightest(peaks: Peaks, centre: tuple[float, float], radius: float) -> float:
-    """Signal-to-noise ratio of the third brightest disk beside the direct beam, in the upper quarter of patterns."""
-    far = np.hypot(peaks.q_y - centre[0], peaks.q_x - centre[1]) > 2 * radius
-    pattern, snr = peaks.pattern[far], peaks.snr[far]
-    order = np.lexsort((-snr, pattern))
-    count = np.bincount(pattern, minlength=1)
-    first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    third = np.zeros(len(count))
-    third[count > 2] = snr[order][first[count > 2] + 2]
-    return float(np.quantile(third[count > 0], 0.75)) if (count > 0).any() else 0.0
 
 
 def blurred(sigma: float, correlation: np.ndarray) -> float:
