@@ -138,11 +138,14 @@ def grown(parts: csr_array, steps: int, scan_shape: tuple[int, int]) -> csr_arra
 
 
 def masks_of(maps: csr_array, level: float, scan_shape: tuple[int, int]) -> csr_array:
-    """Where each map (rows, n) is above a share of its highest value, holes filled."""
+    """Where each map (rows, n) is above a share of its highest value: the largest piece, holes filled."""
     found = []
     for t in range(maps.shape[0]):
         own = slice(maps.indptr[t], maps.indptr[t + 1])
         crop = Crop.of(maps.indices[own], maps.data[own], scan_shape[1])
-        mask = ndimage.binary_fill_holes(crop.values > level * crop.values.max())
+        labels, count = ndimage.label(crop.values > level * crop.values.max(), EIGHT_NEIGHBOURS)
+        if count > 1:
+            labels = labels == np.bincount(labels.ravel())[1:].argmax() + 1
+        mask = ndimage.binary_fill_holes(labels > 0)
         found.append((crop.positions(mask, scan_shape[1]), np.ones(np.count_nonzero(mask), np.float32)))
     return stacked(found, maps.shape)

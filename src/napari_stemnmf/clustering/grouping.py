@@ -6,14 +6,16 @@ same groups as the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.artefacts import doubly_diffracted, satellites
+from napari_stemnmf.clustering.deflation import Spots, explained, one_lattice
 from napari_stemnmf.clustering.footprints import Footprints, footprints, grown, masks_of
+from napari_stemnmf.clustering.lattice import facing, independent
 from napari_stemnmf.clustering.linkage import alike, overlap_ratio
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
@@ -21,16 +23,20 @@ from napari_stemnmf.representation_settings import GroupingSettings
 
 LEAST_SIZE, LEAST_SNR, TWICE = 8, 8.0, 0.15
 """Positions and signal-to-noise ratio of a footprint; share of a spot that double diffraction may explain."""
-SAME, OWN = 0.72, 0.55
+SAME, OWN = 0.8, 0.6
 """IoU from which groups are one, and from which a track belongs to a group."""
 LEVEL = 0.5
 """Of a group's map, where its mask is cut."""
 ROUNDS = 3
+PAIR, PAIRED = 0.5, 0.9
+"""IoU from which tracks that face one another across the direct beam are one grain's, and what it is set to."""
+MOST = 16
+"""Spots of a group, the strongest, that are compared with those of others."""
 STRONG = 50.0
 """Signal-to-noise ratio above which tracks count alike."""
-USED, SMALL, FAINT, TAIL, DOUBLE, ALONE = range(6)
+USED, SMALL, FAINT, TAIL, DOUBLE, ALONE, EXPLAINED = range(7)
 """What became of a track: in a group; its footprint is too small, or too faint; it is the tail of a brighter spot, or
-diffracted twice; or no other track has its footprint."""
+diffracted twice; no other track has its footprint; or it is in a group that others explain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,8 @@ class Groups:
     peak, snr : ndarray of float32
         (tracks,) brightest of the dark field over the direct beam's counts; signal-to-noise ratio there.
     scan_shape : tuple of int
+    independent : ndarray of float32
+        (groups,) number of spots, two that face one another across the direct beam counted once.
     """
 
     STORED_AS: ClassVar[str] = "groups"
@@ -58,6 +66,7 @@ class Groups:
     peak: np.ndarray
     snr: np.ndarray
     scan_shape: tuple[int, int]
+    independent: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __str__(self) -> str:
         tracks = len(self.group)
@@ -110,11 +119,13 @@ def group(features: Features, settings: GroupingSettings | None = None, *, contr
     fate[prints.snr < LEAST_SNR] = FAINT
     fate[prints.inside.sum(axis=1) < LEAST_SIZE] = SMALL
     used = np.flatnonzero(fate == ALONE)
-    own, maps = _grouped(prints, used, shape, settings)
+    own, maps = _grouped(prints, used, q, radius, beam, shape, settings)
     found = np.full(len(fate), -1)
-    found[used] = own
-    fate[found >= 0] = USED
-    return Groups(found, fate, maps, prints.peak / np.float32(beam), prints.snr, shape)
+    found[used] = np.maximum(own, -1)
+    fate[used[own >= 0]] = USED
+    fate[used[own == -2]] = EXPLAINED
+    apart = np.array([independent(q[found == g], radius) for g in range(maps.shape[0])], np.float32)
+    return Groups(found, fate, maps, prints.peak / np.float32(beam), prints.snr, shape, apart)
 
 
 def _along(features: Features, name: str) -> csr_array:
@@ -125,16 +136,22 @@ def _along(features: Features, name: str) -> csr_array:
 
 
 def _grouped(
-    prints: Footprints, used: np.ndarray, shape: tuple[int, int], settings: GroupingSettings
+    prints: Footprints,
+    used: np.ndarray,
+    q: np.ndarray,
+    radius: float,
+    beam: float,
+    shape: tuple[int, int],
+    settings: GroupingSettings,
 ) -> tuple[np.ndarray, csr_array]:
-    """The group of each track in use, -1 for none, and the maps of the groups."""
-    inside, amplitude = prints.inside[used], prints.amplitude[used]
+    """The group of each track in use, -1 for none, -2 for one that others explain, and the maps of the groups."""
+    inside, amplitude, q, peak = prints.inside[used], prints.amplitude[used], q[used], prints.peak[used] / beam
     weight = np.minimum(prints.snr[used], STRONG)
-    own = alike(overlap_ratio(inside, inside), settings.alike)
+    own = alike(_paired(overlap_ratio(inside, inside), q, radius), settings.alike)
     for _ in range(ROUNDS):
         own = _of_enough(own, settings.min_tracks)
         masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
-        same = alike(overlap_ratio(masks, masks), SAME)
+        same = alike(one_lattice(masks, _spots(own, q, peak), radius), SAME)
         own = np.where(own >= 0, np.append(same, -1)[own], -1)
         masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
         shared = overlap_ratio(inside, masks)
@@ -142,7 +159,29 @@ def _grouped(
         highest = shared.max(axis=1).toarray().ravel() if masks.shape[0] else np.zeros(len(own))
         own = np.where(highest >= OWN, best, -1)
     own = _of_enough(own, settings.min_tracks)
-    return own, mean_maps(own, weight, amplitude)
+    maps = mean_maps(own, weight, amplitude)
+    masks = masks_of(maps, LEVEL, shape)
+    dropped = explained(masks, grown(masks, 1, shape), _spots(own, q, peak), radius)
+    number = np.append(np.where(dropped, -2, np.cumsum(~dropped) - 1), -1)
+    return number[own], maps[~dropped]
+
+
+def _spots(own: np.ndarray, q: np.ndarray, peak: np.ndarray) -> list[Spots]:
+    """The spots of each group, the strongest first, no more than `MOST`."""
+    found = []
+    for g in range(int(own.max(initial=-1)) + 1):
+        member = np.flatnonzero(own == g)
+        member = member[np.argsort(-peak[member], kind="stable")[:MOST]]
+        found.append(Spots(q[member], peak[member]))
+    return found
+
+
+def _paired(ratio: csr_array, q: np.ndarray, radius: float) -> csr_array:
+    """The overlaps of tracks, raised where their spots face one another across the direct beam."""
+    pairs = ratio.tocoo()
+    raised = facing(q[pairs.row], q[pairs.col], radius) & (pairs.data >= PAIR)
+    values = np.where(raised, np.maximum(pairs.data, PAIRED), pairs.data)
+    return csr_array((values, (pairs.row, pairs.col)), shape=ratio.shape)
 
 
 def _of_enough(own: np.ndarray, tracks: int) -> np.ndarray:

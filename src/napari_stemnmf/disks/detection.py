@@ -239,7 +239,7 @@ def plan(probe: Probe, edge: float) -> Search:
         pad=-(-pad // size) * size,
         masked=masked,
         source=source,
-        tiles=_tiles(mask),
+        tiles=tiles_of(mask),
         samples=_samples(mask, size),
         rings=rings_of(mask, size, (probe.q_y, probe.q_x), wander + FALLOFF_STEP * len(coarse_falloff), apart),
         ring_step=float(apart * size),
@@ -262,7 +262,7 @@ def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return masked, source, distance_transform_edt(mask)
 
 
-def _tiles(mask: np.ndarray) -> np.ndarray:
+def tiles_of(mask: np.ndarray) -> np.ndarray:
     """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
     from napari_stemnmf.disks.noise import TILE_COLUMNS, TILE_ROWS
 

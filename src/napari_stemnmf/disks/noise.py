@@ -24,6 +24,7 @@ TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degre
 ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
 STEP = 0.01  # of the gain: smaller steps are not those of counts, unless all values are multiples of one
 ROUNDED = 0.05  # how far from a whole number of steps a count may be, for float32 rounds it
+ONE = 0.3  # of the gain: steps from here on are electrons, and what is above is that disks are uneven
 RESPONSE_QUANTILE = 0.25  # of the squares of the correlation over what the counts alone explain
 RESPONSE_BIAS = 0.1015  # that quantile for nothing but noise: chi-squared of one degree of freedom
 MANY = 10.0  # electrons in a disk's area from which on their number is as good as normally distributed
@@ -84,6 +85,20 @@ def _multiples(image: Any, tiles: Any, pad: Any, step: Any) -> Any:  # pragma: n
                 if abs(number - round(number)) > ROUNDED:
                     return False
     return True
+
+
+@njit(nogil=True, cache=True)
+def gains(images: Any, tiles: Any) -> Any:  # pragma: no cover - compiled
+    """The gain of each pattern (p, q_y, q_x), from its tiles (t, 2): (p,) float32; 0 where nothing tells it.
+
+    Where values come in steps that may be single electrons, it is the step.
+    """
+    found = np.zeros(len(images), np.float32)
+    ratios = np.empty(max(len(tiles), 1), np.float32)
+    for p in range(len(images)):
+        gain, least = gain_of(images[p], tiles, 0, ratios)
+        found[p] = least if least > ONE * gain else gain
+    return found
 
 
 @njit(nogil=True, cache=True)

@@ -99,8 +99,8 @@ def follow(peaks: Peaks, origin: np.ndarray, radius: float, settings: VirtualDar
     track = number[track]
     sort = np.argsort(track, kind="stable")[np.count_nonzero(track < 0) :]
     offsets = np.concatenate([[0], np.cumsum(sizes[long])])
-    q_y, q_x, height = (values[sort].astype(np.float32) for values in (q_y, q_x, peaks.height[used]))
-    return Tracks(offsets, position[sort], q_y, q_x, height, peaks.scan_shape)
+    y, x, height = (values[sort].astype(np.float32) for values in (q_y, q_x, peaks.height[used]))
+    return Tracks(offsets, position[sort], y, x, height, peaks.scan_shape)
 
 
 @njit(cache=True, nogil=True)

@@ -14,6 +14,8 @@ from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.disks.detection import tiles_of
+from napari_stemnmf.disks.noise import gains
 from napari_stemnmf.disks.tracks import Tracks
 from napari_stemnmf.streaming.engine import BlockResult
 
@@ -24,6 +26,8 @@ DRIFTS = 0.25
 SECTORS = 6
 INNER, OUTER = 1.25, 2.0
 """Radii of the ring, in probe radii, whose sectors tell the background of a spot."""
+CALM = 0.25
+"""Quantile of the gains of patterns that is the detector's: disks make others look noisier."""
 MEDIAN = 1.57
 """Variance of a median over that of a mean, of normal noise: pi / 2."""
 
@@ -101,7 +105,11 @@ def _plane(tracks: Tracks, own: slice, at: np.ndarray) -> np.ndarray:
 
 
 class DarkFields:
-    """The `Kernel` that measures the apertures of each pattern: ragged ``intensity`` and ``sigma``, counts."""
+    """The `Kernel` that measures the apertures of each pattern.
+
+    Ragged: ``intensity``, the ``spread`` that its noise has for a gain of 1 (see `standard_errors`), and the ``gain``
+    of the pattern: the variance of its values over their mean, 1 for counts, whatever they were multiplied by.
+    """
 
     def __init__(self, where: Apertures, radius: float, keep: np.ndarray | None = None) -> None:
         self.where = where
@@ -111,15 +119,28 @@ class DarkFields:
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """Of one block (p, q_y, q_x)."""
         counts = np.diff(self.where.offsets)[positions]
-        intensity, sigma = np.empty(counts.sum(), np.float32), np.empty(counts.sum(), np.float32)
+        intensity, spread = np.empty(counts.sum(), np.float32), np.empty(counts.sum(), np.float32)
         keep = np.ones(block.shape[1:], bool) if self.keep is None else self.keep
         first = self.where.offsets[positions]
-        _measure(block, keep, first, counts, self.where.q_y, self.where.q_x, self.radius, intensity, sigma)
-        return BlockResult(ragged={"intensity": intensity, "sigma": sigma}, counts=counts)
+        _measure(block, keep, first, counts, self.where.q_y, self.where.q_x, self.radius, intensity, spread)
+        gain = np.repeat(gains(block, tiles_of(keep)), counts)
+        return BlockResult(ragged={"intensity": intensity, "spread": spread, "gain": gain}, counts=counts)
+
+
+def standard_errors(ragged: dict[str, np.ndarray], gain: float | None = None) -> np.ndarray:
+    """(apertures,) standard error of each intensity, in its unit, of what `DarkFields` found in a scan.
+
+    One gain is taken for all of the scan, as it is the detector's: that which is given, or what most patterns tell.
+    Less than one electron is never known.
+    """
+    if gain is None:
+        told = ragged["gain"][ragged["gain"] > 0]
+        gain = float(np.quantile(told, CALM)) if len(told) else 1.0
+    return np.sqrt(gain * np.maximum(ragged["spread"], np.float32(gain))).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)
-def _measure(block, keep, first, counts, q_y, q_x, radius, intensity, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _measure(block, keep, first, counts, q_y, q_x, radius, intensity, spread):  # type: ignore[no-untyped-def]  # pragma: no cover
     """A disk with soft edges, less the median of the means of the sectors around it; what is masked is left out."""
     rows, columns = block.shape[1:]
     reach = int(np.ceil(OUTER * radius)) + 1
@@ -159,10 +180,10 @@ def _measure(block, keep, first, counts, q_y, q_x, radius, intensity, sigma):  #
                 middle = np.sort(means[:known])
                 ground = 0.5 * (middle[(known - 1) // 2] + middle[known // 2])
             if share < 0.5 * whole:
-                intensity[out], sigma[out] = 0.0, np.inf
+                intensity[out], spread[out] = 0.0, np.inf
             else:
                 scale = whole / share
-                noise = max(variance, share * ground, 1.0) + share * share * MEDIAN * ground / max(pixels, 1.0)
+                noise = max(variance, share * ground) + share * share * MEDIAN * ground / max(pixels, 1.0)
                 intensity[out] = (inside - ground * share) * scale
-                sigma[out] = np.sqrt(noise) * scale
+                spread[out] = noise * scale * scale
             out += 1

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import Tracks, follow
-from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures
+from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures, standard_errors
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
@@ -23,7 +23,10 @@ from napari_stemnmf.streaming.engine import BlockResult, PassResult
 
 
 class VirtualDarkFields:
-    """The `Kernel` of all dark fields of a scan, ragged by pattern, and what its results are put together with."""
+    """The `Kernel` of all dark fields of a scan, ragged by pattern, and what its results are put together with.
+
+    A scan that was pooled keeps the `gain` it had; what is pooled of a few electrons does not tell it any more.
+    """
 
     def __init__(
         self,
@@ -31,8 +34,10 @@ class VirtualDarkFields:
         calibration: Calibration,
         survey: Survey,
         settings: VirtualDarkFieldSettings | None = None,
+        gain: float | None = None,
     ) -> None:
         geometry = calibration.geometry
+        self.gain = gain
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
         self.where: Apertures = apertures(self.tracks, calibration)
         self.geometry = geometry
@@ -46,10 +51,11 @@ class VirtualDarkFields:
     def features(self, found: PassResult) -> Features:
         """The `Features` from what the kernel found over the whole scan.
 
-        ``vdf``: values (n, tracks) csr_array, counts, below zero where there is noise alone. Columns: ``q_y``, ``q_x``
-        [px] of the track from the direct beam, on the detector; its ``radius`` [px] and ``azimuth`` [deg] with the
-        ellipse undone; the ``scatter`` of its place [px]. Details: along the values that are stored, ``sigma`` [counts]
-        and whether a disk was ``detected``; ``beam``, counts of a mean pattern; ``probe_radius`` [px].
+        ``vdf``: values (n, tracks) csr_array, in the unit of the data, below zero where there is noise alone. Columns:
+        ``q_y``, ``q_x`` [px] of the track from the direct beam, on the detector; its ``radius`` [px] and ``azimuth``
+        [deg] with the ellipse undone; the ``scatter`` of its place [px]. Details: along the values that are stored,
+        ``sigma`` [as the values] and whether a disk was ``detected``; ``beam``, sum of a mean pattern;
+        ``probe_radius`` [px].
         """
         tracks, where = self.tracks, self.where
         n = int(np.prod(tracks.scan_shape))
@@ -61,7 +67,7 @@ class VirtualDarkFields:
         detected = np.zeros(len(entry), bool)
         detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
         details: dict[str, Any] = {
-            "sigma": found.ragged["sigma"],
+            "sigma": standard_errors(found.ragged, self.gain),
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,

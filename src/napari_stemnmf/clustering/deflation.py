@@ -1,0 +1,122 @@
+"""Deflation: what stronger groups explain is no grain of its own.
+
+A grain has more than one footprint: where it is thick, spots fade and come back (thickness fringes), and are scattered
+a second time, within it or by a grain above. Such spots lie on the lattice of the stronger group, beside one of its
+spots (streaks), or are sums of spots of two groups, and they are inside them. A smaller grain inside a larger one has
+a lattice of its own. Everything is decided among groups that overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from napari_stemnmf.clustering.lattice import beside, independent, made_of, made_of_both
+
+COVERED = 0.75
+"""Share of a group's mask that a group which explains it covers."""
+WIDE, UNION = 0.5, 0.7
+"""IoU from which groups of one lattice are one though the weaker is the wider; IoU of a group with those it unites."""
+LATTICE = 0.3
+"""Share of a group's spots on the lattice of another, from which both are of one grain."""
+TOGETHER = 0.5
+"""Share of a group's spots that several groups explain, from which it is no grain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """Spots of one group, the strongest first.
+
+    Attributes
+    ----------
+    q : ndarray
+        (tracks, 2) from the direct beam, px.
+    peak : ndarray
+        (tracks,) brightest over the direct beam.
+    """
+
+    q: np.ndarray
+    peak: np.ndarray
+
+    @property
+    def strength(self) -> float:
+        """Brightness of all."""
+        return float(self.peak.sum())
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(tracks,) that go with their signal-to-noise ratio; the sum is 1."""
+        root = np.sqrt(self.peak)
+        return np.asarray(root / root.sum())
+
+
+def one_lattice(masks: csr_array, spots: list[Spots], radius: float) -> csr_array:
+    """IoU of groups (groups, groups) by their masks, 1 where a weaker one is wider and on one lattice with another.
+
+    Strong spots are bright at the core of a grain; weak ones that saturate with thickness show its full extent.
+    """
+    shared, area = (masks @ masks.T).tocoo(), masks.sum(axis=1)
+    a, b = shared.row, shared.col
+    ratio = shared.data / (area[a] + area[b] - shared.data)
+    strength = np.array([s.strength for s in spots])
+    joined = ratio.copy()
+    for n in np.flatnonzero((shared.data >= COVERED * area[a]) & (ratio >= WIDE) & (strength[a] > strength[b])):
+        inner, outer = spots[a[n]].q, spots[b[n]].q
+        share = max(made_of(inner, outer, radius).mean(), made_of(outer, inner, radius).mean())
+        if share >= LATTICE:
+            joined[((a == a[n]) & (b == b[n])) | ((a == b[n]) & (b == a[n]))] = 1.0
+    return csr_array((joined, (a, b)), shape=shared.shape)
+
+
+def explained(masks: csr_array, wide: csr_array, spots: list[Spots], radius: float) -> np.ndarray:
+    """Which groups (groups,) others explain: bool.
+
+    Parameters
+    ----------
+    masks, wide : csr_array
+        (groups, n) ones where each is, and the same widened by a position.
+    spots : list of Spots
+        Of each group.
+    radius : float
+        Of the probe, px.
+    """
+    covers, area = (masks @ wide.T).tocsr(), masks.sum(axis=1)
+    strength = np.array([s.strength for s in spots])
+    found = np.zeros(len(spots), bool)
+    for b in np.argsort(-strength, kind="stable"):
+        own = slice(covers.indptr[b], covers.indptr[b + 1])
+        near = covers.indices[own][covers.data[own] >= COVERED * area[b]]
+        near = near[(strength[near] > strength[b]) & ~found[near]]
+        found[b] = _by(spots[b], [spots[a] for a in near], radius)
+    return found | _unions(masks, spots, radius)
+
+
+def _by(group: Spots, others: list[Spots], radius: float) -> bool:
+    """Whether others that cover a group explain its spots."""
+    some = np.zeros(len(group.q), bool)
+    for n, other in enumerate(others):
+        made = made_of(group.q, other.q, radius)
+        if made @ group.weight >= LATTICE:
+            return True
+        some |= made | beside(group.q, other.q, radius)
+        for second in others[:n]:
+            some |= made_of_both(group.q, group.peak, (other.q, other.peak), (second.q, second.peak), radius)
+    return bool(some @ group.weight >= TOGETHER)
+
+
+def _unions(masks: csr_array, spots: list[Spots], radius: float) -> np.ndarray:
+    """Which groups (groups,) have one spot, and that in common with two or more grains that they unite: bool."""
+    shared, area = (masks @ masks.T).tocsr(), masks.sum(axis=1)
+    lone = np.array([independent(s.q, radius) <= 1 for s in spots], bool)
+    found = np.zeros(len(spots), bool)
+    for b in np.flatnonzero(lone):
+        own = slice(shared.indptr[b], shared.indptr[b + 1])
+        inner = shared.indices[own][shared.data[own] >= COVERED * area[shared.indices[own]]]
+        inner = inner[(inner != b) & ~lone[inner]]
+        if len(inner) > 1:
+            union = np.unique(masks[inner].indices)
+            both = np.isin(union, masks.indices[masks.indptr[b] : masks.indptr[b + 1]]).sum()
+            found[b] = both >= UNION * (len(union) + area[b] - both)
+    return found
