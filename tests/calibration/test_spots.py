@@ -45,7 +45,8 @@ def grains(
 
 
 def spots_about(peaks: Peaks, miss: tuple[float, float] = (0.0, 0.0)) -> Spots:
-    return spots_of(peaks, peaks.q_y - CENTRE - miss[0], peaks.q_x - CENTRE - miss[1], RADIUS)
+    places = np.stack([peaks.q_y - CENTRE - miss[0], peaks.q_x - CENTRE - miss[1]])
+    return spots_of(peaks, places, places, RADIUS)
 
 
 def found_in(peaks: Peaks, miss: tuple[float, float] = (0.0, 0.0)):
