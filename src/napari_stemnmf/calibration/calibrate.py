@@ -29,8 +29,8 @@ from napari_stemnmf.stage_settings import EllipseSettings, PixelSizeSettings
 from napari_stemnmf.units import pixel_ratio
 
 NEAR = 0.1  # a ring lies within so much of the radius that is given
-TELLING = 0.0018  # standard error of the ratio up to which it is kept if it is significant
-CLEAR = 12.0  # or else it is so many times its error above 1: its direction is known to 2.4 degrees, then
+TELLING = 0.0015  # standard error of the ratio up to which it is kept if it is significant
+CLEAR = 14.0  # or else it is so many times its error above 1: its direction is known to 2 degrees, then
 STEPS = 20  # in which the radius of a ring of disks is refined
 
 

@@ -15,6 +15,7 @@ from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
+from napari_stemnmf.calibration.spots import drift_of
 from napari_stemnmf.calibration.surface import bearable, design, least_squares, spread, standard_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import inversion_center, off_detector
@@ -37,6 +38,7 @@ LEVERAGE = 4.0  # of the surface; a midpoint is precise, so that even the scan's
 SHARED = {"central": 2.0, "friedel": 1.5}  # factor on errors: grains are few, and all pull; as on multislice films
 TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
+ALIKE = 0.25  # patterns count by that power of the weight of their midpoints
 PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
 PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call its centre measured
 
@@ -210,7 +212,7 @@ def friedel_centres(
     control : Control, optional
         Checked for a cancel all along.
 
-    In the end patterns count by the square root of their pairs: pairs of one pattern are pulled alike by the crystal.
+    In the end patterns count by the fourth root of their pairs: pairs of one pattern are pulled alike by the crystal.
 
     Returns
     -------
@@ -220,11 +222,40 @@ def friedel_centres(
         The surface that was fitted, of lower order if there are few pairs.
     """
     control = Control() if control is None else control
-    disks = peaks.offsets, peaks.q_y, peaks.q_x, peaks.height
+    edges = peaks.by_edges()
+    starts = np.zeros((len(peaks.counts), 2)), drift_of(peaks, radius)
+    found = [_gathered(edges, np.array(guess, np.float64), start, radius, fit, control) for start in starts]
+    kept = [part for part in found if part is not None]
+    if not kept:
+        return None
+    surface, order, scale, (start, y, x, weight) = max(kept, key=lambda part: part.held)[:4]
+    measured = surface
+    for _ in range(STEPS):
+        measured, total, _ = _means_about(start, y, x, weight, measured, 2.0 * scale)
+        measured = np.where(total[:, None] > 0.0, measured, surface)
+    measured[total < PATTERN_PAIRS] = np.nan
+    return surface, measured, order
+
+
+class _Gathered(NamedTuple):
+    """Where midpoints gather: the surface, its order, the scale they were weighed at, what they are, their weight."""
+
+    surface: np.ndarray
+    fit: str
+    scale: float
+    midpoints: Any
+    held: float
+
+
+def _gathered(
+    peaks: Peaks, middle: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control
+) -> _Gathered | None:
+    """The surface on which midpoints gather, about `drift` (n, 2) to begin with; None if there is none."""
+    moved = drift[peaks.pattern]
+    disks = peaks.offsets, peaks.q_y - moved[:, 0], peaks.q_x - moved[:, 1], peaks.height
     scale, last = max(4.0, radius), max(0.3, 0.06 * radius)
     reach = max(REACH * radius, LEAST_REACH)
     search = max(SEARCH * min(peaks.detector_shape), reach)
-    middle = np.array(guess, np.float64)
     _, y, x, weight = _midpoints(*disks, middle, search, MOST_DISKS)
     middle = _densest(y, x, weight, middle, search, scale)
     control.check()
@@ -239,8 +270,7 @@ def friedel_centres(
             control.check()
             mean, total, _ = _means_about(start, y, x, weight, surface, scale)
             kept = bearable(np.minimum(total, 1.0), peaks.scan_shape, fit, LEVERAGE)
-            counting = total if scale > last else np.sqrt(total)
-            surface = least_squares(design(peaks.scan_shape, kept), mean, counting)
+            surface = least_squares(design(peaks.scan_shape, kept), mean, total)
         chance = density * 2.0 * np.pi * scale**2
         most = max(most, total.sum() - chance)
         if scale <= last or total.sum() - chance < HELD * most:
@@ -248,12 +278,12 @@ def friedel_centres(
         scale = max(SHRINK * scale, last)
     if total.sum() < max(LEAST_PAIRS, CONTRAST * chance):
         return None
-    measured = surface
     for _ in range(STEPS):
-        measured, total, _ = _means_about(start, y, x, weight, measured, 2.0 * scale)
-        measured = np.where(total[:, None] > 0.0, measured, surface)
-    measured[total < PATTERN_PAIRS] = np.nan
-    return surface, measured, kept
+        mean, total, _ = _means_about(start, y, x, weight, surface, scale)
+        surface = least_squares(design(peaks.scan_shape, kept), mean, total**ALIKE)
+    number = np.repeat(np.arange(len(drift)), np.diff(start))
+    y, x = (part + drift[number, axis] for axis, part in enumerate((y, x)))
+    return _Gathered(surface + drift, kept, scale, (start, y, x, weight), float(total.sum()))
 
 
 def _densest(

@@ -14,12 +14,14 @@ from numba import njit
 from scipy.spatial import cKDTree
 
 from napari_stemnmf.calibration.rings import CENTRAL
+from napari_stemnmf.calibration.surface import design
 from napari_stemnmf.disks.detection import Peaks
 
 LINK = 0.4  # probe radii: how far a spot moves at most from one position to the next
 PARTNER = 0.5  # probe radii: how well g and -g of a pair agree
 CANDIDATES = 6  # spots nearest to -g that are looked at
 LEAST = 6  # positions that a spot is seen at
+CAUCHY = 1.5  # times the median distance, at which a disk counts half when the drift is fitted
 LEAST_ERROR = 0.0007  # probe radii: of a mean
 USUAL = 0.01  # probe radii: standard error of the mean of a usual spot
 PAIRED = 0.05, 0.5, 0.2
@@ -94,6 +96,37 @@ def spots_of(peaks: Peaks, places: np.ndarray, edges: np.ndarray, radius: float)
         np.concatenate([grain[one], grain[single]]),
         len(y),
     )
+
+
+def drift_of(peaks: Peaks, radius: float) -> np.ndarray:
+    """(n, 2) how the spots of grains, and so the centre, move over the scan: a plane about 0, px.
+
+    A spot is followed from one position to the next. What the crystal does to it moves it, too, so that this is coarse
+    (some px over the scan); but no centre has to be known. The fit weighs disks by Cauchy's loss.
+    """
+    plane = design(peaks.scan_shape, "plane")[:, 1:]
+    places = np.stack([peaks.q_y, peaks.q_x], axis=1).astype(np.float64)
+    first = _linked(peaks.offsets, places[:, 0].copy(), places[:, 1].copy(), *peaks.scan_shape, LINK * radius)
+    number = np.bincount(first, minlength=len(first))
+    kept = number[first] >= LEAST
+    if not kept.any() or not plane.size:
+        return np.zeros((len(plane), 2))
+    _, spot = np.unique(first[kept], return_inverse=True)
+    weight = np.asarray(peaks.height, np.float64)[kept] ** 2
+    share = weight / np.bincount(spot, weight)[spot]
+
+    def about_mean(values: np.ndarray) -> np.ndarray:
+        means = np.stack([np.bincount(spot, share * part) for part in values.T], axis=1)
+        return np.asarray(values - means[spot])
+
+    steps, moves = about_mean(plane[peaks.pattern[kept]]), about_mean(places[kept])
+    share *= np.sqrt(np.bincount(spot))[spot]
+    slopes = np.zeros((plane.shape[1], 2))
+    for _ in range(10):
+        miss = np.hypot(*(moves - steps @ slopes).T)
+        part = share / (1.0 + (miss / max(CAUCHY * float(np.median(miss)), 1e-3)) ** 2)
+        slopes = np.linalg.lstsq((steps * part[:, None]).T @ steps, (steps * part[:, None]).T @ moves, rcond=1e-9)[0]
+    return np.asarray(plane @ slopes)
 
 
 def _least(spot: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
