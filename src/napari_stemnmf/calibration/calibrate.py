@@ -110,7 +110,7 @@ def _with_ellipse(
             return found
         return _stretched(found, settings.ratio, 0.0, "set")
     both = found.geometry.with_ellipse(measured.ratio, measured.angle) if found.ellipse_method == "file" else None
-    significant = measured.significant
+    alone = measured  # on top of what the file tells
     if both is not None:
         measured = replace(measured, ratio=both.ellipse_ratio, angle=both.ellipse_angle)
     found = replace(
@@ -122,16 +122,16 @@ def _with_ellipse(
     if settings.angle is not None:
         along = np.cos(2.0 * np.radians(measured.angle - settings.angle))
         measured = replace(measured, ratio=max(measured.ratio ** float(along), 1.0), angle=settings.angle)
-    told = measured.error <= TELLING
-    if settings.method == "auto" and not (significant and (told or measured.ratio - 1.0 >= CLEAR * measured.error)):
-        found = replace(found, ellipse_error=float(np.hypot(measured.ratio - 1.0, measured.error)))
-        return found if told or np.isnan(measured.error) else _noted(found, measured, significant)
+    told = alone.error <= TELLING
+    if settings.method == "auto" and not (alone.significant and (told or alone.ratio - 1.0 >= CLEAR * alone.error)):
+        found = replace(found, ellipse_error=float(np.hypot(alone.ratio - 1.0, alone.error)))
+        return found if told or np.isnan(alone.error) else _noted(found, alone)
     return _stretched(found, measured.ratio, measured.angle, method)
 
 
-def _noted(found: Calibration, measured: Ellipse, significant: bool) -> Calibration:
+def _noted(found: Calibration, measured: Ellipse) -> Calibration:
     """With a sentence on the ellipse that was measured, but is not kept."""
-    why = "is known too coarsely" if significant else "may be chance"
+    why = "is known too coarsely" if measured.significant else "may be chance"
     note = (
         f"The ellipse that was measured, {measured.ratio:.3f} ± {measured.error:.3f} at {measured.angle:.0f}°, {why} "
         "(few grains fill few directions): the rings are taken as round."

@@ -34,6 +34,7 @@ OFF = 0.2  # share of the spots that lie on no ring, as far as is known before
 A_RING = 1.5  # what a ring costs, in logarithms of likelihood
 USUAL = 0.02  # eta; a prior, which tells only where spots do not
 DOUBT = 8.0  # in logarithms of likelihood: what is so near to the best may be the right one, then
+FEW = 30.0  # with so many spots twice that is near
 SAME = 0.003  # eta: fits that are no farther apart are one
 MOST_LEVERAGE = 0.9
 
@@ -76,7 +77,7 @@ def ellipse_of_spots(
     if not likeliest:
         return None
     best = likeliest[0]
-    likely = [fit for fit in likeliest if fit.likelihood > best.likelihood - DOUBT]
+    likely = [fit for fit in likeliest if fit.likelihood > best.likelihood - DOUBT * (1.0 + FEW / len(y))]
     doubt = max([doubt, *(float(np.hypot(fit.u - best.u, fit.v - best.v)) for fit in likely)])
     found = ellipse_of_errors(best.u, best.v, best.variance, best.freedom, best.radius, best.residual)
     return found if doubt < SAME else replace(found, significant=False, error=max(found.error, doubt))
@@ -118,7 +119,7 @@ def _fitted(
         u, v = u + solution[0], v + solution[1]
         rings = np.where(there[2:], solution[2:], rings)
         scale = float(np.clip(np.median(np.abs(miss[inside]) / error[inside]) / 0.6745, 0.2, 5.0))
-        if np.hypot(u, v) > 1.2 * LARGEST:
+        if np.hypot(u, v) > LARGEST:
             return None
     leverage = weight * np.einsum("ij,jk,ik->i", terms, inverse, terms)
     score = terms * (weight * miss / np.maximum(1.0 - leverage, 1.0 - MOST_LEVERAGE))[:, None]
