@@ -7,7 +7,7 @@ once (`functools.lru_cache`). Leans on the engine, and on `search` for the compi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -70,8 +70,8 @@ class Peaks:
     scan_shape: tuple[int, int]
     detector_shape: tuple[int, int]
     saturated: int = 0
-    edge_y: np.ndarray | None = None
-    edge_x: np.ndarray | None = None
+    edge_y: np.ndarray | None = field(default=None, metadata={"since": "0.5"})
+    edge_x: np.ndarray | None = field(default=None, metadata={"since": "0.5"})
 
     def __post_init__(self) -> None:
         n = int(np.prod(self.scan_shape))
