@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stemnmf.calibration.origin import find_origin, friedel_centres
+from napari_stemnmf.calibration.friedel import friedel_centres
+from napari_stemnmf.calibration.origin import find_origin
 from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe

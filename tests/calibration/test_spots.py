@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.calibration.spot_ellipse import ellipse_of_spots
-from napari_stemnmf.calibration.spots import Spots, spots_of
+from napari_stemnmf.calibration.spots import Spots, drift_of, spots_of
 from napari_stemnmf.disks.detection import Peaks
 
 RADIUS = 2.67
@@ -45,7 +47,8 @@ def grains(
 
 
 def spots_about(peaks: Peaks, miss: tuple[float, float] = (0.0, 0.0)) -> Spots:
-    return spots_of(peaks, peaks.q_y - CENTRE - miss[0], peaks.q_x - CENTRE - miss[1], RADIUS)
+    places = np.stack([peaks.q_y - CENTRE - miss[0], peaks.q_x - CENTRE - miss[1]])
+    return spots_of(peaks, places, places, RADIUS)
 
 
 def found_in(peaks: Peaks, miss: tuple[float, float] = (0.0, 0.0)):
@@ -130,3 +133,14 @@ def test_spots_off_all_rings_do_not_pull() -> None:
     found = ellipse_of_spots(spots, RADIUS, 15.0, 50.0)
     assert found is not None
     assert found.ratio == pytest.approx(1.03, abs=0.002)
+
+
+def test_the_drift_of_spots_is_that_of_the_centre() -> None:
+    peaks = grains(24, pull=0.05, scatter=0.1, seed=3)
+    descan = np.array([[3.0, -1.0], [2.0, 5.0]])  # over the scan: of q_y, q_x along scan_y; along scan_x
+    place = np.stack(np.divmod(peaks.pattern, 48), axis=1) / 47.0 - 0.5
+    q_y, q_x = (np.stack([peaks.q_y, peaks.q_x], axis=1) + place @ descan).T.astype(np.float32)
+    drift = drift_of(replace(peaks, q_y=q_y, q_x=q_x), RADIUS).reshape(48, 48, 2)
+    np.testing.assert_allclose(drift[-1, 0] - drift[0, 0], descan[0], atol=0.5)
+    np.testing.assert_allclose(drift[0, -1] - drift[0, 0], descan[1], atol=0.5)
+    np.testing.assert_allclose(drift.mean(axis=(0, 1)), 0.0, atol=1e-6)

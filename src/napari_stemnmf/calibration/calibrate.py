@@ -29,7 +29,8 @@ from napari_stemnmf.stage_settings import EllipseSettings, PixelSizeSettings
 from napari_stemnmf.units import pixel_ratio
 
 NEAR = 0.1  # a ring lies within so much of the radius that is given
-TELLING = 0.003  # standard error of the ratio above which it is said that there is no telling
+TELLING = 0.0015  # standard error of the ratio up to which it is kept if it is significant
+CLEAR = 14.0  # or else it is so many times its error above 1: its direction is known to 2 degrees, then
 STEPS = 20  # in which the radius of a ring of disks is refined
 
 
@@ -109,7 +110,7 @@ def _with_ellipse(
             return found
         return _stretched(found, settings.ratio, 0.0, "set")
     both = found.geometry.with_ellipse(measured.ratio, measured.angle) if found.ellipse_method == "file" else None
-    significant = measured.significant
+    alone = measured  # on top of what the file tells
     if both is not None:
         measured = replace(measured, ratio=both.ellipse_ratio, angle=both.ellipse_angle)
     found = replace(
@@ -121,24 +122,30 @@ def _with_ellipse(
     if settings.angle is not None:
         along = np.cos(2.0 * np.radians(measured.angle - settings.angle))
         measured = replace(measured, ratio=max(measured.ratio ** float(along), 1.0), angle=settings.angle)
-    if settings.method == "auto" and not significant:
-        if not measured.error > TELLING:
-            return found
-        note = (
-            f"What was seen tells the ellipse's ratio a/b to {measured.error:.3f} only, which is no more than chance "
-            "(few grains fill few directions): the rings are taken as round."
-        )
-        return replace(found, notes="\n".join(filter(None, (found.notes, note))))
+    told = alone.error <= TELLING
+    if settings.method == "auto" and not (alone.significant and (told or alone.ratio - 1.0 >= CLEAR * alone.error)):
+        found = replace(found, ellipse_error=float(np.hypot(alone.ratio - 1.0, alone.error)))
+        return found if told or np.isnan(alone.error) else _noted(found, alone)
     return _stretched(found, measured.ratio, measured.angle, method)
+
+
+def _noted(found: Calibration, measured: Ellipse) -> Calibration:
+    """With a sentence on the ellipse that was measured, but is not kept."""
+    why = "is known too coarsely" if measured.significant else "may be chance"
+    note = (
+        f"The ellipse that was measured, {measured.ratio:.3f} ± {measured.error:.3f} at {measured.angle:.0f}°, {why} "
+        "(few grains fill few directions): the rings are taken as round."
+    )
+    return replace(found, notes="\n".join(filter(None, (found.notes, note))))
 
 
 def _of_disks(found: Calibration, peaks: Peaks, settings: EllipseSettings, control: Control) -> Ellipse | None:
     """From spots of grains; from the disks themselves where no spot is seen at enough positions."""
-    y, x = centred(peaks, found)
+    places = y, x = np.stack(centred(peaks, found))
     radius = found.geometry.probe_radius
     first = max(CENTRAL * radius, 3.0) if settings.r_min is None else settings.r_min
     last = float(np.hypot(y, x).max(initial=0.0)) if settings.r_max is None else settings.r_max
-    spots = spots_of(peaks, y, x, radius)
+    spots = spots_of(peaks, places, np.stack(centred(peaks.by_edges(), found)), radius)
     return ellipse_of_spots(spots, radius, first, last, control) or ellipse_of_disks(
         y, x, radius, settings.r_min, settings.r_max, control
     )

@@ -132,7 +132,7 @@ class Calibration:
     ellipse_residual : float
         Robust standard deviation of the ring's points about the ellipse, px; NaN if none.
     ellipse_error : float
-        Standard error of the ratio a / b; NaN if none.
+        Standard error of the ratio a / b that is used: with a circle, how far that may be off; NaN if none.
     pixel_size : float
         Size of a detector pixel, in `pixel_unit`; of a rectangular one, the side of the square of the same area.
     pixel_unit : str

@@ -14,15 +14,20 @@ from numba import njit
 from scipy.spatial import cKDTree
 
 from napari_stemnmf.calibration.rings import CENTRAL
+from napari_stemnmf.calibration.surface import design
 from napari_stemnmf.disks.detection import Peaks
 
 LINK = 0.4  # probe radii: how far a spot moves at most from one position to the next
 PARTNER = 0.5  # probe radii: how well g and -g of a pair agree
 CANDIDATES = 6  # spots nearest to -g that are looked at
 LEAST = 6  # positions that a spot is seen at
+CAUCHY = 1.5  # times the median distance, at which a disk counts half when the drift is fitted
 LEAST_ERROR = 0.0007  # probe radii: of a mean
-UNCERTAINTY, POWER = 3.4, 0.75  # in a ring, a spot lies off by UNCERTAINTY (error of its mean)^POWER, in probe radii
-UNPAIRED = 0.06  # probe radii on top for a spot without its partner
+USUAL = 0.01  # probe radii: standard error of the mean of a usual spot
+PAIRED = 0.05, 0.5, 0.2
+"""Error along the radius of a usual pair, in probe radii; its powers, of the standard error and of 1 / height."""
+SINGLE = 0.07, 0.3, 0.1
+"""The same of a spot without its partner."""
 
 
 class Spots(NamedTuple):
@@ -36,53 +41,92 @@ class Spots(NamedTuple):
     disks: int  # that all spots hold
 
 
-def spots_of(peaks: Peaks, y: np.ndarray, x: np.ndarray, radius: float) -> Spots:
+def spots_of(peaks: Peaks, places: np.ndarray, edges: np.ndarray, radius: float) -> Spots:
     """The spots of all grains, paired where g and -g are seen.
 
     Parameters
     ----------
     peaks : Peaks
         Disks of all patterns.
-    y, x : ndarray
-        (peaks,) where they are, from the centre of their own pattern, px.
+    places : ndarray
+        (2, peaks) rows and columns of the disks from the centre of their own pattern, px: by these they are linked.
+    edges : ndarray
+        (2, peaks) the same by their edges (`Peaks.by_edges`): by these a spot has its place.
     radius : float
         Of the probe, px.
     """
     pattern = peaks.pattern
-    y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    y, x = np.asarray(places, np.float64)
     height = np.asarray(peaks.height, np.float64)
     first = _linked(peaks.offsets, y, x, *peaks.scan_shape, LINK * radius)
     far = np.hypot(y, x) > CENTRAL * radius
     number = np.bincount(first, minlength=len(y))
     kept = far & (number[first] >= LEAST)
     _, spot = np.unique(first[kept], return_inverse=True)
-    y, x, height, pattern = y[kept], x[kept], height[kept], pattern[kept]
+    (y, x), height, pattern = np.asarray(edges, np.float64)[:, kept], height[kept], pattern[kept]
     count = int(spot.max(initial=-1)) + 1
     weight = height**2
-    total = np.bincount(spot, weight, count)
+    total, heights = np.bincount(spot, weight, count), np.bincount(spot, height, count)
     mean_y, mean_x = (np.bincount(spot, weight * part, count) / total for part in (y, x))
-    square = weight * ((y - mean_y[spot]) ** 2 + (x - mean_x[spot]) ** 2)
-    variance = 0.5 * np.bincount(spot, square, count) / total / np.bincount(spot, minlength=count)
-    heights = np.bincount(spot, height, count)
     row, column = np.divmod(pattern, peaks.scan_shape[1])
     box = np.stack([_least(spot, part, count) for part in (row, -row, column, -column)])
     one, other = _partners(mean_y, mean_x, box, PARTNER * radius)
     single = np.ones(count, bool)
     single[one] = single[other] = False
-    error = np.concatenate([0.5 * np.sqrt(variance[one] + variance[other]), np.sqrt(variance[single])]) / radius
-    error = UNCERTAINTY * np.maximum(error, LEAST_ERROR) ** POWER
-    error[len(one) :] += UNPAIRED
+    square = weight * ((y - mean_y[spot]) ** 2 + (x - mean_x[spot]) ** 2)
+    scatter = np.sqrt(0.5 * np.bincount(spot, square, count) / total / np.bincount(spot, minlength=count)) / radius
+    own = np.log(np.maximum(scatter, LEAST_ERROR) / USUAL)
+    tall = np.log(total / heights)
+    tall -= np.median(tall) if count else 0.0
+    errors = [
+        error * np.exp(by_scatter * lone - by_height * high)
+        for (error, by_scatter, by_height), lone, high in (
+            (PAIRED, 0.5 * (own[one] + own[other]), 0.5 * (tall[one] + tall[other])),
+            (SINGLE, own[single], tall[single]),
+        )
+    ]
     middle = [0.5 * (box[k] - box[k + 1]) for k in (0, 2)]
     cell = [np.minimum(m * 8 // size, 7).astype(np.int64) for m, size in zip(middle, peaks.scan_shape, strict=True)]
     grain = cell[0] * 8 + cell[1]
     return Spots(
         np.concatenate([0.5 * (mean_y[one] - mean_y[other]), mean_y[single]]),
         np.concatenate([0.5 * (mean_x[one] - mean_x[other]), mean_x[single]]),
-        error * radius,
+        np.concatenate(errors) * radius,
         np.concatenate([heights[one] + heights[other], heights[single]]),
         np.concatenate([grain[one], grain[single]]),
         len(y),
     )
+
+
+def drift_of(peaks: Peaks, radius: float) -> np.ndarray:
+    """(n, 2) how the spots of grains, and so the centre, move over the scan: a plane about 0, px.
+
+    A spot is followed from one position to the next. What the crystal does to it moves it, too, so that this is coarse
+    (some px over the scan); but no centre has to be known. The fit weighs disks by Cauchy's loss.
+    """
+    plane = design(peaks.scan_shape, "plane")[:, 1:]
+    places = np.stack([peaks.q_y, peaks.q_x], axis=1).astype(np.float64)
+    first = _linked(peaks.offsets, places[:, 0].copy(), places[:, 1].copy(), *peaks.scan_shape, LINK * radius)
+    number = np.bincount(first, minlength=len(first))
+    kept = number[first] >= LEAST
+    if not kept.any() or not plane.size:
+        return np.zeros((len(plane), 2))
+    _, spot = np.unique(first[kept], return_inverse=True)
+    weight = np.asarray(peaks.height, np.float64)[kept] ** 2
+    share = weight / np.bincount(spot, weight)[spot]
+
+    def about_mean(values: np.ndarray) -> np.ndarray:
+        means = np.stack([np.bincount(spot, share * part) for part in values.T], axis=1)
+        return np.asarray(values - means[spot])
+
+    steps, moves = about_mean(plane[peaks.pattern[kept]]), about_mean(places[kept])
+    share *= np.sqrt(np.bincount(spot))[spot]
+    slopes = np.zeros((plane.shape[1], 2))
+    for _ in range(10):
+        miss = np.hypot(*(moves - steps @ slopes).T)
+        part = share / (1.0 + (miss / max(CAUCHY * float(np.median(miss)), 1e-3)) ** 2)
+        slopes = np.linalg.lstsq((steps * part[:, None]).T @ steps, (steps * part[:, None]).T @ moves, rcond=1e-9)[0]
+    return np.asarray(plane @ slopes)
 
 
 def _least(spot: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -7,7 +7,7 @@ once (`functools.lru_cache`). Leans on the engine, and on `search` for the compi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,9 @@ class Peaks:
         (q_y, q_x) pixels.
     saturated : int
         Patterns whose brightest pixels all have one value, so that their disks may be cut off.
+    edge_y, edge_x : ndarray of float32 or None
+        (peaks,) where the disk's edge says that it is, whatever fills it, px; NaN where something else is too near.
+        None in files of earlier versions.
     """
 
     offsets: np.ndarray
@@ -67,6 +70,8 @@ class Peaks:
     scan_shape: tuple[int, int]
     detector_shape: tuple[int, int]
     saturated: int = 0
+    edge_y: np.ndarray | None = field(default=None, metadata={"since": "0.5"})
+    edge_x: np.ndarray | None = field(default=None, metadata={"since": "0.5"})
 
     def __post_init__(self) -> None:
         n = int(np.prod(self.scan_shape))
@@ -91,10 +96,19 @@ class Peaks:
         if left_out is None:
             return self
         kept = ~left_out.ravel()[self.pattern]
-        columns = {name: getattr(self, name)[kept] for name in ("q_y", "q_x", "height", "snr")}
+        names = ("q_y", "q_x", "height", "snr", "edge_y", "edge_x")
+        columns = {name: part[kept] for name in names if (part := getattr(self, name)) is not None}
         offsets = np.concatenate([[0], np.cumsum(np.where(left_out.ravel(), 0, self.counts))])
         central = np.where(left_out.reshape(-1, 1), np.float32(np.nan), self.central)
         return replace(self, offsets=offsets, central=central, **columns)
+
+    def by_edges(self) -> Peaks:
+        """The same with places that the disks' edges tell, where those are clear."""
+        if self.edge_y is None or self.edge_x is None:
+            return self
+        clear = np.isfinite(self.edge_y) & np.isfinite(self.edge_x)
+        y, x = np.where(clear, self.edge_y, self.q_y), np.where(clear, self.edge_x, self.q_x)
+        return replace(self, q_y=y, q_x=x)
 
     def of(self, position: int) -> slice:
         """The rows of one probe position, given flat."""
@@ -102,7 +116,10 @@ class Peaks:
 
 
 class DiskDetection:
-    """The `Kernel` that finds disks: ragged ``q_y``, ``q_x``, ``height``, ``snr``; per pattern ``central``."""
+    """The `Kernel` that finds disks, per pattern their ``central``.
+
+    Ragged: ``q_y``, ``q_x``, ``height``, ``snr``, ``edge_y``, ``edge_x``.
+    """
 
     def __init__(self, probe: Probe, settings: DiskSettings | None = None) -> None:
         self.probe = probe
@@ -119,7 +136,7 @@ class DiskDetection:
         table, counts, central, saturated = search(
             as_counts(block), plan(self.probe, _edge(self.probe, self.settings)), filters(self.probe, self.settings)
         )
-        names = ("q_y", "q_x", "height", "snr")
+        names = ("q_y", "q_x", "height", "snr", "edge_y", "edge_x")
         return BlockResult(
             per_pattern={"central": central},
             total={"saturated": np.array(saturated)},
@@ -205,6 +222,7 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 @lru_cache(maxsize=8)
 def plan(probe: Probe, edge: float) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
+    from napari_stemnmf.disks.edges import edge_tables, room
     from napari_stemnmf.disks.measure import WINDOW
     from napari_stemnmf.disks.noise import SHIFTS
     from napari_stemnmf.disks.ridges import rings_of
@@ -244,10 +262,19 @@ def plan(probe: Probe, edge: float) -> Search:
         rings=rings_of(mask, size, (probe.q_y, probe.q_x), wander + FALLOFF_STEP * len(coarse_falloff), apart),
         ring_step=float(apart * size),
         allowed=mask & (distance >= edge),
+        edges=edge_tables(kernel, float(probe.radius)),
+        clear=_inner(mask & (distance > room(probe.radius)), int(np.ceil(room(probe.radius)))),
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),
         descan=-1.0 if probe.hidden else float(probe.descan),
     )
+
+
+def _inner(mask: np.ndarray, width: int) -> np.ndarray:
+    """The same without a frame of so many pixels."""
+    inner = np.zeros_like(mask)
+    inner[width : mask.shape[0] - width, width : mask.shape[1] - width] = True
+    return mask & inner
 
 
 def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

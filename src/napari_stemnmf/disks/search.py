@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, is_saturated, lay_out
+from napari_stemnmf.disks.edges import FARTHEST, edges
 from napari_stemnmf.disks.measure import measure, refine, select, vertex
 from napari_stemnmf.disks.noise import gain_of, uneven
 from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, neighbours, separate, tallest
@@ -52,6 +53,8 @@ class Search(NamedTuple):
     rings: np.ndarray  # (distances, directions) flat bins about the centre where ridges are looked for
     ring_step: float  # px between their distances
     allowed: np.ndarray  # (q_y, q_x) bool, where the centre of a disk may be
+    edges: np.ndarray  # what pixels count for the place of a disk's edge, see `edges.edge_tables`
+    clear: np.ndarray  # (q_y, q_x) bool, where there is room for that
     centre_y: float  # where the central disk is looked for
     centre_x: float
     descan: float  # how far around; negative if it is not looked for
@@ -80,7 +83,8 @@ def search(block: np.ndarray, plan: Search, filters: Filters) -> tuple[np.ndarra
     Returns
     -------
     table : ndarray of float32
-        (peaks, 4): q_y, q_x, height and signal-to-noise ratio, pattern after pattern, the highest first.
+        (peaks, 6): q_y, q_x, height, signal-to-noise ratio and the edge's q_y, q_x (NaN where it is not clear),
+        pattern after pattern, the highest first.
     counts : ndarray of int64
         (p,) peaks of each pattern.
     central : ndarray of float32
@@ -92,7 +96,7 @@ def search(block: np.ndarray, plan: Search, filters: Filters) -> tuple[np.ndarra
     tall, wide = (-(-(size + 2 * plan.pad) // plan.bin) * plan.bin for size in (rows, columns))
     images = np.zeros((min(n, TOGETHER), tall, wide), np.float32)
     counts, central = np.zeros(n, np.int64), np.full((n, 2), np.nan, np.float32)
-    tables, saturated = [np.empty((0, 4), np.float32)], 0
+    tables, saturated = [np.empty((0, 6), np.float32)], 0
     for first in range(0, n, TOGETHER):
         part = slice(first, min(first + TOGETHER, n))
         patterns = block[part]
@@ -117,6 +121,7 @@ def _search(
     ratios = np.empty(max(len(plan.tiles), len(plan.samples), 1), np.float32)
     capacity = min(len(found), filters.max_peaks)
     table = np.empty((len(images) * capacity, 4), np.float32)
+    outlines = np.empty((len(table), 2), np.float32)
     total, saturated = 0, 0
     for p in range(len(images)):
         image = images[p]
@@ -138,8 +143,9 @@ def _search(
         size = select(found[:size], plan, filters, filters.spacing, (rows, columns), capacity, rest)
         counts[p] = separate(image, coarse, response, plan, filters, ground, (rows, columns), rest, size, capacity)
         _refine(image, plan, ground, filters, rows, columns, rest[: counts[p]])
+        edges(image, plan.edges, plan.clear, pad, FARTHEST * plan.radius, rest[: counts[p]], outlines[total:])
         total += counts[p]
-    return table[:total].copy(), saturated
+    return np.concatenate((table[:total], outlines[:total]), axis=1), saturated
 
 
 @njit(nogil=True, cache=True)
