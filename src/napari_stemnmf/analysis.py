@@ -111,11 +111,9 @@ class Analysis:
     failed : dict
         By feature name: why the data does not allow that representation.
     features, models, grains, patterns, tables : dict
-        By feature name ("vdf", "aa", "rv", "bd"): `Features`, `Ensemble` (of VDF `Groups`), `Grains`, `GrainPatterns`
-        and a `pandas.DataFrame`.
+        By feature name ("vdf", ...): `Features`, `Ensemble` (VDF: `Groups`), `Grains`, `GrainPatterns`, a `DataFrame`.
     unexplained : dict
-        By feature name: (scan_y, scan_x) share of the diffracted intensity that no grain explains, NaN where there is
-        none.
+        By feature name: (scan_y, scan_x) share of the diffracted intensity that no grain explains, NaN for none.
     reviews : dict
         By feature name: the `Review` of its grains, once something was done; `grains` are then those of the review.
     others : dict

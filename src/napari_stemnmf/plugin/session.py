@@ -267,12 +267,6 @@ class Session:
         self.note = note or self.note
         self.changed.emit()
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The representations to work on: those that its recipe computes, and those that something is known of."""
-        known = () if self.analysis is None else (*self.analysis.features, *self.analysis.grains)
-        return tuple(name for name in FEATURES if name in self.recipe.features or name in known)
-
     def result(self, step: str, feature: str) -> Any:
         """What a step found for a feature, or None; the feature does not matter where it is one for the whole scan."""
         return None if self.analysis is None else self.analysis.result(stages.named(step).path(feature))

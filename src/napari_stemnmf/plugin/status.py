@@ -48,6 +48,14 @@ def _reviewed(session: Session, feature: str) -> str:
     return "done" if decided.all() else "incomplete" if decided.any() else "missing"
 
 
+def offered(session: Session | None) -> tuple[str, ...]:
+    """The representations to work on: those that a scan's recipe computes, and those that something is known of."""
+    if session is None:
+        return tuple(FEATURES)
+    known = () if session.analysis is None else (*session.analysis.features, *session.analysis.grains)
+    return tuple(name for name in FEATURES if name in session.recipe.features or name in known)
+
+
 def status(session: Session | None, step: str, feature: str) -> str:
     """What is set, missing or stale before and at a step, in words."""
     if session is None:

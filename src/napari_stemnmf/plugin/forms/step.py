@@ -17,9 +17,8 @@ from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.forms.forms import Forms
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
-from napari_stemnmf.plugin.status import status
+from napari_stemnmf.plugin.status import offered, status
 from napari_stemnmf.plugin.widgets import Section, column
-from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -221,7 +220,7 @@ class StepWidget(Container):
             self._refresh()
 
     def _representations(self, _: Any = None) -> list[tuple[str, str]]:
-        return [(FEATURE_NAMES[name], name) for name in (FEATURES if self._session is None else self._session.features)]
+        return [(FEATURE_NAMES[name], name) for name in offered(self._session)]
 
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""

@@ -166,8 +166,8 @@ class StagesWidget(QWidget):
 
     def _mark(self) -> None:
         """Show how far each step is."""
-        if self._session is not None and self._feature not in self._session.features:
-            self._feature = self._session.features[0]
+        if self._feature not in (names := status.offered(self._session)):
+            self._feature = names[0]
         for name, button in self.buttons.items():
             entry, state = self._entries[name], status.mark_of(self._session, name, self._feature)
             button.setText(f"{entry.title}\N{THIN SPACE}{status.MARKS[state]}".rstrip())
