@@ -173,12 +173,12 @@ class Analysis:
         """What is odd about the data and the grains, a sentence each."""
         found = [*notes_of(self.input.axes, self.input.metadata)]
         survey, peaks = self.survey, self.peaks
+        if survey is not None and peaks is not None and peaks.scan_shape != survey.pattern_sum.shape:
+            peaks = None  # of another crop, and stale
         if self.calibration is not None and self.calibration.pixel_ratio != pixel_ratio(self.axes):
             found.append("The calibration is of square pixels, from an older version: calibrate again.")
         if survey is not None:
             found += survey.notes(self.recipe.preprocess.scan_order, None if peaks is None else peaks.counts)
-        if self.probe is not None:
-            found += self.probe.notes.splitlines()
         if peaks is not None:
             of = f"of {len(peaks.counts)} patterns"
             good = np.ones(len(peaks.counts), bool) if self.left_out is None else ~self.left_out.ravel()
@@ -189,8 +189,8 @@ class Analysis:
                 found.append(f"{full} {of} have {most} disks, the most that disks.max_peaks allows; set it higher.")
             if peaks.saturated:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
-        if self.calibration is not None:
-            found += self.calibration.notes.splitlines()
+        for part in (self.probe, self.calibration):
+            found += [] if part is None else part.notes.splitlines()
         found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
         return (*found, *notes_of_grains(self.grains))
 

@@ -15,7 +15,6 @@ from qtpy.QtCore import Qt, QThreadPool
 
 import napari_stemnmf as stem
 from napari_stemnmf.plugin.session import Session, session_of
-from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.representation_settings import (
     AngularAverageSettings,
     ClusteringSettings,
@@ -331,7 +330,7 @@ def test_closing_the_dock_in_mid_run_leaves_the_step_running(
     click(featurize, wait=False)
     viewer.window.remove_dock_widget(featurize.native)
     qtbot.waitUntil(lambda: session.running is None, timeout=60_000)
-    assert step("Featurize").status.value.count("columns") == len(FEATURES)
+    assert step("Featurize").status.value.count("columns") == len(session.recipe.features)
 
 
 def test_a_session_dies_with_its_layers(viewer: Any, scan_file: Path, step: Any, click: Any) -> None:
@@ -424,6 +423,7 @@ def test_all_steps_in_one_dock_share_scan_and_feature_and_say_how_far_they_are(
     shown = stages.step(stages.current)
     assert list(stages.steps.values()) == [shown]  # the others are made when they are wanted
     first, second = shown.scan.choices
+    second.set_recipe(first.recipe)
     shown.scan.value = first
     cluster = stages.show_step("cluster")
     assert cluster.session is first

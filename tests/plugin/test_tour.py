@@ -167,7 +167,7 @@ def test_from_a_file_to_numbers_and_back(
     tour.run(calibrate)
     assert session.analysis.calibration is not None
     recipe = tour.step("recipe")
-    for name in ("rv", "bd"):
+    for name in ("aa", "vdf"):
         tour.press(recipe.chosen[name])
     session.set_recipe(session.recipe.replaced({"*.clustering.seeds": 2, "*.refinement.min_size": 6}))
     tour.run(recipe)
