@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from napari_stemnmf.calibration.friedel import friedel_centres
 from napari_stemnmf.calibration.origin import find_origin
+from napari_stemnmf.calibration.symmetry import symmetry
 from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
@@ -83,7 +84,8 @@ def test_friedel_pairs_on_larger_detectors_need_no_other_parameter(
     detector: int, disks: Callable, probe: Callable
 ) -> None:
     scan = distorted((8, 8), detector, dose=1e5, descan=DESCAN, beam_stop=True, seed=2)
-    found = find_origin(disks(scan), probe(scan, (6.0, -5.0)), FLAT, (8, 8))
+    flat = np.ones((detector, detector), np.float32)
+    found = find_origin(disks(scan), probe(scan, (6.0, -5.0)), flat, (8, 8))
     assert found.method == "friedel"
     assert rms(found.origin, scan.center) < 0.1
 
@@ -209,3 +211,65 @@ def test_finding_the_centre_changes_nothing_in_place(stopped: Distorted, disks: 
     np.testing.assert_array_equal(first.origin, second.origin)
     for now, then in zip((peaks.q_y, peaks.q_x, peaks.central), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def few_grains(move: float, count: int = 36) -> tuple[Peaks, np.ndarray, np.ndarray, np.ndarray]:
+    """Disks of one lattice, its halves alike in number about its centre and about half a lattice vector, and the mean.
+
+    The mean pattern, with a halo about the centre moved by `move` lattice vectors, and a mask of the beam stop; last
+    the centre.
+    """
+    chance = np.random.default_rng(0)
+    centre, vector = np.array([62.0, 63.0]), np.array([20.0, 7.0])
+    across = np.array([-6.0, 17.0])
+    index = np.stack(np.meshgrid(np.arange(-2, 4), np.arange(-2, 3), indexing="ij"), axis=-1).reshape(-1, 2)
+    index = index[np.abs(index - [0.5, 0.0]).sum(axis=1) > 0.6]  # both disks that may be the direct beam are hidden
+    q = centre + index @ np.stack([vector, across])
+    q_y, q_x = (np.tile(q, (count, 1)) + chance.normal(0, 0.05, (count * len(q), 2))).T.astype(np.float32)
+    ones = np.ones(len(q_y), np.float32)
+    central = np.full((count, 2), np.nan, np.float32)
+    peaks = Peaks(np.arange(count + 1) * len(q), q_y, q_x, ones, ones, central, (6, count // 6), (126, 126))
+    y, x = np.indices((126, 126))
+    middle = centre + move * vector
+    mean = 2.0 + 300.0 * np.exp(-np.hypot(y - middle[0], x - middle[1]) / 15.0)
+    for row, column in q:
+        mean += 40.0 * (np.hypot(y - row, x - column) < 2.67)
+    mask = ~((np.abs(x - 66) < 9) & (y < 88))
+    return peaks, np.where(mask, mean, 0.0), mask, centre + move * vector
+
+
+@pytest.mark.parametrize("move", [0.0, 0.5])
+def test_where_pairs_leave_half_a_lattice_vector_the_mean_patterns_symmetry_tells(move: float) -> None:
+    peaks, mean, mask, centre = few_grains(move)
+    found = find_origin(peaks, replace(plain_probe(66.0, 66.0), mask=mask), mean, (6, 6))
+    assert found.method == "friedel"
+    assert rms(found.origin, np.broadcast_to(centre, (6, 6, 2))) < 0.3
+    assert "few grains do not tell" not in found.note
+
+
+def test_where_nothing_tells_that_is_said_and_in_the_error() -> None:
+    peaks, _, _, _ = few_grains(0.0)
+    found = find_origin(peaks, plain_probe(67.0, 64.5), FLAT, (6, 6))
+    assert "The direct beam is hidden and few grains do not tell where it is" in found.note
+    assert "set center.q_y and center.q_x" in found.note
+    assert found.error > 10.0
+    told = find_origin(peaks, plain_probe(67.0, 64.5), FLAT, (6, 6), center=CenterSettings(q_y=62.0, q_x=63.0))
+    assert "few grains do not tell" not in told.note
+    assert rms(told.origin, np.broadcast_to([62.0, 63.0], (6, 6, 2))) < 0.1
+    assert not told.error > 1.0
+
+
+def test_a_pattern_without_contrast_or_overlap_tells_no_symmetry() -> None:
+    middle = np.array([60.0, 61.0])
+    assert symmetry(FLAT, None, middle, 2.0) == 0.0
+    assert symmetry(np.zeros((126, 126)), None, middle, 2.0) == 0.0
+    assert symmetry(np.random.default_rng(0).uniform(1, 9, (126, 126)), None, np.array([500.0, -80.0]), 2.0) == 0.0
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_halo_is_most_symmetric_about_its_middle(step: int) -> None:
+    y, x = np.indices((126, 126))
+    halo = 200.0 * np.exp(-np.hypot(y - 60.0, x - 66.0) / 15.0)
+    mask = np.hypot(y - 60.0, x - 66.0) > 10
+    assert symmetry(halo, mask, np.array([60.0, 66.0]), 1.5, step) > 0.99
+    assert symmetry(halo, mask, np.array([72.0, 66.0]), 1.5, step) < 0.9

@@ -2,8 +2,9 @@
 
 Disks come in pairs, one on either side of the centre: the midpoint of a pair is the centre. As it is unknown which
 disks belong together, all pairs of a pattern are tried. Midpoints of wrong pairs lie anywhere, those of right ones
-gather on one surface over the scan, and a fit that weighs only what is near, at a scale that shrinks, finds it. Imports
-Numba.
+gather on one surface over the scan, and a fit that weighs only what is near, at a scale that shrinks, finds it. With
+few grains midpoints gather elsewhere, too: about half a lattice vector h, g and h - g of a grain are pairs as well.
+Then the symmetry of the mean pattern tells which it is. Imports Numba.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scipy import ndimage
 
 from napari_stemnmf.calibration.spots import drift_of
 from napari_stemnmf.calibration.surface import bearable, design, least_squares
+from napari_stemnmf.calibration.symmetry import symmetry
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 
@@ -31,12 +33,43 @@ CONTRAST = 3.0  # the surface holds so many times as many midpoints as chance wo
 LEVERAGE = 4.0  # of the surface; a midpoint is precise, so that even the scan's corners are known well enough
 ALIKE = 0.25  # patterns count by that power of the weight of their midpoints
 PATTERN_PAIRS = 1.0  # weight of a pattern's midpoints near the surface, to call its centre measured
+CROWDED = 0.5  # share of the densest, from which a place where midpoints gather may be the centre
+MOST_CROWDS = 3  # of them
+APART = 2.0  # probe radii between the mean centres of two surfaces that are not the same
+SYMMETRIC = 12.0  # what a correlation of 1 tells, in logarithms of likelihood; on multislice films behind a stop
+UNDECIDED = 1.0  # in the same: what is so near to the best may be the right one
+SET = 2.0  # probe radii: how near to a centre that was set the mean centre lies, a standard deviation
+FINE = 2.5  # px: patterns are thinned until the probe's radius is about that, to look at their symmetry
+
+
+class Pairs(NamedTuple):
+    """Centres from Friedel pairs, and where else they may be.
+
+    `surface` and `measured` are (n, 2), px: the centre of each pattern, and the mean of its own midpoints about that,
+    NaN where there are too few. `fit` is the surface that was fitted, of lower order if there are few pairs. `other`
+    (n, 2) is the surface that is about as likely and farthest away; None where the centre is decided.
+    """
+
+    surface: np.ndarray
+    measured: np.ndarray
+    fit: str
+    other: np.ndarray | None = None
 
 
 def friedel_centres(
-    peaks: Peaks, guess: tuple[float, float], radius: float, fit: str, control: Control | None = None
-) -> tuple[np.ndarray, np.ndarray, str] | None:
+    peaks: Peaks,
+    guess: tuple[float, float],
+    radius: float,
+    fit: str,
+    control: Control | None = None,
+    mean: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+    known: bool = False,
+) -> Pairs | None:
     """The surface of the patterns' centres, from midpoints of pairs of disks; None if midpoints do not gather anywhere.
+
+    Where they gather at more than one place, that counts which has more of them and about which the mean pattern is
+    more symmetric.
 
     Parameters
     ----------
@@ -50,30 +83,50 @@ def friedel_centres(
         ``constant``, ``plane`` or ``parabola``.
     control : Control, optional
         Checked for a cancel all along.
+    mean, mask : ndarray, optional
+        (q_y, q_x) mean pattern, and True where its pixels are kept.
+    known : bool
+        Whether the guess is what somebody set.
 
     In the end patterns count by the fourth root of their pairs: pairs of one pattern are pulled alike by the crystal.
-
-    Returns
-    -------
-    surface, measured : ndarray of float64
-        (n, 2) centre of each pattern, px, and the mean of its own midpoints about that; NaN where there are too few.
-    fit : str
-        The surface that was fitted, of lower order if there are few pairs.
     """
     control = Control() if control is None else control
     edges = peaks.by_edges()
     starts = np.zeros((len(peaks.counts), 2)), drift_of(peaks, radius)
-    found = [_gathered(edges, np.array(guess, np.float64), start, radius, fit, control) for start in starts]
-    kept = [part for part in found if part is not None]
-    if not kept:
+    found: list[_Gathered] = []
+    for start in starts:
+        for part in _gathered(edges, np.array(guess, np.float64), start, radius, fit, control, known):
+            same = [k for k, other in enumerate(found) if _distance(part, other) < APART * radius]
+            if not same:
+                found.append(part)
+            elif part.held > found[same[0]].held:
+                found[same[0]] = part
+    if not found:
         return None
-    surface, order, scale, (start, y, x, weight) = max(kept, key=lambda part: part.held)[:4]
+    likely = np.array([_likelihood(part, radius, mean, mask) if len(found) > 1 else 0.0 for part in found])
+    best = found[int(np.argmax(likely))]
+    close = [part for part, value in zip(found, likely, strict=True) if value > likely.max() - UNDECIDED]
+    farthest = max(close, key=lambda part: _distance(part, best))
+    surface, order, scale, (start, y, x, weight) = best[:4]
     measured = surface
     for _ in range(STEPS):
         measured, total, _ = _means_about(start, y, x, weight, measured, 2.0 * scale)
         measured = np.where(total[:, None] > 0.0, measured, surface)
     measured[total < PATTERN_PAIRS] = np.nan
-    return surface, measured, order
+    return Pairs(surface, measured, order, None if known or farthest is best else farthest.surface)
+
+
+def _likelihood(found: _Gathered, radius: float, mean: np.ndarray | None, mask: np.ndarray | None) -> float:
+    """Logarithm of how likely the centres are, by their midpoints and by the symmetry of the mean pattern."""
+    told = 0.0
+    if mean is not None:
+        told = SYMMETRIC * symmetry(mean, mask, found.surface.mean(axis=0), radius, max(int(radius / FINE), 1))
+    return float(np.log(found.held)) + told
+
+
+def _distance(one: _Gathered, other: _Gathered) -> float:
+    """Between the mean centres, px."""
+    return float(np.hypot(*(one.surface - other.surface).mean(axis=0)))
 
 
 class _Gathered(NamedTuple):
@@ -87,16 +140,28 @@ class _Gathered(NamedTuple):
 
 
 def _gathered(
-    peaks: Peaks, middle: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control
-) -> _Gathered | None:
-    """The surface on which midpoints gather, about `drift` (n, 2) to begin with; None if there is none."""
+    peaks: Peaks, guess: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control, known: bool
+) -> list[_Gathered]:
+    """The surfaces on which midpoints gather, about `drift` (n, 2) to begin with."""
     moved = drift[peaks.pattern]
     disks = peaks.offsets, peaks.q_y - moved[:, 0], peaks.q_x - moved[:, 1], peaks.height
+    scale, reach = max(4.0, radius), max(REACH * radius, LEAST_REACH)
+    search = max(SEARCH * min(peaks.detector_shape), reach)
+    _, y, x, weight = _midpoints(*disks, guess, search, MOST_DISKS)
+    near = SET * radius if known else 0.5 * search
+    found = [
+        _surface_near(peaks, disks, middle, drift, radius, fit, control)
+        for middle in _crowds(y, x, weight, guess, search, scale, near)
+    ]
+    return [part for part in found if part is not None]
+
+
+def _surface_near(
+    peaks: Peaks, disks: Any, middle: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control
+) -> _Gathered | None:
+    """The surface on which midpoints gather about the middle (2,), of disks less the drift; None if there is none."""
     scale, last = max(4.0, radius), max(0.3, 0.06 * radius)
     reach = max(REACH * radius, LEAST_REACH)
-    search = max(SEARCH * min(peaks.detector_shape), reach)
-    _, y, x, weight = _midpoints(*disks, middle, search, MOST_DISKS)
-    middle = _densest(y, x, weight, middle, search, scale)
     control.check()
     start, y, x, weight = _midpoints(*disks, middle, reach, MOST_DISKS)
     if not len(y):
@@ -125,19 +190,24 @@ def _gathered(
     return _Gathered(surface + drift, kept, scale, (start, y, x, weight), float(total.sum()))
 
 
-def _densest(
-    y: np.ndarray, x: np.ndarray, weight: np.ndarray, guess: np.ndarray, reach: float, scale: float
-) -> np.ndarray:
-    """Where midpoints lie densest within the reach, those near the guess counting more."""
+def _crowds(
+    y: np.ndarray, x: np.ndarray, weight: np.ndarray, guess: np.ndarray, reach: float, scale: float, near: float
+) -> list[np.ndarray]:
+    """Where midpoints lie densest within the reach, those `near` the guess counting more; nearly as dense ones, too."""
+    if not len(y):
+        return []
     steps = int(np.ceil(reach))
     size = 2 * steps + 1
     cell = np.rint(y - guess[0] + steps).astype(np.int64) * size + np.rint(x - guess[1] + steps).astype(np.int64)
     density = np.bincount(cell, weight, minlength=size**2).reshape(size, size)
     density = ndimage.gaussian_filter(density, scale, mode="constant")
     offset = np.arange(-steps, steps + 1)
-    prior = np.exp(-0.5 * (offset / (0.5 * reach)) ** 2)
-    best = np.unravel_index(np.argmax(density * prior[:, None] * prior), density.shape)
-    return guess + offset[list(best)]
+    prior = np.exp(-0.5 * (offset / near) ** 2)
+    density *= prior[:, None] * prior
+    tops = (density == ndimage.maximum_filter(density, 2 * int(scale) + 1)) & (density >= CROWDED * density.max())
+    places = np.argwhere(tops)
+    order = np.argsort(-density[tops], kind="stable")[:MOST_CROWDS]
+    return [guess + place - steps for place in places[order]]
 
 
 @njit(nogil=True, cache=True)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
-from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, friedel_centres
-from napari_stemnmf.calibration.surface import spread, standard_error
+from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, Pairs, friedel_centres
+from napari_stemnmf.calibration.surface import slopes, spread, standard_error
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import inversion_center, off_detector
 from napari_stemnmf.disks.detection import Peaks
@@ -20,7 +20,7 @@ from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
 SELDOM = 0.6  # share of the patterns below which a word is said of it
 ENOUGH = 0.1  # share of the patterns in which the central disk is to be found, to rely on it
-SHARED = {"central": 2.0, "friedel": 1.5}  # factor on errors: grains are few, and all pull; as on multislice films
+SHARED = {"central": 2.0, "friedel": 2.0}  # factor on errors: grains are few, and all pull; as on multislice films
 TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
 PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
@@ -64,7 +64,9 @@ def find_origin(
         if peaks is not None and method == "central":
             found = _from_disks(peaks, probe.radius, settings)
         elif peaks is not None and method == "friedel":
-            found = _from_pairs(peaks, guess, probe.radius, settings, control)
+            known = center.q_y is not None and center.q_x is not None
+            pairs = friedel_centres(peaks, guess, probe.radius, settings.fit, control, mean, probe.mask, known)
+            found = None if pairs is None else _from_pairs(pairs, peaks.scan_shape, probe.radius, settings)
         if found is not None:
             break
     if found is None:
@@ -97,16 +99,25 @@ def _methods(method: str, peaks: Peaks | None, probe: Probe) -> tuple[str, ...]:
     return (method,)
 
 
-def _from_pairs(
-    peaks: Peaks, guess: tuple[float, float], radius: float, settings: OriginSettings, control: Control | None
-) -> Origin | None:
-    found = friedel_centres(peaks, guess, radius, settings.fit, control)
-    if found is None:
-        return None
-    surface, measured, fit = found
-    error = np.full(len(surface), PAIR_ERROR * radius)
+def _from_pairs(pairs: Pairs, scan_shape: tuple[int, int], radius: float, settings: OriginSettings) -> Origin:
+    """The centres that Friedel pairs give; where another place is about as likely, that is told, and in the errors."""
+    surface, measured, fit, other = pairs
+    own = np.full(len(surface), PAIR_ERROR * radius)
     weight = np.isfinite(measured).all(axis=1).astype(np.float64)
-    return _used(surface, measured, weight, error, peaks.scan_shape, radius, ("friedel", fit), settings.use)
+    found = _used(surface, measured, weight, own, scan_shape, radius, ("friedel", fit), settings.use)
+    if other is None:
+        return found
+    far = other - surface
+    error = np.hypot(np.nan_to_num(found.error), np.sqrt((far**2).sum(axis=1).mean()))
+    descan_error = np.hypot(np.nan_to_num(found.descan_error), np.abs(slopes(scan_shape, far)).max())
+    away = other.mean(axis=0)
+    note = (
+        f"The direct beam is hidden and few grains do not tell where it is: the centre may as well lie at q_y = "
+        f"{away[0]:.1f}, q_x = {away[1]:.1f} px; if you know it, set center.q_y and center.q_x."
+    )
+    return found._replace(
+        error=float(error), descan_error=float(descan_error), note="\n".join(filter(None, (note, found.note)))
+    )
 
 
 def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin | None:

@@ -117,7 +117,7 @@ def standard_error(
         return float("nan"), float("nan")
     inverse = np.linalg.pinv(terms.T @ (terms * weight[:, None]))
     square = descan = 0.0
-    ends = _slopes(scan_shape, terms)
+    ends = slopes(scan_shape, terms)
     for axis in range(2):
         score = np.zeros((BLOCKS**2, terms.shape[1]))
         np.add.at(score, block, terms * (weight * residual[:, axis])[:, None])
@@ -127,8 +127,8 @@ def standard_error(
     return float(np.sqrt(square)), descan
 
 
-def _slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:
-    """(2, terms) what each term adds to the descan: slope along each scan axis times its length."""
+def slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:
+    """(2, terms) descan of surfaces (n, terms): the slope along each scan axis times its length."""
     plane = design(scan_shape, "plane")
     found = np.linalg.lstsq(plane, terms, rcond=None)[0][1:]
     return np.asarray(2.0 * found)
