@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_stemnmf.calibration.calibrate import calibrate
+from napari_stemnmf.calibration.calibrate import _fine, calibrate
+from napari_stemnmf.calibration.ellipse import Ellipse
 from napari_stemnmf.calibration.geometry import Calibration, centred
 from napari_stemnmf.dataset import AXIS_NAMES, Axis
 from napari_stemnmf.disks.detection import Peaks
@@ -172,3 +173,15 @@ def test_rectangular_pixels_are_an_ellipse_and_what_is_measured_is_on_top(
     off = calibrate(peaks, found, seen, (*scan.dataset.axes[:2], *q), Recipe().replaced({"ellipse.method": "off"}))
     assert (off.geometry.ellipse_ratio, off.ellipse_method) == (pytest.approx(max(ratio, 1 / ratio)), "file")
     assert off.geometry.ellipse_angle == (90.0 if ratio > 1 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "error", "kept"),
+    [
+        (1.02, 0.0009, True), (1.02, 0.0013, False),  # its direction may be 4 degrees off
+        (1.035, 0.0015, True), (1.04, 0.0022, False),  # the ratio may be 0.004 off
+        (1.10, 0.0024, True), (1.01, 0.0014, True), (1.01, 0.0017, False),
+    ],
+)  # fmt: skip
+def test_an_ellipse_is_kept_where_its_ratio_and_direction_are_known(ratio: float, error: float, kept: bool) -> None:
+    assert _fine(Ellipse(ratio, error=error, significant=True)) is kept

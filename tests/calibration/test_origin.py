@@ -273,3 +273,16 @@ def test_a_halo_is_most_symmetric_about_its_middle(step: int) -> None:
     mask = np.hypot(y - 60.0, x - 66.0) > 10
     assert symmetry(halo, mask, np.array([60.0, 66.0]), 1.5, step) > 0.99
     assert symmetry(halo, mask, np.array([72.0, 66.0]), 1.5, step) < 0.9
+
+
+def test_pairs_in_a_small_part_of_the_scan_leave_the_error_open_and_say_so() -> None:
+    peaks = pairs((20, 20), 12, np.array([60.0, 63.0]))
+    few = np.diff(peaks.offsets) * (np.indices((20, 20)) < 4).all(axis=0).ravel()  # a corner
+    seen = np.repeat(few > 0, np.diff(peaks.offsets))
+    few_peaks = replace(
+        peaks, offsets=np.concatenate([[0], np.cumsum(few)]), q_y=peaks.q_y[seen], q_x=peaks.q_x[seen],
+        height=peaks.height[seen], snr=peaks.snr[seen],
+    )  # fmt: skip
+    found = find_origin(few_peaks, plain_probe(), FLAT, (20, 20))
+    assert np.isnan(found.error)
+    assert "small part of the scan only" in found.note

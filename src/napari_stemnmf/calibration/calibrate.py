@@ -29,8 +29,11 @@ from napari_stemnmf.stage_settings import EllipseSettings, PixelSizeSettings
 from napari_stemnmf.units import pixel_ratio
 
 NEAR = 0.1  # a ring lies within so much of the radius that is given
-TELLING = 0.0015  # standard error of the ratio up to which it is kept if it is significant
-CLEAR = 14.0  # or else it is so many times its error above 1: its direction is known to 2 degrees, then
+TELLING = 0.0015  # standard error of the ratio up to which a circle is told from an ellipse that matters
+SMALL = 0.015  # above 1: the direction of so small an ellipse matters little, and `TELLING` is enough to keep it
+FINE, COARSE = 0.001, 0.0016  # standard errors of the ratio: kept up to the first; up to the second if it is clear
+CLEAR = 19.0  # it is so many times its error above 1: its direction is known to 1.5 degrees, then
+STRONG = 40.0  # so many times its error above 1 it is kept whatever the error
 STEPS = 20  # in which the radius of a ring of disks is refined
 
 
@@ -122,11 +125,22 @@ def _with_ellipse(
     if settings.angle is not None:
         along = np.cos(2.0 * np.radians(measured.angle - settings.angle))
         measured = replace(measured, ratio=max(measured.ratio ** float(along), 1.0), angle=settings.angle)
-    told = alone.error <= TELLING
-    if settings.method == "auto" and not (alone.significant and (told or alone.ratio - 1.0 >= CLEAR * alone.error)):
+    if settings.method == "auto" and not (alone.significant and _fine(alone)):
         found = replace(found, ellipse_error=float(np.hypot(alone.ratio - 1.0, alone.error)))
-        return found if told or np.isnan(alone.error) else _noted(found, alone)
+        silent = np.isnan(alone.error) or (alone.error <= TELLING and not alone.significant)
+        return found if silent else _noted(found, alone)
     return _stretched(found, measured.ratio, measured.angle, method)
+
+
+def _fine(measured: Ellipse) -> bool:
+    """Whether the error of a ratio is small enough to use it: on its own, or beside what the ratio is above 1.
+
+    On multislice films, ratios from 1.02 that are kept are right to 0.003 and their directions to 2.5 degrees.
+    """
+    above = measured.ratio - 1.0
+    if above < SMALL:
+        return measured.error <= TELLING
+    return measured.error <= max(FINE, min(COARSE, above / CLEAR), above / STRONG)
 
 
 def _noted(found: Calibration, measured: Ellipse) -> Calibration:
@@ -134,7 +148,8 @@ def _noted(found: Calibration, measured: Ellipse) -> Calibration:
     why = "is known too coarsely" if measured.significant else "may be chance"
     note = (
         f"The ellipse that was measured, {measured.ratio:.3f} ± {measured.error:.3f} at {measured.angle:.0f}°, {why} "
-        "(few grains fill few directions): the rings are taken as round."
+        "(few grains fill few directions): the rings are taken as round. "
+        "To use it all the same, set ellipse.method to disks."
     )
     return replace(found, notes="\n".join(filter(None, (found.notes, note))))
 

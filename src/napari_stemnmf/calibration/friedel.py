@@ -42,6 +42,9 @@ SET = 2.0  # probe radii: how near to a centre that was set the mean centre lies
 FINE = 2.5  # px: patterns are thinned until the probe's radius is about that, to look at their symmetry
 
 
+_Disks = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # offsets, rows, columns, heights
+
+
 class Pairs(NamedTuple):
     """Centres from Friedel pairs, and where else they may be.
 
@@ -157,7 +160,7 @@ def _gathered(
 
 
 def _surface_near(
-    peaks: Peaks, disks: Any, middle: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control
+    peaks: Peaks, disks: _Disks, middle: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control
 ) -> _Gathered | None:
     """The surface on which midpoints gather about the middle (2,), of disks less the drift; None if there is none."""
     scale, last = max(4.0, radius), max(0.3, 0.06 * radius)

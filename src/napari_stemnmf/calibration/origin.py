@@ -153,6 +153,11 @@ def _used(
             f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
             f"{own_error:.2f} px: where one was measured it is used, the {fit} elsewhere."
         )
+    elif method == "friedel" and np.isnan(error):
+        notes.append(
+            "Friedel pairs of disks were seen in a small part of the scan only: how well the centres are known cannot "
+            "be told."
+        )
     elif error > TELLING * radius:
         notes.append(
             f"The centres are known to {error:.2f} px only, and the descan to {descan_error:.2f} px: crystals pull "
