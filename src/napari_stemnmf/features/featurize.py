@@ -75,7 +75,7 @@ def _virtual_dark_fields(found: Found) -> VirtualDarkFields:
         return VirtualDarkFields(found.peaks, *given)
     gain = sampled_gain(found.dataset, found.calibration.geometry.mask)
     data = pooled(found.dataset, faint)
-    peaks = find_disks(data, found.probe, found.recipe.disks, **found.how).without(found.survey.left_out)
+    peaks = find_disks(data, found.probe, found.recipe.disks, gain=gain, **found.how).without(found.survey.left_out)
     return VirtualDarkFields(peaks, *given, gain=gain, pooled=(data, faint))
 
 
