@@ -96,6 +96,10 @@ class VirtualDarkFieldSettings(Settings):
         0.35, "how far a disk may lie from where its neighbours have it, in radii of the probe", low=0.05, high=1.0,
         step=0.05,
     )  # fmt: skip
+    pooling: float | None = setting(
+        None, "patterns are added up over their neighbours (Gaussian, sigma) before spots are followed; 0: never; "
+        "empty: where disks are faint, as far as neighbours are alike", unit="px", low=0.0, high=10.0, step=0.1,
+    )  # fmt: skip
     min_length: int = setting(8, "tracks over fewer probe positions are left out", unit="px", low=1)
 
 

@@ -141,6 +141,7 @@ def featurize(task: Task) -> dict[str, Any]:
             names=task.features,
             needed=not others,
             peaks=found.peaks,
+            probe=found.probe,
             **task.how,
         )
     except DataError as error:

@@ -121,8 +121,9 @@ class DiskDetection:
     Ragged: ``q_y``, ``q_x``, ``height``, ``snr``, ``edge_y``, ``edge_x``.
     """
 
-    def __init__(self, probe: Probe, settings: DiskSettings | None = None) -> None:
+    def __init__(self, probe: Probe, settings: DiskSettings | None = None, gain: float = 0.0) -> None:
         self.probe = probe
+        self.gain = gain
         self.settings = DiskSettings() if settings is None else settings
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
@@ -134,7 +135,9 @@ class DiskDetection:
                 f"The probe is for {self.probe.detector_shape} pixels, the patterns have {block.shape[1:]}."
             )
         table, counts, central, saturated = search(
-            as_counts(block), plan(self.probe, _edge(self.probe, self.settings)), filters(self.probe, self.settings)
+            as_counts(block),
+            plan(self.probe, _edge(self.probe, self.settings), self.gain),
+            filters(self.probe, self.settings),
         )
         names = ("q_y", "q_x", "height", "snr", "edge_y", "edge_x")
         return BlockResult(
@@ -150,6 +153,7 @@ def find_disks(
     probe: Probe,
     settings: DiskSettings | None = None,
     *,
+    gain: float | None = None,
     workers: int | None = None,
     control: Control | None = None,
     executor: Executor | None = None,
@@ -164,6 +168,8 @@ def find_disks(
         What a disk looks like, where the patterns' centre is, and the mask.
     settings : DiskSettings, optional
         Filters, and how positions are refined.
+    gain : float, optional
+        Variance of the counts over their mean, where it is known better than from each pattern by itself.
     workers, control, executor
         As for `run_pass`.
 
@@ -176,7 +182,9 @@ def find_disks(
     """
     if data.detector_shape != probe.detector_shape:
         raise DataError(f"The probe is for {probe.detector_shape} pixels, the detector has {data.detector_shape}.")
-    (result,) = run_pass(data, [DiskDetection(probe, settings)], workers=workers, control=control, executor=executor)
+    (result,) = run_pass(
+        data, [DiskDetection(probe, settings, gain or 0.0)], workers=workers, control=control, executor=executor
+    )
     return Peaks(
         result.offsets,
         **result.ragged,
@@ -220,7 +228,7 @@ def _edge(probe: Probe, settings: DiskSettings) -> float:
 
 
 @lru_cache(maxsize=8)
-def plan(probe: Probe, edge: float) -> Search:
+def plan(probe: Probe, edge: float, gain: float = 0.0) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
     from napari_stemnmf.disks.edges import edge_tables, room
     from napari_stemnmf.disks.measure import WINDOW
@@ -267,6 +275,7 @@ def plan(probe: Probe, edge: float) -> Search:
         centre_y=float(probe.q_y),
         centre_x=float(probe.q_x),
         descan=-1.0 if probe.hidden else float(probe.descan),
+        gain=float(gain),
     )
 
 

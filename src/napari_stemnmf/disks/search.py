@@ -58,6 +58,7 @@ class Search(NamedTuple):
     centre_y: float  # where the central disk is looked for
     centre_x: float
     descan: float  # how far around; negative if it is not looked for
+    gain: float  # variance of the counts over their mean; 0 where each pattern is to tell it
 
 
 class Filters(NamedTuple):
@@ -129,6 +130,8 @@ def _search(
         if highest <= 0.0:
             continue
         gain, least = gain_of(image, plan.tiles, pad, ratios)
+        if plan.gain > 0.0:
+            gain, least = plan.gain, plan.gain
         saturated += is_saturated(image, pad, rows, columns, highest, gain, plan.kernel, plan.masked)
         if step > 1:
             bin_pixels(image, step, binned)

@@ -15,7 +15,8 @@ import numpy as np
 from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.disks.detection import Peaks, find_disks
+from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, find_rings
 from napari_stemnmf.features.bragg_disks import bragg_disks
@@ -23,7 +24,8 @@ from napari_stemnmf.features.features import Features
 from napari_stemnmf.features.polar import Table
 from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.features.radial_variance import RadialVariance
-from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields
+from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields, pooling_of, sampled_gain
+from napari_stemnmf.preprocessing.pooling import pooled
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.streaming.engine import BlockResult, Executor, PassResult, run_pass
@@ -45,6 +47,10 @@ class Found:
     calibration: Calibration
     peaks: Peaks | None
     recipe: Recipe
+    dataset: Dataset
+    probe: Probe | None
+    how: dict[str, Any]
+    """How the scan is read, as options of `run_pass`."""
 
 
 def _angular_average(found: Found) -> AngularAverage:
@@ -62,7 +68,15 @@ def _radial_variance(found: Found) -> RadialVariance:
 def _virtual_dark_fields(found: Found) -> VirtualDarkFields:
     if found.peaks is None:
         raise DataError("Virtual dark fields (VDF) need the disks of every pattern; run disk detection first.")
-    return VirtualDarkFields(found.peaks, found.calibration, found.survey, found.recipe.vdf.featurize)
+    settings = found.recipe.vdf.featurize
+    given = found.calibration, found.survey, settings
+    faint = pooling_of(found.dataset, found.peaks, found.calibration) if settings.pooling is None else settings.pooling
+    if not faint or found.probe is None:
+        return VirtualDarkFields(found.peaks, *given)
+    gain = sampled_gain(found.dataset, found.calibration.geometry.mask)
+    data = pooled(found.dataset, faint)
+    peaks = find_disks(data, found.probe, found.recipe.disks, gain=gain, **found.how).without(found.survey.left_out)
+    return VirtualDarkFields(peaks, *given, gain=gain, pooled=(data, faint))
 
 
 def _bragg_disks(found: Found) -> Features:
@@ -121,6 +135,7 @@ def featurize(
     names: Sequence[str] | None = None,
     needed: bool = True,
     peaks: Peaks | None = None,
+    probe: Probe | None = None,
     workers: int | None = None,
     control: Control | None = None,
     executor: Executor | None = None,
@@ -145,6 +160,8 @@ def featurize(
         Whether one of them must be possible: not where there are others already.
     peaks : Peaks, optional
         The disks of every pattern; VDF and BD are made of them, and they show the rings where descan blurs the survey.
+    probe : Probe, optional
+        What disks look like: where patterns are pooled for VDF, their disks are looked for again.
     workers, control, executor
         As for `run_pass`.
 
@@ -171,7 +188,8 @@ def featurize(
         raise DataError(f"The calibration is of a scan of {calibration.scan_shape}, the data is {dataset.scan_shape}.")
     if peaks is not None and peaks.scan_shape != dataset.scan_shape:
         raise DataError(f"The disks are of a scan of {peaks.scan_shape}, the data is {dataset.scan_shape}.")
-    found = Found(survey, calibration, peaks, recipe)
+    how = {"workers": workers, "control": control, "executor": executor}
+    found = Found(survey, calibration, peaks, recipe, dataset, probe, how)
     features: dict[str, Features] = {}
     kernels: dict[str, Any] = {}
     failed: dict[str, str] = {}
@@ -187,7 +205,7 @@ def featurize(
     if failed and not features and not kernels and needed:
         raise DataError(" ".join(dict.fromkeys(failed.values())))
     if kernels:
-        results = _read(dataset, kernels, workers=workers, control=control, executor=executor)
+        results = _read(dataset, kernels, how)
         for name, kernel in kernels.items():
             if hasattr(kernel, "features"):
                 features[name] = kernel.features(results[name])
@@ -199,12 +217,19 @@ def featurize(
     return Featurized({name: features[name] for name in names if name in features}, failed)
 
 
-def _read(dataset: Dataset, kernels: dict[str, Any], **how: Any) -> dict[str, PassResult]:
-    """What all kernels found, from one read, AA and RV if possible from one copy of the patterns."""
-    todo = dict(kernels)
+def _read(dataset: Dataset, kernels: dict[str, Any], how: dict[str, Any]) -> dict[str, PassResult]:
+    """What all kernels found, from one read, AA and RV if possible from one copy of the patterns.
+
+    One that looks at patterns of its own, as VDF at pooled ones, has a read of its own.
+    """
+    own = {name: kernel for name, kernel in kernels.items() if getattr(kernel, "dataset", None) is not None}
+    results = {name: run_pass(kernel.dataset, [kernel], **how)[0] for name, kernel in own.items()}
+    todo = {name: kernel for name, kernel in kernels.items() if name not in own}
+    if not todo:
+        return results
     if "aa" in kernels and "rv" in kernels and kernels["aa"].sqrt == kernels["rv"].sqrt:
         todo = {"aa and rv": AngularAverageAndRadialVariance(todo.pop("aa"), todo.pop("rv")), **todo}
-    results = dict(zip(todo, run_pass(dataset, list(todo.values()), **how), strict=True))
+    results |= zip(todo, run_pass(dataset, list(todo.values()), **how), strict=True)
     if both := results.pop("aa and rv", None):
         results |= {name: PassResult(per_pattern={"values": both.per_pattern[name]}) for name in ("aa", "rv")}
     return results

@@ -13,19 +13,42 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.disks.clarity import third_brightest
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.disks.noise import gains
 from napari_stemnmf.disks.tracks import Tracks, follow
-from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures, standard_errors
+from napari_stemnmf.features.dark_fields import CALM, Apertures, DarkFields, apertures, standard_errors, tiles_of
 from napari_stemnmf.features.features import Features
+from napari_stemnmf.preprocessing.pooling import advised
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
-from napari_stemnmf.streaming.engine import BlockResult, PassResult
+from napari_stemnmf.streaming.engine import BlockResult, PassResult, as_counts
+
+SAMPLED = 64
+"""Patterns that the gain is looked up in."""
+
+
+def pooling_of(dataset: Dataset, peaks: Peaks, calibration: Calibration) -> float:
+    """How far to pool a scan so that its spots can be followed: sigma in positions, 0 for not at all."""
+    centre, radius = (calibration.geometry.q_y, calibration.geometry.q_x), calibration.geometry.probe_radius
+    return advised(dataset, third_brightest(peaks, centre, radius), centre, radius)
+
+
+def sampled_gain(dataset: Dataset, keep: np.ndarray | None) -> float | None:
+    """The gain of a scan, from a few patterns spread over it; None where they do not tell."""
+    at = np.unique(np.linspace(0, dataset.n_patterns - 1, SAMPLED).astype(int))
+    images = np.stack([dataset.pattern(*divmod(int(i), dataset.scan_shape[1])) for i in at])
+    found = gains(as_counts(images), tiles_of(np.ones(images.shape[1:], bool) if keep is None else keep))
+    told = found[found > 0]
+    return float(np.quantile(told, CALM)) if len(told) else None
 
 
 class VirtualDarkFields:
     """The `Kernel` of all dark fields of a scan, ragged by pattern, and what its results are put together with.
 
-    A scan that was pooled keeps the `gain` it had; what is pooled of a few electrons does not tell it any more.
+    Where patterns are `pooled` (the scan, and sigma in positions) it reads those, as its ``dataset``, and keeps the
+    `gain` that the scan had: what is pooled of a few electrons does not tell it any more.
     """
 
     def __init__(
@@ -35,9 +58,12 @@ class VirtualDarkFields:
         survey: Survey,
         settings: VirtualDarkFieldSettings | None = None,
         gain: float | None = None,
+        pooled: tuple[Dataset, float] | None = None,
     ) -> None:
         geometry = calibration.geometry
         self.gain = gain
+        self.dataset: Dataset | None
+        self.dataset, self.pooling = (None, 0.0) if pooled is None else pooled
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
         self.where: Apertures = apertures(self.tracks, calibration)
         self.geometry = geometry
@@ -55,7 +81,7 @@ class VirtualDarkFields:
         ``q_y``, ``q_x`` [px] of the track from the direct beam, on the detector; its ``radius`` [px] and ``azimuth``
         [deg] with the ellipse undone; the ``scatter`` of its place [px]. Details: along the values that are stored,
         ``sigma`` [as the values] and whether a disk was ``detected``; ``beam``, sum of a mean pattern;
-        ``probe_radius`` [px].
+        ``probe_radius`` [px]; ``pooling`` [positions], sigma by which patterns were pooled.
         """
         tracks, where = self.tracks, self.where
         n = int(np.prod(tracks.scan_shape))
@@ -71,5 +97,6 @@ class VirtualDarkFields:
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,
+            "pooling": float(self.pooling),
         }
         return Features("vdf", values, columns, (), tracks.scan_shape, details)

@@ -59,6 +59,8 @@ def outlined(
     weights = drawn.maps[kept].toarray().reshape(shape)
     if left_out is not None:
         masks &= ~left_out
+    pooling = features.details.get("pooling", 0.0)
+    pooled = f"Patterns were pooled over their neighbours (sigma {pooling:.1f} positions), as their disks are faint. "
     undone = (
         f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo." if drawn.blur else ""
     )
@@ -67,7 +69,7 @@ def outlined(
         thresholds=np.full(groups.k, settings.level, np.float32),
         confidence=p[kept].astype(np.float32),
         reasons=tuple(said[g] for g in kept),
-        note=undone if len(kept) else f"No grains: {why_none(groups, settings)}.",
+        note=(pooled * bool(pooling) + undone).strip() if len(kept) else f"No grains: {why_none(groups, settings)}.",
     )
 
 
