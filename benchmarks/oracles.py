@@ -88,11 +88,10 @@ def true_grouping(truth: Truth, analysis: Any, dataset: Dataset) -> np.ndarray:
 def true_dictionary(name: str, truth: Truth, analysis: Any, dataset: Dataset) -> np.ndarray:
     """Non-negative least squares on what each grain looks like where it is alone; maps cut at Otsu's threshold."""
     recipe = stem.Recipe.preset("nmf", [name])
-    features = stem.analyse(dataset, recipe, until="featurize", workers=1).features[name]
+    features = stem.analyse(dataset, recipe, until="featurize", workers=1, analysis=analysis).features[name]
     values = scale(features.values, recipe.nmf_chain(name).scaling).values
     rows = np.stack([np.asarray(values[at].mean(axis=0)).ravel() for at in typical(truth)])
-    weights = shares(values, rows.astype(np.float32))[:, : len(truth.labels)]
-    maps = weights.T.reshape(truth.labels.shape)
+    maps = shares(values, rows.astype(np.float32))[: len(truth.labels)].reshape(truth.labels.shape)
     return np.stack([otsu(ndimage.gaussian_filter(m, SMOOTH)) for m in maps])
 
 
@@ -110,13 +109,13 @@ def typical(truth: Truth) -> list[np.ndarray]:
 
 
 def shares(values: np.ndarray | csr_array, rows: np.ndarray) -> np.ndarray:
-    """How much of each row (k, m) is in each pattern (n, m), (n, k): least squares, by coordinate descent."""
-    product, known = rows @ rows.T, np.asarray(values @ rows.T)
+    """How much of each row (k, m) is in each pattern (n, m), (k, n): least squares, by coordinate descent."""
+    product, known = rows @ rows.T, np.ascontiguousarray((values @ rows.T).T)
     found = np.zeros_like(known)
     for _ in range(ROUNDS):
         for j in range(len(rows)):
-            step = (known[:, j] - found @ product[:, j]) / max(product[j, j], 1e-12)
-            found[:, j] = np.maximum(found[:, j] + step, 0)
+            step = (known[j] - product[j] @ found) / max(product[j, j], 1e-12)
+            found[j] = np.maximum(found[j] + step, 0)
     return found
 
 
