@@ -201,7 +201,12 @@ def told(runs: list[Run]) -> tuple[str, str, str]:
     """What the confidence of the grains of some runs tells, as words."""
     p, right = (np.concatenate([getattr(run, name) for run in runs]) for name in ("confidence", "right"))
     error, median, fifth = calibration(p, right)
-    return f"{error:.3f}", f"{median:.2f} of {np.count_nonzero(~right)}", f"{fifth:.2f}"
+    wrong = np.count_nonzero(~right)
+    if np.isnan(error):
+        return "not told", "", ""
+    return (
+        (f"{error:.3f}", f"{median:.2f} of {wrong}", f"{fifth:.2f}") if wrong else (f"{error:.3f}", "none is wrong", "")
+    )
 
 
 def of_mosaics(runs: list[Run], parts: dict[str, list[str]]) -> str:
