@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 COLUMNS = {"tracks": "number of tracks", "became of them": "whether tracks are in a group, or why not"}
 NARROW = 56
 """Width of the numbers' column, in pixels of the screen."""
+LEAST = 86
+"""Smallest height of the table: three lines."""
 MOST = 24
 """Spots of a group that have a bar of their own; larger groups are in the last one."""
 
 
 class SizesPlot(PlainPlot):
     """How many groups have how many spots."""
+
+    least, size_hint = (110, 96), (190, 120)
 
     def __init__(self) -> None:
         super().__init__("groups", "spots of a group", "how many groups of spots have two spots, three, and so on")
@@ -65,7 +69,7 @@ class GroupsPanel(QWidget):
         super().__init__()
         self.summary, self.sizes = wrapping_label(), SizesPlot()
         self.table = Table("what became of the tracks of spots", COLUMNS, row_height=20)
-        self.table.setMinimumHeight(44)
+        self.table.setMinimumHeight(LEAST)
         self.table.setColumnWidth(0, NARROW)
         header = self.table.horizontalHeader()
         if header is not None:

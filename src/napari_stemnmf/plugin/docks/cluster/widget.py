@@ -71,7 +71,7 @@ class ClusterWidget(StepWidget):
 
     def _foot(self) -> list[Any]:
         self.plane = SpinBox(name="plane", label="show component", min=0, max=0)
-        self.plane.tooltip = "moves the slider of the component maps"
+        self.plane.tooltip = "moves the slider of the maps"
         self.plane.changed.connect(self._on_plane)
         self._view = Container(name="view", widgets=[self.plane])
         self._view.margins = (0, 0, 0, 0)

@@ -21,7 +21,8 @@ def spots_of(tracks: Tracks, where: Geometry, calibration: Calibration) -> np.nd
     y, x, _ = tracks.means()
     measured = calibration.geometry
     radius, azimuth = measured.to_polar(y + measured.q_y, x + measured.q_x)
-    return overlays.circles(*where.from_polar(radius, azimuth), measured.probe_radius)
+    y, x = where.from_polar(radius, azimuth)
+    return overlays.circles(y, x, measured.probe_radius)
 
 
 def disks_at(
@@ -35,7 +36,11 @@ def disks_at(
     here = peaks.pattern == at
     disks = np.stack([peaks.q_y[here], peaks.q_x[here]], axis=1)
     apart = np.abs(disks[:, None] - followed[None]).max(axis=2) > 0.01 * radius
-    return overlays.circles(*followed.T, radius), overlays.circles(*disks[apart.all(axis=1)].T, radius)
+    beside = disks[apart.all(axis=1)]
+    return (
+        overlays.circles(followed[:, 0], followed[:, 1], radius),
+        overlays.circles(beside[:, 0], beside[:, 1], radius),
+    )
 
 
 def heights(tracks: Tracks, peaks: Peaks, calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

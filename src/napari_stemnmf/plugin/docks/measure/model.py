@@ -25,7 +25,8 @@ COLUMNS = {
     "touches_border": "whether the scan cuts it off",
     "overlap_fraction, overlap_grains": "what it shares, and with how many",
     "weight_sum, weight_mean": "how strong its component is there",
-    "stability": "how well other seeds find it again, 0 to 1",
+    "confidence, reason": "VDF: probability that it is right, and what speaks against it",
+    "stability": "AA, RV, BD: how well other seeds find it again, 0 to 1",
     "dissimilarity": "how unlike its patterns are, summed over pixels of 0 to 1",
 }
 """What the table will hold, and what it means; nm only where the scan has a step in a length."""
@@ -34,6 +35,7 @@ SPREADS = {
     "area": "Area",
     "dissimilarity": "Dissimilarity",
     "stability": "Stability",
+    "confidence": "Likely right",
 }
 """Columns whose spread is shown, and their titles."""
 

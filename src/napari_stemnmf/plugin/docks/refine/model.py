@@ -95,13 +95,12 @@ class Live:
 
     def summary(self) -> str:
         """Numbers in words: "21 grains, 8 % of the scan overlapping, 3 regions too small"."""
-        parts = [_count(self.grains, "grain")]
+        of = f" of {_count(np.size(self.likely), 'group')} of spots" if np.size(self.likely) else ""
+        parts = [_count(self.grains, "grain") + of]
         if np.isfinite(self.overlap):
             parts.append(f"{self.overlap:.0%} of the scan overlapping")
         if self.request.of_nmf:
             parts.append(f"{_count(self.small, 'region')} too small")
-        elif np.size(self.likely):
-            parts.append(f"of {_count(np.size(self.likely), 'group')} of spots")
         if self.noise:
             parts.append(f"{_count(self.noise, 'map')} left out as noise")
         numbers = ", ".join(parts) + ("." if self.labels is not None else f": too many to draw (over {MOST}).")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SLIDERS = {"threshold_scale": 3.0, "min_size": 200.0}
 """Settings that are edited with a slider, and how far it reaches."""
+COMPONENT_TOOLTIP = "component whose weights are shown; moves the slider of the component maps as well"
+GROUP_TOOLTIP = "moves the slider of the maps of the groups of spots"
 OUTLINE = 1
 """Width of the preview's outlines, in probe positions."""
 
@@ -87,7 +89,7 @@ class RefineWidget(StepWidget):
         """Weights and numbers above, settings below, and the user draws the line between them."""
         super()._style()
         self.component = SpinBox(name="component", label="component", min=0, max=0)
-        self.component.tooltip = "component whose weights are shown; moves the slider of the component maps as well"
+        self.component.tooltip = COMPONENT_TOOLTIP
         self.live = CheckBox(name="live", text="live", value=True)
         self.live.tooltip = "draw the grains that the settings give now, before Refine is pressed"
         self.filled = CheckBox(name="filled", text="filled", value=False)
@@ -166,7 +168,7 @@ class RefineWidget(StepWidget):
         model = session.result("cluster", feature) if session is not None else None
         if session is None or model is None:
             self._drop()
-            note = f"There are no component maps of {feature.upper()} yet; run Cluster." if session is not None else ""
+            note = f"There are no maps of {feature.upper()} yet; run Cluster." if session is not None else ""
             self._show_plot(of_nmf=True)
             self.weights.show_weights(None, note)
             self.summary.setText("")
@@ -189,6 +191,7 @@ class RefineWidget(StepWidget):
         self.weights.setVisible(of_nmf)
         self.likely.setVisible(not of_nmf)
         self.component.label = "component" if of_nmf else "group"
+        self.component.tooltip = COMPONENT_TOOLTIP if of_nmf else GROUP_TOOLTIP
 
     def _drop(self) -> None:
         """Forget the preview, and what is still to come of it."""
