@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
 
 COLUMNS = {
-    "grain_id, component": "which grain, and the component that it came from",
+    "grain_id, component": "which grain, and the component (VDF: group of spots) that it came from",
     "area": "probe positions, and nm²",
     "equivalent_diameter": "of the disk of the same area, px and nm",
     "feret_max": "largest distance between two of its corners, px and nm",

@@ -275,7 +275,8 @@ def _title(grain_id: int, known: dict[str, Any]) -> str:
     verdict = f", {known['verdict']}" if known.get("verdict") else ""
     kind = f", {known['class']}" if known.get("class") else ""
     component = known.get("component", -1)
-    origin = f", of component {int(component)}" if component >= 0 else ""
+    what = "group" if "confidence" in known else "component"
+    origin = f", of {what} {int(component)}" if component >= 0 else ""
     return f"Grain {grain_id}{verdict}{kind}{origin}"
 
 

@@ -49,7 +49,7 @@ COLUMNS = {
     "likely": ("confidence", "probability that the grain is right; why not stands among its numbers, below"),
     "doubt": ("doubt", "0 to 1: how doubtful it is among the grains, by what is chosen under the table"),
     "dissim": ("dissimilarity", "how unlike one another its patterns are; empty until it is measured"),
-    "stable": ("stability", "mean overlap (IoU) with the best match in the other seeds; empty with a single seed"),
+    "stable": ("stability", "mean overlap (IoU) with the best match in the other seeds"),
     "shared": ("overlap_fraction", "share of its positions that other grains cover as well"),
 }
 """Titles of the columns: the column of the data, and its meaning."""
