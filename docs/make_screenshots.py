@@ -67,7 +67,6 @@ class Window:
             self.viewer.open(str(path), plugin="napari-stemnmf")
         _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
         self.session: Session = self.dock.step("explore").session
-        self.session.set_recipe(self.session.recipe.replaced({"*.clustering.seeds": SEEDS}))
         settle(1)
         self.viewer.fit_to_view()
         settle()
@@ -124,15 +123,6 @@ class Window:
         QTest.keyClick(self.canvas, key)
         settle()
 
-    def inside(self, grain: int) -> tuple[float, float]:
-        """A point well inside a grain, where it is seen."""
-        from scipy.ndimage import distance_transform_edt
-
-        seen = self.session.analysis.grains["aa"].labels == grain
-        away = distance_transform_edt(np.pad(seen, 1))[1:-1, 1:-1]
-        row, column = np.unravel_index(away.argmax(), away.shape)
-        return float(row), float(column)
-
     def picture(self, path: Path) -> None:
         """Write a picture of the window."""
         close_notifications()
@@ -156,11 +146,7 @@ def tour(folder: Path) -> None:
     tour.run(featurize)
     settle(1)
     tour.picture(folder / "featurize.png")
-    cluster = tour.step("cluster")
-    cluster.tabs.setCurrentIndex(0)
-    settle(1)
-    tour.picture(folder / "scree.png")
-    tour.run(cluster)
+    tour.run(tour.step("cluster"))
     tour.picture(folder / "cluster.png")
     refine = tour.step("refine")
     settle(2)
@@ -178,14 +164,16 @@ def tour(folder: Path) -> None:
     settle(0.5)
     tour.viewer.fit_to_view()
     review = tour.step("review")
-    for key in (Qt.Key.Key_D, Qt.Key.Key_A, Qt.Key.Key_D, Qt.Key.Key_A, Qt.Key.Key_D):
+    for key in (Qt.Key.Key_N, Qt.Key.Key_A, Qt.Key.Key_N, Qt.Key.Key_A):
         tour.key(key)
+    review.choose([])
+    tour.key(Qt.Key.Key_D)  # the most doubtful of all
     settle(1)
     tour.picture(folder / "review.png")
-    areas = tour.session.analysis.grains["aa"].masks.sum(axis=(1, 2))
-    big = int(tour.session.analysis.grains["aa"].ids[areas.argmax()])
-    review.choose([big])
-    rows, columns = np.nonzero(tour.session.analysis.grains["aa"].masks[areas.argmax()])
+    grains = tour.session.analysis.grains["vdf"]
+    areas = grains.masks.sum(axis=(1, 2))
+    review.choose([int(grains.ids[areas.argmax()])])
+    rows, columns = np.nonzero(grains.masks[areas.argmax()])
     tour.key(Qt.Key.Key_S)
     tour.drag((np.median(rows) - 3.5, columns.min() - 2.5), (np.median(rows) + 3.5, columns.max() + 2.5))
     tour.picture(folder / "split.png")
@@ -197,6 +185,25 @@ def tour(folder: Path) -> None:
     tour.dock.parentWidget().close()
     settle(1)
     tour.picture(folder / "export.png")
+    tour.viewer.close()
+
+
+def nmf(folder: Path) -> None:
+    """The sample in the article's way: cells of AA, scree, seeds, and the threshold of a component map."""
+    tour = Window()
+    tour.session.set_recipe(Recipe.preset("nmf", ("aa",)).replaced({"*.clustering.seeds": SEEDS}))
+    featurize = tour.step("featurize")
+    tour.run(featurize)
+    settle(1, until=lambda: bool(featurize.panel.shown.rings))
+    tour.picture(folder / "cells.png")
+    cluster = tour.step("cluster")
+    settle(1, until=lambda: cluster.scree.line is not None)
+    tour.picture(folder / "scree.png")
+    tour.run(cluster)
+    tour.picture(folder / "seeds.png")
+    refine = tour.step("refine")
+    settle(2, until=lambda: refine.weights.line is not None)
+    tour.picture(folder / "threshold.png")
     tour.viewer.close()
 
 
@@ -217,9 +224,8 @@ def _film(folder: Path, path: Path) -> None:
     settle(1, until=lambda: explore.detectors.about.text() == EXACT)
     tour.picture(folder / "film-explore.png")
     recipe = tour.step("recipe")
-    tour.session.set_recipe(tour.session.recipe.replaced({"features": ("aa",)}))
     QTest.mouseClick(recipe.run.native, LEFT)
-    settle(1, until=lambda: tour.session.state("measure", "aa") == "done" and tour.idle())
+    settle(1, until=lambda: tour.session.state("measure", "vdf") == "done" and tour.idle())
     tour.step("review")
     settle(1)
     tour.key(Qt.Key.Key_D)
@@ -248,8 +254,8 @@ def calibrate(folder: Path, theme: str = "dark") -> None:
 
 def score(folder: Path, theme: str = "dark") -> None:
     """The sample's grains against its truth: every grain with its best match, one of them on the canvas."""
-    viewer, session = analysed(theme)
-    grains = next(layer for layer in viewer.layers if layer.name.endswith("AA grains"))
+    viewer, session = analysed(theme, "default", "VDF")
+    grains = next(layer for layer in viewer.layers if layer.name.endswith("VDF grains"))
     place = {"scale": (1, *grains.scale), "units": ("pixel", *grains.units)}
     place["axis_labels"] = ("grain", *grains.axis_labels)
     viewer.add_labels(sample().masks.astype(int), name="truth", visible=False, **place)
@@ -282,13 +288,13 @@ def figures(folder: Path, theme: str = "dark") -> None:
     take(viewer, folder / "figures.png")
 
 
-def analysed(theme: str) -> tuple[napari.Viewer, Session]:
-    """A viewer with the sample, analysed to the end: the scan and the dominant grains of AA."""
+def analysed(theme: str, preset: str = "nmf", shown: str = "AA") -> tuple[napari.Viewer, Session]:
+    """A viewer with the sample, analysed to the end: the scan and the dominant grains of the one that is shown."""
     dataset = sample().dataset
-    session = Session(dataset, analyse(dataset, Recipe.preset("default").replaced({"*.clustering.seeds": SEEDS})))
+    session = Session(dataset, analyse(dataset, Recipe.preset(preset).replaced({"*.clustering.seeds": SEEDS})))
     viewer = window(theme)
     for data, meta, kind in all_layers(session):
-        if meta["name"].endswith(("virtual image", "AA grains")):
+        if meta["name"].endswith(("virtual image", f"{shown} grains")):
             getattr(viewer, f"add_{kind}")(data, **meta | {"visible": True})
     return viewer, session
 
@@ -327,7 +333,7 @@ def settle(seconds: float = 0.3, until: Callable[[], bool] = lambda: True) -> No
         time.sleep(0.01)
 
 
-PICTURES |= {each.__name__: each for each in (tour, film, calibrate, score, compare, figures)}
+PICTURES |= {each.__name__: each for each in (tour, nmf, film, calibrate, score, compare, figures)}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES, tuple(sys.argv[2:]))

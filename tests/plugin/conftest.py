@@ -45,6 +45,12 @@ def analysis(scan_file: Path) -> stem.Analysis:
 
 
 @pytest.fixture(scope="session")
+def tracked(scan_file: Path) -> stem.Analysis:
+    """The first scan, analysed as by default: grains from tracked spots."""
+    return stem.analyse(stem.open(scan_file), stem.Recipe.preset("default"))
+
+
+@pytest.fixture(scope="session")
 def distorted_scan() -> Distorted:
     """Patterns with descan, an ellipse and hot pixels, and the truth about them."""
     return distorted((8, 8), 126, seed=1)

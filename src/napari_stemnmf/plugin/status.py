@@ -23,6 +23,8 @@ WORDS = {
     "": "",
 }
 REVIEW = "review"
+NOUNS = {("cluster", "vdf"): "Groups"}
+"""What a step makes of a representation, where that has another name than for most."""
 
 
 def mark_of(session: Session | None, step: str, feature: str) -> str:
@@ -154,11 +156,12 @@ def _calibration_line(session: Session) -> str:
 
 def _line(session: Session, stage: Stage, feature: str) -> str:
     """One sentence on what a stage has found for a feature."""
-    title, step = f"{stage.noun or stage.name.capitalize()} {feature.upper()}", stage.name
+    step, noun = stage.name, NOUNS.get((stage.name, feature), stage.noun or stage.name.capitalize())
+    title = f"{noun} {feature.upper()}"
     state = session.state(step, feature)
     if state == "missing":
         return f"{title}: missing."
-    found = _found(session.result(step, feature), step)
+    found = _found(session.result(step, feature), step, feature)
     cut = " Incomplete: it was cancelled." if step == "cluster" else " Of a clustering that was cancelled."
     why = {"stale": " Stale: settings have changed.", "incomplete": cut}.get(state, "")
     if step == "measure" and state == "stale" and session.state("refine", feature) == "done":
@@ -166,11 +169,15 @@ def _line(session: Session, stage: Stage, feature: str) -> str:
     return f"{title}: {found}.{why}"
 
 
-def _found(result: Any, step: str) -> str:
+def _found(result: Any, step: str, feature: str) -> str:
+    if step == "featurize" and feature == "vdf":
+        return f"{result.values.shape[1]} tracks of spots"
     if step == "featurize":
         dropped = f", {len(result.dropped)} dropped" if len(result.dropped) else ""
         return f"{result.values.shape[1]} columns{dropped}"
     if step == "cluster":
+        if not hasattr(result, "seeds"):  # groups of tracks
+            return str(result)
         done = sum(record.status == "done" for record in result.seeds)
         return f"{result.k} components, error {result.error:.4f}, best of {done} of {len(result.seeds)} seeds"
     if step == "refine":

@@ -90,11 +90,26 @@ def _putting(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) ->
         return put(viewer, data, meta, kind)
     layer = Layer.create(data, meta | {"visible": False}, kind)
     yield
+    selected = set(viewer.layers.selection)
     viewer.add_layer(layer)
+    if not meta.get("visible", True):  # what nobody sees yet leaves selected what was, and goes under the grains
+        viewer.layers.selection = selected
+        _put_under_grains(viewer, layer)
     yield
     if layer in viewer.layers:  # nobody has removed it meanwhile
         layer.visible = meta.get("visible", True)
     return True
+
+
+def _put_under_grains(viewer: ViewerModel, layer: Any) -> None:
+    """Move an image below the grains of its scan, if there are any."""
+    session, roles = session_of(layer), ("overlap", "stack", "grains")
+    if layer.metadata[ROLE_KEY].split("/")[0] in roles:
+        return
+    for place, other in enumerate(viewer.layers):
+        if session_of(other) is session and other.metadata.get(ROLE_KEY, "").split("/")[0] in roles:
+            viewer.layers.move(viewer.layers.index(layer), place)
+            return
 
 
 def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:

@@ -137,6 +137,8 @@ def grain_features(
     if table is None:
         areas = grains.masks.sum(axis=(1, 2))
         table = pd.DataFrame({"grain_id": ids, "component": grains.component, "area [px]": areas})
+        if np.isfinite(grains.confidence).any():
+            table["confidence"], table["reason"] = grains.confidence.astype(np.float64), list(grains.reasons)
     elif stale is not None:
         out["stale"] = np.isin(index, ids[stale])
         table = table[~table["grain_id"].isin(ids[stale])]

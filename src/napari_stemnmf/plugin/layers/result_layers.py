@@ -169,7 +169,7 @@ def pattern_limits(dataset: Dataset) -> tuple[float, float]:
 
 
 def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
-    """The share of the diffracted intensity that no grain explains, hidden at first."""
+    """The share of the diffracted intensity that no grain explains, hidden, and below the grains, at first."""
     found = session.analysis.unexplained.get(feature) if session.analysis is not None else None
     if found is None:
         return []
@@ -178,8 +178,9 @@ def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
 
 
 def _component_maps(session: Session, feature: str) -> LayerTuple:
-    maps = session.result("cluster", feature).maps
-    meta = on_scan(session, f"{feature.upper()} component maps", f"maps/{feature}", "component")
+    model = session.result("cluster", feature)
+    maps, what = model.maps, "component" if hasattr(model, "seeds") else "group"
+    meta = on_scan(session, f"{feature.upper()} {what} maps", f"maps/{feature}", what)
     return maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image"
 
 

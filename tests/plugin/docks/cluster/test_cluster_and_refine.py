@@ -134,3 +134,31 @@ def test_without_maps_or_features_the_docks_say_what_to_do(viewer: Any, scan_fil
     assert "once Featurize has run" in cluster.scree._note
     assert not refine.component.enabled
     assert cluster.seeds.summary.text().startswith("No seeds yet")
+
+
+def test_groups_of_spots_have_views_of_their_own(
+    viewer: Any, tracked: stem.Analysis, step: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    tracked.save(tmp_path / "v.stemnmf.h5")
+    viewer.open(tmp_path / "v.stemnmf.h5", plugin="napari-stemnmf")
+    viewer.show()
+    cluster, groups = step("Cluster"), tracked.models["vdf"]
+    cluster.session.set_recipe(tracked.recipe)
+    tabs = cluster.tabs
+    assert [tabs.tabText(i) for i in range(tabs.count()) if tabs.isTabVisible(i)] == ["Groups"]
+    assert str(groups) in cluster.groups.summary.text()
+    counts = [int(cluster.groups.table.item(i, 0).text()) for i in range(cluster.groups.table.rowCount())]
+    assert sum(counts) == len(groups.group)
+    assert f"Groups VDF: {groups}." in cluster.status.value
+
+    refine = step("Refine")
+    qtbot.waitUntil(lambda: refine.likely.line is not None, timeout=20_000)
+    assert refine.weights.isHidden()
+    assert refine.likely.line.value() == tracked.recipe.vdf.refinement.min_confidence
+    refine.likely.line.setValue(0.9)
+    refine.likely.line.sigPositionChangeFinished.emit(refine.likely.line)
+    assert refine.session.recipe.vdf.refinement.min_confidence == 0.9
+    likely = np.count_nonzero(tracked.grains["vdf"].confidence >= 0.9)
+    qtbot.waitUntil(lambda: f"Live: {likely} grain" in refine.summary.text(), timeout=20_000)
+    refine.session.set_recipe(tracked.recipe)
+    qtbot.waitUntil(lambda: refine.likely.line.value() == 0.5, timeout=20_000)

@@ -12,7 +12,8 @@ import napari_stemnmf as stem
 from napari_stemnmf.clustering.iterative_nmf import SeedProgress
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.refinement import refine
-from napari_stemnmf.plugin.docks.cluster.model import summary, traces_of_model, traces_of_news
+from napari_stemnmf.grains.tracked import outlined
+from napari_stemnmf.plugin.docks.cluster.model import fates, summary, traces_of_model, traces_of_news
 from napari_stemnmf.plugin.docks.refine.model import MOST, Request, preview, scale_at
 
 
@@ -82,3 +83,25 @@ def test_news_of_seeds_become_lines_as_the_model_has_them(analysis: stem.Analysi
     assert f"Best: seed {model.seed}, k {model.k}" in summary(traces, 2, None)
     assert summary(traces, 2, model.seed) == f"In use: seed {model.seed}, k {model.k}, error {model.error:.4f}."
     assert traces_of_model(None) == []
+
+
+def test_the_preview_of_groups_is_what_refine_gives_and_knows_how_likely_all_are(tracked: stem.Analysis) -> None:
+    groups, features, settings = tracked.models["vdf"], tracked.features["vdf"], tracked.recipe.vdf.refinement
+    odd = np.zeros(groups.scan_shape, bool)
+    odd[:, :3] = True
+    for changed in (settings, replace(settings, min_confidence=0.9, min_size=12), replace(settings, min_size=10**6)):
+        live = preview(Request(groups, changed, 0, odd, features=features))
+        grains = outlined(groups, features, changed, left_out=odd)
+        assert np.array_equal(live.labels, grains.labels)
+        assert live.note == grains.note
+        assert live.grains == len(grains)
+        assert len(live.likely) == groups.k
+    assert f"of {groups.k} groups of spots" in live.summary()
+    assert "too small" not in live.summary()
+
+
+def test_what_became_of_every_track_is_said(tracked: stem.Analysis) -> None:
+    groups = tracked.models["vdf"]
+    lines = fates(groups)
+    assert lines[0] == (np.count_nonzero(groups.group >= 0), "in a group: spots of one grain")
+    assert sum(count for count, _ in lines) == len(groups.group)

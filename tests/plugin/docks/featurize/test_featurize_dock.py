@@ -60,6 +60,27 @@ def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Ana
     assert len(here.lines["left out"]) > len(loose.lines["left out"])
 
 
+def test_the_preview_of_vdf_shows_the_tracks_that_run_follows(scan: stem.Dataset, tracked: stem.Analysis) -> None:
+    preview, columns = FeaturePictures(), tracked.features["vdf"].columns
+    for picture in ("maximum", "calibrated map"):
+        shown = preview(request(scan, tracked, "vdf", picture=picture))
+        assert np.isnan(shown.lines["disks"][:, 0]).sum() == len(columns["radius"])
+        assert f"{len(columns['radius'])} tracks" in shown.summary
+    around = shown.lines["disks"].reshape(len(columns["radius"]), -1, 2)[:, :-2]
+    centre = around.mean(axis=1) - [shown.geometry.q_y, shown.geometry.q_x]
+    assert np.allclose(np.hypot(*centre.T), columns["radius"], atol=1e-3)
+    taken, every = (curve.value for curve in shown.curves)
+    assert 0 < taken.sum() < every.sum()
+
+    here = preview(request(scan, tracked, "vdf", picture="position"))
+    disks = np.count_nonzero(tracked.peaks.pattern == 7 * 24 + 9)
+    circles = sum(np.isnan(here.lines[name][:, 0]).sum() for name in ("disks", "left out"))
+    assert circles == disks
+    longer = tracked.recipe.replaced({"vdf.featurize.min_length": 400})
+    nothing = preview(request(scan, tracked, "vdf", picture="maximum", recipe=longer))
+    assert "No spot is followed" in nothing.summary
+
+
 def test_settings_that_cannot_be_are_said_and_the_pattern_stays(scan: stem.Dataset, analysis: stem.Analysis) -> None:
     preview = FeaturePictures()
     off = analysis.recipe.replaced({"rv.featurize.r_min": 30.0, "rv.featurize.r_max": 12.0})

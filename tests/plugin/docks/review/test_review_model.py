@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -72,3 +74,15 @@ def test_a_stroke_comes_to_what_it_changed() -> None:
         ("add", (2,), [[4, 0]]),
         ("erase", (2,), [[0, 0], [0, 1]]),
     ]
+
+
+def test_how_likely_a_grain_is_and_why_not_is_said_before_it_is_measured() -> None:
+    judged = replace(GRAINS, confidence=np.array([0.97, 0.55, np.nan], np.float32), reasons=("", "only two spots", ""))
+    features = grain_features(judged)
+    assert reviewing.numbers_in_words(features, 2, 20).startswith("Grain 2. Likely right: 97%. 20 positions")
+    assert "Likely right: 55%: only two spots. " in reviewing.numbers_in_words(features, 3, 16)
+    assert "Likely" not in reviewing.numbers_in_words(features, 7, 1)
+    assert "Likely" not in reviewing.numbers_in_words(grain_features(GRAINS), 3, 16)
+    table, order = reviewing.listed(judged, features, "confidence")
+    assert order == [3, 2, 7]
+    assert table["confidence"].round(2).tolist()[:2] == [0.97, 0.55]

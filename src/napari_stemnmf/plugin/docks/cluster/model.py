@@ -1,4 +1,5 @@
-"""The scree before a clustering, and its seeds: as they report while they run, or as the model records them. No Qt."""
+"""The scree before a clustering, its seeds as they report while they run or as the model records them; and what became
+of tracks that are grouped. No Qt."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.ensemble import Ensemble
+    from napari_stemnmf.clustering.grouping import Groups
     from napari_stemnmf.clustering.iterative_nmf import SeedProgress
     from napari_stemnmf.clustering.scree import Scree
     from napari_stemnmf.control import Control
@@ -102,3 +104,20 @@ def summary(traces: list[Trace], of: int, chosen: int | None) -> str:
         return f"In use: seed {chosen}, k {in_use.k}, error {in_use.error:.4f}{which}."
     lead = "" if leader is None else f" Best: seed {leader.seed}, k {leader.k}, error {leader.error:.4f}."
     return f"{ended} of {of} seeds done.{lead}"
+
+
+def fates(groups: Groups) -> list[tuple[int, str]]:
+    """How many tracks became what, in words; those in groups first, what became of none left out."""
+    from napari_stemnmf.clustering import grouping as of
+
+    words = {
+        of.USED: "in a group: spots of one grain",
+        of.ALONE: "alone: no other spot has their footprint",
+        of.EXPLAINED: "in a group that other groups explain",
+        of.FAINT: "too faint",
+        of.SMALL: "over too few positions",
+        of.DOUBLE: "diffracted twice, by two grains",
+        of.TAIL: "the tail of a brighter spot",
+    }
+    counts = [(int((groups.fate == fate).sum()), said) for fate, said in words.items()]
+    return [line for line in counts if line[0]]

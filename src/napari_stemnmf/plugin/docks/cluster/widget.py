@@ -1,6 +1,6 @@
 """Cluster: iterative NMF of a feature matrix, with the scree before it and the seeds as they run and after.
 
-Tracks of spots (VDF) are grouped: they have neither scree nor seeds.
+Tracks of spots (VDF) are grouped: they have neither scree nor seeds, and the dock tells what became of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from magicgui.widgets import Container, SpinBox
 from qtpy.QtWidgets import QTabWidget
 
 from napari_stemnmf.control import Control
+from napari_stemnmf.plugin.docks.cluster.groups import GroupsPanel
 from napari_stemnmf.plugin.docks.cluster.model import ScreeRequest, find_scree, traces_of_model, traces_of_news
 from napari_stemnmf.plugin.docks.cluster.plots import ScreePlot, SeedPlots
 from napari_stemnmf.plugin.forms.step import StepWidget
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.clustering.scree import Scree
 
-SCREE, SEEDS = 0, 1
-"""Tabs."""
+SCREE, SEEDS, GROUPS = 0, 1, 2
+"""Tabs: the last for tracks that are grouped, the others for NMF."""
 SHARE = 10.0
 """The seeds are drawn again after this many times the drawing time: hundreds of them take a while."""
 
@@ -42,8 +43,10 @@ class ClusterWidget(StepWidget):
         Before a run: what the features hold, and how many components the seeds start from.
     seeds : SeedPlots
         Components and error of each seed while they run; after that, another can be chosen.
+    groups : GroupsPanel
+        What became of the tracks of VDF.
     tabs : QTabWidget
-        Both.
+        Scree and seeds, or groups.
     plane : SpinBox
         The component whose map is shown.
     """
@@ -52,7 +55,7 @@ class ClusterWidget(StepWidget):
     run_text: ClassVar[str] = "Cluster"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self.scree, self.seeds = ScreePlot(), SeedPlots()
+        self.scree, self.seeds, self.groups = ScreePlot(), SeedPlots(), GroupsPanel()
         self._preview = Preview(find_scree)
         self._request: ScreeRequest | None = None
         self._found: Scree | None = None
@@ -68,7 +71,7 @@ class ClusterWidget(StepWidget):
 
     def _foot(self) -> list[Any]:
         self.plane = SpinBox(name="plane", label="show component", min=0, max=0)
-        self.plane.tooltip = "moves the slider of the component maps"
+        self.plane.tooltip = "moves the slider of the maps"
         self.plane.changed.connect(self._on_plane)
         self._view = Container(name="view", widgets=[self.plane])
         self._view.margins = (0, 0, 0, 0)
@@ -80,12 +83,13 @@ class ClusterWidget(StepWidget):
         self.forms.add("{feature}.clustering", "Grouping", kind=GroupingSettings)
 
     def _style(self) -> None:
-        """Scree and seeds above, settings below, and the user draws the line between them."""
+        """Scree and seeds, or groups, above, settings below, and the user draws the line between them."""
         super()._style()
         self.tabs = QTabWidget()
         for view, title, tooltip in (
             (self.scree, "Scree", "how many components the features hold"),
             (self.seeds, "Seeds", "components and error of each seed"),
+            (self.groups, "Groups", "what became of the tracks of spots, and how many spots the groups have"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(view, title), tooltip)
         self._put_above(self.tabs, 5, 2)
@@ -123,8 +127,19 @@ class ClusterWidget(StepWidget):
         self._view.enabled = model is not None
         with self.plane.changed.blocked():
             self.plane.max = max(0, model.k - 1) if model is not None else 0
+        self._show_tabs(session, model)
         self._ask_for_scree(session)
         self._show_seeds(session)
+
+    def _show_tabs(self, session: Session | None, model: Any) -> None:
+        """Scree and seeds for NMF, else the groups."""
+        grouped = session is not None and _scaling(session, str(self.feature.value)) is None
+        if self.tabs.isTabVisible(GROUPS) != grouped or self.tabs.isTabVisible(SCREE) == grouped:
+            for tab in (SCREE, SEEDS, GROUPS):
+                self.tabs.setTabVisible(tab, (tab == GROUPS) == grouped)
+            self.tabs.setCurrentIndex(GROUPS if grouped else SCREE)
+        self.plane.label = "show group" if grouped else "show component"
+        self.groups.show_groups(model if grouped else None)
 
     def _ask_for_scree(self, session: Session | None) -> None:
         """Have the scree of the features computed, unless it is of them already, and show what is known."""
@@ -137,7 +152,7 @@ class ClusterWidget(StepWidget):
         settings = _scaling(session, feature)
         if settings is None:
             self._drop_scree()
-            self.scree.show_scree(None, note="Spots are grouped by where their dark fields are bright: no scree.")
+            self.scree.show_scree(None)
             return
         request = ScreeRequest(features, settings, Control())
         before = self._request
@@ -198,7 +213,7 @@ class ClusterWidget(StepWidget):
                 self._draw_again = begun + SHARE * (time.monotonic() - begun)
 
     def _on_theme(self, event: Any = None) -> None:
-        for plot in (self.scree, self.seeds):
+        for plot in (self.scree, self.seeds, self.groups):
             plot.set_theme(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.plugin.docks.featurize import tracks as of_tracks
 from napari_stemnmf.plugin.patterns import scan_patterns as overlays
 from napari_stemnmf.plugin.patterns.scan_patterns import Picture, PictureMaker, PictureRequest, geometry_of
 
@@ -91,9 +92,7 @@ class FeaturePictures(PictureMaker):
         if where is None:
             return FeaturePicture(image, note="The probe cannot be found; press First look in Calibrate.")
         picture = FeaturePicture(image, where, {"centre": overlays.centre(where)}, mask, note)
-        previews = {"aa": self._rings_and_sectors, "rv": self._radii, "bd": self._bins}
-        if request.feature not in previews:
-            return picture
+        previews = {"vdf": self._tracks, "aa": self._rings_and_sectors, "rv": self._radii, "bd": self._bins}
         try:
             return previews[request.feature](request, request.analysis, where, picture)
         except StemNMFError as error:
@@ -209,6 +208,27 @@ class FeaturePictures(PictureMaker):
             curves.append(Curve(f"mean of {len(patterns)}, scaled", radius, mean, strong=False))
         counts = "counts" if settings.intensity == "sqrt" else "counts²"
         return replace(picture, curves=tuple(curves), axis=counts, summary=summary)
+
+    def _tracks(
+        self, request: FeatureRequest, analysis: Analysis, where: Geometry, picture: FeaturePicture
+    ) -> FeaturePicture:
+        from napari_stemnmf.disks.tracks import follow
+
+        peaks, calibration, settings = analysis.peaks, analysis.calibration, request.recipe.vdf.featurize
+        if peaks is None or calibration is None:
+            return replace(picture, note=picture.note or of_tracks.WITHOUT_DISKS)
+        origin, radius = calibration.origin, calibration.geometry.probe_radius
+        key = (peaks, calibration, settings)
+        tracks = self._cached("tracks", key, lambda: follow(peaks, origin, radius, settings))
+        if request.picture == "position":
+            disks, others = of_tracks.disks_at(tracks, peaks, calibration, request.position)
+            lines = {"disks": disks, "left out": others}
+        else:
+            lines = {"disks": of_tracks.spots_of(tracks, where, calibration)}
+        middle, taken, every = of_tracks.heights(tracks, peaks, calibration)
+        curves = (Curve("disks in tracks", middle, taken), Curve("all disks", middle, every, strong=False))
+        summary = of_tracks.in_words(tracks, peaks)
+        return replace(picture, lines=picture.lines | lines, axis="counts", curves=curves, summary=summary)
 
     def _bins(
         self, request: FeatureRequest, analysis: Analysis, where: Geometry, picture: FeaturePicture

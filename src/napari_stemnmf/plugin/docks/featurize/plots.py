@@ -174,7 +174,7 @@ def _rounded(radius: float) -> float:
     return max(0.0, round(float(radius) / STEP) * STEP)
 
 
-SHOWN = {"aa": "maximum", "rv": "position", "bd": "calibrated map"}
+SHOWN = {"vdf": "maximum", "aa": "maximum", "rv": "position", "bd": "calibrated map"}
 """The most informative picture of each representation."""
 PATTERNS = {"mean": "mean", "maximum": "maximum", "position": "at position", "calibrated map": "disk map"}
 """What can be shown, and its name in the window."""
@@ -185,6 +185,8 @@ LEAST = 110
 BOX_WIDTH = 76
 """Of what stands beside the chooser of the picture, at most, in pixels of the screen."""
 TOOLTIPS = {
+    "vdf": "spots that are followed through the scan (green), at one position also disks that are not (red); "
+    "below, the heights of both over radius",
     "aa": "cells of the angular average over the pattern; below, drag a bound of the rings",
     "rv": "first and last radius of the radial variance; below, drag either",
     "bd": "Bragg disks in use (green) and left out (red), or their map with its bins; below, drag the radii",
@@ -238,7 +240,9 @@ class FeaturePanel(QWidget):
         """Choose the most informative picture of a representation, unless the user has chosen one."""
         tooltip = TOOLTIPS.get(feature, "")
         self.view.setToolTip(f"{tooltip}. Wheel: zoom; drag: move; double click: the whole detector")
-        self.profile.setToolTip(f"what the radii [px] are chosen by: {tooltip.partition('below, ')[2]}; wheel: zoom")
+        below = tooltip.partition("below, ")[2]
+        chosen = "what the radii [px] are chosen by: " if below.startswith("drag") else ""
+        self.profile.setToolTip(f"{chosen}{below}; wheel: zoom")
         if not self._own_choice:
             with QSignalBlocker(self.picture):
                 self.picture.setCurrentIndex(list(PATTERNS).index(SHOWN.get(feature, "position")))
@@ -264,11 +268,12 @@ class FeaturePanel(QWidget):
             item.setData(*(([], []) if points is None else (points[:, 1], points[:, 0])))
         self.profile.show_picture(picture)
         self.legend.setText(self.profile.legend(picture) if picture.curves else "")
-        if picture.image is not None and self.profile.isHidden():
+        profile = picture.image is not None and bool(picture.curves or picture.span)
+        if profile and self.profile.isHidden():
             whole = sum(self.splitter.sizes())
             self.profile.show()
             self.splitter.setSizes([round(PATTERN_SHARE * whole), round((1 - PATTERN_SHARE) * whole)])
-        self.profile.setVisible(picture.image is not None)
+        self.profile.setVisible(profile)
         self._on_hover(None)
 
     def set_colours(self, background: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Featurize: from the patterns to feature matrices (angular average, radial variance, Bragg disks), with a preview."""
+"""Featurize: from the patterns to feature matrices, with a preview of what is taken of the patterns."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ class FeaturizeWidget(ChoosingStep):
                 f"{name}_maps",
                 name.upper(),
                 partial(layers.feature_maps, feature=name),
-                "each column of the feature matrix as an image of the scan",
+                "the virtual dark field of each track as an image of the scan"
+                if name == "vdf"
+                else "each column of the feature matrix as an image of the scan",
             )
             for name in FEATURES
         }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
 
 COLUMNS = {
-    "grain_id, component": "which grain, and the component that it came from",
+    "grain_id, component": "which grain, and the component (VDF: group of spots) that it came from",
     "area": "probe positions, and nm²",
     "equivalent_diameter": "of the disk of the same area, px and nm",
     "feret_max": "largest distance between two of its corners, px and nm",
@@ -25,7 +25,8 @@ COLUMNS = {
     "touches_border": "whether the scan cuts it off",
     "overlap_fraction, overlap_grains": "what it shares, and with how many",
     "weight_sum, weight_mean": "how strong its component is there",
-    "stability": "how well other seeds find it again, 0 to 1",
+    "confidence, reason": "VDF: probability that it is right, and what speaks against it",
+    "stability": "AA, RV, BD: how well other seeds find it again, 0 to 1",
     "dissimilarity": "how unlike its patterns are, summed over pixels of 0 to 1",
 }
 """What the table will hold, and what it means; nm only where the scan has a step in a length."""
@@ -34,6 +35,7 @@ SPREADS = {
     "area": "Area",
     "dissimilarity": "Dissimilarity",
     "stability": "Stability",
+    "confidence": "Likely right",
 }
 """Columns whose spread is shown, and their titles."""
 

@@ -5,8 +5,8 @@ The parts of `grains.refinement` are called one by one, so that the preview is w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class Live:
     histogram : Histogram or None
     note : str
         As `Grains.note`.
+    likely : (groups,) ndarray
+        How likely each group of spots is right; empty for NMF.
     """
 
     request: Request
@@ -89,13 +91,16 @@ class Live:
     overlap: float = float("nan")
     histogram: Histogram | None = None
     note: str = ""
+    likely: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def summary(self) -> str:
         """Numbers in words: "21 grains, 8 % of the scan overlapping, 3 regions too small"."""
-        parts = [_count(self.grains, "grain")]
+        of = f" of {_count(np.size(self.likely), 'group')} of spots" if np.size(self.likely) else ""
+        parts = [_count(self.grains, "grain") + of]
         if np.isfinite(self.overlap):
             parts.append(f"{self.overlap:.0%} of the scan overlapping")
-        parts.append(f"{_count(self.small, 'region')} too small")
+        if self.request.of_nmf:
+            parts.append(f"{_count(self.small, 'region')} too small")
         if self.noise:
             parts.append(f"{_count(self.noise, 'map')} left out as noise")
         numbers = ", ".join(parts) + ("." if self.labels is not None else f": too many to draw (over {MOST}).")
@@ -130,12 +135,21 @@ def preview(request: Request) -> Live:
 
 
 def _of_groups(request: Request) -> Live:
-    """What Refine would make of groups of spots."""
-    from napari_stemnmf.grains.tracked import outlined
+    """What Refine would make of groups of spots; those that it leaves out are known with it."""
+    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.tracked import outlined, why_none
 
-    found = outlined(request.model, request.features, request.settings, left_out=request.left_out)  # type: ignore[arg-type]
+    model: Any = request.model
+    settings: Any = request.settings
+    every = outlined(model, request.features, replace(settings, min_confidence=0.0, min_size=1))  # type: ignore[arg-type]
+    large = every.masks.sum(axis=(1, 2)) >= settings.min_size
+    kept = np.flatnonzero((every.confidence >= settings.min_confidence) & large)
+    masks = every.masks[kept] if request.left_out is None else every.masks[kept] & ~request.left_out
+    found = Grains.from_masks(masks, every.weights[kept], component=every.component[kept])
     labels = found.labels if len(found) <= MOST else None
-    return Live(request, labels, len(found), overlap=float((found.overlap > 1).mean()), note=found.note)
+    note = every.note if len(kept) else f"No grains: {why_none(model, settings)}."
+    overlap = float((found.overlap > 1).mean())
+    return Live(request, labels, len(found), overlap=overlap, note=note, likely=every.confidence)
 
 
 def scale_at(histogram: Histogram, weight: float) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 from magicgui.widgets import CheckBox, Container, SpinBox
 from qtpy.QtWidgets import QWidget
 
+from napari_stemnmf.plugin.docks.refine.likely import LikelihoodPlot
 from napari_stemnmf.plugin.docks.refine.model import Live, Request, preview
 from napari_stemnmf.plugin.docks.refine.plots import WeightsPlot
 from napari_stemnmf.plugin.forms.step import StepWidget
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SLIDERS = {"threshold_scale": 3.0, "min_size": 200.0}
 """Settings that are edited with a slider, and how far it reaches."""
+COMPONENT_TOOLTIP = "component whose weights are shown; moves the slider of the component maps as well"
+GROUP_TOOLTIP = "moves the slider of the maps of the groups of spots"
 OUTLINE = 1
 """Width of the preview's outlines, in probe positions."""
 
@@ -36,6 +39,8 @@ class RefineWidget(StepWidget):
     ----------
     weights : WeightsPlot
         Histogram of the shown component, and its threshold.
+    likely : LikelihoodPlot
+        In its place for groups of spots: how likely they are, and the least that a grain needs.
     component : SpinBox
         The component whose weights are shown.
     live, filled : CheckBox
@@ -50,7 +55,7 @@ class RefineWidget(StepWidget):
     run_text: ClassVar[str] = "Refine"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self.weights = WeightsPlot()
+        self.weights, self.likely = WeightsPlot(), LikelihoodPlot()
         self._preview = Preview(preview, every=True)  # the picture follows a slider
         self._request: Request | None = None
         self._last: Live | None = None
@@ -61,6 +66,7 @@ class RefineWidget(StepWidget):
         super().__init__(viewer)
         self._visibility = Visibility(self.native, self._on_visible)
         self.weights.scaled.connect(lambda scale: self._on_setting("{feature}.refinement", "threshold_scale", scale))
+        self.likely.chosen.connect(lambda least: self._on_setting("{feature}.refinement", "min_confidence", least))
         self.component.changed.connect(self._on_view)
         self.live.changed.connect(self._on_view)
         self.filled.changed.connect(self._on_view)
@@ -83,7 +89,7 @@ class RefineWidget(StepWidget):
         """Weights and numbers above, settings below, and the user draws the line between them."""
         super()._style()
         self.component = SpinBox(name="component", label="component", min=0, max=0)
-        self.component.tooltip = "component whose weights are shown; moves the slider of the component maps as well"
+        self.component.tooltip = COMPONENT_TOOLTIP
         self.live = CheckBox(name="live", text="live", value=True)
         self.live.tooltip = "draw the grains that the settings give now, before Refine is pressed"
         self.filled = CheckBox(name="filled", text="filled", value=False)
@@ -92,7 +98,10 @@ class RefineWidget(StepWidget):
         self._row.margins = (0, 0, 0, 0)
         self.summary = wrapping_label("what the settings give now, before Refine is pressed")
         upper = QWidget()
-        column(self.weights, self._row.native, self.summary, parent=upper, stretch=self.weights).setSpacing(2)
+        self.likely.hide()
+        plots = QWidget()
+        column(self.weights, self.likely, parent=plots)
+        column(plots, self._row.native, self.summary, parent=upper, stretch=plots).setSpacing(2)
         self._put_above(upper, 2, 3)
 
     # ---- what the user does
@@ -159,7 +168,8 @@ class RefineWidget(StepWidget):
         model = session.result("cluster", feature) if session is not None else None
         if session is None or model is None:
             self._drop()
-            note = f"There are no component maps of {feature.upper()} yet; run Cluster." if session is not None else ""
+            note = f"There are no maps of {feature.upper()} yet; run Cluster." if session is not None else ""
+            self._show_plot(of_nmf=True)
             self.weights.show_weights(None, note)
             self.summary.setText("")
             return
@@ -167,6 +177,7 @@ class RefineWidget(StepWidget):
         settings, found = session.recipe.chain(feature).refinement, session.analysis
         of_scan = (None,) * 4 if found is None else (found.left_out, found.peaks, found.calibration, features)
         request = Request(model, settings, int(self.component.value), *of_scan)
+        self._show_plot(request.of_nmf)
         before = self._request
         same_model = before is not None and before.model is model
         if self.native.isVisible() and not (same_model and before == request):
@@ -174,6 +185,13 @@ class RefineWidget(StepWidget):
                 self._drop()
             self._request = request
             self._preview.ask(request)
+
+    def _show_plot(self, of_nmf: bool) -> None:
+        """The histogram of a component's weights, or how likely groups of spots are."""
+        self.weights.setVisible(of_nmf)
+        self.likely.setVisible(not of_nmf)
+        self.component.label = "component" if of_nmf else "group"
+        self.component.tooltip = COMPONENT_TOOLTIP if of_nmf else GROUP_TOOLTIP
 
     def _drop(self) -> None:
         """Forget the preview, and what is still to come of it."""
@@ -190,7 +208,7 @@ class RefineWidget(StepWidget):
         if live.histogram is not None:
             self.weights.show_weights(live.histogram)
         elif not live.request.of_nmf:
-            self.weights.show_weights(None, "Each map is cut at one share of its highest value.")
+            self.likely.show_likelihoods(live.likely, getattr(live.request.settings, "min_confidence", 0.0))
         self._draw()
 
     def _draw(self) -> None:
@@ -251,7 +269,8 @@ class RefineWidget(StepWidget):
             self._erase()
 
     def _on_theme(self, event: Any = None) -> None:
-        self.weights.set_theme(*theme_colours(self._viewer))
+        for plot in (self.weights, self.likely):
+            plot.set_theme(*theme_colours(self._viewer))
 
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.grains.refinement import Grains
 
 ORDERS = {
-    "overall": "all of the following together",
+    "overall": "how unlikely it is to be right; where that is not known, all of the other three together",
+    "confidence": "how unlikely it is that the grain is there with this outline",
     "dissimilarity": "how unlike one another the patterns of the grain are",
     "stability": "how badly other seeds of the clustering find the grain",
     "overlap": "how much of the grain others cover",
@@ -130,7 +131,7 @@ def numbers_in_words(features: pd.DataFrame, grain_id: int, positions: int, chos
         return ""
     row = features.iloc[grain_id]
     known = {name: row[name] for name in features.columns if _known(row[name])}
-    parts = [_title(grain_id, known), *_shape(known, positions), *_patterns(known, features)]
+    parts = [_title(grain_id, known), _likely(known), *_shape(known, positions), *_patterns(known, features)]
     if known.get("stale"):
         parts.append("Changed since it was measured")
     if chosen > 1:
@@ -274,8 +275,17 @@ def _title(grain_id: int, known: dict[str, Any]) -> str:
     verdict = f", {known['verdict']}" if known.get("verdict") else ""
     kind = f", {known['class']}" if known.get("class") else ""
     component = known.get("component", -1)
-    origin = f", of component {int(component)}" if component >= 0 else ""
+    what = "group" if "confidence" in known else "component"
+    origin = f", of {what} {int(component)}" if component >= 0 else ""
     return f"Grain {grain_id}{verdict}{kind}{origin}"
+
+
+def _likely(known: dict[str, Any]) -> str:
+    """How likely a grain is right, and what speaks against it."""
+    if "confidence" not in known:
+        return ""
+    why = f": {known['reason']}" if known.get("reason") else ""
+    return f"Likely right: {known['confidence']:.0%}{why}"
 
 
 def _shape(known: dict[str, Any], positions: int) -> list[str]:

@@ -46,12 +46,15 @@ COLUMNS = {
     "": ("verdict", "✓ accepted, ✗ rejected"),
     "class": ("class", "what you say it is"),
     "pos.": ("positions", "probe positions of the grain"),
+    "likely": ("confidence", "probability that the grain is right; why not stands among its numbers, below"),
     "doubt": ("doubt", "0 to 1: how doubtful it is among the grains, by what is chosen under the table"),
     "dissim": ("dissimilarity", "how unlike one another its patterns are; empty until it is measured"),
-    "stable": ("stability", "mean overlap (IoU) with the best match in the other seeds; empty with a single seed"),
+    "stable": ("stability", "mean overlap (IoU) with the best match in the other seeds"),
     "shared": ("overlap_fraction", "share of its positions that other grains cover as well"),
 }
 """Titles of the columns: the column of the data, and its meaning."""
+OF_SOME = ("confidence", "stability")
+"""Columns that are hidden where they are empty: groups of spots have the one, components of NMF the other."""
 PICTURE, SMALLEST = (128, 96), 84
 """Preferred width and height of a picture, and the smallest, in pixels of the screen."""
 SIGNED = pg.ColorMap(None, [(33, 102, 172), (247, 247, 247), (178, 24, 43)])
@@ -187,6 +190,9 @@ class GrainList(QTableView):
         """Show these grains, in the order that the user has chosen; none is selected."""
         with QSignalBlocker(self):
             self._grains.show_grains(table)
+        for i, (name, _) in enumerate(COLUMNS.values()):
+            if name in OF_SOME:
+                self.setColumnHidden(i, table is None or name not in table or bool(table[name].isna().all()))
 
     def select(self, ids: Sequence[int]) -> None:
         """Select the rows of these grains, without a signal, and show the last."""
