@@ -13,7 +13,7 @@ from napari_stemnmf import pipeline
 from napari_stemnmf.analysis import INCOMPLETE, Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
-from napari_stemnmf.recipe import FEATURES
+from napari_stemnmf.recipe import OF_PAPER
 from napari_stemnmf.stages import STAGES, until_names
 
 STEPS = until_names()
@@ -68,7 +68,7 @@ def test_a_stage_hears_a_cancel_wherever_it_is(stages: dict, name: str) -> None:
             stage(before, Control(cancel=event))
         left = stop.value.analysis or before
     whole = stage(left, Control())
-    for feature in FEATURES if name in ("cluster", "refine") else ():
+    for feature in OF_PAPER if name in ("cluster", "refine") else ():
         kind = {"cluster": "models", "refine": "grains"}[name]
         a, b = (getattr(each, kind)[feature] for each in (whole, after))
         assert np.array_equal(a.maps if name == "cluster" else a.masks, b.maps if name == "cluster" else b.masks)

@@ -145,7 +145,7 @@ def test_blurred_noise_gives_next_to_no_disk(small: Lattice) -> None:
 
     noise = np.random.default_rng(1).poisson(50.0, (1, 20, 126, 126)).astype(np.float32)
     blurred = gaussian_filter(noise, (0, 0, 1.2, 1.2))
-    assert len(find_disks(Dataset.from_array(blurred), small.probe())) <= 3
+    assert len(find_disks(Dataset.from_array(blurred), small.probe())) <= 5
 
 
 def test_an_amorphous_halo_is_no_disk(small: Lattice) -> None:

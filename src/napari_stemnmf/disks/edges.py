@@ -41,7 +41,8 @@ def edge_tables(kernel: np.ndarray, radius: float) -> np.ndarray:
     half = kernel.shape[0] // 2
     distance, ring = np.unique(np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]), return_inverse=True)
     profile = np.bincount(ring.ravel(), disk.ravel()) / np.bincount(ring.ravel())
-    height = PchipInterpolator(distance, profile / profile[distance <= max(0.5 * radius, 1.0)].mean(), extrapolate=True)
+    inner = max(profile[distance <= max(0.5 * radius, 1.0)].mean(), 0.5 * profile.max())  # a hollow disk has none
+    height = PchipInterpolator(distance, profile / inner, extrapolate=True)
     slope, pixels = height.derivative(), np.arange(-reach, reach + 1)
     for i, j in np.ndindex(steps, steps):
         y, x = np.meshgrid(pixels - (i + 0.5) / steps + 0.5, pixels - (j + 0.5) / steps + 0.5, indexing="ij")

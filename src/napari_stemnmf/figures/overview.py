@@ -50,6 +50,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     if feature not in analysis.grains or survey is None:
         raise AnalysisError(f"The analysis holds no grains of {feature.upper()} to draw; run it first.")
     figure = new_figure("page", 118.0)
+    figure.set_layout_engine("constrained", w_pad=0.08)  # inches; a map that keeps its aspect moves its labels outwards
     axes = figure.subplots(2, 3)
     grains = analysis.grains[feature]
     figure.suptitle(f"{analysis.input.name}: {len(grains)} grains from {feature.upper()}")

@@ -101,7 +101,9 @@ def _with_arms(values: np.ndarray, keep: np.ndarray, shadow: np.ndarray, one: fl
         here = (smooth < EDGE * light) & (light - smooth > COUNTS * one / size**2) & (share > 0.5)
         dark |= ndimage.binary_dilation(here, np.ones((size, size))) & (values < 0.5 * light)
     groups, _ = ndimage.label(shadow | (dark & keep), np.ones((3, 3)))
-    return np.asarray(ndimage.binary_fill_holes(np.isin(groups, np.unique(groups[shadow]))))
+    whole = np.isin(groups, np.unique(groups[shadow]))
+    filled = np.asarray(ndimage.binary_fill_holes(whole))
+    return filled if (filled & ~whole).sum() < 0.5 * shadow.sum() else whole  # a lit aperture is no hole
 
 
 def detector_mask(

@@ -41,9 +41,9 @@ ROUND = 0.75
 GHOST = 3.0
 """The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
 hidden."""
-SEEN, RISING = 3.0, (1.25, 2.0)
-"""A closed shadow that has a spot in it so many times as bright as its inside, and one that has none: beside it light
-does not rise so many times."""
+SEEN, RISING = 3.0, 1.25
+"""A closed shadow that has a spot in it so many times as bright as its inside, and brighter than what is beside
+it: beside it light does not rise so many times."""
 LEVELS = 32
 """Levels that a region is looked for below."""
 FEW_COUNTS = 4.0
@@ -278,13 +278,13 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
 
 
 def _is_within_a_ring(light: Light, core: np.ndarray, away: np.ndarray) -> bool:
-    """Whether a dark disk is but the inside of a bright ring: light rises outwards, all the more if a beam is seen."""
+    """Whether a dark disk is but the inside of a bright ring: a beam is seen in it, and light rises outwards."""
     bands = [light.keep & (away > low) & (away <= low + 1) for low in range(2, light.reach + 7)]
     around = [float(np.median(light.sharp[band])) for band in bands if band.any()]
     peak = float(ndimage.uniform_filter(np.where(core, light.sharp, 0.0), 2).max())
     usual = float(np.median(light.sharp[core]))
     seen = peak > SEEN * usual and 4.0 * (peak - usual) > COUNTS * light.window**2 * light.one
-    return bool(around) and max(around) > (RISING[0] if seen else RISING[1]) * around[0]
+    return seen and bool(around) and peak > around[0] and max(around) > RISING * around[0]
 
 
 def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
@@ -311,7 +311,9 @@ def _grown(light: Light, region: np.ndarray, control: Control) -> np.ndarray:
         )
         lit = ndimage.median_filter(smooth[rows, columns], FAR + 1, mode="nearest")
         near = ndimage.distance_transform_edt(~region) <= FAR
-        grown = ndimage.binary_fill_holes(_largest(region | (near & (smooth < DARKER * lit))))
+        darker = _largest(region | (near & (smooth < DARKER * lit)))
+        filled = np.asarray(ndimage.binary_fill_holes(darker))
+        grown = filled if (filled & ~darker).sum() < 0.5 * region.sum() else darker  # a lit aperture is no hole
         if (grown == region).all() or grown.mean() > MOST_AREA:
             break
         region = grown
