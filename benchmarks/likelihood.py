@@ -24,7 +24,7 @@ import napari_stemnmf as stem
 from napari_stemnmf.cli import main as command
 from napari_stemnmf.clustering.grouping import group
 from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields
-from napari_stemnmf.grains.likelihood import NAMES, likelihood
+from napari_stemnmf.grains.likelihood import NAMES
 from napari_stemnmf.grains.tracked import judged
 from napari_stemnmf.reading.masks import load_masks
 from napari_stemnmf.streaming.engine import run_pass
@@ -50,11 +50,11 @@ def film_of(path: Path) -> Film:
     spots = VirtualDarkFields(done.peaks, done.calibration, done.survey)
     (measured,) = run_pass(dataset, [spots])
     features = spots.features(measured)
-    drawn, found = judged(group(features), features)
+    drawn, found, now = judged(group(features), features)
     true = np.asarray(truth, bool).reshape(len(truth), -1).astype(np.float32)
     shared = true @ drawn.inside.toarray().T
     either = true.sum(axis=1)[:, None] + found.area[None] - shared
-    return Film(found.terms, shared / np.maximum(either, 1), likelihood(found))
+    return Film(found.terms, shared / np.maximum(either, 1), now)
 
 
 def right(film: Film, p: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 import napari_stemnmf as stem
 from napari_stemnmf.clustering.footprints import footprints
-from napari_stemnmf.clustering.grouping import FAINT, SMALL, STRONG, USED, Groups, mean_maps
+from napari_stemnmf.clustering.grouping import FAINT, SMALL, STRONG, USED, mean_maps
 from napari_stemnmf.clustering.linkage import overlap_ratio
 from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.dataset import Dataset
@@ -68,19 +68,18 @@ def true_grouping(truth: Truth, analysis: Any, dataset: Dataset) -> np.ndarray:
     """Each track goes to the grain that its footprint fits best; outlines are the product's, and all are kept."""
     features, found = analysis.features["vdf"], analysis.models["vdf"]
     fields = csr_array(features.values.T)
-    sigma, seen = (_along(features, name) for name in ("sigma", "detected"))
+    sigma, seen = features.along("sigma"), features.along("detected")
     seen.eliminate_zeros()
     prints = footprints(fields, sigma, seen, features.scan_shape)
     true = csr_array(truth.labels.reshape(len(truth.labels), -1).astype(np.float32))
     iou = overlap_ratio(prints.inside, true).toarray()
     usable = (iou.max(axis=1, initial=0) >= LEAST) & ~np.isin(found.fate, (SMALL, FAINT))
-    grains, number = np.unique(iou.argmax(axis=1)[usable], return_inverse=True)
+    _, number = np.unique(iou.argmax(axis=1)[usable], return_inverse=True)
     own = np.full(len(usable), -1)
     own[usable] = number
     maps = mean_maps(own, np.minimum(prints.snr, STRONG), prints.amplitude)
     fate = np.where(own >= 0, USED, found.fate)
-    spots = np.bincount(number, minlength=len(grains)).astype(np.float32)
-    groups = Groups(own, fate, maps, found.peak, found.snr, features.scan_shape, spots)
+    groups = replace(found, group=own, fate=fate, amplitude=maps)
     settings = replace(analysis.recipe.vdf.refinement, min_confidence=0.0)
     return np.asarray(outlined(groups, features, settings).masks)
 
@@ -122,13 +121,6 @@ def shares(values: np.ndarray | csr_array, rows: np.ndarray) -> np.ndarray:
 def otsu(values: np.ndarray) -> np.ndarray:
     """The largest region of a map above Otsu's threshold."""
     return largest(values > find_threshold(values, "otsu"))
-
-
-def _along(features: Any, name: str) -> csr_array:
-    """A detail of the dark fields that goes along with their stored values, (tracks, n)."""
-    values = csr_array(features.values)
-    detail = features.details[name].astype(np.float32)
-    return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape).T.tocsr()
 
 
 ORACLES: dict[str, Callable[[Truth, Any, Dataset], np.ndarray]] = {

@@ -5,6 +5,7 @@ from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering import grouping
 from napari_stemnmf.clustering.grouping import Groups, group
+from napari_stemnmf.clustering.lattice import independent
 from napari_stemnmf.features.features import Features
 
 SCAN, RADIUS, BEAM = (40, 50), 2.5, 1e5
@@ -55,7 +56,8 @@ def test_a_smaller_crystal_inside_a_larger_one_is_a_grain() -> None:
     large, small = blob(20, 25, 16), blob(22, 28, 7)
     found = group(features_of([large, large, small, small], [A, B, C, D]))
     assert found.k == 2
-    assert found.independent.tolist() == [2, 2]
+    spots = np.array([A, B, C, D])
+    assert [independent(spots[found.group == g], RADIUS) for g in range(2)] == [2, 2]
 
 
 def test_a_part_of_a_grain_with_spots_of_its_lattice_is_none() -> None:

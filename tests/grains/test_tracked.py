@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.sparse import csr_array
 from tracked_scan import disc, scan_of
 
-from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.grains.tracked import outlined
 from napari_stemnmf.representation_settings import OutlineSettings
 
@@ -30,7 +31,7 @@ def test_a_group_of_two_faint_spots_is_left_out_or_said_to_be_unsure() -> None:
     few = groups.group.copy()
     few[np.flatnonzero(few == 1)[2:]] = -1
     peak = np.where(few == 1, 0.0004, groups.peak).astype(np.float32)
-    unsure = Groups(few, groups.fate, groups.amplitude, peak, groups.snr, SHAPE)
+    unsure = replace(groups, group=few, peak=peak)
     assert len(outlined(unsure, features)) == 3
     every = outlined(unsure, features, OutlineSettings(min_confidence=0.0))
     assert every.confidence[1] < 0.5
@@ -40,9 +41,7 @@ def test_a_group_of_two_faint_spots_is_left_out_or_said_to_be_unsure() -> None:
 def test_no_groups_give_no_grains() -> None:
     features, groups = scan_of(GRAINS, 2.0)
     none = np.full(len(groups.group), -1)
-    found = outlined(
-        Groups(none, groups.fate, csr_array((0, 3600), dtype=np.float32), groups.peak, groups.snr, SHAPE), features
-    )
+    found = outlined(replace(groups, group=none, amplitude=csr_array((0, 3600), dtype=np.float32)), features)
     assert len(found) == 0
     assert found.masks.shape == (0, *SHAPE)
     assert found.note.startswith("No grains: ")

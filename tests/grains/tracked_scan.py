@@ -52,5 +52,6 @@ def scan_of(
     features = Features("vdf", by_position, columns, (), shape, details)
     peak, snr = fields.max(axis=1).toarray().ravel(), (fields.multiply(errors.power(-1))).max(axis=1).toarray().ravel()
     maps = csr_array((len(truth), mask.size), dtype=np.float32)
-    group = np.array(own)
-    return features, Groups(group, np.zeros(len(own), int), maps, peak / np.float32(BEAM), snr, shape)
+    nothing = np.zeros(len(own), np.float32)
+    brightness = peak / np.float32(BEAM)
+    return features, Groups(np.array(own), np.zeros(len(own), int), maps, brightness, snr, nothing, shape)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
+
+from napari_stemnmf.clustering.footprints import row
 
 REACH, NEAR = 4.0, 1.5
 """Probe radii to which the tail of a spot is followed, and within which it does not fall."""
@@ -21,6 +22,8 @@ def satellites(
     seen: csr_array, grown: csr_array, peak: np.ndarray, q: np.ndarray, radius: float, beam: float
 ) -> np.ndarray:
     """Which tracks (tracks,) the tails of brighter spots, or of the direct beam, make: bool."""
+    from scipy.spatial import cKDTree  # late: who opens an analysis needs none of it
+
     distance = np.hypot(*q.T) / radius
     tail = (distance < REACH) & (beam > peak * _ratio(distance))
     size = np.diff(seen.indptr)
@@ -29,8 +32,8 @@ def satellites(
         away = np.hypot(*(q[close] - q[t]).T) / radius
         close = close[(peak[close] > peak[t] * _ratio(away)) & (close != t)]
         if len(close):
-            covered = np.concatenate([_row(grown, u) for u in close])
-            tail[t] |= np.isin(_row(seen, t), covered).sum() >= UNDER_TAIL * size[t]
+            covered = np.concatenate([row(grown, u)[0] for u in close])
+            tail[t] |= np.isin(row(seen, t)[0], covered).sum() >= UNDER_TAIL * size[t]
     return np.asarray(tail)
 
 
@@ -49,23 +52,17 @@ def doubly_diffracted(
     found = np.zeros(len(peak))
     brightness = np.zeros(len(peak))
     for t in range(len(peak)):
-        covers = _row(over, t)[_values(over, t) >= COVERED * size[t]]
+        others, shared = row(over, t)
+        covers = others[shared >= COVERED * size[t]]
         covers = covers[(covers != t) & (peak[covers] > BRIGHT * peak[t])]
         if len(covers) < 2:
             continue
-        brightness[_row(mean, t)] = _values(mean, t) / size[t]
+        there, sums_of_light = row(mean, t)
+        brightness[there] = sums_of_light / size[t]
         sums = q[covers][:, None] + q[covers][None] - q[t]
         meet = (np.hypot(sums[..., 0], sums[..., 1]) < MEET * radius) & ~np.eye(len(covers), dtype=bool)
         if meet.any():
             product = np.outer(brightness[covers], brightness[covers])[meet].max()
             found[t] = product / beam / max(brightness[t], 1e-6)
-        brightness[_row(mean, t)] = 0.0
+        brightness[there] = 0.0
     return found
-
-
-def _row(matrix: csr_array, t: int) -> np.ndarray:
-    return np.asarray(matrix.indices[matrix.indptr[t] : matrix.indptr[t + 1]])
-
-
-def _values(matrix: csr_array, t: int) -> np.ndarray:
-    return np.asarray(matrix.data[matrix.indptr[t] : matrix.indptr[t + 1]])

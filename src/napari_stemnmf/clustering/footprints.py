@@ -113,6 +113,12 @@ def _pieces(mask: np.ndarray, crop: Crop, seen: csr_array, t: int, columns: int)
     return np.asarray((disks >= DETECTED)[labels])
 
 
+def row(matrix: csr_array, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and values of what is stored of a row."""
+    own = slice(matrix.indptr[index], matrix.indptr[index + 1])
+    return matrix.indices[own], matrix.data[own]
+
+
 def stacked(rows: list[tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]) -> csr_array:
     """A sparse matrix of rows, each given by its columns and values."""
     ends = np.concatenate([[0], np.cumsum([len(at) for at, _ in rows])]).astype(np.int64)

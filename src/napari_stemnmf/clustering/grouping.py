@@ -7,7 +7,7 @@ same groups as the whole.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from napari_stemnmf.clustering.artefacts import doubly_diffracted, satellites
 from napari_stemnmf.clustering.deflation import Spots, explained, one_lattice
 from napari_stemnmf.clustering.footprints import Footprints, footprints, grown, masks_of
-from napari_stemnmf.clustering.lattice import facing, independent
+from napari_stemnmf.clustering.lattice import facing
 from napari_stemnmf.clustering.linkage import alike, overlap_ratio
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
@@ -53,9 +53,11 @@ class Groups:
         (groups, n) mean root of the group's dark fields, each over its peak; 1 at most.
     peak, snr : ndarray of float32
         (tracks,) brightest of the dark field over the direct beam's counts; signal-to-noise ratio there.
+    double : ndarray of float32
+        (tracks,) intensity that double diffraction may give each, over its own.
     scan_shape : tuple of int
-    independent : ndarray of float32
-        (groups,) number of spots, two that face one another across the direct beam counted once.
+    cache : dict
+        What later stages compute from these groups and keep as long as they live (`grains.tracked`); not stored.
     """
 
     STORED_AS: ClassVar[str] = "groups"
@@ -65,8 +67,9 @@ class Groups:
     amplitude: csr_array
     peak: np.ndarray
     snr: np.ndarray
+    double: np.ndarray
     scan_shape: tuple[int, int]
-    independent: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __str__(self) -> str:
         tracks = len(self.group)
@@ -87,10 +90,6 @@ class Groups:
         """The maps of all groups, (groups, scan_y, scan_x) float32: made at every access."""
         return np.asarray(self.amplitude.toarray().reshape(self.k, *self.scan_shape))
 
-    def members(self, group: int) -> np.ndarray:
-        """The tracks of a group."""
-        return np.flatnonzero(self.group == group)
-
 
 def group(features: Features, settings: GroupingSettings | None = None, *, control: Control | None = None) -> Groups:
     """Group the tracks of a scan by their footprints.
@@ -108,13 +107,13 @@ def group(features: Features, settings: GroupingSettings | None = None, *, contr
     control.check()
     shape, radius, beam = features.scan_shape, features.details["probe_radius"], features.details["beam"]
     fields = csr_array(features.values.T)
-    sigma = _along(features, "sigma").T.tocsr()
-    seen = _along(features, "detected").T.tocsr()
+    sigma, seen = features.along("sigma"), features.along("detected")
     seen.eliminate_zeros()
     prints = footprints(fields, sigma, seen, shape)
     q = np.stack([features.columns["q_y"], features.columns["q_x"]], axis=1)
     fate = np.full(fields.shape[0], ALONE)
-    fate[doubly_diffracted(fields, seen, grown(seen, 1, shape), prints.peak, q, radius, beam) >= TWICE] = DOUBLE
+    double = doubly_diffracted(fields, seen, grown(seen, 1, shape), prints.peak, q, radius, beam)
+    fate[double >= TWICE] = DOUBLE
     fate[satellites(seen, grown(seen, 2, shape), prints.peak, q, radius, beam)] = TAIL
     fate[prints.snr < LEAST_SNR] = FAINT
     fate[prints.inside.sum(axis=1) < LEAST_SIZE] = SMALL
@@ -124,15 +123,7 @@ def group(features: Features, settings: GroupingSettings | None = None, *, contr
     found[used] = np.maximum(own, -1)
     fate[used[own >= 0]] = USED
     fate[used[own == -2]] = EXPLAINED
-    apart = np.array([independent(q[found == g], radius) for g in range(maps.shape[0])], np.float32)
-    return Groups(found, fate, maps, prints.peak / np.float32(beam), prints.snr, shape, apart)
-
-
-def _along(features: Features, name: str) -> csr_array:
-    """A detail of the features that goes along with their stored values, as a matrix (n, tracks)."""
-    values = csr_array(features.values)
-    detail = features.details[name].astype(np.float32)
-    return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape)
+    return Groups(found, fate, maps, prints.peak / np.float32(beam), prints.snr, double.astype(np.float32), shape)
 
 
 def _grouped(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import squareform
 
 
 def overlap_ratio(a: csr_array, b: csr_array) -> csr_array:
@@ -23,6 +20,10 @@ def alike(ratio: csr_array, cut: float) -> np.ndarray:
     Clusters that are linked hold a pair that is, and those that share nothing are as far apart as can be: so each
     connected part of the graph of such pairs is linked by itself, with the same result as all at once.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage  # late: who opens an analysis needs none of it
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial.distance import squareform
+
     close = csr_array((ratio.data >= cut, ratio.indices.copy(), ratio.indptr.copy()), shape=ratio.shape)
     close.eliminate_zeros()
     count, part = connected_components(close, directed=False)

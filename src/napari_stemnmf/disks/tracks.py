@@ -16,7 +16,7 @@ from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 
 DIRECT_BEAM = 2.0
-"""Probe radii within which disks belong to the direct beam."""
+"""Probe radii within which disks belong to the direct beam: nearer than one diameter no other is resolved."""
 FOLLOW = 0.2
 """How fast the expected place follows the disks that are linked."""
 START = 1.5

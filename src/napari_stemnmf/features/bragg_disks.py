@@ -14,14 +14,13 @@ from scipy.sparse import coo_array, csr_array
 from napari_stemnmf.calibration.geometry import Calibration, bilinear, centred
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import doubtful
+from napari_stemnmf.disks.tracks import DIRECT_BEAM
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import BraggDiskSettings
 
 BIN_OF_RADIUS = 0.5625
 """Side of a bin per probe radius: the paper's 3 px where a disk's radius is 5.3 px."""
-DIRECT_BEAM = 2.0
-"""Probe radii within which disks belong to the direct beam: nearer than one diameter no other is resolved."""
 
 
 def bragg_disks(peaks: Peaks, calibration: Calibration, settings: BraggDiskSettings | None = None) -> Features:

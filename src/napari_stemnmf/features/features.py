@@ -37,3 +37,9 @@ class Features:
     dropped: tuple[str, ...]
     scan_shape: tuple[int, int]
     details: dict[str, Any] = field(default_factory=dict)
+
+    def along(self, name: str) -> csr_array:
+        """A detail that goes along with the stored values of a sparse matrix, as a matrix (m, n) of float32."""
+        values = csr_array(self.values)
+        detail = self.details[name].astype(np.float32)
+        return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape).T.tocsr()

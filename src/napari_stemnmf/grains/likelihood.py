@@ -15,8 +15,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.artefacts import doubly_diffracted
-from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, Crop, grown
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, Crop, row
 from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.clustering.linkage import overlap_ratio
 from napari_stemnmf.grains.outlines import Outlines
@@ -78,32 +77,12 @@ class Evidence:
         return np.log(np.maximum(np.stack(terms, axis=1), 1e-6))
 
 
-def evidence(
-    groups: Groups,
-    outlines: Outlines,
-    fields: csr_array,
-    seen: csr_array,
-    q: np.ndarray,
-    radius: float,
-    beam: float,
-) -> Evidence:
-    """What tells for and against each group.
-
-    Parameters
-    ----------
-    groups, outlines : Groups, Outlines
-    fields, seen : csr_array
-        (tracks, n) dark fields, counts, and where a disk was detected.
-    q : ndarray, (tracks, 2)
-        Where the tracks' spots are, from the direct beam, px.
-    radius, beam : float
-        Of the probe, px; the direct beam's counts.
-    """
+def evidence(groups: Groups, outlines: Outlines, fields: csr_array) -> Evidence:
+    """What tells for and against each group; `fields` (tracks, n) are the dark fields."""
     member = np.flatnonzero(groups.group >= 0)
     own, peak = groups.group[member], groups.peak[member].astype(np.float64)
     total, spots = np.bincount(own, peak, groups.k), np.bincount(own, minlength=groups.k)
-    double = doubly_diffracted(fields, seen, grown(seen, 1, groups.scan_shape), groups.peak * beam, q, radius, beam)
-    double = np.bincount(own, np.minimum(double[member], 1), groups.k) / np.maximum(spots, 1)
+    double = np.bincount(own, np.minimum(groups.double[member], 1), groups.k) / np.maximum(spots, 1)
     bright = np.zeros(groups.k)
     np.maximum.at(bright, own, peak)
     area = np.diff(outlines.inside.indptr).astype(np.int64)
@@ -137,7 +116,7 @@ def _misfits(groups: Groups, outlines: Outlines, fields: csr_array) -> np.ndarra
     ends = np.searchsorted(groups.group[order], np.arange(groups.k + 1))
     found = np.ones(groups.k)
     for g, (first, last) in enumerate(pairwise(ends)):
-        mask, own = (_row(m, g) for m in (outlines.inside, outlines.maps))
+        mask, own = (row(m, g) for m in (outlines.inside, outlines.maps))
         if not len(mask[0]):
             continue
         pad = int(np.ceil(3 * outlines.blur)) + AROUND
@@ -151,7 +130,7 @@ def _misfits(groups: Groups, outlines: Outlines, fields: csr_array) -> np.ndarra
         tracks = order[first:last]
         weight = groups.peak[tracks] / groups.peak[tracks].sum()
         for share, t in zip(weight, tracks, strict=True):
-            at, values = _row(fields, t)
+            at, values = row(fields, t)
             y, x, there = _within(inside, at, columns)
             seen, expected = values[there][near[y, x]].astype(np.float64), shape[y, x][near[y, x]]
             squares = float(seen @ seen)
@@ -159,11 +138,6 @@ def _misfits(groups: Groups, outlines: Outlines, fields: csr_array) -> np.ndarra
             unexplained += float(share) * (1 - fit / squares if squares > 0 else 1.0)
         found[g] = unexplained
     return found
-
-
-def _row(matrix: csr_array, row: int) -> tuple[np.ndarray, np.ndarray]:
-    own = slice(matrix.indptr[row], matrix.indptr[row + 1])
-    return matrix.indices[own], matrix.data[own]
 
 
 def _in_scan(crop: Crop, scan_shape: tuple[int, int]) -> Crop:

@@ -13,10 +13,9 @@ from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration, centred
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.disks.tracks import DIRECT_BEAM
 from napari_stemnmf.grains.refinement import coherence
 
-DIRECT_BEAM = 2.0
-"""Probe radii within which disks belong to the direct beam, as for BD."""
 REACH = 0.75
 """Of a disk from the place of its reflection, in probe radii."""
 SPREAD = 0.3  # of the disks of one reflection about its place, in probe radii

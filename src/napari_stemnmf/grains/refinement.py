@@ -15,11 +15,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.representation_settings import RefinementSettings
 
-EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 METHODS = ("yen", "otsu", "li", "triangle")
 """How a threshold can be found, by the names of scikit-image."""
 

@@ -48,8 +48,7 @@ def outlined(
         undone, or why there are none.
     """
     settings = OutlineSettings() if settings is None else settings
-    drawn, found = judged(groups, features, settings, control=control)
-    p = likelihood(found)
+    drawn, found, p = judged(groups, features, settings, control=control)
     kept = np.flatnonzero((p >= settings.min_confidence) & (found.area >= max(settings.min_size, 1)))
     number = np.zeros(groups.k, np.int64)
     number[kept] = np.arange(1, len(kept) + 1)
@@ -75,16 +74,23 @@ def outlined(
 
 def judged(
     groups: Groups, features: Features, settings: OutlineSettings | None = None, *, control: Control | None = None
-) -> tuple[Outlines, Evidence]:
-    """Outline of each group, and what tells for and against it; the blur is estimated where none is set."""
+) -> tuple[Outlines, Evidence, np.ndarray]:
+    """Outline of each group, what tells for and against it, and how likely it is right (groups,).
+
+    The blur is estimated where none is set. The groups keep the last answer: which grains are kept may change then
+    without all being outlined anew.
+    """
     settings = OutlineSettings() if settings is None else settings
-    fields = csr_array(features.values.T)
-    sigma, seen = (_along(features, name) for name in ("sigma", "detected"))
-    seen.eliminate_zeros()
-    blur = scan_blur(fields, sigma, groups.scan_shape) if settings.blur is None else settings.blur
-    drawn = outlines(groups, fields, sigma, blur, settings.level, control=control)
-    q = np.stack([features.columns["q_y"], features.columns["q_x"]], axis=1)
-    return drawn, evidence(groups, drawn, fields, seen, q, features.details["probe_radius"], features.details["beam"])
+    asked = features, settings.blur, settings.level
+    if groups.cache.get("asked") != asked:
+        fields = csr_array(features.values.T)
+        sigma = features.along("sigma")
+        blur = scan_blur(fields, sigma, groups.scan_shape) if settings.blur is None else settings.blur
+        drawn = outlines(groups, fields, sigma, blur, settings.level, control=control)
+        found = evidence(groups, drawn, fields)
+        groups.cache.update(asked=asked, judged=(drawn, found, likelihood(found)))
+    answer: tuple[Outlines, Evidence, np.ndarray] = groups.cache["judged"]
+    return answer
 
 
 def why_none(groups: Groups, settings: OutlineSettings) -> str:
@@ -96,10 +102,3 @@ def why_none(groups: Groups, settings: OutlineSettings) -> str:
         return f"none of the {tracks} spots that were followed shares its footprint with another"
     least = f"min_confidence = {settings.min_confidence:g}, min_size = {settings.min_size}"
     return f"none of the {groups.k} groups of spots is likely and large enough ({least})"
-
-
-def _along(features: Features, name: str) -> csr_array:
-    """A detail of the features that goes along with their stored values, as a matrix (tracks, n)."""
-    values = csr_array(features.values)
-    detail = features.details[name].astype(np.float32)
-    return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape).T.tocsr()

@@ -1,6 +1,7 @@
 """What no grain explains: the share of the diffracted intensity of each pattern that belongs to no grain.
 
-A disk is explained where it lies at the place of a spot of a grain that is there. For grains of NMF, whose components
+A disk is explained where it lies at the place of a spot of a grain that is there, or so near that the scan's blur
+brings its light. For grains of NMF, whose components
 tell no spots apart, all disks of a position are explained where a grain is.
 """
 
@@ -10,11 +11,13 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import DIRECT_BEAM
+from napari_stemnmf.features.dark_fields import AROUND
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.grains.refinement import Grains, flat_masks
 
@@ -79,7 +82,8 @@ def _heights(
     by_hand = np.asarray(flat[there].sum(axis=0)).ravel() > 0
     place = features.columns["q_y"], features.columns["q_x"]
     reach = NEAR * float(features.details["probe_radius"])
-    inside = grains.masks.reshape(len(grains), n)
+    near = [ndimage.binary_dilation(mask, iterations=AROUND) for mask in grains.masks]
+    inside = np.array(near, bool).reshape(len(grains), n)
     explained = _explained(
         peaks.offsets, y, x, height, values.indptr, values.indices, grain, *place, inside, reach  # type: ignore[union-attr]
     )  # fmt: skip

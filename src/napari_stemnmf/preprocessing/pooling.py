@@ -24,15 +24,17 @@ LOST = 0.02
 """Share of the variance of what the scan shows that pooling may cost."""
 ALIKE = 0.5
 """Correlation two positions apart over that one apart, below which neighbours tell nothing of one another."""
+BLOCK_BYTES = 2**27
+"""Of a block that is pooled, at most, where that leaves room: narrow ones read the file's rows again and again."""
 PATCHES, PATCH = 16, 14
 """Parts of the scan that are looked at, along both axes together, and their length in positions."""
 
 
 def weights(sigma: float) -> np.ndarray:
-    """Of a position's neighbours along one axis, itself in the middle; the sum of their squares is 1."""
+    """Of a position's neighbours along one axis, itself in the middle; they add up to as much as their squares."""
     reach = int(np.ceil(REACH * sigma))
     gauss = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return np.asarray(gauss / gauss.sum() / (gauss**2).sum() * gauss.sum() ** 2)
+    return np.asarray(gauss * gauss.sum() / (gauss**2).sum())
 
 
 def pooled(dataset: Dataset, sigma: float) -> Dataset:
@@ -48,7 +50,9 @@ def pooled(dataset: Dataset, sigma: float) -> Dataset:
     kernel = weights(sigma).astype(np.float32)
     reach = len(kernel) // 2
     shape = dataset.scan_shape
-    data = dataset.data.rechunk({axis: _chunks(shape[axis], 4 * reach) for axis in (0, 1)})
+    rows = _chunks(shape[0], 4 * reach)
+    room = BLOCK_BYTES // (4 * (rows[0] + 2 * reach) * max(1, int(np.prod(dataset.detector_shape))))
+    data = dataset.data.rechunk({0: rows, 1: _chunks(shape[1], max(4 * reach, int(room)))})
     depth = {0: min(reach, shape[0]), 1: min(reach, shape[1]), 2: 0, 3: 0}
     data = da.map_overlap(
         _pool, data, kernel=kernel, depth=depth, boundary={0: "nearest", 1: "nearest", 2: "none", 3: "none"},

@@ -5,7 +5,7 @@ The parts of `grains.refinement` are called one by one, so that the preview is w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -135,21 +135,14 @@ def preview(request: Request) -> Live:
 
 
 def _of_groups(request: Request) -> Live:
-    """What Refine would make of groups of spots; those that it leaves out are known with it."""
-    from napari_stemnmf.grains.refinement import Grains
-    from napari_stemnmf.grains.tracked import outlined, why_none
+    """What Refine would make of groups of spots, and how likely all of them are."""
+    from napari_stemnmf.grains.tracked import judged, outlined
 
-    model: Any = request.model
-    settings: Any = request.settings
-    every = outlined(model, request.features, replace(settings, min_confidence=0.0, min_size=1))  # type: ignore[arg-type]
-    large = every.masks.sum(axis=(1, 2)) >= settings.min_size
-    kept = np.flatnonzero((every.confidence >= settings.min_confidence) & large)
-    masks = every.masks[kept] if request.left_out is None else every.masks[kept] & ~request.left_out
-    found = Grains.from_masks(masks, every.weights[kept], component=every.component[kept])
+    given: Any = request.model, request.features, request.settings
+    found = outlined(*given, left_out=request.left_out)
     labels = found.labels if len(found) <= MOST else None
-    note = every.note if len(kept) else f"No grains: {why_none(model, settings)}."
     overlap = float((found.overlap > 1).mean())
-    return Live(request, labels, len(found), overlap=overlap, note=note, likely=every.confidence)
+    return Live(request, labels, len(found), overlap=overlap, note=found.note, likely=judged(*given)[2])
 
 
 def scale_at(histogram: Histogram, weight: float) -> float | None:
