@@ -19,6 +19,7 @@ from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, Crop, row
 from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.clustering.linkage import overlap_ratio
 from napari_stemnmf.grains.outlines import Outlines
+from napari_stemnmf.grains.scan_blur import blurring
 
 NAMES = ("spots", "bright", "resolved", "misfit", "double")
 """Of the terms, in the order of the coefficients."""
@@ -124,7 +125,7 @@ def _misfits(groups: Groups, outlines: Outlines, fields: csr_array) -> np.ndarra
         shape = np.zeros(inside.values.shape)
         y, x, there = _within(inside, own[0], columns)
         shape[y, x] = own[1][there] ** 2
-        shape = ndimage.gaussian_filter(shape * inside.values, outlines.blur) if outlines.blur > 0 else shape
+        shape = _blurred(shape * inside.values, inside, outlines) if outlines.blur > 0 else shape
         near = ndimage.binary_dilation(inside.values, EIGHT_NEIGHBOURS, iterations=AROUND)
         unexplained, power = 0.0, float(np.square(shape[near]).sum())  # where a dark field was not taken it is dark
         tracks = order[first:last]
@@ -138,6 +139,13 @@ def _misfits(groups: Groups, outlines: Outlines, fields: csr_array) -> np.ndarra
             unexplained += float(share) * (1 - fit / squares if squares > 0 else 1.0)
         found[g] = unexplained
     return found
+
+
+def _blurred(shape: np.ndarray, crop: Crop, outlines: Outlines) -> np.ndarray:
+    """A map on a crop, blurred as the scan is."""
+    along_y = blurring(crop.top, shape.shape[0], outlines.borders.rows, outlines.blur)
+    along_x = blurring(crop.left, shape.shape[1], outlines.borders.columns, outlines.blur)
+    return np.asarray(along_y @ shape @ along_x.T)
 
 
 def _in_scan(crop: Crop, scan_shape: tuple[int, int]) -> Crop:

@@ -8,7 +8,6 @@ positions has its true size then, and not that of the blur; a large one is what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +18,7 @@ from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, SMOOTH, stack
 from napari_stemnmf.clustering.grouping import STRONG, Groups
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.scan_blur import blurring, deblurred
+from napari_stemnmf.grains.seams import Borders
 
 BRIGHTEST = 4
 """Positions whose mean is the height of a map: one alone is noisy."""
@@ -42,11 +42,14 @@ class Outlines:
         (groups, n) root of the deblurred mean of the group's dark fields, over its height; within and near the grain.
     blur : float
         Standard deviation of the blur that was undone, positions.
+    borders : Borders
+        Of the scan, over which nothing is blurred.
     """
 
     inside: csr_array
     maps: csr_array
     blur: float
+    borders: Borders
 
 
 def outlines(
@@ -56,6 +59,7 @@ def outlines(
     blur: float,
     level: float = 0.47,
     *,
+    borders: Borders | None = None,
     control: Control | None = None,
 ) -> Outlines:
     """The outline of each group.
@@ -69,10 +73,13 @@ def outlines(
         Of the scan, positions, as `scan_blur` finds it.
     level : float
         Where a map is cut, over its mean inside: the middle of an edge is a half, and edges of grains are thin.
+    borders : Borders
+        Where the scan has seams; without, it has none.
     control : Control
         Checked for a cancel before each group.
     """
     control = Control() if control is None else control
+    borders = Borders.of(groups.scan_shape) if borders is None else borders
     columns = groups.scan_shape[1]
     inside: list[tuple[np.ndarray, np.ndarray]] = []
     maps: list[tuple[np.ndarray, np.ndarray]] = []
@@ -80,17 +87,17 @@ def outlines(
     ends = np.searchsorted(groups.group[by_group], np.arange(groups.k + 1))
     for first, last in pairwise(ends):
         control.check()
-        top, left, root = group_map(by_group[first:last], groups, fields, sigma, blur)
+        top, left, root = group_map(by_group[first:last], groups, fields, sigma, blur, borders)
         mask = half_height(root, level)
         for kept, found, values in ((inside, mask, mask), (maps, root > 0, root)):
             y, x = np.nonzero(found)
             kept.append(((y + top) * columns + x + left, values[found].astype(np.float32)))
     shape = groups.k, int(np.prod(groups.scan_shape))
-    return Outlines(stacked(inside, shape), stacked(maps, shape), blur)
+    return Outlines(stacked(inside, shape), stacked(maps, shape), blur, borders)
 
 
 def group_map(
-    tracks: np.ndarray, groups: Groups, fields: csr_array, sigma: csr_array, blur: float
+    tracks: np.ndarray, groups: Groups, fields: csr_array, sigma: csr_array, blur: float, borders: Borders
 ) -> tuple[int, int, np.ndarray]:
     """First row and column of a crop, and on it the root of the deblurred mean of dark fields, over its height."""
     rows, columns = groups.scan_shape
@@ -115,14 +122,9 @@ def group_map(
     mean /= np.maximum(known, SHARED)
     error = np.sqrt(variance) / np.maximum(known, SHARED) + EXACT * mean.max()
     if blur > 0:
-        along_y, along_x = _blurring(top, shape[0], rows, blur), _blurring(left, shape[1], columns, blur)
+        along_y, along_x = blurring(top, shape[0], borders.rows, blur), blurring(left, shape[1], borders.columns, blur)
         mean = deblurred(mean, error, along_y, along_x, ROUNDS)
     return top, left, np.sqrt(np.maximum(mean, 0) / max(height(mean), 1e-30))
-
-
-@lru_cache(maxsize=512)
-def _blurring(first: int, length: int, whole: int, blur: float) -> np.ndarray:
-    return blurring(first, length, whole, blur)
 
 
 def height(values: np.ndarray) -> float:

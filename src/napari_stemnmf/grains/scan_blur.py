@@ -9,11 +9,15 @@ grains look like, and no fall is steeper than noise lets one say: where nothing 
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import pairwise
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import erf
 
 from napari_stemnmf.clustering.footprints import Crop
+from napari_stemnmf.grains.seams import Borders
 
 CLEAR, STRONG = 8.0, 24.0
 """Signal-to-noise ratio of a place that is looked at, and of the best place of a dark field that is."""
@@ -31,17 +35,17 @@ NONE = 0.5
 """Positions; less blur than this does not reach the next position, and is none."""
 
 
-def scan_blur(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) -> float:
+def scan_blur(fields: csr_array, sigma: csr_array, borders: Borders) -> float:
     """Standard deviation of the blur of a scan, positions; 0 where the data shows none.
 
     Parameters
     ----------
     fields, sigma : csr_array
         (tracks, n) dark fields and their standard errors, counts, with the same stored places.
-    scan_shape : tuple of int
-        Rows and columns.
+    borders : Borders
+        Of the scan; no fall is taken over one.
     """
-    crops = [_crop(fields, sigma, t, scan_shape[1]) for t in range(fields.shape[0])]
+    crops = [_crop(fields, sigma, t, borders) for t in range(fields.shape[0])]
     crops = [(value, error) for value, error in crops if (value > STRONG * error).any()]
     if len(crops) < FEW:
         return 0.0
@@ -54,16 +58,21 @@ def scan_blur(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) 
     return float(blur) if np.isfinite(blur) else 0.0
 
 
-def _crop(fields: csr_array, sigma: csr_array, t: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """A dark field and its error on the smallest rectangle; where it was not taken, both are NaN."""
+def _crop(fields: csr_array, sigma: csr_array, t: int, borders: Borders) -> tuple[np.ndarray, np.ndarray]:
+    """A dark field and its error on the smallest rectangle; where it was not taken, and at seams, both are NaN."""
     own = slice(fields.indptr[t], fields.indptr[t + 1])
-    at = fields.indices[own]
+    at, columns = fields.indices[own], borders.columns[-1]
     if not len(at):
         return np.empty((0, 0)), np.empty((0, 0))
-    known = Crop.of(at, np.ones(len(at), bool), columns).values
+    known = Crop.of(at, np.ones(len(at), bool), columns)
     value = Crop.of(at, fields.data[own].astype(np.float64), columns).values
     error = Crop.of(at, np.minimum(sigma.data[own], 1e30).astype(np.float64), columns).values
-    return np.where(known, value, np.nan), np.where(known, error, np.nan)
+    value, error = np.where(known.values, value, np.nan), np.where(known.values, error, np.nan)
+    for axis, (first, ends) in enumerate(((known.top, borders.rows), (known.left, borders.columns))):
+        seams = [end - first for end in ends if first < end < first + value.shape[axis]]
+        gaps = np.repeat(np.array(seams, np.int64), LONGEST)
+        value, error = np.insert(value, gaps, np.nan, axis), np.insert(error, gaps, np.nan, axis)
+    return value, error
 
 
 def _steepest(value: np.ndarray, error: np.ndarray, step: int) -> float:
@@ -85,11 +94,30 @@ def _steepest(value: np.ndarray, error: np.ndarray, step: int) -> float:
     return most
 
 
-def blurring(first: int, length: int, whole: int, blur: float) -> np.ndarray:
-    """Matrix (length, length) that blurs positions `first` on along an axis of `whole`; dark beyond a crop.
+@lru_cache(maxsize=512)
+def blurring(first: int, length: int, borders: tuple[int, ...], blur: float) -> np.ndarray:
+    """Matrix (length, length) that blurs positions `first` on along an axis of the scan; dark beyond a crop.
 
-    Beyond the ends of the axis a map goes on as its last value.
+    Parameters
+    ----------
+    first, length : int
+        The crop.
+    borders : tuple of int
+        Of the axis, as of `Borders`: none of the light goes over one, and beyond it a map goes on as its last value.
+    blur : float
+        Standard deviation, positions.
     """
+    matrix = np.zeros((length, length))
+    for begin, end in pairwise(borders):
+        low, high = max(begin, first), min(end, first + length)
+        if low < high:
+            own = slice(low - first, high - first)
+            matrix[own, own] = _blurring(high - low, low == begin, high == end, blur)
+    return matrix
+
+
+def _blurring(length: int, begins: bool, ends: bool, blur: float) -> np.ndarray:
+    """The same for a part of one piece, which may begin and end the piece."""
     reach = int(np.ceil(4 * blur)) + 1
     place = np.arange(-reach, length + reach)
     away = np.arange(length)[:, None] - place
@@ -98,7 +126,7 @@ def blurring(first: int, length: int, whole: int, blur: float) -> np.ndarray:
         share = (erf((away + 0.5) / wide) - erf((away - 0.5) / wide)) / 2
     else:
         share = (away == 0).astype(np.float64)
-    place = np.clip(place, 0 if first == 0 else None, length - 1 if first + length == whole else None)
+    place = np.clip(place, 0 if begins else None, length - 1 if ends else None)
     matrix = np.zeros((length, length))
     inside = (place >= 0) & (place < length)
     np.add.at(matrix.T, place[inside], share[:, inside].T)

@@ -14,6 +14,7 @@ from napari_stemnmf.grains.likelihood import Evidence, evidence, likelihood, rea
 from napari_stemnmf.grains.outlines import Outlines, outlines
 from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.scan_blur import scan_blur
+from napari_stemnmf.grains.seams import borders
 from napari_stemnmf.representation_settings import OutlineSettings
 
 NOTHING = "no Bragg spot is seen at several neighbouring positions, as in a vacuum or an amorphous film"
@@ -59,7 +60,7 @@ def outlined(
     if left_out is not None:
         masks &= ~left_out
     pooling = features.details.get("pooling", 0.0)
-    pooled = f"Patterns were pooled over their neighbours (sigma {pooling:.1f} positions), as their disks are faint. "
+    pooled = f"Patterns were pooled over their neighbours (sigma {pooling:.1f} positions), as their disks are faint."
     undone = (
         f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo." if drawn.blur else ""
     )
@@ -68,7 +69,7 @@ def outlined(
         thresholds=np.full(groups.k, settings.level, np.float32),
         confidence=p[kept].astype(np.float32),
         reasons=tuple(said[g] for g in kept),
-        note=(pooled * bool(pooling) + undone).strip() if len(kept) else f"No grains: {why_none(groups, settings)}.",
+        note=" ".join(filter(None, (pooled * bool(pooling), undone, str(drawn.borders)))) if len(kept) else f"No grains: {why_none(groups, settings)}.",
     )
 
 
@@ -85,8 +86,9 @@ def judged(
     if groups.cache.get("asked") != asked:
         fields = csr_array(features.values.T)
         sigma = features.along("sigma")
-        blur = scan_blur(fields, sigma, groups.scan_shape) if settings.blur is None else settings.blur
-        drawn = outlines(groups, fields, sigma, blur, settings.level, control=control)
+        seams = borders(fields, sigma, groups.scan_shape)
+        blur = scan_blur(fields, sigma, seams) if settings.blur is None else settings.blur
+        drawn = outlines(groups, fields, sigma, blur, settings.level, borders=seams, control=control)
         found = evidence(groups, drawn, fields)
         groups.cache.update(asked=asked, judged=(drawn, found, likelihood(found)))
     answer: tuple[Outlines, Evidence, np.ndarray] = groups.cache["judged"]
