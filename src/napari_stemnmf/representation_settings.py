@@ -154,7 +154,7 @@ class GroupingSettings(Settings):
         "footprints", "how tracks are grouped: by their footprints in the scan", choices=("footprints",)
     )
     alike: float = setting(
-        0.75, "intersection over union of footprints from which tracks are of one grain", low=0.1, high=0.95, step=0.05
+        0.85, "intersection over union of footprints from which tracks are of one grain", low=0.1, high=0.95, step=0.05
     )
     min_tracks: int = setting(2, "groups of fewer tracks are left out", low=1)
 

@@ -19,7 +19,7 @@ COVERED = 0.75
 """Share of a group's mask that a group which explains it covers."""
 WIDE, UNION = 0.5, 0.7
 """IoU from which groups of one lattice are one though the weaker is the wider; IoU of a group with those it unites."""
-LATTICE = 0.3
+LATTICE = 0.5
 """Share of a group's spots on the lattice of another, from which both are of one grain."""
 TOGETHER = 0.5
 """Share of a group's spots that several groups explain, from which it is no grain."""

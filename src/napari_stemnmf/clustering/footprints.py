@@ -12,8 +12,9 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
 SMOOTH = 0.7
 """Blur (sigma, positions) of a dark field before its footprint is taken."""
-RELATIVE, SIGNIFICANT = 0.4, 3.0
-"""A footprint is where the root of a dark field is above so much of its peak, and the field above so many sigma."""
+LEVELS, USUAL, SIGNIFICANT = (0.3, 0.4, 0.5, 0.6, 0.7), 1, 3.0
+"""A footprint is where the root of a dark field is above so much of its peak, the usual one, or another to compare it
+with those of other tracks, and the field above so many sigma."""
 CALMER = max(1.0, 2 * SMOOTH * np.sqrt(np.pi))
 """How much less a blurred map scatters."""
 DETECTED = 3
@@ -26,8 +27,8 @@ class Footprints:
 
     Attributes
     ----------
-    inside : csr_array of float32
-        (tracks, n) 1 where the footprint is.
+    levels : tuple of csr_array of float32
+        (tracks, n) for each of `LEVELS`: 1 where the footprint is.
     amplitude : csr_array of float32
         (tracks, n) root of the smoothed dark field over its peak, within two positions of the footprint.
     peak : ndarray of float32
@@ -36,10 +37,15 @@ class Footprints:
         (tracks,) of its best position.
     """
 
-    inside: csr_array
+    levels: tuple[csr_array, ...]
     amplitude: csr_array
     peak: np.ndarray
     snr: np.ndarray
+
+    @property
+    def inside(self) -> csr_array:
+        """(tracks, n) the footprints at the usual level."""
+        return self.levels[USUAL]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +84,8 @@ def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape:
     """
     columns = scan_shape[1]
     nowhere = np.empty(0, np.int64), np.empty(0, np.float32)
-    inside, amplitude, peak, snr = [], [], [], []
+    amplitude, peak, snr = [], [], []
+    inside: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in LEVELS]
     for t in range(fields.shape[0]):
         own = slice(fields.indptr[t], fields.indptr[t + 1])
         at, value, error = fields.indices[own], fields.data[own], np.minimum(sigma.data[own], 1e30)
@@ -89,28 +96,32 @@ def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape:
         snr.append((value / np.maximum(error, 1e-6)).max(initial=0))
         highest = smooth.max(initial=0)
         if not highest > 0:
-            inside.append(nowhere)
-            amplitude.append(nowhere)
+            for rows in (*inside, amplitude):
+                rows.append(nowhere)
             continue
         root = np.sqrt(smooth / highest)
-        mask = (root > RELATIVE) & (smooth > SIGNIFICANT * spread) & known.values
-        mask = known.values & ndimage.binary_fill_holes(_pieces(mask, known, seen, t, columns))
-        near = ndimage.binary_dilation(mask, iterations=2) & known.values & (root > 0)
-        inside.append((known.positions(mask, columns), np.ones(np.count_nonzero(mask), np.float32)))
+        clear = (smooth > SIGNIFICANT * spread) & known.values
+        masks = [_pieces((root > level) & clear, known, seen, t, columns) for level in LEVELS]
+        for rows, mask in zip(inside, masks, strict=True):
+            rows.append((known.positions(mask, columns), np.ones(np.count_nonzero(mask), np.float32)))
+        near = ndimage.binary_dilation(masks[USUAL], iterations=2) & known.values & (root > 0)
         amplitude.append((known.positions(near, columns), root[near]))
     shape = fields.shape
     return Footprints(
-        stacked(inside, shape), stacked(amplitude, shape), np.array(peak, np.float32), np.array(snr, np.float32)
+        tuple(stacked(rows, shape) for rows in inside),
+        stacked(amplitude, shape),
+        np.array(peak, np.float32),
+        np.array(snr, np.float32),
     )
 
 
 def _pieces(mask: np.ndarray, crop: Crop, seen: csr_array, t: int, columns: int) -> np.ndarray:
-    """The pieces of a mask that hold enough detected disks."""
+    """The pieces of a mask that hold enough detected disks, their holes filled."""
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     y, x = np.divmod(seen.indices[seen.indptr[t] : seen.indptr[t + 1]], columns)
     disks = np.bincount(labels[y - crop.top, x - crop.left], minlength=count + 1)
     disks[0] = 0
-    return np.asarray((disks >= DETECTED)[labels])
+    return np.asarray(crop.values & ndimage.binary_fill_holes((disks >= DETECTED)[labels]))
 
 
 def row(matrix: csr_array, index: int) -> tuple[np.ndarray, np.ndarray]:

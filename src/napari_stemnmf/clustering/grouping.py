@@ -15,8 +15,7 @@ from scipy.sparse import csr_array
 from napari_stemnmf.clustering.artefacts import doubly_diffracted, satellites
 from napari_stemnmf.clustering.deflation import Spots, explained, one_lattice
 from napari_stemnmf.clustering.footprints import Footprints, footprints, grown, masks_of
-from napari_stemnmf.clustering.lattice import facing
-from napari_stemnmf.clustering.linkage import alike, overlap_ratio
+from napari_stemnmf.clustering.linkage import alike, closest_ratio
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import GroupingSettings
@@ -28,8 +27,6 @@ SAME, OWN = 0.8, 0.6
 LEVEL = 0.5
 """Of a group's map, where its mask is cut."""
 ROUNDS = 3
-PAIR, PAIRED = 0.5, 0.9
-"""IoU from which tracks that face one another across the direct beam are one grain's, and what it is set to."""
 MOST = 16
 """Spots of a group, the strongest, that are compared with those of others."""
 STRONG = 50.0
@@ -136,16 +133,17 @@ def _grouped(
     settings: GroupingSettings,
 ) -> tuple[np.ndarray, csr_array]:
     """The group of each track in use, -1 for none, -2 for one that others explain, and the maps of the groups."""
-    inside, amplitude, q, peak = prints.inside[used], prints.amplitude[used], q[used], prints.peak[used] / beam
+    levels = [inside[used] for inside in prints.levels]
+    amplitude, q, peak = prints.amplitude[used], q[used], prints.peak[used] / beam
     weight = np.minimum(prints.snr[used], STRONG)
-    own = alike(_paired(overlap_ratio(inside, inside), q, radius), settings.alike)
+    own = alike(closest_ratio(levels, levels), settings.alike)
     for _ in range(ROUNDS):
         own = _of_enough(own, settings.min_tracks)
         masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
         same = alike(one_lattice(masks, _spots(own, q, peak), radius), SAME)
         own = np.where(own >= 0, np.append(same, -1)[own], -1)
         masks = masks_of(mean_maps(own, weight, amplitude), LEVEL, shape)
-        shared = overlap_ratio(inside, masks)
+        shared = closest_ratio(levels, [masks])
         best = np.asarray(shared.argmax(axis=1)).ravel() if masks.shape[0] else own
         highest = shared.max(axis=1).toarray().ravel() if masks.shape[0] else np.zeros(len(own))
         own = np.where(highest >= OWN, best, -1)
@@ -165,14 +163,6 @@ def _spots(own: np.ndarray, q: np.ndarray, peak: np.ndarray) -> list[Spots]:
         member = member[np.argsort(-peak[member], kind="stable")[:MOST]]
         found.append(Spots(q[member], peak[member]))
     return found
-
-
-def _paired(ratio: csr_array, q: np.ndarray, radius: float) -> csr_array:
-    """The overlaps of tracks, raised where their spots face one another across the direct beam."""
-    pairs = ratio.tocoo()
-    raised = facing(q[pairs.row], q[pairs.col], radius) & (pairs.data >= PAIR)
-    values = np.where(raised, np.maximum(pairs.data, PAIRED), pairs.data)
-    return csr_array((values, (pairs.row, pairs.col)), shape=ratio.shape)
 
 
 def _of_enough(own: np.ndarray, tracks: int) -> np.ndarray:

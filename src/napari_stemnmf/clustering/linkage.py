@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -12,6 +15,16 @@ def overlap_ratio(a: csr_array, b: csr_array) -> csr_array:
     of_a, of_b = a.sum(axis=1), b.sum(axis=1)
     ratio = shared.data / (of_a[shared.row] + of_b[shared.col] - shared.data)
     return csr_array((ratio, (shared.row, shared.col)), shape=shared.shape)
+
+
+def closest_ratio(a: Sequence[csr_array], b: Sequence[csr_array]) -> csr_array:
+    """The largest `overlap_ratio` of any of `a` with any of `b`, where they meet.
+
+    Dark fields of one grain go with its thickness, each in its own way: some rise to the middle, some saturate. One cut
+    at some level then looks like another at some other level. Those of two grains are unlike at any.
+    """
+    ratios = (overlap_ratio(one, other).tocsr() for one in a for other in b)
+    return reduce(lambda x, y: x.maximum(y), ratios)
 
 
 def alike(ratio: csr_array, cut: float) -> np.ndarray:
