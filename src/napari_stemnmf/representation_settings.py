@@ -194,7 +194,7 @@ class OutlineSettings(Settings):
         high=20.0, step=0.1,
     )  # fmt: skip
     level: float = setting(
-        0.47, "share of its mean inside at which the map of a grain is cut", low=0.05, high=0.95, step=0.01
+        0.5, "share of its mean inside at which the map of a grain is cut", low=0.05, high=0.95, step=0.01
     )
     min_confidence: float = setting(
         0.5, "grains that are less likely than this to be right are left out", low=0.0, high=1.0, step=0.05

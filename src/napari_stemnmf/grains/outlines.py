@@ -57,7 +57,7 @@ def outlines(
     fields: csr_array,
     sigma: csr_array,
     blur: float,
-    level: float = 0.47,
+    level: float = 0.5,
     *,
     borders: Borders | None = None,
     control: Control | None = None,
@@ -133,7 +133,7 @@ def height(values: np.ndarray) -> float:
     return float(np.partition(values.ravel(), -count)[-count:].mean()) if count else 0.0
 
 
-def half_height(root: np.ndarray, share: float = 0.47) -> np.ndarray:
+def half_height(root: np.ndarray, share: float = 0.5) -> np.ndarray:
     """Where a map (y, x) of height 1 is above a share of its mean there: the largest region, its holes filled."""
     level = START
     for _ in range(STEPS):
