@@ -20,7 +20,7 @@ from napari_stemnmf.disks.noise import gains
 from napari_stemnmf.disks.tracks import Tracks, follow
 from napari_stemnmf.features.dark_fields import CALM, Apertures, DarkFields, apertures, standard_errors, tiles_of
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.preprocessing.pooling import advised
+from napari_stemnmf.preprocessing.pooling import advised, weights
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 from napari_stemnmf.streaming.engine import BlockResult, PassResult, as_counts
@@ -67,7 +67,8 @@ class VirtualDarkFields:
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
         self.where: Apertures = apertures(self.tracks, calibration)
         self.geometry = geometry
-        self.beam = float(np.asarray(survey.mean, np.float64).sum())
+        brighter = float(weights(self.pooling).sum()) ** 2 if self.pooling else 1.0
+        self.beam = float(np.asarray(survey.mean, np.float64).sum()) * brighter
         self._measure = DarkFields(self.where, geometry.probe_radius, geometry.mask)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
@@ -80,7 +81,7 @@ class VirtualDarkFields:
         ``vdf``: values (n, tracks) csr_array, in the unit of the data, below zero where there is noise alone. Columns:
         ``q_y``, ``q_x`` [px] of the track from the direct beam, on the detector; its ``radius`` [px] and ``azimuth``
         [deg] with the ellipse undone; the ``scatter`` of its place [px]. Details: along the values that are stored,
-        ``sigma`` [as the values] and whether a disk was ``detected``; ``beam``, sum of a mean pattern;
+        ``sigma`` [as the values] and whether a disk was ``detected``; ``beam``, sum of a mean pattern (as pooled);
         ``probe_radius`` [px]; ``pooling`` [positions], sigma by which patterns were pooled.
         """
         tracks, where = self.tracks, self.where

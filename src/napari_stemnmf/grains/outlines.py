@@ -26,7 +26,7 @@ SHARED = 0.5
 """Of a group's tracks by weight: where fewer have a dark field, the missing ones count as dark."""
 ROUNDS, EXACT = 60, 0.005
 """Most rounds of deblurring, and the error of the model, of the brightest, below which no fit is asked for."""
-START, STEPS, STEADY = 0.4, 30, 1e-3
+START, STEPS, STEADY = 0.5, 30, 1e-3
 """First level, of the height; most steps to the level, and where they end."""
 
 

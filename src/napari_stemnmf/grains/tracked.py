@@ -87,7 +87,8 @@ def judged(
         fields = csr_array(features.values.T)
         sigma = features.along("sigma")
         seams = borders(fields, sigma, groups.scan_shape)
-        blur = scan_blur(fields, sigma, seams) if settings.blur is None else settings.blur
+        pooling = features.details.get("pooling", 0.0)  # blurs as well
+        blur = max(scan_blur(fields, sigma, seams), pooling) if settings.blur is None else settings.blur
         drawn = outlines(groups, fields, sigma, blur, settings.level, borders=seams, control=control)
         found = evidence(groups, drawn, fields)
         groups.cache.update(asked=asked, judged=(drawn, found, likelihood(found)))
