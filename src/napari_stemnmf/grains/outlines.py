@@ -24,6 +24,9 @@ BRIGHTEST = 4
 """Positions whose mean is the height of a map: one alone is noisy."""
 SHARED = 0.5
 """Of a group's tracks by weight: where fewer have a dark field, the missing ones count as dark."""
+SEVERAL, FOREIGN = 4, 2.0
+"""From so many tracks on, a dark field counts for no more than so many times their median: what is above is a spot of
+another grain at the same place of the detector."""
 ROUNDS, EXACT = 60, 0.005
 """Most rounds of deblurring, and the error of the model, of the brightest, below which no fit is asked for."""
 START, STEPS, STEADY = 0.5, 30, 1e-3
@@ -107,24 +110,36 @@ def group_map(
     pad = int(np.ceil(3 * blur))
     top, left = max(int(y.min()) - pad, 0), max(int(x.min()) - pad, 0)
     shape = min(int(y.max()) + pad + 1, rows) - top, min(int(x.max()) + pad + 1, columns) - left
-    weight = np.minimum(groups.snr[tracks], STRONG).astype(np.float64)
+    weight = np.minimum(groups.snr[tracks], STRONG).astype(np.float32)
     weight /= weight.sum()
-    mean, variance, known = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for w, o in zip(weight, own, strict=True):
+    values, errors = np.zeros((2, len(tracks), *shape), np.float32)
+    known = np.zeros(shape, np.float32)
+    for n, o in enumerate(own):
         y, x = np.divmod(fields.indices[o], columns)
-        crop = np.zeros(shape)
-        crop[y - top, x - left] = fields.data[o]
-        w_over = w / max(height(ndimage.gaussian_filter(crop, SMOOTH)), 1e-6)
-        error = np.where(sigma.data[o] < 1e20, sigma.data[o], 0.0).astype(np.float64)  # not measured: dark
-        mean += w_over * crop
-        variance[y - top, x - left] += (w_over * error) ** 2
-        known[y - top, x - left] += w
-    mean /= np.maximum(known, SHARED)
-    error = np.sqrt(variance) / np.maximum(known, SHARED) + EXACT * mean.max()
+        place = n, y - top, x - left
+        values[place] = fields.data[o]
+        errors[place] = np.where(sigma.data[o] < 1e20, sigma.data[o], 0.0)  # not measured: dark
+        most = max(height(ndimage.gaussian_filter(values[n], SMOOTH)), 1e-6)
+        values[n] /= most
+        errors[n] /= most
+        known[place[1:]] += weight[n]
+    if len(tracks) >= SEVERAL:
+        np.minimum(values, FOREIGN * np.maximum(_median(values, weight), 0) + 2 * errors, out=values)
+    known = np.maximum(known, SHARED)
+    mean = np.tensordot(weight, values, 1).astype(np.float64) / known
+    error = np.sqrt(np.tensordot(weight**2, errors**2, 1)).astype(np.float64) / known + EXACT * mean.max()
     if blur > 0:
         along_y, along_x = blurring(top, shape[0], borders.rows, blur), blurring(left, shape[1], borders.columns, blur)
         mean = deblurred(mean, error, along_y, along_x, ROUNDS)
     return top, left, np.sqrt(np.maximum(mean, 0) / max(height(mean), 1e-30))
+
+
+def _median(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The weighted median along the first axis of (tracks, y, x)."""
+    order = np.argsort(values, axis=0)
+    half = (np.cumsum(weight[order], axis=0) < 0.5 * weight.sum()).sum(axis=0)
+    at = np.take_along_axis(order, np.minimum(half, len(values) - 1)[None], axis=0)
+    return np.asarray(np.take_along_axis(values, at, axis=0)[0])
 
 
 def height(values: np.ndarray) -> float:
