@@ -99,3 +99,26 @@ def test_what_is_lost_in_noise_is_in_no_group() -> None:
     found = group(features_of([blob(15, 15, 9)] * 2, [A, B], 5.0))
     assert found.k == 0
     assert (found.fate == grouping.FAINT).all() or (found.fate == grouping.SMALL).all()
+
+
+def test_dark_fields_that_go_with_thickness_in_their_own_ways_are_one_grain() -> None:
+    """One rises to the middle, one saturates: no cut at one level makes them alike."""
+    grain = blob(20, 25, 13)
+    steep, flat = grain**1.5, np.minimum(2 * grain, 1)
+    found = group(features_of([steep, steep, flat, flat], [A, B, C, D]))
+    assert found.k == 1
+    assert of(found) == [0, 0, 0, 0]
+
+
+def test_two_grains_nearly_one_above_the_other_are_two() -> None:
+    """Two thirds of what they cover is common."""
+    one, two = blob(20, 24, 13), blob(20, 28, 13)
+    found = group(features_of([one, one, two, two], [A, B, C, D]))
+    assert found.k == 2
+
+
+def test_a_group_that_meets_the_lattice_of_another_by_one_spot_is_a_grain() -> None:
+    """Chance lets one spot lie on a sum of two others now and then."""
+    large, small = blob(20, 25, 16), blob(22, 28, 7)
+    found = group(features_of([large, large, small, 0.8 * small], [A, B, A + B, C]))
+    assert found.k == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -64,3 +66,12 @@ def test_the_largest_region_is_kept_and_its_holes_are_filled() -> None:
     mask[3, 3] = False
     mask[10, 10] = True
     assert largest(mask).sum() == 36
+
+
+def test_a_spot_of_another_grain_at_the_same_place_of_the_detector_does_not_widen_an_outline() -> None:
+    truth, beside = disc((50, 50), 25, 18, 7), disc((50, 50), 25, 31, 6)
+    features, groups = scan_of([truth | beside, truth], 1.0, spots=5)
+    groups = replace(groups, group=np.array([0, -1, -1, -1, -1, 0, 0, 0, 0, 0]), amplitude=groups.amplitude[:1])
+    sigma = features.along("sigma")
+    found = outlines(groups, csr_array(features.values.T), sigma, 1.0).inside.toarray().reshape(-1, 50, 50)[0] > 0
+    assert iou(found, truth) > 0.8

@@ -69,7 +69,9 @@ def outlined(
         thresholds=np.full(groups.k, settings.level, np.float32),
         confidence=p[kept].astype(np.float32),
         reasons=tuple(said[g] for g in kept),
-        note=" ".join(filter(None, (pooled * bool(pooling), undone, str(drawn.borders)))) if len(kept) else f"No grains: {why_none(groups, settings)}.",
+        note=" ".join(filter(None, (pooled * bool(pooling), undone, str(drawn.borders))))
+        if len(kept)
+        else f"No grains: {why_none(groups, settings)}.",
     )
 
 
