@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -35,7 +37,7 @@ def mosaic(blur: float = 2.0) -> tuple[Features, list[np.ndarray]]:
             (part.along("sigma"), sigma),
             (part.along("detected"), seen),
         ):
-            kept += [(at[rows.indices[a:b]], rows.data[a:b]) for a, b in zip(rows.indptr, rows.indptr[1:])]
+            kept += [(at[rows.indices[a:b]], rows.data[a:b]) for a, b in pairwise(rows.indptr)]
         for grain in grains:
             whole = np.zeros(shape, bool)
             whole.ravel()[at] = grain.ravel()

@@ -22,8 +22,8 @@ WIDE, UNION = 0.5, 0.7
 LATTICE = 0.5
 """Share of a group's spots on the lattice of another, from which both are of one grain."""
 TOGETHER, TWO = 0.5, 2
-"""Share of a group's spots that several groups explain, from which it is no grain; and their least number, as one is met
-by chance."""
+"""Share of a group's spots that several groups explain, from which it is no grain; and their least number, as one is
+met by chance."""
 
 
 @dataclass(frozen=True, eq=False)

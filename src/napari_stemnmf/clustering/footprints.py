@@ -84,7 +84,8 @@ def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape:
     """
     columns = scan_shape[1]
     nowhere = np.empty(0, np.int64), np.empty(0, np.float32)
-    amplitude, peak, snr = [], [], []
+    peak, snr = [], []
+    amplitude: list[tuple[np.ndarray, np.ndarray]] = []
     inside: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in LEVELS]
     for t in range(fields.shape[0]):
         own = slice(fields.indptr[t], fields.indptr[t + 1])

@@ -50,8 +50,8 @@ def borders(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) ->
     """The seams of a scan.
 
     The likeness of two neighbouring lines is that of their dark fields: the sum of ``sqrt(I(x) I(x + 1))`` over all
-    fields and places, over the mean light of the two. Where there is no seam it is near to 1 in a blurred scan, and in a
-    sharp one it is what the edges of grains leave.
+    fields and places, over the mean light of the two. Where there is no seam it is near to 1 in a blurred scan, and in
+    a sharp one it is what the edges of grains leave.
 
     Parameters
     ----------

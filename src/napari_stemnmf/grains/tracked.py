@@ -59,20 +59,21 @@ def outlined(
     weights = drawn.maps[kept].toarray().reshape(shape)
     if left_out is not None:
         masks &= ~left_out
-    pooling = features.details.get("pooling", 0.0)
-    pooled = f"Patterns were pooled over their neighbours (sigma {pooling:.1f} positions), as their disks are faint."
-    undone = (
-        f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo." if drawn.blur else ""
-    )
     return replace(
         Grains.from_masks(masks, weights, component=kept),
         thresholds=np.full(groups.k, settings.level, np.float32),
         confidence=p[kept].astype(np.float32),
         reasons=tuple(said[g] for g in kept),
-        note=" ".join(filter(None, (pooled * bool(pooling), undone, str(drawn.borders))))
-        if len(kept)
-        else f"No grains: {why_none(groups, settings)}.",
+        note=_told(features, drawn) if len(kept) else f"No grains: {why_none(groups, settings)}.",
     )
+
+
+def _told(features: Features, drawn: Outlines) -> str:
+    """What was done to the scan, and what it is like, in sentences."""
+    pooling = features.details.get("pooling", 0.0)
+    pooled = f"Patterns were pooled over their neighbours (sigma {pooling:.1f} positions), as their disks are faint."
+    blurred = f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo."
+    return " ".join(filter(None, (pooled * (pooling > 0), blurred * (drawn.blur > 0), str(drawn.borders))))
 
 
 def judged(
