@@ -73,7 +73,8 @@ def _told(features: Features, drawn: Outlines) -> str:
     pooling = features.details.get("pooling", 0.0)
     pooled = f"Patterns were pooled over their neighbours (sigma {pooling:.1f} positions), as their disks are faint."
     blurred = f"The scan is blurred by {drawn.blur:.1f} positions (sigma), which the outlines undo."
-    return " ".join(filter(None, (pooled * (pooling > 0), blurred * (drawn.blur > 0), str(drawn.borders))))
+    said = [pooled] * bool(pooling) + [blurred] * bool(drawn.blur) + [str(drawn.borders)]
+    return " ".join(said).strip()
 
 
 def judged(
