@@ -62,7 +62,7 @@ def find_origin(
     settings = OriginSettings() if settings is None else settings
     center = CenterSettings() if center is None else center
     guess = probe.q_y if center.q_y is None else center.q_y, probe.q_x if center.q_x is None else center.q_x
-    found = None
+    found = astray = None
     off = off_detector(center, probe.detector_shape)
     for method in () if off else _methods(settings.method, peaks, probe):
         if peaks is not None and method == "central":
@@ -71,8 +71,10 @@ def find_origin(
             known = center.q_y is not None and center.q_x is not None
             pairs = friedel_centres(peaks, guess, probe.radius, settings.fit, control, mean, probe.mask, known)
             found = None if pairs is None else _from_pairs(pairs, peaks, probe.radius, settings)
-        if found is not None:
+        if found is not None and not _astray(found, peaks, probe, settings):
             break
+        astray, found = found or astray, None
+    found = found or astray
     if found is None:
         found = _one_for_all(probe, guess, None if off else mean, scan_shape)
     if peaks is not None and not probe.hidden and settings.method == "auto" and _seen(peaks) < SELDOM:
@@ -82,6 +84,13 @@ def find_origin(
         )
         found = found._replace(note="\n".join(filter(None, (found.note, note))))
     return _with_mean(found, center)
+
+
+def _astray(found: Origin, peaks: Peaks | None, probe: Probe, settings: OriginSettings) -> bool:
+    """Whether what was taken for the central disk is now this disk, now that: seldom seen, and all over the place."""
+    if settings.method != "auto" or found.method != "central" or peaks is None or _seen(peaks) >= SELDOM:
+        return False
+    return found.residual > probe.radius
 
 
 def _seen(peaks: Peaks) -> float:
