@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemnmf.calibration.centres import fit_trusted, with_residuals
 from napari_stemnmf.calibration.origin import find_origin
-from napari_stemnmf.calibration.surface import design, fit_surface, standard_error
+from napari_stemnmf.calibration.surface import covariances, design, fit_surface
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.stage_settings import OriginSettings
@@ -84,7 +84,7 @@ def test_stated_errors_are_true_where_neighbours_err_alike() -> None:
 
 def test_blocks_that_are_too_few_give_no_error() -> None:
     residual, weight = np.zeros((4, 2)), np.ones(4)
-    assert np.isnan(standard_error(residual, weight, (2, 2), "plane")).all()
+    assert np.isnan(covariances(residual, weight, (2, 2), "plane")).all()
 
 
 def test_a_beam_that_jitters_has_its_measured_centres_used_and_it_is_said() -> None:

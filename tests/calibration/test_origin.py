@@ -116,6 +116,20 @@ def test_pairs_are_looked_for_where_the_central_disk_is_rarely_seen(
     assert rms(found.origin, open_scan.center) < 0.1
 
 
+def test_pairs_are_taken_where_what_seems_the_central_disk_is_now_here_now_there(
+    stopped: Distorted, disks: Callable, probe: Callable
+) -> None:
+    """As behind a beam stop that nobody knows of."""
+    peaks = disks(stopped)
+    chance = np.random.default_rng(0)
+    some = chance.permutation(144)[:70]
+    peaks.central[some] = 62.0 + 25.0 * chance.normal(size=(70, 2))
+    found = find_origin(peaks, replace(probe(stopped), mask=None, hidden=False), FLAT, (12, 12))
+    assert found.method == "friedel"
+    assert rms(found.origin, stopped.center) < 0.1
+    assert "in 49% of the patterns only" in found.note
+
+
 @given(st.integers(0, 1000), st.floats(-5, 5), st.floats(-5, 5), st.integers(2, 15))
 def test_exact_pairs_give_the_exact_centre(seed: int, move_y: float, move_x: float, per_pattern: int) -> None:
     centre = np.array([62.0 + move_y, 62.0 + move_x])

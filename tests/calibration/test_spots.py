@@ -65,7 +65,7 @@ def test_disks_of_a_grain_are_one_spot_and_partners_are_one_pair() -> None:
     radius = np.hypot(spots.y, spots.x)
     assert len(radius) == 6
     assert np.abs(radius[:, None] - RINGS).min(axis=1).max() < 0.05
-    assert spots.disks == len(peaks)
+    assert not (spots.stray > 0.5).any()
 
 
 def test_pairs_do_not_depend_on_the_centre() -> None:
@@ -78,7 +78,7 @@ def test_no_disks_give_no_spots() -> None:
     none = np.zeros(0, np.float32)
     peaks = Peaks(np.zeros(10, np.int64), none, none, none, none, np.zeros((9, 2), np.float32), (3, 3), (126, 126))
     spots = spots_about(peaks)
-    assert len(spots.y) == spots.disks == 0
+    assert len(spots.y) == len(spots.stray) == 0
     assert ellipse_of_spots(spots, RADIUS, 10.0, 50.0) is None
 
 
@@ -119,7 +119,7 @@ def test_few_spots_cannot_tell() -> None:
 def test_spots_that_line_up_by_chance_are_no_ellipse(seed: int) -> None:
     chance = np.random.default_rng(seed)
     y, x = chance.uniform(15, 50, 30) * [[1], [0]] + chance.normal(0, 20, (2, 30))
-    spots = Spots(y, x, np.full(30, 0.05), np.ones(30), np.arange(30), 30)
+    spots = Spots(y, x, np.full(30, 0.05), np.full(30, 0.2), np.arange(30))
     found = ellipse_of_spots(spots, RADIUS, 15.0, 60.0)
     assert found is None or not found.significant
 
@@ -129,7 +129,7 @@ def test_spots_off_all_rings_do_not_pull() -> None:
     azimuth, radius = chance.uniform(0, 360, 200), chance.choice(RINGS, 200)
     y, x = Geometry((126, 126), 0, 0, RADIUS, 1.03, 60.0).from_polar(radius, azimuth)
     y, x = np.concatenate([y, chance.uniform(-45, 45, 80)]), np.concatenate([x, chance.uniform(-45, 45, 80)])
-    spots = Spots(y, x, np.full(280, 0.1), np.ones(280), chance.integers(0, 64, 280), 280)
+    spots = Spots(y, x, np.full(280, 0.1), np.full(280, 0.2), chance.integers(0, 64, 280))
     found = ellipse_of_spots(spots, RADIUS, 15.0, 50.0)
     assert found is not None
     assert found.ratio == pytest.approx(1.03, abs=0.002)

@@ -63,6 +63,23 @@ def test_dark_corners_about_a_round_aperture_are_no_stop():
     assert not (~keep & ~bar & ~outside).sum() > 0.02 * keep.size
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+def test_a_stop_whose_far_end_lies_where_hardly_any_light_falls_is_found(seed):
+    chance = np.random.default_rng(seed)
+    y, x = np.indices((126, 126))
+    away = np.hypot(y - 63, x - 63)
+    pattern = 0.5 * np.exp(-away / 7.5) + 1e-5
+    for radius, azimuth in zip(chance.choice([21.0, 34.0, 55.0], 40), chance.uniform(0, 2 * np.pi, 40), strict=True):
+        place = 63 + radius * np.array([np.sin(azimuth), np.cos(azimuth)])
+        pattern[np.hypot(y - place[0], x - place[1]) < 2.7] += chance.uniform(0.05, 2.0)
+    shadow = (np.abs(y - 63) < 9) & (x < 81)
+    pattern[shadow] = 0.0
+    keep = find_beam_stop(chance.poisson(pattern * 1600) / 1600)
+    assert keep is not None
+    assert (~keep[shadow & (away < 40)]).mean() > 0.98
+    assert (~keep & ~shadow).sum() < 0.05 * keep.size
+
+
 def test_a_shadow_that_hides_no_middle_is_no_beam_stop():
     pattern = halo()
     pattern[:50, 90:] *= 0.005

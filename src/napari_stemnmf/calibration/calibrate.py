@@ -31,9 +31,8 @@ from napari_stemnmf.units import pixel_ratio
 NEAR = 0.1  # a ring lies within so much of the radius that is given
 TELLING = 0.0015  # standard error of the ratio up to which a circle is told from an ellipse that matters
 SMALL = 0.015  # above 1: the direction of so small an ellipse matters little, and `TELLING` is enough to keep it
-FINE, COARSE = 0.001, 0.0016  # standard errors of the ratio: kept up to the first; up to the second if it is clear
-CLEAR = 19.0  # it is so many times its error above 1: its direction is known to 1.5 degrees, then
-STRONG = 40.0  # so many times its error above 1 it is kept whatever the error
+RIGHT, DIRECTED = 0.003, 2.5  # ratio, and direction in degrees, to which an ellipse is right that is kept
+WITHIN = 1.7  # stated errors that lie within that
 STEPS = 20  # in which the radius of a ring of disks is refined
 
 
@@ -133,14 +132,10 @@ def _with_ellipse(
 
 
 def _fine(measured: Ellipse) -> bool:
-    """Whether the error of a ratio is small enough to use it: on its own, or beside what the ratio is above 1.
-
-    On multislice films, ratios from 1.02 that are kept are right to 0.003 and their directions to 2.5 degrees.
-    """
-    above = measured.ratio - 1.0
-    if above < SMALL:
+    """Whether a ratio, and its direction where that matters, are known well enough to use them."""
+    if measured.ratio - 1.0 < SMALL:
         return measured.error <= TELLING
-    return measured.error <= max(FINE, min(COARSE, above / CLEAR), above / STRONG)
+    return WITHIN * measured.error <= RIGHT and WITHIN * measured.angle_error <= DIRECTED
 
 
 def _noted(found: Calibration, measured: Ellipse) -> Calibration:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
+from napari_stemnmf.calibration.followed import follow
 from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, Pairs, friedel_centres
-from napari_stemnmf.calibration.surface import slopes, spread, standard_error
+from napari_stemnmf.calibration.lenses import centres_of_spots
+from napari_stemnmf.calibration.surface import covariances, slopes, spread, standard_errors
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import inversion_center, off_detector
 from napari_stemnmf.disks.detection import Peaks
@@ -20,7 +22,9 @@ from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
 SELDOM = 0.6  # share of the patterns below which a word is said of it
 ENOUGH = 0.1  # share of the patterns in which the central disk is to be found, to rely on it
-SHARED = {"central": 2.0, "friedel": 2.0}  # factor on errors: grains are few, and all pull; as on multislice films
+SHARED = 2.0  # factor on errors by blocks of the scan: grains are few, and all pull; as on multislice films
+WEAK = 0.01  # probe radii: error of the centres from which on spots of grains are asked, too
+ROUNDS = 2  # of that: by better centres spots are followed better
 TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
 PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
@@ -58,7 +62,7 @@ def find_origin(
     settings = OriginSettings() if settings is None else settings
     center = CenterSettings() if center is None else center
     guess = probe.q_y if center.q_y is None else center.q_y, probe.q_x if center.q_x is None else center.q_x
-    found = None
+    found = astray = None
     off = off_detector(center, probe.detector_shape)
     for method in () if off else _methods(settings.method, peaks, probe):
         if peaks is not None and method == "central":
@@ -66,9 +70,11 @@ def find_origin(
         elif peaks is not None and method == "friedel":
             known = center.q_y is not None and center.q_x is not None
             pairs = friedel_centres(peaks, guess, probe.radius, settings.fit, control, mean, probe.mask, known)
-            found = None if pairs is None else _from_pairs(pairs, peaks.scan_shape, probe.radius, settings)
-        if found is not None:
+            found = None if pairs is None else _from_pairs(pairs, peaks, probe.radius, settings)
+        if found is not None and not _astray(found, peaks, probe, settings):
             break
+        astray, found = found or astray, None
+    found = found or astray
     if found is None:
         found = _one_for_all(probe, guess, None if off else mean, scan_shape)
     if peaks is not None and not probe.hidden and settings.method == "auto" and _seen(peaks) < SELDOM:
@@ -78,6 +84,13 @@ def find_origin(
         )
         found = found._replace(note="\n".join(filter(None, (found.note, note))))
     return _with_mean(found, center)
+
+
+def _astray(found: Origin, peaks: Peaks | None, probe: Probe, settings: OriginSettings) -> bool:
+    """Whether what was taken for the central disk is now this disk, now that: seldom seen, and all over the place."""
+    if settings.method != "auto" or found.method != "central" or peaks is None or _seen(peaks) >= SELDOM:
+        return False
+    return found.residual > probe.radius
 
 
 def _seen(peaks: Peaks) -> float:
@@ -99,15 +112,18 @@ def _methods(method: str, peaks: Peaks | None, probe: Probe) -> tuple[str, ...]:
     return (method,)
 
 
-def _from_pairs(pairs: Pairs, scan_shape: tuple[int, int], radius: float, settings: OriginSettings) -> Origin:
+def _from_pairs(pairs: Pairs, peaks: Peaks, radius: float, settings: OriginSettings) -> Origin:
     """The centres that Friedel pairs give; where another place is about as likely, that is told, and in the errors."""
     surface, measured, fit, other = pairs
+    scan_shape = peaks.scan_shape
     own = np.full(len(surface), PAIR_ERROR * radius)
     weight = np.isfinite(measured).all(axis=1).astype(np.float64)
-    found = _used(surface, measured, weight, own, scan_shape, radius, ("friedel", fit), settings.use)
+    known = SHARED**2 * covariances(measured - surface, weight, scan_shape, fit)
+    surface, known = _by_spots(surface, known, peaks, radius, fit, own=True)
+    found = _used(surface, measured, own, known, scan_shape, radius, ("friedel", fit), settings.use)
     if other is None:
         return found
-    far = other - surface
+    far = other - pairs.surface
     error = np.hypot(np.nan_to_num(found.error), np.sqrt((far**2).sum(axis=1).mean()))
     descan_error = np.hypot(np.nan_to_num(found.descan_error), np.abs(slopes(scan_shape, far)).max())
     away = other.mean(axis=0)
@@ -127,25 +143,47 @@ def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin
     if not inlier.any():
         return None
     measured, error = np.where(inlier[:, None], central, np.nan), own_error(snr, radius)
-    found = _used(surface, measured, weight, error, peaks.scan_shape, radius, ("central", fit), settings.use)
+    known = SHARED**2 * covariances(measured - surface, weight, peaks.scan_shape, fit)
+    if standard_errors(known, peaks.scan_shape, fit)[0] > WEAK * radius:
+        surface, known = _by_spots(surface, known, peaks, radius, fit)
+    found = _used(surface, measured, error, known, peaks.scan_shape, radius, ("central", fit), settings.use)
     return found._replace(residual=spread((central - surface)[np.isfinite(central).all(axis=1)]))
 
 
+def _by_spots(
+    surface: np.ndarray, known: np.ndarray, peaks: Peaks, radius: float, fit: str, own: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The surface (n, 2) and the covariances of its terms with what spots of grains tell of them.
+
+    What was `known` of the terms counts as well, unless that is from such spots of its `own`. Where few grains have
+    pairs of spots, all stays as it was.
+    """
+    start, edges, covariance = surface, peaks.by_edges(), known
+    for _ in range(ROUNDS):
+        centre = surface[peaks.pattern].T
+        places, by_edges = (np.stack([part.q_y, part.q_x]) - centre for part in (peaks, edges))
+        spots = follow(peaks, places, by_edges, radius)
+        found = centres_of_spots(spots, peaks.scan_shape, radius, fit, None if own else (start - surface, known))
+        if found is None:
+            break
+        surface, covariance = surface + found.correction, found.covariance
+    return surface, covariance
+
+
 def _used(
-    surface: np.ndarray, measured: np.ndarray, weight: np.ndarray, own: np.ndarray, scan_shape: tuple[int, int],
+    surface: np.ndarray, measured: np.ndarray, own: np.ndarray, covariance: np.ndarray, scan_shape: tuple[int, int],
     radius: float, how: tuple[str, str], use: str,
 ) -> Origin:  # fmt: skip
     """The centres that are used, their errors, and in words what is odd about them.
 
-    `own` (n,) is the error of each measured centre (n, 2), `weight` (n,) what it counted in the surface.
+    `own` (n,) is the error of each measured centre (n, 2), `covariance` that of the surface's terms.
     """
     method, fit = how
     asked = "surface" if use == "auto" and fit == "constant" else use
     centres, used, own_error = with_residuals(surface, measured, own, asked)
     residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
     error, descan_error = (
-        float(np.hypot(SHARED[method] * e, LEAST_ERROR * radius))
-        for e in standard_error(measured - surface, weight, scan_shape, fit)
+        float(np.hypot(e, LEAST_ERROR * radius)) for e in standard_errors(covariance, scan_shape, fit)
     )
     notes = []
     if use == "auto" and used == "both":

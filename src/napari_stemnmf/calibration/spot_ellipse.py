@@ -1,8 +1,9 @@
 """The ellipse from the spots of grains: all rings at once, each spot by what it can tell.
 
 Where scattering is dynamical a disk lies off its ring by a tenth of its radius, and a few grains hold thousands of
-disks. So the unit is the spot of a grain, or its Friedel pair (`spots`); it counts by the error that its height and
-the number of its disks let expect. Leans on `ellipse` for how a distortion is written.
+disks. So the unit is the spot of a grain, or its Friedel pair (`spots`); it counts by its expected error, and by the
+chance that it is on a ring at all. Rings lie anywhere, or where a cubic lattice has them (`ring_sets`), which leaves
+one number to find in place of ten. Leans on `ellipse` for how a distortion is written.
 """
 
 from __future__ import annotations
@@ -11,32 +12,29 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage, signal, stats
+from scipy import ndimage, special
 
 from napari_stemnmf.calibration.ellipse import LARGEST, Ellipse, distorted_radius, ellipse_of_errors, polar
+from napari_stemnmf.calibration.ring_sets import STEP, Rings, density, ring_sets, sureness
 from napari_stemnmf.calibration.spots import Spots
 from napari_stemnmf.control import Control
 
-STEP = 0.04  # probe radii: resolution of radii
 GRID, SMOOTHING = 0.003, 2.5  # of the search: step in eta, and smoothing in steps of the radius
 STARTS = 6  # sharpest distortions that are fitted
-RING_SMOOTHING = 2.0  # steps of the radius
-SURE = 0.9  # spots surer than this share of all count no more than it, when rings are looked for
-PROMINENT = 0.08  # share of the highest ring
-MOST_RINGS = 12
 REACH = 0.4  # probe radii: a spot farther from all rings is on none
 FREEDOM = 6.0  # of Student's distribution of the errors
-ITERATIONS = 25
+ITERATIONS, SETTLED = 25, 2e-6  # of a fit, and the change of eta and of radii at which it ends
 FEWEST = 16  # spots
 SHARPER = 2.8  # the best histogram is 1 + SHARPER / sqrt(spots) times as sharp as most, or the spots line up by chance
 CLOSE = 0.95  # share of the best sharpness above which a distortion may be the right one, then
-OFF = 0.2  # share of the spots that lie on no ring, as far as is known before
-A_RING = 1.5  # what a ring costs, in logarithms of likelihood
+A_RADIUS = 1.5  # what each radius that is free costs, in logarithms of likelihood
 USUAL = 0.02  # eta; a prior, which tells only where spots do not
-DOUBT = 8.0  # in logarithms of likelihood: what is so near to the best may be the right one, then
-FEW = 30.0  # with so many spots twice that is near
-SAME = 0.003  # eta: fits that are no farther apart are one
+DOUBT = 6.0  # in logarithms of likelihood: what is so near to the best may be the right one
+APART, SAME = 3.0, 0.003  # fits differ that are so many errors and so much of eta apart
 MOST_LEVERAGE = 0.9
+USED = 0.3  # share of its full weight from which on a spot counts among those that a fit rests on
+FITTED = 2  # numbers that all grains together tell: u and v
+STATED = 1.1  # factor on errors, as on multislice films
 
 
 def ellipse_of_spots(
@@ -45,11 +43,10 @@ def ellipse_of_spots(
     """Ratio and angle that make the rings of spots round; None where there are too few spots.
 
     The distortions under which the histogram of radii is sharpest are the starts. From each, u, v and the radii of the
-    rings are fitted together, errors being Student's with `FREEDOM` degrees of freedom, so that spots off the rings do
-    not pull. The likeliest is taken; where another is about as likely, it is not significant, and the error is how far
-    they are apart: few spots line up by chance.
-    The covariance is cluster-robust (spots of one part of the scan are of the same few grains), its scores enlarged by
-    their leverage; no error is smaller than the scatter about the rings gives.
+    rings are fitted together, for free rings and those of cubic lattices, errors being Student's with `FREEDOM` degrees
+    of freedom, and each spot on no ring with its own chance. The likeliest is taken; where one that is apart from it is
+    about as likely, it is not significant, and the error is how far they are apart: few spots line up by chance.
+    The errors are the largest of three: by grains, by spots, and by what spots are expected to err.
 
     Parameters
     ----------
@@ -65,20 +62,25 @@ def ellipse_of_spots(
     control = Control() if control is None else control
     near = np.hypot(spots.y, spots.x)
     kept = (near > 0.95 * first) & (near < 1.05 * last)
-    y, x, error, grain = spots.y[kept], spots.x[kept], spots.error[kept], spots.grain[kept]
-    if len(y) < FEWEST:
+    spots = Spots(*(part[kept] for part in spots))
+    if len(spots.y) < FEWEST:
         return None
-    fits = []
-    starts, doubt = _starts(y, x, error, STEP * radius, control)
-    for start in starts:
+    span = 0.95 * first, float(min(1.05 * last, near[kept].max()))
+    fits: list[_Fit | None] = []
+    starts, doubt = _starts(spots, STEP * radius, control)
+    for u, v in starts:
         control.check()
-        fits.append(_fitted(y, x, error, grain, radius, *start))
+        sets = ring_sets(distorted_radius(spots.y, spots.x, u, v), spots, radius, span)
+        fits += [_fitted(spots, radius, span, u, v, rings) for rings in sets]
     likeliest = sorted((fit for fit in fits if fit is not None), key=lambda fit: -fit.likelihood)
     if not likeliest:
         return None
     best = likeliest[0]
-    likely = [fit for fit in likeliest if fit.likelihood > best.likelihood - DOUBT * (1.0 + FEW / len(y))]
-    doubt = max([doubt, *(float(np.hypot(fit.u - best.u, fit.v - best.v)) for fit in likely)])
+    for other in likeliest[1:]:
+        apart = float(np.hypot(other.u - best.u, other.v - best.v))
+        far = apart > max(SAME, APART * np.sqrt(best.variance + other.variance))
+        if far and other.likelihood > best.likelihood - DOUBT:
+            doubt = max(doubt, apart)
     found = ellipse_of_errors(best.u, best.v, best.variance, best.freedom, best.radius, best.residual)
     return found if doubt < SAME else replace(found, significant=False, error=max(found.error, doubt))
 
@@ -95,84 +97,80 @@ class _Fit(NamedTuple):
     likelihood: float
 
 
-def _fitted(
-    y: np.ndarray, x: np.ndarray, error: np.ndarray, grain: np.ndarray, radius: float, u: float, v: float,
-    rings: np.ndarray,
-) -> _Fit | None:  # fmt: skip
+def _fitted(spots: Spots, radius: float, span: tuple[float, float], u: float, v: float, rings: Rings) -> _Fit | None:
     """The fit from one start; None where it leads nowhere."""
-    scale = 1.0
+    y, x, error, stray, grain = spots
+    shape, size = rings
+    scale, off = 1.0, stray / (span[1] - span[0])
     for _ in range(ITERATIONS):
         r, phi = polar(y, x, u, v)
-        ring = np.argmin(np.abs(r[:, None] - rings), axis=1)
-        miss = r - rings[ring]
+        radii = shape @ size
+        ring = np.argmin(np.abs(r[:, None] - radii), axis=1)
+        miss = r - radii[ring]
         inside = np.abs(miss) < REACH * radius
-        weight = inside / error**2 * (FREEDOM + 1.0) / (FREEDOM + (miss / (scale * error)) ** 2)
-        terms = np.concatenate(
-            [(r * np.cos(2 * phi))[:, None], (r * np.sin(2 * phi))[:, None], ring[:, None] == np.arange(len(rings))],
-            axis=1,
-        )
-        there = (terms * weight[:, None] != 0).any(axis=0)
-        if not there[:2].all() or inside.sum() <= there.sum() + 2:
+        on = inside * (1.0 - stray) / len(radii) * _student(miss / (scale * error)) / (scale * error)
+        share = on / (on + off) * (FREEDOM + 1.0) / (FREEDOM + (miss / (scale * error)) ** 2)
+        weight = share / error**2
+        terms = np.concatenate([(r * np.cos(2 * phi))[:, None], (r * np.sin(2 * phi))[:, None], shape[ring]], axis=1)
+        there = np.abs(terms * share[:, None]).max(axis=0) > 1e-9
+        number = float((share > USED).sum()) - float(there.sum())
+        if not there[:2].all() or number < 2:
             return None
         inverse = np.linalg.pinv((terms * weight[:, None]).T @ terms, rcond=1e-10)
         solution = inverse @ (terms.T @ (weight * r))
-        u, v = u + solution[0], v + solution[1]
-        rings = np.where(there[2:], solution[2:], rings)
-        scale = float(np.clip(np.median(np.abs(miss[inside]) / error[inside]) / 0.6745, 0.2, 5.0))
+        was, u, v = size, u + solution[0], v + solution[1]
+        size = np.where(there[2:], solution[2:], size)
+        scale = float(np.clip(_median(np.abs(miss) / error, inside * (1.0 - stray)) / 0.6745, 0.5, 5.0))
         if np.hypot(u, v) > LARGEST:
             return None
+        if np.hypot(*solution[:2]) < SETTLED and np.abs(size / was - 1.0).max() < SETTLED:
+            break
     leverage = weight * np.einsum("ij,jk,ik->i", terms, inverse, terms)
     score = terms * (weight * miss / np.maximum(1.0 - leverage, 1.0 - MOST_LEVERAGE))[:, None]
     groups = np.zeros((int(grain.max()) + 1, terms.shape[1]))
     np.add.at(groups, grain, score)
-    free = max(int(inside.sum()) - int(there.sum()), 1)
-    chi = float((weight * miss**2).sum() / free)
-    covariances = [inverse @ (part.T @ part) @ inverse for part in (score, groups)] + [chi * inverse]
-    variance = max(float(np.linalg.eigvalsh(part[:2, :2])[-1]) for part in covariances)
-    strongest = int(np.argmax(np.bincount(ring, weight, len(rings))))
+    grains = len(np.unique(grain[share > USED]))
+    few = grains / max(grains - FITTED, 1)
+    covariances = [inverse @ (part.T @ part) @ inverse * few for part in (score, groups)] + [scale**2 * inverse]
+    variance = STATED**2 * max(float(np.linalg.eigvalsh(part[:2, :2])[-1]) for part in covariances)
+    strongest = int(np.argmax(np.bincount(ring, weight, len(radii))))
     spread = 1.4826 * float(np.median(np.abs(miss[inside])))
-    on_ring = (1.0 - OFF) * stats.t.pdf(miss / (scale * error), FREEDOM) / (scale * error)
-    likelihood = float(np.log(on_ring + OFF / (2.0 * REACH * radius)).sum())
-    likelihood -= A_RING * float(there[2:].sum()) + 0.5 * (u * u + v * v) / USUAL**2
-    return _Fit(float(u), float(v), variance, free, float(rings[strongest]), spread, likelihood)
+    likelihood = float(np.log(on + off).sum())
+    likelihood -= A_RADIUS * float(there[2:].sum()) + 0.5 * (u * u + v * v) / USUAL**2
+    return _Fit(float(u), float(v), variance, int(number), float(radii[strongest]), spread, likelihood)
 
 
-def _starts(
-    y: np.ndarray, x: np.ndarray, error: np.ndarray, step: float, control: Control
-) -> tuple[list[tuple[float, float, np.ndarray]], float]:
-    """Distortions under which the histogram of radii is sharper than under those beside them, and the rings there.
+def _student(miss: np.ndarray) -> np.ndarray:
+    """The density of Student's distribution with `FREEDOM` degrees of freedom."""
+    height = np.exp(special.gammaln(0.5 * (FREEDOM + 1.0)) - special.gammaln(0.5 * FREEDOM)) / np.sqrt(FREEDOM * np.pi)
+    return np.asarray(height * (1.0 + miss**2 / FREEDOM) ** (-0.5 * (FREEDOM + 1.0)))
+
+
+def _median(values: np.ndarray, weight: np.ndarray) -> float:
+    """The weighted median."""
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return float(values[order[min(int(np.searchsorted(total, 0.5 * total[-1])), len(values) - 1)]])
+
+
+def _starts(spots: Spots, step: float, control: Control) -> tuple[list[tuple[float, float]], float]:
+    """Distortions under which the histogram of radii is sharper than under those beside them.
 
     And by how much eta is in doubt, where hardly any distortion gives less sharp rings, so that chance may line up the
     spots: the standard deviation of eta over those that do about as well. Else that is 0.
     """
-    weight = 1.0 / error
-    weight = np.minimum(weight, np.quantile(weight, SURE))
-    bins = int(1.1 * float(np.hypot(y, x).max()) / step) + 4
-
-    def density(u: float, v: float, smooth: float) -> np.ndarray:
-        place = (distorted_radius(y, x, u, v) / step).astype(np.int64)
-        return np.asarray(
-            ndimage.gaussian_filter1d(np.bincount(place, weight, minlength=bins), smooth, mode="constant")
-        )
-
     offsets = GRID * np.arange(-round(LARGEST / GRID), round(LARGEST / GRID) + 1)
-    sharpness = np.zeros((len(offsets), len(offsets)))
+    sharpness, weight = np.zeros((len(offsets), len(offsets))), sureness(spots)
     for i, u in enumerate(offsets):
         control.check()
         for j, v in enumerate(offsets):
             if np.hypot(u, v) <= LARGEST + GRID:
-                sharpness[i, j] = (density(u, v, SMOOTHING) ** 2).sum()
+                radii = distorted_radius(spots.y, spots.x, u, v)
+                sharpness[i, j] = (density(radii, weight, step, SMOOTHING) ** 2).sum()
     tops = np.argwhere((sharpness == ndimage.maximum_filter(sharpness, 3)) & (sharpness > 0))
     tops = tops[np.argsort(-sharpness[tuple(tops.T)], kind="stable")][:STARTS]
     doubt, best = 0.0, sharpness.max()
-    if best < (1.0 + SHARPER / np.sqrt(len(y))) * np.median(sharpness[sharpness > 0]):
+    if best < (1.0 + SHARPER / np.sqrt(len(spots.y))) * np.median(sharpness[sharpness > 0]):
         good = offsets[np.argwhere(sharpness > CLOSE * best)]
         doubt = max(float(np.sqrt(np.var(good, axis=0).mean())), SAME)
-    found = []
-    for u, v in offsets[tops]:
-        curve = density(u, v, RING_SMOOTHING)
-        least = PROMINENT * curve.max()
-        rings, _ = signal.find_peaks(curve, height=least, prominence=0.7 * least)
-        rings = rings[np.argsort(-curve[rings], kind="stable")][:MOST_RINGS]
-        found.append((float(u), float(v), np.sort((rings + 0.5) * step)))
-    return found, doubt
+    return [(float(offsets[i]), float(offsets[j])) for i, j in tops], doubt

@@ -23,11 +23,14 @@ def design(scan_shape: tuple[int, int], fit: str) -> np.ndarray:
 
     Terms that a scan of few rows or columns cannot separate are left out: a single row has no slope along scan_y.
     """
-    order = ORDERS.index(fit)
-    y, x = (np.linspace(-1.0, 1.0, size) if size > 1 else np.zeros(1) for size in scan_shape)
-    powers = [(i, d - i) for d in range(order + 1) for i in range(d + 1)]
-    terms = [np.outer(y**i, x**j).ravel() for i, j in powers if i < scan_shape[0] and j < scan_shape[1]]
-    return np.stack(terms, axis=1)
+    return terms_at(np.indices(scan_shape).reshape(2, -1).T, scan_shape, fit)
+
+
+def terms_at(position: np.ndarray, scan_shape: tuple[int, int], fit: str) -> np.ndarray:
+    """(k, terms) the same at any positions (k, 2), rows and columns of the scan."""
+    powers = [(i, d - i) for d in range(ORDERS.index(fit) + 1) for i in range(d + 1)]
+    y, x = (2.0 * part / max(size - 1, 1) - (size > 1) for part, size in zip(position.T, scan_shape, strict=True))
+    return np.stack([y**i * x**j for i, j in powers if i < scan_shape[0] and j < scan_shape[1]], axis=1)
 
 
 def bearable(weight: np.ndarray, scan_shape: tuple[int, int], fit: str, leverage: float = 1.0) -> str:
@@ -99,14 +102,12 @@ def fit_surface(
     return surface, inlier, fit
 
 
-def standard_error(
-    residual: np.ndarray, weight: np.ndarray, scan_shape: tuple[int, int], fit: str
-) -> tuple[float, float]:
-    """Standard errors of a fitted surface (rms over the scan and both axes) and of its descan (the largest), px.
+def covariances(residual: np.ndarray, weight: np.ndarray, scan_shape: tuple[int, int], fit: str) -> np.ndarray:
+    """(2, terms, terms) covariances of the terms of a fitted surface in q_y and in q_x; NaN where too little tells.
 
     A crystal pulls all centres over it the same way, so residuals (n, 2) of neighbours are no measurements of their
     own: the scan is cut into up to 5 x 5 blocks, and a block counts as one (cluster-robust covariance). `weight` (n,)
-    is that in the fit, 0 for what was left out. NaN where the blocks are too few.
+    is that in the fit, 0 for what was left out.
     """
     terms = design(scan_shape, fit)
     part = [np.minimum(np.arange(size) * BLOCKS // max(size, 1), BLOCKS - 1) for size in scan_shape]
@@ -114,17 +115,24 @@ def standard_error(
     residual = np.where(weight[:, None] > 0, residual, 0.0)
     blocks = len(np.unique(block[weight > 0]))
     if blocks <= 2 * terms.shape[1]:
-        return float("nan"), float("nan")
+        return np.full((2, terms.shape[1], terms.shape[1]), np.nan)
     inverse = np.linalg.pinv(terms.T @ (terms * weight[:, None]))
-    square = descan = 0.0
-    ends = slopes(scan_shape, terms)
+    score = np.zeros((2, BLOCKS**2, terms.shape[1]))
     for axis in range(2):
-        score = np.zeros((BLOCKS**2, terms.shape[1]))
-        np.add.at(score, block, terms * (weight * residual[:, axis])[:, None])
-        covariance = inverse @ (score.T @ score) @ inverse * (blocks / (blocks - terms.shape[1]))
-        square += float(np.einsum("ij,jk,ik->i", terms, covariance, terms).mean())
-        descan = max(descan, float(np.sqrt(np.diag(ends @ covariance @ ends.T)).max(initial=0.0)))
-    return float(np.sqrt(square)), descan
+        np.add.at(score[axis], block, terms * (weight * residual[:, axis])[:, None])
+    return np.asarray(inverse @ (score.transpose(0, 2, 1) @ score) @ inverse * (blocks / (blocks - terms.shape[1])))
+
+
+def standard_errors(covariance: np.ndarray, scan_shape: tuple[int, int], fit: str) -> tuple[float, float]:
+    """Standard errors of a surface (rms over the scan and both axes) and of its descan (the largest), px.
+
+    They are those of its terms' covariances (2, terms, terms).
+    """
+    terms = design(scan_shape, fit)
+    ends = slopes(scan_shape, terms)
+    square = np.sum([np.einsum("ij,jk,ik->i", terms, part, terms).mean() for part in covariance])
+    descan = np.max([np.diag(ends @ part @ ends.T).max(initial=0.0) for part in covariance])
+    return float(np.sqrt(square)), float(np.sqrt(descan))
 
 
 def slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:

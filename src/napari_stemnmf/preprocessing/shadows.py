@@ -257,6 +257,7 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
     around = _sides(light, region, near)
     if (region & border).any():
         compared = (left >= BESIDE) & (number > 0) & np.isfinite(lit) & np.isfinite(behind)
+        compared &= (1.0 - DARK) * lit > COUNTS * light.one  # where hardly any light falls nothing tells a shadow
         dark = compared & (behind < DARK * lit) & (lit - behind > COUNTS * light.one)
         pixels = number[compared].sum()
         return bool(
