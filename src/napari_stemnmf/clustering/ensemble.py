@@ -78,7 +78,8 @@ class Ensemble:
     cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __str__(self) -> str:
-        return f"{self.k} components (seed {self.seed} of {len(self.seeds)}, error {self.error:.4f})"
+        windows = f"{len(self.windows)} windows, " if len(self.windows) else ""
+        return f"{self.k} components ({windows}seed {self.seed} of {len(self.seeds)}, error {self.error:.4f})"
 
     @property
     def k(self) -> int:
@@ -189,6 +190,15 @@ def _in_windows(
     return Ensemble(
         model.W, model.H, best.error, best.seed, scan_shape, scale.kept, curve, tuple(records), boxes, model.boxes
     )
+
+
+def scree_of_windows(
+    features: Features, scaling: ScalingSettings, settings: ClusteringSettings, *, control: Control
+) -> Scree | None:
+    """The mean scree of the windows that a clustering will work in; None where that is the whole scan."""
+    if not varying(features.values).any() or len(windows := windows_of(features, settings)) == 1:
+        return None
+    return Windows(features, windows, Scale.of(features.values, scaling), control).scree()
 
 
 def model_of(

@@ -38,9 +38,11 @@ class SeedProgress(NamedTuple):
     """Of the fit, over the rows that it was fitted to; at the end that of the model."""
     status: str = ""
     """As in `SeedRecord`; empty while the seed is running."""
+    step: str = "cycle"
+    """What is counted: cycles, or windows."""
 
     def __str__(self) -> str:
-        state = f" {self.status}" if self.status else f", cycle {self.cycle}"
+        state = f" {self.status}" if self.status else f", {self.step} {self.cycle}"
         return f"seed {self.seed}{state}, k {self.k}, error {self.error:.4f}"
 
 

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array, sparray
 from napari_stemnmf.clustering.footprints import Crop, row, stacked
 from napari_stemnmf.clustering.windows import Window
 
-ALIKE_MAPS, ALIKE_ROWS = 0.5, 0.8
+ALIKE_MAPS, ALIKE_ROWS = 0.5, 0.75
 """Pearson's r of two maps over what their windows share, and cosine of their rows of H, from which they may be one."""
 SEEN = 0.3
 """Share of its highest value that a map must reach in what two windows share to be compared there."""

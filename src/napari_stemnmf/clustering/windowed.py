@@ -27,6 +27,9 @@ from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import ClusteringSettings
 
+SCREE = 25
+"""Principal components of a window among which the bend of their variances is looked for: it holds few grains."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -60,17 +63,6 @@ class Windows:
         self.features, self.windows, self.scale, self.control = features, windows, scale, control
         self.scan_shape = int(features.scan_shape[0]), int(features.scan_shape[1])
 
-    def scaled(self, window: Window) -> Scaled:
-        """The rows of V of a window."""
-        self.control.check()
-        return self.scale.apply(self.features.values[window.positions(self.scan_shape[1])], control=self.control)
-
-    def scree(self, window: Window) -> Scree:
-        """Of the rows of one window, but for patterns that are left out."""
-        rows = self.scaled(window)
-        there = rows.values[~rows.missing] if rows.missing.any() else rows.values
-        return scree(there, control=self.control) if there.shape[0] else Scree(np.zeros(1), 1, 0.0)
-
     def run(self, settings: ClusteringSettings, workers: int) -> tuple[list[SeedRecord], Scree]:
         """All seeds in all windows, seed by seed, so that a cancel leaves whole ones; and the mean of their screes."""
         count, first = len(self.windows), settings.first_seed
@@ -86,6 +78,10 @@ class Windows:
                 raise
         sparse = isinstance(self.features.values, sparray)
         return [together(fits[i : i + count], sparse) for i in range(0, len(fits), count)], _mean_scree(screes)
+
+    def scree(self) -> Scree:
+        """The mean of the screes of the windows."""
+        return _mean_scree(list(map(self._scree, self.windows)))
 
     def joined(self, record: SeedRecord, workers: int) -> Joined:
         """The components of a seed over the scan."""
@@ -104,7 +100,7 @@ class Windows:
         """Of the rows of one window, but for patterns that are left out."""
         rows = self._scaled(window)
         there = rows.values[~rows.missing] if rows.missing.any() else rows.values
-        return scree(there, control=self.control) if there.shape[0] else Scree(np.zeros(1), 1, 0.0)
+        return scree(there, SCREE, control=self.control) if there.shape[0] else Scree(np.zeros(1), 1, 0.0)
 
     def _fit(self, settings: ClusteringSettings, seed: int, index: int, start: int, news: _News) -> Fitted:
         """One seed in one window, to its end."""
@@ -159,9 +155,8 @@ class _News:
             own = self._of_seed.setdefault(fitted.record.seed, [])
             own.append(fitted)
             k, status = sum(each.record.k for each in own), "done" if len(own) == self.windows else ""
-            progress = SeedProgress(fitted.record.seed, len(own), k, _error(own), status)
-            message = f"seed {progress.seed}, {len(own)} of {self.windows} windows, k {k}, error {progress.error:.4f}"
-            self.control.report(self._done, self.total, message, progress)
+            progress = SeedProgress(fitted.record.seed, len(own), k, _error(own), status, "window")
+            self.control.report(self._done, self.total, f"{progress}, of {self.windows} windows", progress)
 
 
 def together(parts: list[Fitted], sparse: bool = False) -> SeedRecord:

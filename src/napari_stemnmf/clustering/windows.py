@@ -17,12 +17,14 @@ from napari_stemnmf.representation_settings import ClusteringSettings
 
 LEAST, MOST = 32, 128
 """Side of a window that is found, positions."""
-GRAINS, COLUMNS_A_GRAIN = 24, 8
-"""Grains that a window holds at most, and columns that are there for each."""
+GRAINS, COLUMNS_A_GRAIN = 3, 20
+"""Grains side by side that a window holds at most, and columns that are there for each."""
 OVERLAP = 0.4
 """Share of its side by which a window overlaps the next."""
 HALF = 0.4
 """Diameters of a grain within which the likeness of patterns falls to half: that of a disc with itself."""
+GUESSED = 48
+"""Side of a window before features are known."""
 SAMPLED = 64
 """Rows, and columns, of the scan by which the size of grains is measured."""
 

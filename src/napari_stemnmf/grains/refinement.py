@@ -60,8 +60,8 @@ class Grains:
     ids: np.ndarray
     thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     note: str = ""
-    confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    reasons: tuple[str, ...] = ()
+    confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32), metadata={"since": "0.5"})
+    reasons: tuple[str, ...] = field(default=(), metadata={"since": "0.5"})
 
     def __post_init__(self) -> None:
         kinds = {
@@ -245,13 +245,9 @@ def cuts_of(
     for crop in crops:
         control.check()
         noise = 0 < settings.min_coherence > coherence(crop.values)
-        cuts.append(None if noise else cut(crop.values, settings, _part(left_out, crop)))
+        here = None if left_out is None else left_out[crop.within]
+        cuts.append(None if noise else cut(crop.values, settings, here))
     return cuts
-
-
-def _part(whole: np.ndarray | None, crop: Crop) -> np.ndarray | None:
-    """Of an array (scan_y, scan_x), what lies where a crop does."""
-    return None if whole is None else whole[crop.within]
 
 
 def grains_of(crops: Sequence[Crop], cuts: Sequence[Cut | None], min_size: int, scan_shape: tuple[int, ...]) -> Grains:
