@@ -134,8 +134,8 @@ class ClusteringSettings(Settings):
     )
     window_size: int | None = setting(
         None,
-        "side of a window; empty: as many grains as the columns tell apart, by how far patterns are alike; the scan "
-        "is one window where it holds no more",
+        "side of a window; empty: it holds as many grains as its columns allow, whose size shows in how far patterns "
+        "are alike; a scan that one window holds is not cut",
         unit="px",
         low=16,
         high=4096,
