@@ -95,7 +95,11 @@ def test_the_size_of_grains_and_windows_follows_from_the_likeness_of_patterns() 
     assert grain_diameter(csr_array(small.values), (56, 56)) == pytest.approx(diameter, rel=1e-4)
     few, many = (found_side(Table(small.values[:, :n], (56, 56))) for n in (24, 60))
     assert few <= many
-    assert grain_diameter(np.ones((400, 3), np.float32), (20, 20)) > 0
+    y, x = np.mgrid[:120, :120]
+    slow = Table(np.stack([y, x, 130.0 - y, 130.0 - x], axis=2).reshape(-1, 4).astype(np.float32), (120, 120))
+    assert grain_diameter(slow.values, slow.scan_shape) > 64
+    assert grain_diameter(np.ones((9, 3), np.float32), (1, 9)) > 0
+    assert found_side(Table(np.ones((400, 3), np.float32), (20, 20))) >= 64
     assert windows_of(small, ClusteringSettings()) == [Window(0, 56, 0, 56)]
 
 

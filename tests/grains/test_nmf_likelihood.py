@@ -12,8 +12,8 @@ from napari_stemnmf.grains.refinement import Grains
 
 SHAPE = (40, 40)
 GOOD = {
-    "area": 300, "interior": 0.8, "spots": 6, "outlined": 0.85, "host": -1, "cover": 0.0, "twin": -1, "likeness": 0.0,
-    "stability": 1.0,
+    "area": 300, "interior": 0.8, "spots": 6, "outlined": 0.85, "common": 0.98, "host": -1, "cover": 0.0, "twin": -1,
+    "likeness": 0.0, "stability": 1.0,
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def disks_of(*grains: tuple[np.ndarray, list[tuple[float, float]]], able: bool =
 
 
 def test_each_term_speaks_as_it_should() -> None:
-    worse = ({"interior": 0.3}, {"outlined": 0.1}, {"likeness": 0.6}, {"stability": 0.1})
+    worse = ({"interior": 0.3}, {"outlined": 0.1}, {"common": 0.7}, {"stability": 0.1})
     p = likelihood(found({}, *worse))
     assert p[0] > 0.9
     assert (p[1:] < p[0]).all()
@@ -56,13 +56,13 @@ def test_each_term_speaks_as_it_should() -> None:
 def test_reasons_name_what_is_wrong() -> None:
     wrong = found(
         {}, {"interior": 0.2, "area": 30}, {"interior": 0.2}, {"spots": 0, "outlined": 0.0}, {"outlined": 0.1},
-        {"stability": 0.1}, {"likeness": 0.6, "twin": 0}, {"cover": 0.95, "host": 5},
+        {"stability": 0.1}, {"likeness": 0.6, "twin": 0}, {"cover": 0.95, "host": 5}, {"common": 0.5},
     )  # fmt: skip
-    said = reasons(wrong, np.array([0.97, *[0.4] * 7]), np.arange(7, 15))
+    said = reasons(wrong, np.array([0.97, *[0.4] * 8]), np.arange(7, 16))
     assert said[0] == ""
     words = (
         "few positions: 30", "ragged: 80% of it is border", "no Bragg disks", "not seen where it is",
-        "no other start finds it", "has the outline of grain 7", "within grain 12",
+        "no other start finds it", "has the outline of grain 7", "within grain 12", "50% of its patterns",
     )  # fmt: skip
     for text, word in zip(said[1:], words, strict=True):
         assert word in text
@@ -74,9 +74,10 @@ def test_the_disks_of_a_grain_show_its_outline_and_those_of_a_part_of_two_do_not
     assert len(spots(left, disks)) == 3
     assert (spots(left, disks) > 0.8).all()
     assert (spots(right, disks) > 0.8).all()
+    assert (spots(left, disks)[:, 0] < 1).all()
     half = left.copy()
     half[:, 12:] = False
-    assert spots(half, disks).max() < 0.65
+    assert spots(half, disks)[:, 1].max() < 0.65
     both = spots(left | right, disks)
     assert both.max(initial=0) < 0.65
     assert len(spots(disc(35, 35, 4), disks)) == 0

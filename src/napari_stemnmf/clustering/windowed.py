@@ -27,9 +27,6 @@ from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import ClusteringSettings
 
-SCREE = 25
-"""Principal components of a window among which the bend of their variances is looked for: it holds few grains."""
-
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -100,7 +97,7 @@ class Windows:
         """Of the rows of one window, but for patterns that are left out."""
         rows = self._scaled(window)
         there = rows.values[~rows.missing] if rows.missing.any() else rows.values
-        return scree(there, SCREE, control=self.control) if there.shape[0] else Scree(np.zeros(1), 1, 0.0)
+        return scree(there, control=self.control) if there.shape[0] else Scree(np.zeros(1), 1, 0.0)
 
     def _fit(self, settings: ClusteringSettings, seed: int, index: int, start: int, news: _News) -> Fitted:
         """One seed in one window, to its end."""

@@ -15,15 +15,15 @@ from scipy.sparse import csr_array, sparray
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import ClusteringSettings
 
-LEAST, MOST = 32, 128
+LEAST, MOST = 64, 128
 """Side of a window that is found, positions."""
-GRAINS, COLUMNS_A_GRAIN = 3, 20
+GRAINS, COLUMNS_A_GRAIN = 24, 4
 """Grains side by side that a window holds at most, and columns that are there for each."""
 OVERLAP = 0.4
 """Share of its side by which a window overlaps the next."""
 HALF = 0.4
 """Diameters of a grain within which the likeness of patterns falls to half: that of a disc with itself."""
-GUESSED = 48
+GUESSED = 128
 """Side of a window before features are known."""
 SAMPLED = 64
 """Rows, and columns, of the scan by which the size of grains is measured."""
@@ -103,13 +103,13 @@ def found_side(features: Features) -> int:
     """
     expected = min(GRAINS, features.values.shape[1] / COLUMNS_A_GRAIN)
     diameter = grain_diameter(features.values, features.scan_shape)
-    return int(np.clip(round(diameter * math.sqrt(expected)), LEAST, MOST))
+    return round(min(max(diameter * math.sqrt(expected), LEAST), MOST))
 
 
 def grain_diameter(values: np.ndarray | sparray, scan_shape: tuple[int, int]) -> float:
     """Diameter of the grains of a scan, positions: by the distance at which patterns are half as alike as neighbours.
 
-    `inf` where they stay alike, as in one large grain.
+    `inf` where they are as alike over more than a window may hold, as in one large grain.
     """
     grid = np.arange(math.prod(scan_shape)).reshape(scan_shape)
     reaches = []
@@ -122,14 +122,21 @@ def grain_diameter(values: np.ndarray | sparray, scan_shape: tuple[int, int]) ->
 def _half_reach(values: np.ndarray | sparray, lines: np.ndarray) -> float:
     """Distance along lines (l, n) of positions at which the covariance of patterns is half that of neighbours."""
     there = values[lines.ravel()]
-    there = csr_array(there) if isinstance(there, sparray) else np.nan_to_num(there)
-    mean = np.asarray(there.mean(axis=0), np.float64).ravel()
+    if isinstance(there, sparray):
+        there = csr_array(there, dtype=np.float64)
+    else:
+        there = np.nan_to_num(there, nan=0.0, posinf=0.0, neginf=0.0)
+    mean = np.asarray(there.mean(axis=0, dtype=np.float64)).ravel()
     level, before = float(mean @ mean), math.inf
     place = np.arange(lines.size).reshape(lines.shape)
     first = 0.0
-    for step in range(1, lines.shape[1]):
+    for step in range(1, min(lines.shape[1], math.ceil(HALF * MOST) + 1)):
         one, other = there[place[:, :-step].ravel()], there[place[:, step:].ravel()]
-        product = one.multiply(other).sum() if isinstance(one, sparray) else np.einsum("ij,ij->", one, other)
+        product = (
+            one.multiply(other).sum()
+            if isinstance(one, sparray)
+            else np.einsum("ij,ij->i", one, other).sum(dtype=np.float64)
+        )
         now = float(product) / one.shape[0] - level
         first = first or now
         if not now > first / 2:

@@ -119,13 +119,14 @@ def recurrence(mask: np.ndarray, disks: Disks) -> tuple[float, float]:
 
 
 def spots(mask: np.ndarray, disks: Disks) -> np.ndarray:
-    """How well each disk that recurs in a region (scan_y, scan_x) shows its outline: (spots,) IoU, the frequent first.
+    """Each disk that recurs in a region (scan_y, scan_x), the frequent first: (spots, 2).
 
-    Of each, where it is seen, blurred by a position, is held against the region; pieces apart from it do not count.
+    That is the share of the region's patterns that hold it, and how well it shows the outline: the IoU of the region
+    with where it is seen, blurred by a position; pieces apart from the region do not count.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
-        return np.zeros(0)
+        return np.zeros((0, 2))
     top, left = max(0, int(rows[0]) - AROUND), max(0, int(columns[0]) - AROUND)
     here = mask[top : int(rows[-1]) + 1 + AROUND, left : int(columns[-1]) + 1 + AROUND]
     width = mask.shape[1]
@@ -142,8 +143,8 @@ def spots(mask: np.ndarray, disks: Disks) -> np.ndarray:
         inside = np.bincount(labels[here], minlength=count + 1)
         inside[0] = 0
         piece = labels == inside.argmax() if inside.any() else np.zeros(here.shape, bool)
-        found.append(float((piece & here).sum() / (piece | here).sum()))
-    return np.array(found)
+        found.append((seen[here].mean(), (piece & here).sum() / (piece | here).sum()))
+    return np.array(found).reshape(-1, 2)
 
 
 def _places(q: np.ndarray, radius: float, least: float) -> list[np.ndarray]:
