@@ -15,16 +15,14 @@ from scipy.sparse import csr_array, sparray
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import ClusteringSettings
 
-LEAST, MOST = 64, 128
+LEAST, MOST = 80, 100
 """Side of a window that is found, positions."""
-GRAINS, COLUMNS_A_GRAIN = 24, 4
+GRAINS, COLUMNS_A_GRAIN = 14, 6
 """Grains side by side that a window holds at most, and columns that are there for each."""
-OVERLAP = 0.4
-"""Share of its side by which a window overlaps the next."""
+OVERLAP, SPARE = 0.4, 1.25
+"""Share of its side by which a window overlaps the next, and sides up to which a scan is not cut."""
 HALF = 0.4
 """Diameters of a grain within which the likeness of patterns falls to half: that of a disc with itself."""
-GUESSED = 128
-"""Side of a window before features are known."""
 SAMPLED = 64
 """Rows, and columns, of the scan by which the size of grains is measured."""
 
@@ -80,7 +78,7 @@ def layout(scan_shape: tuple[int, int], side: int) -> list[Window]:
 
 def _along(extent: int, side: int) -> list[tuple[int, int]]:
     """First and one after the last position of the windows along one axis."""
-    if extent <= side:
+    if extent <= SPARE * side:
         return [(0, extent)]
     overlap = round(OVERLAP * side)
     count = math.ceil((extent - overlap) / (side - overlap))

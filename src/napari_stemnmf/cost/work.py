@@ -251,14 +251,13 @@ class Work:
         return Cost(seconds, held + at_once * own + kept, kept)
 
     def _windows(self, feature: str) -> tuple[int, int]:
-        """Windows of a clustering, and the positions of one."""
-        from napari_stemnmf.clustering.windows import GUESSED, layout, windows_of
+        """Windows of a clustering, and the positions of one; where their size is found, what it mostly is."""
+        from napari_stemnmf.clustering.windows import MOST, layout
 
-        settings, features = self.recipe.nmf_chain(feature).clustering, self._result("features", feature)
+        settings = self.recipe.nmf_chain(feature).clustering
         if settings.windows == "off":
             return 1, self.scan.n
-        guessed = layout(self.scan.scan_shape, settings.window_size or GUESSED)
-        windows = guessed if features is None else windows_of(features, settings)
+        windows = layout(self.scan.scan_shape, settings.window_size or MOST)
         return len(windows), math.prod(windows[0].shape)
 
     def _passes(self, feature: str, k: float) -> tuple[float, float]:
