@@ -22,7 +22,7 @@ NAMES = ("interior", "outlined", "common", "stability")
 """Of the terms, in the order of the coefficients."""
 INTERCEPT, COEFFICIENTS = -32.62, (13.28, 9.43, 17.50, 1.98)
 """Of the logistic; fitted on 671 grains of preset `nmf`, AA and BD, of kinematic films (ag1, ag3: seed 101, ag2: 101 to
-103 and 201), whole and in windows of 64."""
+103 and 201), whole and in windows of 46."""
 TYPICAL = (0.77, 0.77, 1.0, 1.0)
 """Median of each term among the right ones."""
 UNKNOWN = 0.85
