@@ -29,9 +29,13 @@ def scan(rows: int = 64, columns: int = 64, size: int = 128) -> stem.Dataset:
 
 def test_an_estimate_reads_nothing_and_grows_with_the_work() -> None:
     recipe = stem.Recipe.preset("nmf")
-    small, large = (estimate(None, scan(rows), recipe, "recipe", workers=2) for rows in (64, 256))
+    whole = recipe.replaced({"*.clustering.windows": "off"})
+    small, large = (estimate(None, scan(rows), whole, "recipe", workers=2) for rows in (64, 256))
     assert small.rough
     assert 3 < large.seconds / small.seconds < 6
+    in_windows = estimate(None, scan(256), recipe, "recipe", workers=2)
+    assert 1 < in_windows.seconds / large.seconds < 2
+    assert estimate(None, scan(64), recipe, "recipe", workers=2).seconds == small.seconds
     assert large.bytes > small.bytes
     few = recipe.replaced({"*.clustering.seeds": 2})
     one_feature = estimate(None, scan(), few, "cluster", ("aa",), workers=2)

@@ -9,7 +9,6 @@ import numpy as np
 from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis
 from napari_stemnmf.clustering import ensemble
-from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.grains.editing import Edit
@@ -34,8 +33,8 @@ def choose_seed(analysis: Analysis, feature: str, seed: int, *, control: Control
     if before is None:
         raise AnalysisError(f"{feature.upper()} is grouped without random starts; there is no seed to choose.")
     control = (control or Control()).for_stage(f"Seed {seed} of {feature.upper()}")
-    scaled = scale(analysis.features[feature].values, analysis.recipe.nmf_chain(feature).scaling, control=control)
-    model = ensemble.choose(before, seed, scaled.values, control=control)
+    scaling = analysis.recipe.nmf_chain(feature).scaling
+    model = ensemble.model_of(before, seed, analysis.features[feature], scaling, control=control)
     stage = f"models/{feature}"
     key, _, mark = analysis.keys[stage].partition(" ")
     keys = {**analysis.keys, stage: f"{key} {mark if mark == INCOMPLETE else f'seed {seed}'}"}

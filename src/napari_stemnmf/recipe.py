@@ -223,6 +223,7 @@ _NMF: dict[str, Any] = {
     "*.featurize.intensity": "sqrt",
     "*.scaling.method": "global",
     "*.clustering.merge_threshold": 0.5,
+    "*.clustering.windows": "auto",
     "*.refinement.threshold": "otsu",
     "*.refinement.min_coherence": 0.5,
     "*.refinement.smoothing": 1.0,

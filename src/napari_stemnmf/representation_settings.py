@@ -125,6 +125,22 @@ class ClusteringSettings(Settings):
     merge_threshold: float = setting(
         0.45, "component maps that correlate at least so much are merged", low=0.01, high=1.0, step=0.01
     )
+    windows: str = setting(
+        "off",
+        "run in overlapping windows of the scan, whose components are joined where they are alike, or on the whole "
+        "scan at once",
+        choices=("auto", "off"),
+        added=True,
+    )
+    window_size: int | None = setting(
+        None,
+        "side of a window; empty: it holds as many grains as its columns allow, whose size shows in how far patterns "
+        "are alike; a scan that one window holds is not cut",
+        unit="px",
+        low=16,
+        high=4096,
+        added=True,
+    )
     seeds: int = setting(25, "number of random starts", low=1, high=1000)
     first_seed: int = setting(0, "seed of the first start; the others follow it", low=0)
     tolerance: float = setting(1e-4, "a fit ends when its error falls by less than this share per iteration", low=0.0)

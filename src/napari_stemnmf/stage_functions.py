@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.disks.probe import Probe
+    from napari_stemnmf.grains.refinement import Grains
     from napari_stemnmf.preprocessing.survey import Survey
     from napari_stemnmf.streaming.engine import Executor
 
@@ -171,14 +172,18 @@ def cluster(task: Task) -> dict[str, Any]:
 
 def refine(task: Task) -> dict[str, Any]:
     from napari_stemnmf.clustering.grouping import Groups
-    from napari_stemnmf.grains.evidence import refine_model
+    from napari_stemnmf.grains.evidence import evidence, refine_model
+    from napari_stemnmf.grains.nmf_likelihood import judged
     from napari_stemnmf.grains.tracked import outlined
 
     (name,), found = task.features, task.found
     settings, model, how = found.recipe.chain(name).refinement, found.models[name], {"left_out": found.left_out}
     if isinstance(model, Groups):
         return {name: outlined(model, found.features[name], settings, control=task.control, **how)}
-    return {name: refine_model(model, settings, found.peaks, found.calibration, control=task.control, **how)}
+    grains = refine_model(model, settings, found.peaks, found.calibration, control=task.control, **how)
+    stable = stability(found, name, grains, workers=task.workers, control=task.control)
+    known = evidence(model, settings, found.peaks, found.calibration, found.left_out)
+    return {name: grains if known is None else judged(grains, known[0], stable, control=task.control)}
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -194,7 +199,7 @@ def measure(task: Task) -> dict[str, Any]:
     patterns = grain_patterns(task.patterns(), grains, mask=mask, known=found.patterns, source=source, **how)
     results = {}
     for i, name in enumerate(task.features, 1):
-        stable = stability(found, name, workers=task.workers, control=task.control.part(i, parts))
+        stable = stability(found, name, grains[name], workers=task.workers, control=task.control.part(i, parts))
         table = measurement.measure(grains[name], found.axes, patterns[name], stable, control=task.control)
         of = grains[name], found.models.get(name), found.features.get(name)
         share = None if found.peaks is None else unexplained(*of, found.peaks, found.calibration)
@@ -202,8 +207,10 @@ def measure(task: Task) -> dict[str, Any]:
     return results
 
 
-def stability(found: Found, feature: str, *, workers: int | None = None, control: Control | None = None) -> np.ndarray:
-    """How far each grain of a representation is found again from the other seeds: (g,), 0 to 1; NaN where unknown.
+def stability(
+    found: Found, feature: str, grains: Grains, *, workers: int | None = None, control: Control | None = None
+) -> np.ndarray:
+    """How far grains of a representation are found again from the other seeds: (g,), 0 to 1; NaN where unknown.
 
     The first time for a model it takes as long as to refine every seed.
     """
@@ -212,7 +219,6 @@ def stability(found: Found, feature: str, *, workers: int | None = None, control
     from napari_stemnmf.clustering.ensemble import Ensemble
     from napari_stemnmf.grains.confidence import stability as from_seeds
 
-    grains = found.grains[feature]
     if feature not in found.features or not isinstance(found.models.get(feature), Ensemble):
         return np.full(len(grains), np.nan)
     chain, given = found.recipe.chain(feature), (found.models[feature], found.features[feature])

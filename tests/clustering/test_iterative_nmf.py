@@ -118,7 +118,7 @@ def test_running_out_of_cycles_is_recorded_with_the_reason(matrix: np.ndarray) -
 def test_every_cycle_is_reported(matrix: np.ndarray) -> None:
     _, record, said = iterate(matrix, seed=3, refit="off")
     first = record.cycles[0]
-    assert said[0] == (3, 1, first.k, first.error, "")
+    assert said[0] == (3, 1, first.k, first.error, "", "cycle")
     assert str(said[0]) == f"seed 3, cycle 1, k {first.k}, error {first.error:.4f}"
     assert len(said) == len(record.cycles)
 

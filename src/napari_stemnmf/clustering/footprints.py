@@ -65,6 +65,12 @@ class Crop:
         crop[y - top, x - left] = values
         return cls(top, left, crop)
 
+    @property
+    def within(self) -> tuple[slice, slice]:
+        """Where it lies in the scan."""
+        rows, columns = self.values.shape
+        return slice(self.top, self.top + rows), slice(self.left, self.left + columns)
+
     def positions(self, mask: np.ndarray, columns: int) -> np.ndarray:
         """Flat positions of a mask of the crop."""
         y, x = np.nonzero(mask)

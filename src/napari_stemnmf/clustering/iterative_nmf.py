@@ -10,10 +10,11 @@ of the scan and stop sooner. From half the starting components on, every fit see
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.hals import Fit, nmf, weights
 from napari_stemnmf.clustering.matrix import Matrix, model_error
@@ -27,19 +28,21 @@ _REFIT_MARGIN = 1.002  # a new start is followed to its minimum only if it comes
 
 
 class SeedProgress(NamedTuple):
-    """The state of a seed after one of its fits, or, with a `status`, at its end."""
+    """The state of a seed after one of its fits, or in windows after one of these, or, with a `status`, at its end."""
 
     seed: int
     cycle: int
-    """Fits so far, of which this is the last."""
+    """Fits so far, of which this is the last; or windows."""
     k: int
     error: float
     """Of the fit, over the rows that it was fitted to; at the end that of the model."""
     status: str = ""
     """As in `SeedRecord`; empty while the seed is running."""
+    step: str = "cycle"
+    """What is counted: cycles, or windows."""
 
     def __str__(self) -> str:
-        state = f" {self.status}" if self.status else f", cycle {self.cycle}"
+        state = f" {self.status}" if self.status else f", {self.step} {self.cycle}"
         return f"seed {self.seed}{state}, k {self.k}, error {self.error:.4f}"
 
 
@@ -80,9 +83,12 @@ class SeedRecord:
     status : str
         ``done``; ``stopped`` before its end for a `reason`; ``cancelled`` by the user.
     H : (k, m) float32
-        Its components, rows of unit length: all that is needed to choose this seed later.
+        Its components, rows of unit length: all that is needed to choose this seed later. Where NMF ran in windows,
+        those of all windows before they are joined, of sparse features as a csr_array.
     reason : str
         Why it did not come to its end; empty if it did.
+    windows : (windows,) int64
+        Where NMF ran in windows, the number of components of each.
     """
 
     seed: int
@@ -90,8 +96,9 @@ class SeedRecord:
     error: float
     cycles: tuple[Cycle, ...]
     status: str
-    H: np.ndarray
+    H: np.ndarray | csr_array
     reason: str = ""
+    windows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), metadata={"since": "0.5"})
 
 
 def random_start(V: Matrix, k: int, seed: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from napari_stemnmf.errors import DataError
 from napari_stemnmf.representation_settings import ScalingSettings
 
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # a column that varies less than so, relatively, is constant
+_BLOCK = 65536  # rows whose ranges are taken at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,31 +74,57 @@ def scale(
     DataError
         If the matrix is not two-dimensional, no column is left, or a sparse one has negative values.
     """
-    settings = ScalingSettings() if settings is None else settings
-    columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
-    if columns.ndim != 2 or 0 in columns.shape:
-        raise DataError(f"Scaling needs a matrix (probe positions, columns); this one has the shape {columns.shape}.")
-    missing = _missing(columns)
-    low, high, kept = _ranges(columns, missing)
-    if not kept.any():
-        raise DataError(
-            f"None of the {columns.shape[1]} feature columns varies over the scan (constant or not finite); "
-            "there is nothing to cluster. Check the detector region and the rings."
-        )
-    low, high = low[kept], high[kept]
-    if settings.method == "global":
-        low, high = np.full_like(low, min(0.0, low.min())), np.full_like(high, high.max())
-    factor = 1.0 / (high - low)
-    if isinstance(columns, sparray):
-        return Scaled(_scaled_sparse(columns[:, kept], low, factor), kept, low, factor, missing)
-    scaled = np.empty((columns.shape[0], int(kept.sum())), np.float32, order="F")
-    for column, source in enumerate(np.flatnonzero(kept)):
-        if control is not None:
-            control.check()
-        scaled[:, column] = (columns[:, source] - low[column]) * factor[column]
-    np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
-    scaled[missing] = 0.0
-    return Scaled(scaled, kept, low, factor, missing)
+    return Scale.of(values, settings).apply(values, control=control)
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """How the columns of a feature matrix are scaled, so that a part of its rows can be scaled as the whole.
+
+    Attributes
+    ----------
+    kept, offset, factor
+        As in `Scaled`.
+    """
+
+    kept: np.ndarray
+    offset: np.ndarray
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray | sparray, settings: ScalingSettings | None = None) -> Scale:
+        """That of a matrix; parameters and errors as those of `scale`."""
+        settings = ScalingSettings() if settings is None else settings
+        columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
+        if columns.ndim != 2 or 0 in columns.shape:
+            raise DataError(
+                f"Scaling needs a matrix (probe positions, columns); this one has the shape {columns.shape}."
+            )
+        low, high, kept = _ranges(columns, _missing(columns))
+        if not kept.any():
+            raise DataError(
+                f"None of the {columns.shape[1]} feature columns varies over the scan (constant or not finite); "
+                "there is nothing to cluster. Check the detector region and the rings."
+            )
+        low, high = low[kept], high[kept]
+        if settings.method == "global":
+            low, high = np.full_like(low, min(0.0, low.min())), np.full_like(high, high.max())
+        return cls(kept, low, 1.0 / (high - low))
+
+    def apply(self, values: np.ndarray | sparray, *, control: Control | None = None) -> Scaled:
+        """Rows (n, m) of the matrix, or all of them, scaled."""
+        columns = csc_array(values) if isinstance(values, sparray) else np.asarray(values)
+        missing, low, factor = _missing(columns), self.offset, self.factor
+        if isinstance(columns, sparray):
+            return Scaled(_scaled_sparse(columns[:, self.kept], low, factor), self.kept, low, factor, missing)
+        scaled = np.empty((columns.shape[0], int(self.kept.sum())), np.float32, order="F")
+        for column, source in enumerate(np.flatnonzero(self.kept)):
+            if control is not None:
+                control.check()
+            scaled[:, column] = (columns[:, source] - low[column]) * factor[column]
+        np.clip(scaled, 0.0, 1.0, out=scaled)  # only rounding lies outside
+        scaled[missing] = 0.0
+        return Scaled(scaled, self.kept, low, factor, missing)
 
 
 def varying(values: np.ndarray | sparray) -> np.ndarray:
@@ -119,8 +146,12 @@ def _ranges(columns: np.ndarray | csc_array, missing: np.ndarray) -> tuple[np.nd
     if isinstance(columns, sparray):
         low, high = _sparse_ranges(columns)
     else:
-        there = columns[~missing] if missing.any() else columns
-        low, high = (end(axis=0, initial=start) for end, start in ((there.min, np.inf), (there.max, -np.inf)))
+        low, high = np.full(columns.shape[1], np.inf), np.full(columns.shape[1], -np.inf)
+        for start in range(0, len(columns), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            there = columns[rows][~missing[rows]]
+            low = np.minimum(low, there.min(axis=0, initial=np.inf))
+            high = np.maximum(high, there.max(axis=0, initial=-np.inf))
     low, high = low.astype(np.float64), high.astype(np.float64)
     finite = np.isfinite(low) & np.isfinite(high)
     low, high = np.where(finite, low, 0.0), np.where(finite, high, 0.0)

@@ -32,6 +32,7 @@ class Scan:
     block_bytes: float
     packed: bool
     workers: int
+    scan_shape: tuple[int, int]
 
     @classmethod
     def of(cls, analysis: Analysis | None, dataset: Dataset | None, recipe: Recipe, workers: int) -> Scan | None:
@@ -50,7 +51,9 @@ class Scan:
         chunk = BLOCK_BYTES if dataset is None else math.prod(dataset.data.chunksize) * kind.itemsize
         block = min(raw, min(max(chunk, BLOCK_BYTES), 8 * BLOCK_BYTES))
         packed = dataset is not None and _is_packed(dataset)
-        return cls(sizes[0] * sizes[1], rows * columns, min(rows, columns), raw, block, packed, workers)
+        return cls(
+            sizes[0] * sizes[1], rows * columns, min(rows, columns), raw, block, packed, workers, (sizes[0], sizes[1])
+        )
 
     @property
     def flying(self) -> float:

@@ -237,30 +237,43 @@ class Work:
         if feature == "vdf":
             values = self.scan.n * self.columns(feature)[1]
             return Cost(0.1 + values * GROUP, 60 * values, 12 * values)
-        settings, n = self.recipe.nmf_chain(feature).clustering, self.scan.n
+        settings = self.recipe.nmf_chain(feature).clustering
         columns, stored = self.columns(feature)
+        windows, n = self._windows(feature)
         k = self._start(feature)
         passes, falling = self._passes(feature, k)
-        work = n * k * passes * _of_an_iteration(feature, stored, falling * k)
-        at_once = min(self.scan.workers, settings.seeds)
+        work = windows * n * k * passes * _of_an_iteration(feature, stored, falling * k)
+        at_once = min(self.scan.workers, settings.seeds * windows)
         seconds = work * settings.seeds / at_once * self._slowness()
-        held = 2.5 * self._stored(feature)
+        held = 2.5 * self._stored(feature) * (1 if windows == 1 else at_once * n / self.scan.n)
         own = 4 * k * falling * (5 * n + 4 * columns)
-        kept = 4 * k * falling * (n + settings.seeds * columns)
+        kept = 4 * k * falling * windows * (n + settings.seeds * columns)
         return Cost(seconds, held + at_once * own + kept, kept)
+
+    def _windows(self, feature: str) -> tuple[int, int]:
+        """Windows of a clustering, and the positions of one; where their size is found, what it mostly is."""
+        from napari_stemnmf.clustering.windows import MOST, layout
+
+        settings = self.recipe.nmf_chain(feature).clustering
+        if settings.windows == "off":
+            return 1, self.scan.n
+        windows = layout(self.scan.scan_shape, settings.window_size or MOST)
+        return len(windows), math.prod(windows[0].shape)
 
     def _passes(self, feature: str, k: float) -> tuple[float, float]:
         """As `PASSES` and `FALLING`, from the last clustering of this feature where there was one."""
-        settings, n = self.recipe.nmf_chain(feature).clustering, self.scan.n
-        fits = _fits(self._result("models", feature))
+        settings = self.recipe.nmf_chain(feature).clustering
+        model = self._result("models", feature)
+        fits = _fits(model)
         if fits is not None and self.analysis is not None:
             rows, components, seeds = fits
             before = self.analysis.recipe.nmf_chain(feature).clustering.merge_threshold
-            passes = float((rows * components).sum()) / (seeds * n * k)
+            passes = float((rows * components).sum()) / (seeds * _covered(model) * k)
             falling = float((rows * components**2).sum() / (rows * components).sum()) / k
         else:
             from napari_stemnmf.clustering.scree import COARSE_STRIDE, enough_for_coarse_fit
 
+            _, n = self._windows(feature)
             coarse = settings.coarse_fit != "off" and enough_for_coarse_fit(n / COARSE_STRIDE**2, k)
             before, falling = 0.5, FALLING if coarse else FALLING_NO_COARSE_FIT
             measured = feature if feature in PASSES else "bd"
@@ -284,8 +297,13 @@ class Work:
     def _refine(self, feature: str) -> Cost:
         model = self._result("models", feature)
         k = SUGGESTED if model is None else model.k
-        seconds = 5e-3 + self.scan.n * k * SEPARATE_MAP
+        seconds = 5e-3 + self.scan.n * k * SEPARATE_MAP + self._stable(model)
         return Cost(seconds, 40 * self.scan.n * k, 5 * self.scan.n * k)
+
+    def _stable(self, model: Any) -> float:
+        """Seconds to look for the grains of a model in those of its other seeds."""
+        seeds = len(getattr(model, "seeds", ()))
+        return float(self.scan.n * model.k * seeds * STABLE_MAP / self.scan.workers) if seeds else 0.0
 
     def _measure(self, *features: str) -> Cost:
         n, pixels = self.scan.n, self.scan.pixels
@@ -301,8 +319,8 @@ class Work:
                 there = masks.any(axis=(0, 2)) if len(masks) else np.zeros(masks.shape[1], bool)
                 rows = there if rows.shape != there.shape else rows | there
                 number, members = number + len(masks), members + np.count_nonzero(masks)
-            if self._result("tables", feature) is None and model is not None:
-                seconds += n * model.k * len(getattr(model, "seeds", ())) * STABLE_MAP / self.scan.workers
+            if self._result("tables", feature) is None and grains is not None:
+                seconds += self._stable(model)
         share = 1.0 if "how many grains there will be" in self.guessed else float(rows.mean()) if len(rows) else 0.0
         work = share * self._values * MEASURE_PIXEL + members * pixels * MEMBER_PIXEL
         seconds += 2 * share * self._reading() + work / self.scan.workers + number * n * MEASURE_GRAIN
@@ -313,6 +331,13 @@ class Work:
 def _of_an_iteration(feature: str, stored: float, components: Any) -> Any:
     """Seconds for each probe position and component, of rows with so many values and a fit of so many components."""
     return stored * (SPARSE if feature == "bd" else DENSE) + components * GRAM + SWEEP
+
+
+def _covered(model: Any) -> int:
+    """Rows that a seed was fitted to: those of all windows, or of the scan."""
+    boxes = model.windows
+    sides = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
+    return int(sides.sum()) if len(boxes) else math.prod(model.scan_shape)
 
 
 def _fits(model: Any) -> tuple[np.ndarray, np.ndarray, int] | None:

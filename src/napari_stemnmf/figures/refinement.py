@@ -12,6 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from napari_stemnmf.clustering.footprints import Crop
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines, square_map
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters
@@ -57,50 +58,68 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     """
     if feature not in analysis.models:
         raise AnalysisError(f"The analysis holds no components of {feature.upper()}; run the step 'cluster' first.")
-    maps, settings = analysis.models[feature].maps, analysis.recipe.chain(feature).refinement
-    if not isinstance(settings, RefinementSettings):
+    model, settings = analysis.ensemble(feature), analysis.recipe.chain(feature).refinement
+    if model is None or not isinstance(settings, RefinementSettings):
         raise AnalysisError(
             f"{feature.upper()} has no component maps that a threshold cuts; choose another representation."
         )
-    chosen = _most_instructive(maps, settings, analysis.left_out) if component is None else int(component)
-    if not 0 <= chosen < len(maps):
+    crops, shape = model.crops, model.scan_shape
+    least = least_size(settings, shape)
+    chosen = _most_instructive(crops, settings, analysis.left_out, least) if component is None else int(component)
+    if not 0 <= chosen < len(crops):
         raise AnalysisError(
-            f"There is no component {chosen} of {feature.upper()}; they are counted from 0 to {len(maps) - 1}."
+            f"There is no component {chosen} of {feature.upper()}; they are counted from 0 to {len(crops) - 1}."
         )
-    values = maps[chosen]
-    part = cut(values, settings, analysis.left_out)
-    noise, every, kept = _all_regions(values, part, settings)
+    crop = crops[chosen]
+    seen = _cut(crop, settings, analysis.left_out)
+    noise, every, kept = _all_regions(crop.values, seen, settings, least)
+    every = [_whole(region, crop, shape) for region in every]
+    values, above = _whole(crop.values, crop, shape), _whole(seen.above, crop, shape)
+    part = Cut(_whole(seen.smooth, crop, shape), seen.threshold, above)
     figure = new_figure("page", 112.0)
-    figure.suptitle(f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(maps) - 1})")
+    figure.suptitle(f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(crops) - 1})")
     (a, b, c), (d, e, f) = figure.subplots(2, 3)
     _map(a, analysis, values, part)
-    _histogram(b, part, settings)
+    _histogram(b, seen, settings)
     _above(c, analysis, part, noise)
     _regions(d, analysis, every)
-    _sizes(e, every, kept, least_size(settings, values.shape))
+    _sizes(e, every, kept, least)
     _grains(f, analysis, every, kept)
     panel_letters([a, b, c, d, e, f])
     return figure
 
 
+def _cut(crop: Crop, settings: RefinementSettings, left_out: np.ndarray | None) -> Cut:
+    """The part of a map that NMF saw, cut as Refine does."""
+    return cut(crop.values, settings, None if left_out is None else left_out[crop.within])
+
+
+def _whole(values: np.ndarray, crop: Crop, scan_shape: tuple[int, int]) -> np.ndarray:
+    """What lies where a crop does, on the whole scan."""
+    whole = np.zeros(scan_shape, values.dtype)
+    whole[crop.within] = values
+    return whole
+
+
 def _all_regions(
-    values: np.ndarray, part: Cut, settings: RefinementSettings
+    values: np.ndarray, part: Cut, settings: RefinementSettings, least: int
 ) -> tuple[bool, list[np.ndarray], np.ndarray]:
     """Whether a map is noise, its regions of any size, and which of them (r,) are large enough to keep."""
     noise = 0 < settings.min_coherence > coherence(values)
     every = [] if noise else regions(part.above, 1)
-    return noise, every, np.array([region.sum() >= least_size(settings, values.shape) for region in every], bool)
+    return noise, every, np.array([region.sum() >= least for region in every], bool)
 
 
-def _most_instructive(maps: np.ndarray, settings: RefinementSettings, left_out: np.ndarray | None) -> int:
+def _most_instructive(crops: list[Crop], settings: RefinementSettings, left_out: np.ndarray | None, least: int) -> int:
     """The component that shows most: both kinds of regions if any does, then most grains, then most left out."""
 
     def count(component: int) -> tuple[bool, int, int]:
-        _, _, kept = _all_regions(maps[component], cut(maps[component], settings, left_out), settings)
+        crop = crops[component]
+        _, _, kept = _all_regions(crop.values, _cut(crop, settings, left_out), settings, least)
         large = int(kept.sum())
         return 0 < large < len(kept), large, len(kept) - large
 
-    return max(range(len(maps)), key=count)
+    return max(range(len(crops)), key=count)
 
 
 def _map(ax: Axes, analysis: Analysis, values: np.ndarray, part: Cut) -> None:

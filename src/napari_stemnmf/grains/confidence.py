@@ -15,11 +15,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration, Geometry
-from napari_stemnmf.clustering.ensemble import Ensemble
-from napari_stemnmf.clustering.hals import weights
+from napari_stemnmf.clustering.ensemble import Ensemble, seed_maps
 from napari_stemnmf.clustering.iterative_nmf import SeedRecord
-from napari_stemnmf.clustering.matrix import check_matrix
-from napari_stemnmf.clustering.scaling import scale
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
@@ -107,13 +104,12 @@ def seed_grains(
         return []
     known = evidence(model, refinement, peaks, calibration, left_out)
     with one_blas_thread():
-        V = check_matrix(scale(features.values, scaling).values)
+        maps_of = seed_maps(model, features, scaling, control=control)
 
         def grains_of(seed: SeedRecord) -> csr_array:
-            maps = np.ascontiguousarray(weights(V, seed.H, control=control).T)
-            maps = maps.reshape(-1, *model.scan_shape)
-            cuts = cuts_of(maps, refinement, left_out=left_out, control=control)
-            return flat_masks(weighed(maps, cuts, refinement, known).masks)
+            crops = maps_of(seed)
+            cuts = cuts_of(crops, refinement, left_out=left_out, control=control)
+            return flat_masks(weighed(crops, cuts, refinement, known, model.scan_shape).masks)
 
         found = []
         for masks in in_order(grains_of, seeds, workers or default_workers()):

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
+from napari_stemnmf.clustering.footprints import Crop
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.grains.crystals import Crystals, apart_from, large_crystals
@@ -67,9 +68,10 @@ def refine_model(
         Those of the maps first, in the order of `refine`; then large crystals, of component -1. The note says what was
         done beside cutting maps, or why there is no grain.
     """
-    maps = model.maps
-    cuts = cuts_of(maps, settings, left_out=left_out, control=control)
-    return weighed(maps, cuts, settings, evidence(model, settings, peaks, calibration, left_out))
+    crops = model.crops
+    cuts = cuts_of(crops, settings, left_out=left_out, control=control)
+    known = evidence(model, settings, peaks, calibration, left_out)
+    return weighed(crops, cuts, settings, known, model.scan_shape)
 
 
 def evidence(
@@ -92,17 +94,18 @@ def evidence(
 
 
 def weighed(
-    maps: np.ndarray,
+    crops: Sequence[Crop],
     cuts: Sequence[Cut | None],
     settings: RefinementSettings,
     known: tuple[Disks, Crystals] | None,
+    scan_shape: tuple[int, int],
 ) -> Grains:
-    """Grains of maps (k, scan_y, scan_x) that were cut, weighed against the disks and large crystals of the scan."""
-    least = least_size(settings, maps.shape[1:])
-    grains = grains_of(maps, cuts, least)
+    """Grains of maps that were cut, weighed against the disks and large crystals of the scan."""
+    least = least_size(settings, scan_shape)
+    grains = grains_of(crops, cuts, least, scan_shape)
     tally = _tally(cuts, least)
     if known is None:
-        return grains if len(grains) else replace(grains, note=why_none(tally, settings, maps.shape[1:]))
+        return grains if len(grains) else replace(grains, note=why_none(tally, settings, scan_shape))
     disks, crystals = known
     crystalline = np.array([holds_crystal(mask, disks) for mask in grains.masks], bool)
     if not crystalline.any() and not len(crystals) and not disks.able:
@@ -114,7 +117,7 @@ def weighed(
     masks = np.concatenate([grains.masks[kept], crystals.masks])
     note = crystals.note
     if not len(masks):
-        note = why_none(tally, settings, maps.shape[1:], disks)
+        note = why_none(tally, settings, scan_shape, disks)
     elif not note and tally.disordered:
         n, these = tally.disordered, "share" if tally.disordered > 1 else "shares"
         note = f"{_count(n, 'region')} of NMF {these} no Bragg disk and {'are' if n > 1 else 'is'} left out."

@@ -14,7 +14,7 @@ from scipy import ndimage
 from napari_stemnmf.calibration.geometry import Calibration, centred
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import DIRECT_BEAM
-from napari_stemnmf.grains.refinement import coherence
+from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, coherence
 
 REACH = 0.75
 """Of a disk from the place of its reflection, in probe radii."""
@@ -22,6 +22,7 @@ SPREAD = 0.3  # of the disks of one reflection about its place, in probe radii
 SHARED, COHERENT = 0.25, 0.45  # least share of patterns, and coherence, of a disk that tells of a crystal
 NEARLY_ALL, LOOSER = 0.75, 0.3  # from this share on the coherence may be less: a small grain is mostly border
 EVERYWHERE = 0.9  # share of the patterns in and around a region, from which on a disk is taken to be in all of them
+MOST, APART = 16, 1.2  # places that are looked for in a region, and their least distance in probe radii
 AROUND = 12  # positions around a region that its reflection is looked at in
 
 
@@ -115,6 +116,62 @@ def recurrence(mask: np.ndarray, disks: Disks) -> tuple[float, float]:
             best, share = seen.reshape(mask.shape), found
     here = best[around]
     return share, 1.0 if here.mean() >= EVERYWHERE else coherence(here.astype(np.float32))
+
+
+def spots(mask: np.ndarray, disks: Disks) -> np.ndarray:
+    """Each disk that recurs in a region (scan_y, scan_x), the frequent first: (spots, 2).
+
+    That is the share of the region's patterns that hold it, and how well it shows the outline: the IoU of the region
+    with where it is seen, blurred by a position; pieces apart from the region do not count.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.zeros((0, 2))
+    top, left = max(0, int(rows[0]) - AROUND), max(0, int(columns[0]) - AROUND)
+    here = mask[top : int(rows[-1]) + 1 + AROUND, left : int(columns[-1]) + 1 + AROUND]
+    width = mask.shape[1]
+    band = slice(*np.searchsorted(disks.at, (top * width, (top + here.shape[0]) * width)))
+    y, x = np.divmod(disks.at[band], width)
+    near = (x >= left) & (x < left + here.shape[1])
+    q, y, x = disks.q[band][near], y[near] - top, x[near] - left
+    found = []
+    for place in _places(q[here[y, x]], disks.radius, SHARED * int(here.sum())):
+        its = np.hypot(*(q - place).T) <= REACH * disks.radius
+        seen = np.zeros(here.shape)
+        seen[y[its], x[its]] = 1.0
+        labels, count = ndimage.label(ndimage.gaussian_filter(seen, 1.0) > 0.5, EIGHT_NEIGHBOURS)
+        inside = np.bincount(labels[here], minlength=count + 1)
+        inside[0] = 0
+        piece = labels == inside.argmax() if inside.any() else np.zeros(here.shape, bool)
+        found.append((seen[here].mean(), (piece & here).sum() / (piece | here).sum()))
+    return np.array(found).reshape(-1, 2)
+
+
+def _places(q: np.ndarray, radius: float, least: float) -> list[np.ndarray]:
+    """Up to `MOST` places (q_y, q_x) apart where `least` points (n, 2) or more lie; the densest first."""
+    if not len(q):
+        return []
+    side = 0.5 * radius
+    low = q.min(axis=0) - side
+    cell = np.round((q - low) / side).astype(np.int64)
+    shape = tuple(cell.max(axis=0) + 2)
+    count = np.zeros(shape)
+    np.add.at(count, (cell[:, 0], cell[:, 1]), 1.0)
+    left, places = np.ones(len(q), bool), []
+    for _ in range(MOST):
+        dense = 9 * ndimage.uniform_filter(count, 3, mode="constant")
+        top = np.unravel_index(int(dense.argmax()), shape)
+        near = left & (np.hypot(*(q - (np.array(top) * side + low)).T) <= radius)
+        if dense[top] < least or not near.any():
+            break
+        place = np.median(q[near], axis=0)
+        near = left & (np.hypot(*(q - place).T) <= APART * radius)
+        if np.count_nonzero(near) >= least:
+            places.append(place)
+        left &= ~near
+        np.subtract.at(count, (cell[near, 0], cell[near, 1]), 1.0)
+        count[top] = 0.0
+    return places
 
 
 def _frequent(q: np.ndarray, radius: float, most: int = 3) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, Crop
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.representation_settings import RefinementSettings
@@ -60,8 +60,8 @@ class Grains:
     ids: np.ndarray
     thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     note: str = ""
-    confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    reasons: tuple[str, ...] = ()
+    confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32), metadata={"since": "0.5"})
+    reasons: tuple[str, ...] = field(default=(), metadata={"since": "0.5"})
 
     def __post_init__(self) -> None:
         kinds = {
@@ -216,8 +216,12 @@ def refine(
         If the maps are not a stack of three axes, or hold a value that is not finite.
     """
     settings = RefinementSettings() if settings is None else settings
-    cuts = cuts_of(maps, settings, left_out=left_out, control=control)
-    return grains_of(maps, cuts, least_size(settings, np.shape(maps)[1:]))
+    maps = np.asarray(maps)
+    if maps.ndim != 3:
+        raise DataError(f"Component maps have the axes (component, scan_y, scan_x), not the shape {maps.shape}.")
+    crops = [Crop(0, 0, values) for values in maps]
+    cuts = cuts_of(crops, settings, left_out=left_out, control=control)
+    return grains_of(crops, cuts, least_size(settings, maps.shape[1:]), maps.shape[1:])
 
 
 def least_size(settings: RefinementSettings, scan_shape: tuple[int, ...]) -> int:
@@ -227,40 +231,40 @@ def least_size(settings: RefinementSettings, scan_shape: tuple[int, ...]) -> int
 
 
 def cuts_of(
-    maps: np.ndarray,
+    crops: Sequence[Crop],
     settings: RefinementSettings,
     *,
     left_out: np.ndarray | None = None,
     control: Control | None = None,
 ) -> list[Cut | None]:
-    """Each map (k, scan_y, scan_x) cut at its threshold, None for one that is noise; raises as `refine`."""
+    """Each map, as far as NMF saw it, cut at its threshold; None for one that is noise; raises as `refine`."""
     control = Control() if control is None else control
-    maps = np.asarray(maps)
-    if maps.ndim != 3:
-        raise DataError(f"Component maps have the axes (component, scan_y, scan_x), not the shape {maps.shape}.")
-    if maps.dtype.kind == "f" and not np.isfinite(maps).all():
+    if any(crop.values.dtype.kind == "f" and not np.isfinite(crop.values).all() for crop in crops):
         raise DataError("The component maps hold values that are not finite; fit the components again.")
     cuts: list[Cut | None] = []
-    for values in maps:
+    for crop in crops:
         control.check()
-        noise = 0 < settings.min_coherence > coherence(values)
-        cuts.append(None if noise else cut(values, settings, left_out))
+        noise = 0 < settings.min_coherence > coherence(crop.values)
+        here = None if left_out is None else left_out[crop.within]
+        cuts.append(None if noise else cut(crop.values, settings, here))
     return cuts
 
 
-def grains_of(maps: np.ndarray, cuts: Sequence[Cut | None], min_size: int) -> Grains:
-    """The grains of maps (k, scan_y, scan_x) that were cut: the regions of at least `min_size` positions."""
+def grains_of(crops: Sequence[Crop], cuts: Sequence[Cut | None], min_size: int, scan_shape: tuple[int, ...]) -> Grains:
+    """The grains of maps that were cut: the regions of at least `min_size` positions."""
     masks, weights, component = [], [], []
-    thresholds = np.full(len(maps), np.nan, np.float32)
-    for index, (values, part) in enumerate(zip(maps, cuts, strict=True)):
+    thresholds = np.full(len(crops), np.nan, np.float32)
+    for index, (crop, part) in enumerate(zip(crops, cuts, strict=True)):
         if part is None:
             continue
         thresholds[index] = part.threshold
         for mask in regions(part.above, min_size):
-            masks.append(mask)
-            weights.append(np.where(mask, values, 0).astype(np.float32))
+            whole = np.zeros(scan_shape, bool), np.zeros(scan_shape, np.float32)
+            whole[0][crop.within], whole[1][crop.within] = mask, np.where(mask, crop.values, 0)
+            masks.append(whole[0])
+            weights.append(whole[1])
             component.append(index)
-    shape = (0, *maps.shape[1:])
+    shape = (0, *scan_shape)
     return Grains(
         np.stack(masks) if masks else np.zeros(shape, bool),
         np.stack(weights) if weights else np.zeros(shape, np.float32),
@@ -271,18 +275,18 @@ def grains_of(maps: np.ndarray, cuts: Sequence[Cut | None], min_size: int) -> Gr
 
 
 class Cut(NamedTuple):
-    """A component map, cut at its threshold."""
+    """A component map, or a part of it, cut at its threshold."""
 
     smooth: np.ndarray
-    """(scan_y, scan_x) the map that was cut, blurred if the settings say so."""
+    """(rows, columns) the map that was cut, blurred if the settings say so."""
     threshold: float
     """In the units of the map; NaN where it is constant."""
     above: np.ndarray
-    """(scan_y, scan_x) bool: at or above the threshold, and above 0."""
+    """(rows, columns) bool: at or above the threshold, and above 0."""
 
 
 def cut(values: np.ndarray, settings: RefinementSettings, left_out: np.ndarray | None = None) -> Cut:
-    """Cut one component map (scan_y, scan_x): its blur and its threshold, as the settings have them."""
+    """Cut one component map (rows, columns): its blur and its threshold, as the settings have them."""
     smooth = ndimage.gaussian_filter(values, settings.smoothing) if settings.smoothing else values
     if left_out is None:
         threshold = find_threshold(smooth, settings.threshold) * settings.threshold_scale

@@ -13,7 +13,14 @@ from napari_stemnmf.clustering.iterative_nmf import SeedProgress
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.refinement import refine
 from napari_stemnmf.grains.tracked import outlined
-from napari_stemnmf.plugin.docks.cluster.model import fates, summary, traces_of_model, traces_of_news
+from napari_stemnmf.plugin.docks.cluster.model import (
+    ScreeRequest,
+    fates,
+    find_scree,
+    summary,
+    traces_of_model,
+    traces_of_news,
+)
 from napari_stemnmf.plugin.docks.refine.model import MOST, Request, preview, scale_at
 
 
@@ -83,6 +90,32 @@ def test_news_of_seeds_become_lines_as_the_model_has_them(analysis: stem.Analysi
     assert f"Best: seed {model.seed}, k {model.k}" in summary(traces, 2, None)
     assert summary(traces, 2, model.seed) == f"In use: seed {model.seed}, k {model.k}, error {model.error:.4f}."
     assert traces_of_model(None) == []
+
+
+def test_seeds_in_windows_become_lines_window_by_window_and_their_grains_the_preview(analysis: stem.Analysis) -> None:
+    from napari_stemnmf.clustering.ensemble import cluster
+    from napari_stemnmf.grains.evidence import refine_model
+
+    told: list[SeedProgress] = []
+    chain = analysis.recipe.aa
+    settings = replace(chain.clustering, windows="auto", window_size=16)
+    control = Control(lambda progress: told.extend([progress.detail] * (progress.detail is not None)))
+    model = cluster(analysis.features["aa"], chain.scaling, settings, control=control, workers=2)
+    count = len(model.windows)
+    assert count > 1
+    traces = traces_of_news(told)
+    assert [trace.step for trace in traces] == ["window"] * len(model.seeds)
+    for live, kept in zip(traces, traces_of_model(model), strict=True):
+        assert (live.seed, live.k, live.status, live.step) == (kept.seed, kept.k, kept.status, kept.step)
+        assert live.error == pytest.approx(kept.error)
+        assert len(live.ks) == len(live.errors) == len(kept.ks) == len(kept.errors) == count
+        assert kept.ks[-1] == kept.k
+    assert summary(traces, 2, model.seed).startswith(f"In use: seed {model.seed}, k ")
+    request = ScreeRequest(analysis.features["aa"], chain.scaling, settings, Control())
+    assert find_scree(request).suggested == model.scree.suggested
+    assert not request.is_of(request.features, chain.scaling, chain.clustering)
+    live, grains = preview(Request(model, chain.refinement, 0)), refine_model(model, chain.refinement)
+    assert np.array_equal(live.labels, grains.labels)
 
 
 def test_the_preview_of_groups_is_what_refine_gives_and_knows_how_likely_all_are(tracked: stem.Analysis) -> None:

@@ -3,6 +3,7 @@ of tracks that are grouped. No Qt."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from napari_stemnmf.clustering.ensemble import Ensemble
     from napari_stemnmf.clustering.grouping import Groups
-    from napari_stemnmf.clustering.iterative_nmf import SeedProgress
+    from napari_stemnmf.clustering.iterative_nmf import SeedProgress, SeedRecord
     from napari_stemnmf.clustering.scree import Scree
     from napari_stemnmf.control import Control
-    from napari_stemnmf.representation_settings import ScalingSettings
+    from napari_stemnmf.representation_settings import ClusteringSettings, ScalingSettings
 
 RUNNING = "running"
 
@@ -23,16 +24,26 @@ class ScreeRequest(NamedTuple):
 
     features: Any
     scaling: ScalingSettings
+    clustering: ClusteringSettings
     control: Control
+
+    def is_of(self, features: Any, scaling: ScalingSettings, clustering: ClusteringSettings) -> bool:
+        """Whether it is the one of these features and settings."""
+        windows = [(c.windows, c.window_size) for c in (self.clustering, clustering)]
+        return self.features is features and self.scaling == scaling and windows[0] == windows[1]
 
 
 def find_scree(request: ScreeRequest) -> Scree:
-    """The scree of a feature matrix, scaled as it will be clustered."""
+    """The scree of a feature matrix, scaled as it will be clustered; in windows, the mean of theirs."""
+    from napari_stemnmf.clustering.ensemble import scree_of_windows
     from napari_stemnmf.clustering.scaling import scale
     from napari_stemnmf.clustering.scree import scree
     from napari_stemnmf.threads import one_blas_thread
 
     with one_blas_thread():
+        of_windows = scree_of_windows(request.features, request.scaling, request.clustering, control=request.control)
+        if of_windows is not None:
+            return of_windows
         scaled = scale(request.features.values, request.scaling, control=request.control)
         return scree(scaled.values, control=request.control)
 
@@ -53,6 +64,8 @@ class Trace:
         Of the last cycle, or of the model at the end.
     status : str
         ``running``, or as in `SeedRecord`.
+    step : str
+        What `ks` and `errors` are of: each cycle, or, where NMF runs in windows, all windows up to each.
     """
 
     seed: int
@@ -61,17 +74,18 @@ class Trace:
     k: int = 0
     error: float = float("nan")
     status: str = RUNNING
+    step: str = "cycle"
 
 
 def traces_of_news(news: Iterable[SeedProgress]) -> list[Trace]:
     """The seeds of a run so far, by number."""
     traces: dict[int, Trace] = {}
     for report in news:
-        trace = traces.setdefault(report.seed, Trace(report.seed))
+        trace = traces.setdefault(report.seed, Trace(report.seed, step=report.step))
         trace.k, trace.error = report.k, report.error
         if report.status:
             trace.status = report.status
-        else:
+        if not report.status or report.step == "window":
             trace.ks.append(report.k)
             trace.errors.append(report.error)
     return [traces[seed] for seed in sorted(traces)]
@@ -81,9 +95,16 @@ def traces_of_model(model: Ensemble | None) -> list[Trace]:
     """The seeds that a model was chosen from."""
     if model is None:
         return []
-    return [
-        Trace(r.seed, [c.k for c in r.cycles], [c.error for c in r.cycles], r.k, r.error, r.status) for r in model.seeds
-    ]
+    return [_trace(record) for record in model.seeds]
+
+
+def _trace(record: SeedRecord) -> Trace:
+    """One seed of a model."""
+    if len(record.windows):
+        ks = record.windows.cumsum().tolist()
+        return Trace(record.seed, ks, [math.nan] * len(ks), record.k, record.error, record.status, "window")
+    ks, errors = [c.k for c in record.cycles], [c.error for c in record.cycles]
+    return Trace(record.seed, ks, errors, record.k, record.error, record.status)
 
 
 def best(traces: Iterable[Trace]) -> Trace | None:

@@ -219,6 +219,7 @@ class SeedPlots(QWidget):
         shown = ([(t.seed, len(t.ks), t.status) for t in traces], of, chosen)
         if shown != self._shown:
             self._shown, self._traces, self._chosen = shown, traces, chosen
+            self.by_cycle.getPlotItem().setLabels(bottom=traces[0].step if traces else "cycle")
             self.summary.setText(summary(traces, of, chosen) or "No seeds yet; they show here as they run.")
             self._fill()
             self._draw()

@@ -154,12 +154,11 @@ class ClusterWidget(StepWidget):
             self._drop_scree()
             self.scree.show_scree(None)
             return
-        request = ScreeRequest(features, settings, Control())
-        before = self._request
-        if before is None or before.features is not features or before.scaling != request.scaling:
+        clustering = session.recipe.nmf_chain(feature).clustering
+        if self._request is None or not self._request.is_of(features, settings, clustering):
             self._drop_scree()
-            self._request = request
-            self._preview.ask(request)
+            self._request = ScreeRequest(features, settings, clustering, Control())
+            self._preview.ask(self._request)
             self.scree.show_scree(None, note="The scree is being computed…")
         elif self._found is not None:
             self._show_scree(session, self._found)

@@ -25,7 +25,7 @@ COLUMNS = {
     "touches_border": "whether the scan cuts it off",
     "overlap_fraction, overlap_grains": "what it shares, and with how many",
     "weight_sum, weight_mean": "how strong its component is there",
-    "confidence, reason": "VDF: probability that it is right, and what speaks against it",
+    "confidence, reason": "probability that it is right, and what speaks against it",
     "stability": "AA, RV, BD: how well other seeds find it again, 0 to 1",
     "dissimilarity": "how unlike its patterns are, summed over pixels of 0 to 1",
 }

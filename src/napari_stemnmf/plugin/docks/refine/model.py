@@ -116,20 +116,19 @@ def preview(request: Request) -> Live:
 
     if isinstance(request.model, Groups) or isinstance(request.settings, OutlineSettings):
         return _of_groups(request)
-    maps, settings = request.model.maps, request.settings
-    cuts = cuts_of(maps, settings, left_out=request.left_out)
-    grains, small = _counted(cuts, least_size(settings, maps.shape[1:]))
+    crops, settings, scan_shape = request.model.crops, request.settings, request.model.scan_shape
+    cuts = cuts_of(crops, settings, left_out=request.left_out)
+    grains, small = _counted(cuts, least_size(settings, scan_shape))
     histogram = None
-    if 0 <= request.component < len(maps):
-        part = cuts[request.component]
-        histogram = _histogram(
-            part or cut(maps[request.component], settings, request.left_out), settings, noise=part is None
-        )
+    if 0 <= request.component < len(crops):
+        part, crop = cuts[request.component], crops[request.component]
+        left_out = None if request.left_out is None else request.left_out[crop.within]
+        histogram = _histogram(part or cut(crop.values, settings, left_out), settings, noise=part is None)
     noise = sum(part is None for part in cuts)
     if grains > MOST:
         return Live(request, None, grains, small, noise, histogram=histogram)
     known = evidence(request.model, settings, request.peaks, request.calibration, request.left_out)
-    found = weighed(maps, cuts, settings, known)
+    found = weighed(crops, cuts, settings, known, scan_shape)
     overlap = float((found.overlap > 1).mean())
     return Live(request, found.labels, len(found), small, noise, overlap, histogram, found.note)
 

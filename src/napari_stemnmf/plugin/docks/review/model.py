@@ -113,7 +113,16 @@ def listed(grains: Grains, features: pd.DataFrame, by: str) -> tuple[pd.DataFram
     return table, [int(i) for i in order]
 
 
-def numbers_in_words(features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1) -> str:
+def only_confidence(table: pd.DataFrame) -> bool:
+    """Whether the doubt of grains is nothing but what their confidence leaves."""
+    if "confidence" not in table or not len(table):
+        return False
+    return bool(np.allclose(table["doubt"], 1 - table["confidence"]))
+
+
+def numbers_in_words(
+    features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1, origin: str = "component"
+) -> str:
     """The numbers of a grain, in a few short sentences.
 
     Parameters
@@ -126,12 +135,14 @@ def numbers_in_words(features: pd.DataFrame, grain_id: int, positions: int, chos
         Probe positions of the grain.
     chosen : int
         How many grains are selected, this one among them.
+    origin : str
+        What a grain came from: a component, or a group of spots.
     """
     if not 0 < grain_id < len(features) or features["grain_id"].iloc[grain_id] != grain_id:
         return ""
     row = features.iloc[grain_id]
     known = {name: row[name] for name in features.columns if _known(row[name])}
-    parts = [_title(grain_id, known), _likely(known), *_shape(known, positions), *_patterns(known, features)]
+    parts = [_title(grain_id, known, origin), _likely(known), *_shape(known, positions), *_patterns(known, features)]
     if known.get("stale"):
         parts.append("Changed since it was measured")
     if chosen > 1:
@@ -271,11 +282,10 @@ def _only(grains: Grains, ids: list[int]) -> Grains:
     return grains.subset(rows)
 
 
-def _title(grain_id: int, known: dict[str, Any]) -> str:
+def _title(grain_id: int, known: dict[str, Any], what: str) -> str:
     verdict = f", {known['verdict']}" if known.get("verdict") else ""
     kind = f", {known['class']}" if known.get("class") else ""
     component = known.get("component", -1)
-    what = "group" if "confidence" in known else "component"
     origin = f", of {what} {int(component)}" if component >= 0 else ""
     return f"Grain {grain_id}{verdict}{kind}{origin}"
 

@@ -30,7 +30,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_stemnmf.plugin.docks.review.model import Pictures, progress
+from napari_stemnmf.plugin.docks.review.model import Pictures, only_confidence, progress
 from napari_stemnmf.plugin.patterns.pattern_view import PatternView
 from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, scaled
 
@@ -54,7 +54,7 @@ COLUMNS = {
 }
 """Titles of the columns: the column of the data, and its meaning."""
 OF_SOME = ("confidence", "stability")
-"""Columns that are hidden where they are empty: groups of spots have the one, components of NMF the other."""
+"""Columns that are hidden where they are empty: groups of spots have no stability, grains that were drawn neither."""
 PICTURE, SMALLEST = (128, 96), 84
 """Preferred width and height of a picture, and the smallest, in pixels of the screen."""
 SIGNED = pg.ColorMap(None, [(33, 102, 172), (247, 247, 247), (178, 24, 43)])
@@ -193,6 +193,8 @@ class GrainList(QTableView):
         for i, (name, _) in enumerate(COLUMNS.values()):
             if name in OF_SOME:
                 self.setColumnHidden(i, table is None or name not in table or bool(table[name].isna().all()))
+            elif name == "doubt":
+                self.setColumnHidden(i, table is None or only_confidence(table))
 
     def select(self, ids: Sequence[int]) -> None:
         """Select the rows of these grains, without a signal, and show the last."""

@@ -259,7 +259,8 @@ class ReviewWidget(StepWidget):
         else:
             found = self._found()
             positions = int(found.masks[found.ids == grain].sum())
-            self.numbers.setText(model.numbers_in_words(features, grain, positions, len(self.chosen)))
+            origin = "group" if self.feature.value == "vdf" else "component"
+            self.numbers.setText(model.numbers_in_words(features, grain, positions, len(self.chosen), origin))
             kinds = sorted({kind for kind in features["class"] if kind})
             row = features.iloc[grain]
             self.decide.show_annotation(kinds, row["class"] if grain else "", row["comment"] if grain else "")
