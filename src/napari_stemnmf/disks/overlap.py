@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.correlation import dot
-from napari_stemnmf.disks.measure import falloff_at, is_allowed, is_distant, measure, select
+from napari_stemnmf.disks.measure import falloff_at, is_distant, measure, select
 from napari_stemnmf.disks.template import FALLOFF_STEP
 
 ROUNDS = 3  # of looking for more disks
@@ -41,7 +41,7 @@ def separate(
     """Find the disks beside the `size` ones at the start of `out`, measure all again; gives their new number."""
     near, disk = np.empty((3, 3), np.float32), np.empty(4, np.float32)
     _measure_again(image, plan, ground, shape, out[:size], near, disk)
-    size = select(out[:size].copy(), plan, filters, filters.closest, shape, capacity, out)
+    size = select(out[:size].copy(), filters, filters.closest, capacity, out)
     for _ in range(ROUNDS):
         if size == capacity:
             break
@@ -56,9 +56,9 @@ def separate(
         for k in range(size, more):
             if out[k, 2] < _least_beside(plan, out[:size], out[k, 0], out[k, 1]):
                 out[k, 3] = -1.0  # so it is left out
-        size = select(out[:more].copy(), plan, filters, filters.closest, shape, capacity, out)
+        size = select(out[:more].copy(), filters, filters.closest, capacity, out)
         _measure_again(image, plan, ground, shape, out[:size], near, disk)
-        size = select(out[:size].copy(), plan, filters, filters.closest, shape, capacity, out)
+        size = select(out[:size].copy(), filters, filters.closest, capacity, out)
     return size
 
 
@@ -82,7 +82,6 @@ def _add(
                 and measure(image, plan, ground, y, x, rows, columns, others, near, disk)
                 and disk[3] >= SURER * filters.min_snr
                 and disk[2] >= LENIENCE * _least_beside(plan, out[:size], disk[0], disk[1])
-                and is_allowed(plan, filters, shape, disk)
                 and is_distant(out[:size], disk, filters.closest)
             ):
                 out[size] = disk

@@ -17,7 +17,7 @@ from numba import njit
 
 from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, is_saturated, lay_out
 from napari_stemnmf.disks.edges import FARTHEST, edges
-from napari_stemnmf.disks.measure import measure, refine, select, vertex
+from napari_stemnmf.disks.measure import keep_allowed, measure, refine, select, vertex
 from napari_stemnmf.disks.noise import gain_of, uneven
 from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, neighbours, separate, tallest
 from napari_stemnmf.disks.ridges import Ground, ridges
@@ -143,8 +143,9 @@ def _search(
         size = _candidates(image, coarse, left, known, plan, filters, ground, rows, columns, found)
         _central(image, found[:size], plan, ground, central[p])
         rest = table[total:]
-        size = select(found[:size], plan, filters, filters.spacing, (rows, columns), capacity, rest)
-        counts[p] = separate(image, coarse, response, plan, filters, ground, (rows, columns), rest, size, capacity)
+        size = select(found[:size], filters, filters.spacing, capacity, rest)
+        size = separate(image, coarse, response, plan, filters, ground, (rows, columns), rest, size, capacity)
+        counts[p] = keep_allowed(rest[:size], plan, filters, (rows, columns))
         _refine(image, plan, ground, filters, rows, columns, rest[: counts[p]])
         edges(image, plan.edges, plan.clear, pad, FARTHEST * plan.radius, rest[: counts[p]], outlines[total:])
         total += counts[p]
