@@ -6,8 +6,9 @@ Lattices of disks fill the detector, with and without a beam stop; heights vary,
 background with a diffuse ring. Counted are the disks that neither the detector's edge nor the stop cuts. Each has two
 figures that are exact for its counts: the signal-to-noise ratio that the zero-sum template has of it, and the
 probability that an ideal detector finds it. That one knows shape and place of the disk, and all else in the pattern,
-and takes the likelihood ratio; it has the false rate of 5 sigma, as the product. Of the disks above 6 sigma the product has
-to find so much of what the ideal one finds; printed is also the share of all that the ideal one finds.
+and takes the likelihood ratio; it has the false rate of 5 sigma, as the product. Of the disks
+above 6 sigma the product has to find so much of what the ideal one finds; printed is also the share of all that the
+ideal one finds. A cut disk is neither asked for nor false within its radius.
 """
 
 from __future__ import annotations
@@ -215,7 +216,8 @@ def judge(cell: Cell, disks: Disks, found: np.ndarray) -> Score:
     hit, off = np.zeros(len(disks.at), bool), np.zeros(len(found), bool)
     if len(found):
         hit = cKDTree(found * apart).query(disks.at * apart)[0] < near
-        off = cKDTree(disks.at * apart).query(found * apart)[0] >= near
+        distance, which = cKDTree(disks.at * apart).query(found * apart)
+        off = distance >= np.where(whole[which], near, max(cell.radius, near))  # a cut disk is pulled, but there
     tight = cell.spacing < TIGHT * cell.radius or cell.spacing < CLOSEST + 0.5
     allowed = float(disks.ideal[whole].sum())
     return Score(

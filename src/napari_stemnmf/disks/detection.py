@@ -17,7 +17,15 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.central_disk import nearest_kept
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import FALLOFF_STEP, binned, falloff_of, mismatch_of, patches_of, spike_of
+from napari_stemnmf.disks.template import (
+    FALLOFF_STEP,
+    binned,
+    faintest_of,
+    falloff_of,
+    mismatch_of,
+    patches_of,
+    spike_of,
+)
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -262,6 +270,7 @@ def plan(probe: Probe, edge: float, gain: float = 0.0) -> Search:
         ring_falloff=falloff_of(kernel, ring / ring.sum(), 1),
         spike=spike_of(kernel),
         mismatch=mismatch_of(probe.radius),
+        faintest=faintest_of(probe.radius),
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,

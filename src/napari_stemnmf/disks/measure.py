@@ -205,17 +205,6 @@ def select(found: Any, filters: Any, spacing: Any, capacity: Any, out: Any) -> A
 
 
 @njit(nogil=True, cache=True)
-def keep_allowed(disks: Any, plan: Any, filters: Any, shape: Any) -> Any:  # pragma: no cover - compiled
-    """Move the disks that are whole to the start; gives their number."""
-    size = 0
-    for k in range(len(disks)):
-        if is_allowed(plan, filters, shape, disks[k]):
-            disks[size] = disks[k]
-            size += 1
-    return size
-
-
-@njit(nogil=True, cache=True)
 def is_distant(disks: Any, disk: Any, spacing: Any) -> Any:  # pragma: no cover - compiled
     """Whether a disk is at least `spacing` px from the others."""
     for k in range(len(disks)):

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from napari_stemnmf.disks.correlation import dot
-from napari_stemnmf.disks.measure import falloff_at, is_distant, measure, select
+from napari_stemnmf.disks.measure import falloff_at, is_allowed, is_distant, measure, select
 from napari_stemnmf.disks.template import FALLOFF_STEP
 
 ROUNDS = 3  # of looking for more disks
@@ -59,6 +59,37 @@ def separate(
         size = select(out[:more].copy(), filters, filters.closest, capacity, out)
         _measure_again(image, plan, ground, shape, out[:size], near, disk)
         size = select(out[:size].copy(), filters, filters.closest, capacity, out)
+    return size
+
+
+@njit(nogil=True, cache=True)
+def keep_whole(
+    image: Any, plan: Any, filters: Any, ground: Any, shape: Any, disks: Any
+) -> Any:  # pragma: no cover - compiled
+    """Move the disks that nothing cuts to the start; gives their number.
+
+    What is taken away around a brighter disk is not exact, less so around one that is cut by the detector's edge or the
+    mask. So a disk has a share of the height of those beside it, and is seen without the cut ones taken away, too.
+    """
+    known = disks.copy()
+    near, disk = np.empty((3, 3), np.float32), np.empty(4, np.float32)
+    size = 0
+    for k in range(len(known)):
+        y, x, height = known[k, 0], known[k, 1], known[k, 2]
+        if not is_allowed(plan, filters, shape, known[k]) or height < plan.faintest * tallest(plan, known, y, x):
+            continue
+        others = neighbours(plan, known, k, y, x, INFLUENCE * height)
+        whole = 0
+        for m in range(len(others)):
+            if is_allowed(plan, filters, shape, others[m]):
+                others[whole] = others[m]
+                whole += 1
+        if whole < len(others):
+            seen = measure(image, plan, ground, round(y), round(x), shape[0], shape[1], others[:whole], near, disk)
+            if not seen or disk[3] < filters.min_snr:
+                continue
+        disks[size] = known[k]
+        size += 1
     return size
 
 

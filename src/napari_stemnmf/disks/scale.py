@@ -22,7 +22,7 @@ LEAST_RADIUS, STEP = 0.5, 2.0**0.5  # of the tried radii: px, and from one to th
 MOST_SHARE = 0.25  # of the detector's shorter side: none is larger
 SIGMA = 4.5  # times the error of counting is taken from each height: that of noise is below
 WIDEST = 0.7  # share of the greatest height up to which a wider disk is preferred: disks have smaller things in them
-LARGER, SMALLER = 0.65, 0.4  # share of the best radius' height below which another one is wrong: if the best is larger,
+LARGER, SMALLER = 0.75, 0.4  # share of the best radius' height below which another one is wrong: if the best is larger,
 # and if it is smaller, as what a disk has in it is
 BRIGHT, MOST_DISKS = 0.3, 20  # share of the highest disk's height of those that are taken as its copies; their number
 COARSE = 2.4  # bins along the radius, at least

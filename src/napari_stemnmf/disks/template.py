@@ -15,6 +15,7 @@ SHIFTS = 6  # positions within a bin, along each axis, that a falloff is average
 SPIKE, SPIKE_PIXELS = 0.5, 9.5  # share of a disk's height by one pixel that is too much, if the disk is of so many
 MISMATCH = 0.05  # a disk is not quite the probe: so much of what it explains may be left
 RESOLVED = 2.4  # px: more is left of disks of a smaller radius, which pixels do not resolve
+FAINTEST = 0.01  # share of the height of a resolved disk that another one beside it has at least
 NOTHING = 0.002  # where it ends
 
 
@@ -126,3 +127,8 @@ def spike_of(kernel: np.ndarray) -> float:
 def mismatch_of(radius: float) -> float:
     """The share of what a disk of a radius (px) explains that may be left of it."""
     return MISMATCH * max(1.0, RESOLVED / max(radius, 0.5)) ** 2
+
+
+def faintest_of(radius: float) -> float:
+    """The share of the height of a disk of a radius (px) below which what is beside it is not told from its remains."""
+    return FAINTEST * float(max(1.0, RESOLVED / max(radius, 0.5))) ** 1.5
