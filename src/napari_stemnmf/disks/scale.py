@@ -22,8 +22,9 @@ LEAST_RADIUS, STEP = 0.5, 2.0**0.5  # of the tried radii: px, and from one to th
 MOST_SHARE = 0.25  # of the detector's shorter side: none is larger
 SIGMA = 4.5  # times the error of counting is taken from each height: that of noise is below
 WIDEST = 0.7  # share of the greatest height up to which a wider disk is preferred: disks have smaller things in them
-LARGER, SMALLER = 0.75, 0.4  # share of the best radius' height below which another one is wrong: if the best is larger,
-# and if it is smaller, as what a disk has in it is
+NEARLY = 0.85  # times the best radius: smaller ones are none that look like it
+LARGER, SMALLER = 0.9, 0.4  # share of the best radius' height below which a radius is wrong: one that is smaller, and
+# any other, as disks have smaller things in them
 BRIGHT, MOST_DISKS = 0.3, 20  # share of the highest disk's height of those that are taken as its copies; their number
 COARSE = 2.4  # bins along the radius, at least
 FAINT = 0.1  # of the mean count: a gain above it may be that of disks that lie close together
@@ -88,7 +89,7 @@ class Heights:
         if not np.isfinite(best):
             return False
         here = float(np.interp(np.log(radius), np.log(self.radii), self.sums))
-        return here < (LARGER if best > radius else SMALLER) * float(self.sums[self.radii == best].max())
+        return here < (LARGER if radius < NEARLY * best else SMALLER) * float(self.sums[self.radii == best].max())
 
 
 class Copies(NamedTuple):
