@@ -121,8 +121,8 @@ def uneven(binned: Any, response: Any, plan: Any, gain: Any, least: Any, ratios:
         noise[k] = dot(binned, plan.coarse_squares, i + coarse_pad, j + coarse_pad)
         ratios[k] = response[i, j] ** 2 / noise[k] if noise[k] > few * gain else RESPONSE_BIAS * gain
     whole = max(gain, _typical(ratios[:size]))
-    if whole <= CALM * least:  # a step that may be an electron is surer than what few samples say
-        return least if least > ONE * gain else whole, none, response
+    if whole <= CALM * least:
+        return whole, none, response
     less, disks, left = _unexplained(binned, response, plan, least, whole, noise, ratios)
     if less >= whole:
         return whole, none, response

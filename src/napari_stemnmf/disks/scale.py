@@ -29,7 +29,7 @@ BRIGHT, MOST_DISKS = 0.3, 20  # share of the highest disk's height of those that
 COARSE = 2.4  # bins along the radius, at least
 FAINT = 0.1  # of the mean count: a gain above it may be that of disks that lie close together
 ROUNDED = 0.05  # of a step: so far off a whole number of them counts may be
-MOST_PIXELS = 25 * 256 * 256  # that are looked at, so that large detectors take no longer
+MOST_PIXELS = 9 * 256 * 256  # that are looked at, so that large detectors take no longer
 
 
 class Heights:

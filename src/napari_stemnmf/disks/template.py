@@ -10,7 +10,7 @@ SOFT_EDGE = 0.5
 """Standard deviation of a synthetic disk's edge, px: about that of a pixel's own size and a little more."""
 GAP, RING = 0.15, 0.55  # from the disk's edge to the ring around it, and the ring's width, in radii
 LEAST_GAP, LEAST_RING = 1.0, 1.0  # px
-SMALL_GAP, NARROW = 0.4, 0.75  # radii, and px, that the gap of a small spot has at least: others lie 3 px away
+SMALL_GAP, NARROW = 0.61, 0.75  # radii, and px, that the gap of a small spot has at least: others lie 3 px away
 FALLOFF_STEP = 0.125  # px between the entries of a falloff
 SHIFTS = 6  # positions within a bin, along each axis, that a falloff is averaged over
 SPIKE, SPIKE_PIXELS = 0.5, 9.5  # share of a disk's height by one pixel that is too much, if the disk is of so many
