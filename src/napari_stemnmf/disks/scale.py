@@ -23,8 +23,8 @@ MOST_SHARE = 0.25  # of the detector's shorter side: none is larger
 SIGMA = 4.5  # times the error of counting is taken from each height: that of noise is below
 WIDEST = 0.7  # share of the greatest height up to which a wider disk is preferred: disks have smaller things in them
 NEARLY = 0.85  # times the best radius: smaller ones are none that look like it
-LARGER, SMALLER, SPOT = 0.9, 0.4, 0.6  # share of the best radius' height below which a radius is wrong: one that is
-# smaller; any other, as disks have smaller things in them; and a spot's, which has not
+LARGER, SMALLER, OTHERS = 0.9, 0.4, 0.6  # share of the best radius' height below which a radius is wrong: one that is
+# smaller; a direct beam's, as disks have smaller things in them; that of spots, and of the brightest of many disks
 BRIGHT, MOST_DISKS = 0.3, 20  # share of the highest disk's height of those that are taken as its copies; their number
 COARSE = 2.4  # bins along the radius, at least
 FAINT = 0.1  # of the mean count: a gain above it may be that of disks that lie close together
@@ -89,7 +89,13 @@ class Heights:
         if not np.isfinite(best):
             return False
         here = float(np.interp(np.log(radius), np.log(self.radii), self.sums))
-        least = LARGER if radius < NEARLY * best else SPOT if radius < SMALL else SMALLER
+        least = (
+            LARGER
+            if radius < NEARLY * best
+            else OTHERS
+            if radius < SMALL or self.start is None or self.cut
+            else SMALLER
+        )
         return here < least * float(self.sums[self.radii == best].max())
 
 
