@@ -7,8 +7,7 @@ The patterns (252 x 252 float32: about twenty disks on a rotated lattice, slight
 detector, with Poisson noise) are made here and read from an .npy file, as a user's would be. All times are CPU times
 of one thread, warm, the least of several runs, so they hold on a busy machine as well. Ours finds probe and centre by
 itself; the peer is told the radius. PYTHON is an interpreter that has py4DSTEM (``pip install py4DSTEM``); without it
-that part is left out. With ``--grid`` no time is taken: lattices of disks fill detectors of several sizes, and of
-those that stand out of their counts by so much that the template can see them, the share that is found is checked.
+that part is left out. With ``--grid`` no time is taken: `disk_grid` runs, on disks of all sizes, distances and doses.
 """
 
 from __future__ import annotations
@@ -32,17 +31,6 @@ PEER_MODES = {"parabola": "poly", "upsampled": "multicorr"}
 TARGETS = {"parabola": 6.0, "upsampled": 12.0}
 MOST_RMS = 0.1  # px; these disks have a peak signal-to-noise ratio of 2 to 4
 RADIUS, WIDTH, LATTICE = 5.0, 1.0, 46.0
-GRID = {"radius": (0.4, 1.0, 2.5, 5.0, 10.0), "spacing": (2.2, 2.8, 4.0, 8.0), "electrons": (1e3, 1e4, 1e5, 1e6, 1e7)}
-SIZES = {32: 4, 128: 2, 256: 1, 1024: 1}  # px along the detector: patterns of each
-CLOSEST = 3.0  # px between disks; nearer ones are not resolved by pixels
-LARGEST, MOST = 0.1, 3000  # radius as a share of the detector; disks of a pattern
-SEEN = 6.0  # least signal-to-noise ratio that the template has of a disk for it to count
-LEAST_RECALL, TIGHT, TIGHT_RECALL, MOST_FALSE = (
-    0.95,
-    2.5,
-    0.60,
-    0.05,
-)  # TIGHT: spacing in radii below which less is asked
 
 
 def make_scan(scan: tuple[int, int], size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -73,108 +61,6 @@ def make_scan(scan: tuple[int, int], size: int, seed: int = 0) -> tuple[np.ndarr
             truth.append((k, q_y, q_x))
         patterns[row, column] = rng.poisson(mean)
     return patterns, np.array(truth)
-
-
-def lattice(
-    size: int, radius: float, spacing: float, electrons: float, patterns: int, seed: int, stop: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Counts (1, patterns, size, size) of disks all over the detector, their truth, and the mask of a beam stop.
-
-    The truth (disks, 4): pattern, q_y, q_x and the signal-to-noise ratio that a zero-sum template has of the disk by
-    its counts; 0 where it is cut by the edge or the stop. A fifth of the electrons is background with a diffuse ring.
-    """
-    from napari_stemnmf.disks.template import synthetic_kernel
-
-    rng, fine = np.random.default_rng(seed), 8
-    kernel = synthetic_kernel(radius).astype(np.float64)
-    pad = max(int(np.ceil(radius + 2)), kernel.shape[0] // 2) + 1
-    middle = (size - 1) / 2 + rng.uniform(-1.0, 1.0, 2)
-    n = int(np.ceil(size / spacing)) + 1
-    order = np.stack(np.meshgrid(*[np.arange(-n, n + 1)] * 2, indexing="ij"), -1).reshape(-1, 2)
-    y, x = np.indices((size, size))
-    away = np.hypot(y - middle[0], x - middle[1])
-    halo = np.exp(-away / (0.35 * size)) + 0.5 * np.exp(-(((away - 0.3 * size) / (0.08 * size)) ** 2))
-    hidden = (away <= 1.6 * radius + 1.0) | ((np.abs(x - middle[1]) < 0.6 * radius + 1.0) & (y > middle[0]))
-    part = (np.arange((2 * pad + 1) * fine) + 0.5) / fine - 0.5 - pad
-    counts, truth = np.empty((1, patterns, size, size), np.uint32), []
-    for p in range(patterns):
-        angle = rng.uniform(0, np.pi / 2)
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        at = spacing * order @ turn + middle
-        there = (np.minimum(at, size - 1 - at) > -radius).all(1)
-        height = 0.5 * np.exp(-spacing / (0.3 * size) * np.hypot(*order.T)) * rng.uniform(0.3, 1.0, len(order))
-        height[(order == 0).all(1)] = 1.0
-        wide = np.zeros((size + 2 * pad, size + 2 * pad))
-        for (q_y, q_x), strength in zip(at[there], height[there], strict=True):
-            i, j = round(q_y), round(q_x)
-            inside = (part[:, None] - q_y + i) ** 2 + (part[None] - q_x + j) ** 2 <= radius**2
-            stamp = inside.reshape(2 * pad + 1, fine, 2 * pad + 1, fine).mean((1, 3))
-            top, left = max(-i, 0), max(-j, 0)
-            cut = wide[i + top : i + 2 * pad + 1, j + left : j + 2 * pad + 1]
-            cut += strength * stamp[top : top + cut.shape[0], left : left + cut.shape[1]]
-        image = wide[pad:-pad, pad:-pad]
-        scale = 0.8 * electrons / image.sum()
-        expected = np.pad(scale * image + 0.2 * electrons * halo / halo.sum(), pad, "edge")
-        h = kernel.shape[0] // 2
-        for (q_y, q_x), strength in zip(at[there], height[there], strict=True):
-            whole = min(q_y, q_x, size - 1 - q_y, size - 1 - q_x) > radius + 0.6
-            if whole and stop:
-                whole = np.hypot(*(np.argwhere(hidden) - [q_y, q_x]).T).min() > radius + 1.5
-            ratio = 0.0
-            if whole:
-                i, j = round(q_y) + pad, round(q_x) + pad
-                there_is = expected[i - h : i + h + 1, j - h : j + h + 1]
-                ratio = scale * strength / np.sqrt((kernel**2 * there_is).sum())
-            truth.append((p, q_y, q_x, ratio))
-        expected = expected[pad:-pad, pad:-pad]
-        counts[0, p] = rng.poisson(np.where(hidden & stop, 0.01 * expected, expected))
-    return counts, np.array(truth), ~hidden if stop else None
-
-
-def grid(seed: int) -> bool:
-    """Print recall and false share over the grid; whether a bound is missed."""
-    from scipy.spatial import cKDTree
-
-    import napari_stemnmf as stem
-    from napari_stemnmf.disks.detection import find_disks
-    from napari_stemnmf.disks.probe import find_probe
-    from napari_stemnmf.preprocessing.survey import take_survey
-    from napari_stemnmf.stage_settings import DiskSettings, PreprocessSettings
-
-    failed = False
-    print(
-        f"recall / disks above {SEEN:.0f} sigma, share of false ones; at "
-        + ", ".join(f"{e:.0e}" for e in GRID["electrons"])
-    )
-    for size, patterns in SIZES.items():
-        for radius in GRID["radius"]:
-            steps = sorted({max(times * radius, CLOSEST) for times in GRID["spacing"]})
-            steps = [s for s in steps if size / s > 3 and (size / s) ** 2 <= MOST and radius <= LARGEST * size]
-            for step, stop in [(s, stop) for s in steps for stop in (False, True)]:
-                line = f"{size:5} px, radius {radius:4}, {step:5.1f} px apart{', stop' if stop else '':6} :"
-                for electrons in GRID["electrons"]:
-                    counts, truth, mask = lattice(size, radius, step, electrons, patterns, seed, stop)
-                    data = stem.Dataset.from_array(counts)
-                    survey = take_survey(data, PreprocessSettings(hot_pixels="off"), workers=1)
-                    peaks = find_disks(data, find_probe(data, survey, mask), DiskSettings(max_peaks=10000), workers=1)
-                    apart = np.array([10.0 * size, 1.0, 1.0])
-                    found = np.stack([peaks.pattern, peaks.q_y, peaks.q_x], axis=1).reshape(-1, 3) * apart
-                    near, seen = max(0.5 * radius, 1.0), truth[:, 3] > SEEN
-                    hit = (
-                        cKDTree(found).query(truth[seen, :3] * apart)[0] < near if len(found) and seen.any() else [0.0]
-                    )
-                    off = cKDTree(truth[:, :3] * apart).query(found)[0] >= near if len(found) else [0.0]
-                    recall, false = float(np.mean(hit)), float(np.mean(off))
-                    least = TIGHT_RECALL if step < TIGHT * radius or step < CLOSEST + 0.5 else LEAST_RECALL
-                    bad = bool(seen.any() and seen.sum() > 4 and recall < least) or false > MOST_FALSE
-                    failed |= bad
-                    line += (
-                        f" {recall:.2f}/{seen.sum()} {false:.2f}{'!' if bad else ' '}"
-                        if seen.any()
-                        else f" - {false:.2f}{'!' if bad else ' '}"
-                    )
-                print(line, flush=True)
-    return failed
 
 
 def score(found: np.ndarray, truth: np.ndarray, size: int) -> dict[str, float]:
@@ -291,6 +177,8 @@ def main() -> int:
         as_peer(options.as_peer[0], options.as_peer[1], min(options.repeat, 2))
         return 0
     if options.grid:
+        from disk_grid import grid
+
         return int(grid(options.seed))
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "patterns.npy")

@@ -298,6 +298,16 @@ def _to_edge(share: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> tuple[float, 
     return float(y), float(x)
 
 
+def nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flat masked pixels, the kept pixel nearest to each, and the distance of every pixel to a masked one, px."""
+    masked = np.flatnonzero(~mask)
+    if not masked.size or not mask.any():
+        return masked[:0], masked[:0], np.full(mask.shape, np.inf if mask.any() else 0.0)
+    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    source = np.ravel_multi_index(tuple(axis.ravel()[masked] for axis in nearest), mask.shape)
+    return masked, source, ndimage.distance_transform_edt(mask)
+
+
 def _kept_share(mask: np.ndarray, q_y: float, q_x: float, radius: float) -> float:
     """Share of the pixels of a disk that the mask keeps."""
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]

@@ -15,8 +15,17 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.disks.central_disk import nearest_kept
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.disks.template import FALLOFF_STEP, binned, falloff_of, mismatch_of, patches_of, spike_of
+from napari_stemnmf.disks.template import (
+    FALLOFF_STEP,
+    binned,
+    faintest_of,
+    falloff_of,
+    mismatch_of,
+    patches_of,
+    spike_of,
+)
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
 from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
@@ -245,7 +254,7 @@ def plan(probe: Probe, edge: float, gain: float = 0.0) -> Search:
     wander = max(float(probe.descan) - 2.0 * probe.radius, 0.0)  # of the direct beam, which is no ridge
     pad = max(kernel.shape[0] // 2 + WINDOW + 1, size * (coarse.shape[0] // 2 + 1))
     mask = np.ones(probe.detector_shape, bool) if probe.mask is None else np.asarray(probe.mask, bool)
-    masked, source, distance = _nearest_kept(mask)
+    masked, source, distance = nearest_kept(mask)
     return Search(
         kernel=kernel,
         squares=kernel**2,
@@ -261,6 +270,7 @@ def plan(probe: Probe, edge: float, gain: float = 0.0) -> Search:
         ring_falloff=falloff_of(kernel, ring / ring.sum(), 1),
         spike=spike_of(kernel),
         mismatch=mismatch_of(probe.radius),
+        faintest=faintest_of(probe.radius),
         bin=size,
         pad=-(-pad // size) * size,
         masked=masked,
@@ -284,18 +294,6 @@ def _inner(mask: np.ndarray, width: int) -> np.ndarray:
     inner = np.zeros_like(mask)
     inner[width : mask.shape[0] - width, width : mask.shape[1] - width] = True
     return mask & inner
-
-
-def _nearest_kept(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flat masked pixels, the kept pixel nearest to each, and the distance of every pixel to a masked one, px."""
-    from scipy.ndimage import distance_transform_edt
-
-    masked = np.flatnonzero(~mask)
-    if not masked.size or not mask.any():
-        return masked[:0], masked[:0], np.full(mask.shape, np.inf if mask.any() else 0.0)
-    nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    source = np.ravel_multi_index(tuple(axis.ravel()[masked] for axis in nearest), mask.shape)
-    return masked, source, distance_transform_edt(mask)
 
 
 def tiles_of(mask: np.ndarray) -> np.ndarray:

@@ -186,10 +186,11 @@ def _lanczos(distance: Any) -> Any:  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def select(
-    found: Any, plan: Any, filters: Any, spacing: Any, shape: Any, capacity: Any, out: Any
-) -> Any:  # pragma: no cover - compiled
-    """Apply the filters to maxima (n, 4), the highest first; gives the number of those left, at the start of `out`."""
+def select(found: Any, filters: Any, spacing: Any, capacity: Any, out: Any) -> Any:  # pragma: no cover - compiled
+    """Apply the filters to maxima (n, 4), the highest first; gives the number of those left, at the start of `out`.
+
+    Those that the detector's edge or the mask cuts are not left out here, as they change what is beside them.
+    """
     size = 0
     for k in np.argsort(-found[:, 2]):
         height = found[k, 2]
@@ -197,9 +198,7 @@ def select(
             break
         if size > filters.relative_to and height < filters.min_relative * out[filters.relative_to, 2]:
             break
-        if found[k, 3] < filters.min_snr or not is_allowed(plan, filters, shape, found[k]):
-            continue
-        if is_distant(out[:size], found[k], spacing):
+        if found[k, 3] >= filters.min_snr and is_distant(out[:size], found[k], spacing):
             out[size] = found[k]
             size += 1
     return size

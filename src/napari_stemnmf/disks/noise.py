@@ -33,6 +33,7 @@ CALM = 1.5  # times the least gain there can be: up to here a pattern is as even
 CLEAR = 3.5  # times the noise by which a maximum has to rise to be explained as a disk
 SWEEPS, ROUNDS = 6, 4  # over the disks, to find their heights; of looking which of them are noise
 EXPLAINED = 0.6  # share of the unevenness above the least noise that disks explain, if they are disks
+UNEXPLAINED = 0.25  # or share of the correlation's power that is left: of noise it is 0.29 and more
 OUTLYING = 9.0  # times the variance, beyond which a square says nothing of it
 SHIFTS = 4  # positions of a disk within a bin, along each axis, for which is tabled what it adds to the correlation
 
@@ -157,7 +158,8 @@ def _unexplained(
             break
         disks = disks[clear]
     before = _left_over(response, response, plan, whole, few, 0.0, noise, ratios)
-    if before - _left_over(left, left, plan, whole, few, 0.0, noise, ratios) < EXPLAINED * (before - least):
+    less = before - _left_over(left, left, plan, whole, few, 0.0, noise, ratios)
+    if less < EXPLAINED * (before - least) and _power(left, plan, noise) > UNEXPLAINED * _power(response, plan, noise):
         return whole, disks, left
     disks[:, :2] = (disks[:, :2] + np.float32(0.5)) * np.float32(plan.bin) - np.float32(0.5)
     return gain, disks, left
@@ -181,6 +183,19 @@ def _left_over(
     if size == 0:
         return gain
     return total / size if 2 * many < size else _typical(ratios[:size])  # the mean holds for single electrons too
+
+
+@njit(nogil=True, cache=True)
+def _power(values: Any, plan: Any, noise: Any) -> Any:  # pragma: no cover - compiled
+    """The sum of the squares of the correlation over its variance."""
+    total = 0.0
+    reach = plan.coarse_kernel.shape[0] // 2
+    tall, wide = values.shape
+    for k in range(len(noise)):
+        i, j = plan.samples[k, 0], plan.samples[k, 1]
+        if noise[k] > 0.0 and min(i, j, tall - 1 - i, wide - 1 - j) >= reach:
+            total += values[i, j] ** 2 / noise[k]
+    return total
 
 
 @njit(nogil=True, cache=True)

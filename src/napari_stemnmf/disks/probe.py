@@ -6,18 +6,18 @@ that moves over the detector (descan) does not smear their mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import SMALL, find_center, locate, off_detector, sharp_spots
-from napari_stemnmf.disks.rim import STEP, Rim, rim_of
+from napari_stemnmf.disks.aligned import Aligned, align, among
+from napari_stemnmf.disks.central_disk import SMALL, Center, locate, off_detector, sharp_spots
+from napari_stemnmf.disks.rim import STEP
+from napari_stemnmf.disks.scale import Heights
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.camera_offset import DarkPixels
@@ -30,12 +30,8 @@ SAMPLES = 5
 SEARCH = 3.0  # px around the mean disk, on top of its radius, in which each pattern's own is looked for
 OUTLIER = 3.0  # times the median distance from the middle: on a plane the corners are at twice that distance
 VACUUM_PATTERNS = 100  # at most so many of the vacuum region are read
-SIMILAR = 0.35  # a disk whose radius differs from the median by a larger share is no copy of the others
-FAR = 3.0  # px that a disk keeps from masked pixels where it may be any
-WINDOW = 2.5  # radii around the brightest spot that are used
 MOST_RADIUS, LARGE_RADIUS = 0.25, 0.1  # of the detector's shorter side: no probe is larger; few are
 NOT_ROUND = 1.25  # so many times longer than wide, the direct beam is not round
-SUPPORT = 0.35  # share of a disk's height from which a pixel is part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,17 +114,14 @@ def find_probe(
     mask = None if mask is None or np.all(mask) else np.array(mask, bool)
     if mask is not None and not mask.any():
         raise DataError("The mask leaves out the whole detector; no disk can be looked for.")
-    start, hidden = locate(survey.mean, center, mask)
+    dark = DarkPixels.of(survey.mean, mask)
+    start, hidden, sample = _direct_beam(data, survey, center, mask, dark, control)
     source = ("synthetic" if hidden else "central") if settings.source == "auto" else settings.source
     if source == "central" and hidden:
         raise DataError(
             "The mask hides the central disk, or it is off the detector, so it cannot serve as the probe; set "
             "probe.source to synthetic or vacuum."
         )
-    near = None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
-    sharp = sharp_spots(np.where(True if mask is None else mask, np.nan_to_num(survey.mean, posinf=0.0), 0.0))
-    dark = DarkPixels.of(survey.mean, mask)
-    sample = align(dark.watched(_read(data, survey.left_out, control)), mask, near, sharp, start.probe_radius)
     q_y, q_x, descan = start.q_y, start.q_x, 0.0
     if not hidden and len(sample.centers):
         centers = _without_outliers(sample.centers)
@@ -137,7 +130,9 @@ def find_probe(
         q_x = middle[1] if center.q_x is None else center.q_x
         descan = float(np.hypot(*(centers - [q_y, q_x]).T).max())
     if source == "vacuum":
-        sample = align(_vacuum_patterns(data, settings), mask, near, sharp, start.probe_radius)
+        sample = align(
+            _vacuum_patterns(data, settings), mask, _near(start, hidden), _sharp(survey, mask), start.probe_radius
+        )
     radius = float(center.probe_radius or (sample.radius if np.isfinite(sample.radius) else start.probe_radius))
     if center.probe_radius is None and radius > MOST_RADIUS * min(shape):
         raise DataError(
@@ -154,6 +149,41 @@ def find_probe(
     return Probe(
         kernel, radius, float(q_y), float(q_x), mask, hidden, source, shape, descan + 2.0 * radius, "\n".join(notes)
     )
+
+
+def _direct_beam(
+    data: Dataset,
+    survey: Survey,
+    center: CenterSettings,
+    mask: np.ndarray | None,
+    dark: DarkPixels,
+    control: Control | None,
+) -> tuple[Center, bool, Aligned]:
+    """The central disk of the mean pattern, whether it is hidden, and the disks of some patterns.
+
+    They are measured on the brightest one, which is the central one where it is seen; where other radii look more like
+    disks, on all that look like that.
+    """
+    start, hidden = locate(survey.mean, center, mask)
+    near = _near(start, hidden)
+    heights = Heights(mask, None if hidden else (start.q_y, start.q_x, start.probe_radius), SEARCH)
+    patterns = heights.watched(dark.watched(_read(data, survey.left_out, control)))
+    sample = align(patterns, mask, near, _sharp(survey, mask), start.probe_radius)
+    if center.probe_radius is None and heights.doubt(
+        sample.radius if np.isfinite(sample.radius) else start.probe_radius
+    ):
+        start, hidden = locate(survey.mean, replace(center, probe_radius=heights.best()), mask)
+        sample = among(_read(data, survey.left_out, control), mask, _near(start, hidden), heights.best())
+    return start, hidden, sample
+
+
+def _near(start: Center, hidden: bool) -> tuple[float, float, float] | None:
+    """Where the central disk of a pattern is looked for: q_y, q_x, distance; None where it is hidden."""
+    return None if hidden else (start.q_y, start.q_x, 2.0 * start.probe_radius + SEARCH)
+
+
+def _sharp(survey: Survey, mask: np.ndarray | None) -> bool:
+    return sharp_spots(np.where(True if mask is None else mask, np.nan_to_num(survey.mean, posinf=0.0), 0.0))
 
 
 def _notes(center: CenterSettings, sample: Aligned, shape: tuple[int, int], pixel_ratio: float) -> Iterator[str]:
@@ -218,91 +248,3 @@ def _vacuum_patterns(data: Dataset, settings: ProbeSettings) -> np.ndarray:
     step = int(np.ceil(np.sqrt((y1 - y0) * (x1 - x0) / VACUUM_PATTERNS)))
     patterns = data.data[y0:y1:step, x0:x1:step].compute(scheduler="synchronous")
     return np.asarray(patterns).reshape(-1, *data.detector_shape)
-
-
-@dataclass(frozen=True, eq=False)
-class Aligned:
-    """Disks of several patterns."""
-
-    centers: np.ndarray  # (k, 2) where they were found (q_y, q_x), px
-    radius: float  # of the mean disk, px; NaN where none was found
-    profile: np.ndarray | None  # mean height at 0, STEP, 2 STEP, ... px from the centre, 1 at the plateau, 0 around
-    hollow: bool = False  # whether its middle is dark
-    moments: np.ndarray | None = None  # (2, 2) second moments of its support, px^2; None where it is cut
-
-
-def align(
-    patterns: Iterable[np.ndarray],
-    mask: np.ndarray | None = None,
-    near: tuple[float, float, float] | None = None,
-    sharp: bool = False,
-    radius: float = 0.0,
-) -> Aligned:
-    """Find one disk in each pattern (q_y, q_x) and average them.
-
-    It is the brightest one: within a distance of a point, given as (q_y, q_x, distance) by `near`, or anywhere if
-    that is None, then away from masked pixels. Patterns without counts there are passed over. Spots of about one pixel
-    count as hot pixels unless they are `sharp`. The disks have about that `radius`, px.
-    """
-    found = [disk for pattern in patterns if (disk := _disk(pattern, mask, near, sharp, radius)) is not None]
-    if not found:
-        return Aligned(np.empty((0, 2)), float("nan"), None)
-    typical = float(np.median([disk.radius for disk in found]))
-    similar = [disk for disk in found if abs(disk.radius - typical) <= SIMILAR * typical]
-    centers = np.array([disk.center for disk in similar]).reshape(-1, 2)
-    if not similar:
-        return Aligned(centers, typical, None)
-    away = np.concatenate([disk.away for disk in similar])
-    values = np.concatenate([disk.values for disk in similar])
-    distance = np.hypot(*away.T)
-    rim = rim_of(distance, values, 1.5 * typical + 1.5)
-    if rim is None or (typical < SMALL and np.rint(distance.min() / STEP) * STEP > max(0.5 * typical, STEP)):
-        return Aligned(centers, typical, None)
-    return Aligned(centers, rim.radius, rim.profile, rim.hollow, _moments(away, values, rim, len(similar)))
-
-
-def _moments(away: np.ndarray, values: np.ndarray, rim: Rim, number: int) -> np.ndarray | None:
-    reach = 1.5 * rim.radius + 1.5
-    near = np.hypot(*away.T) <= reach
-    if near.sum() < 0.95 * np.pi * reach**2 * number:
-        return None
-    share = np.clip((values[near] - rim.floor) / (SUPPORT * rim.height), 0.0, 1.0)
-    return np.asarray((share * away[near].T) @ away[near] / max(float(share.sum()), 1e-30))
-
-
-class _Disk(NamedTuple):
-    center: tuple[float, float]
-    radius: float
-    away: np.ndarray  # (pixels, 2) from the centre, px, of the pixels that are kept around it
-    values: np.ndarray  # (pixels,)
-
-
-def _disk(
-    pattern: np.ndarray, mask: np.ndarray | None, near: tuple[float, float, float] | None, sharp: bool, about: float
-) -> _Disk | None:
-    """The brightest disk."""
-    values = np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    keep = np.ones(values.shape, bool) if mask is None else mask
-    rows, columns = np.ogrid[: values.shape[0], : values.shape[1]]
-    if near is not None:
-        eligible = keep & (np.hypot(rows - near[0], columns - near[1]) <= near[2])
-    else:
-        eligible = keep if mask is None else ndimage.distance_transform_edt(keep) > FAR
-    smooth = ndimage.uniform_filter(np.maximum(values, 0.0), 3, mode="constant") * eligible
-    if not smooth.max(initial=0.0) > 0.0:
-        return None
-    row, column = (int(k) for k in np.unravel_index(int(np.argmax(smooth)), smooth.shape))
-    reach = 8 * 2 ** max(0, int(np.ceil(np.log2((WINDOW * about + 3.0) / 8))))
-    for _ in range(4):  # the window grows until it holds the disk and its surroundings
-        top, left = max(row - reach, 0), max(column - reach, 0)
-        cut = np.s_[top : row + reach + 1, left : column + reach + 1]
-        try:
-            disk = find_center(values[cut], mask=keep[cut], sharp=sharp)
-        except DataError:
-            return None
-        if reach >= WINDOW * disk.probe_radius + 3.0 or reach >= max(values.shape):
-            break
-        reach = int(np.ceil(max(WINDOW * disk.probe_radius + 3.0, 2 * reach)))
-    q_y, q_x = disk.q_y + top, disk.q_x + left
-    away = np.argwhere(keep[cut]) - (disk.q_y, disk.q_x)
-    return _Disk((q_y, q_x), disk.probe_radius, away, values[cut][keep[cut]])

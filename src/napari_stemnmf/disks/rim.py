@@ -147,7 +147,9 @@ def _floor(smooth: np.ndarray, weight: np.ndarray, radii: np.ndarray, edge: floa
         return float(np.median(smooth[there])) if there.any() else None
 
     near, far = level(start, start + width), level(start + width, start + 2.0 * width)
-    near = near or 0.0
+    if near is None:  # all around lie others, whose pixels are left out
+        between = (radii > edge) & (weight > 0)
+        near = float(smooth[between].min()) if between.any() else 0.0
     if not sloped or near <= FAINT * float(smooth[radii <= edge].max()):
         return np.full(len(radii), near)
     slope = np.log(near / far) / width if far is not None and near > far > 0.0 else 0.0

@@ -19,7 +19,7 @@ from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, d
 from napari_stemnmf.disks.edges import FARTHEST, edges
 from napari_stemnmf.disks.measure import measure, refine, select, vertex
 from napari_stemnmf.disks.noise import gain_of, uneven
-from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, neighbours, separate, tallest
+from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, keep_whole, neighbours, separate, tallest
 from napari_stemnmf.disks.ridges import Ground, ridges
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
@@ -44,6 +44,7 @@ class Search(NamedTuple):
     ring_falloff: np.ndarray  # what a disk of height 1 adds to the mean level on the ring of a place around it
     spike: float  # share of a disk's height that may come from one single pixel
     mismatch: float  # share of what a disk explains that may be left of it
+    faintest: float  # share of a disk's height that another one beside it has at least
     bin: int  # pixels along each side of a bin
     pad: int  # pixels around the pattern that are filled with those of its edge; a multiple of `bin`
     masked: np.ndarray  # flat pixels that are left out, int64
@@ -143,8 +144,9 @@ def _search(
         size = _candidates(image, coarse, left, known, plan, filters, ground, rows, columns, found)
         _central(image, found[:size], plan, ground, central[p])
         rest = table[total:]
-        size = select(found[:size], plan, filters, filters.spacing, (rows, columns), capacity, rest)
-        counts[p] = separate(image, coarse, response, plan, filters, ground, (rows, columns), rest, size, capacity)
+        size = select(found[:size], filters, filters.spacing, capacity, rest)
+        size = separate(image, coarse, response, plan, filters, ground, (rows, columns), rest, size, capacity)
+        counts[p] = keep_whole(image, plan, filters, ground, (rows, columns), rest[:size])
         _refine(image, plan, ground, filters, rows, columns, rest[: counts[p]])
         edges(image, plan.edges, plan.clear, pad, FARTHEST * plan.radius, rest[: counts[p]], outlines[total:])
         total += counts[p]

@@ -10,11 +10,13 @@ SOFT_EDGE = 0.5
 """Standard deviation of a synthetic disk's edge, px: about that of a pixel's own size and a little more."""
 GAP, RING = 0.15, 0.55  # from the disk's edge to the ring around it, and the ring's width, in radii
 LEAST_GAP, LEAST_RING = 1.0, 1.0  # px
+SMALL_GAP, NARROW = 0.61, 0.75  # radii, and px, that the gap of a small spot has at least: others lie 3 px away
 FALLOFF_STEP = 0.125  # px between the entries of a falloff
 SHIFTS = 6  # positions within a bin, along each axis, that a falloff is averaged over
 SPIKE, SPIKE_PIXELS = 0.5, 9.5  # share of a disk's height by one pixel that is too much, if the disk is of so many
 MISMATCH = 0.05  # a disk is not quite the probe: so much of what it explains may be left
 RESOLVED = 2.4  # px: more is left of disks of a smaller radius, which pixels do not resolve
+FAINTEST = 0.01  # share of the height of a resolved disk that another one beside it has at least
 NOTHING = 0.002  # where it ends
 
 
@@ -31,7 +33,7 @@ def kernel_of(profile: np.ndarray, step: float, radius: float) -> np.ndarray:
     disk's height at 0, `step`, 2 `step`, ... px from its centre, 1 at its plateau; the radius (px) decides where the
     ring is.
     """
-    inner = radius + max(LEAST_GAP, GAP * radius)
+    inner = radius + max(min(LEAST_GAP, max(SMALL_GAP * radius, NARROW)), GAP * radius)
     outer = inner + max(LEAST_RING, RING * radius)
     reach = int(np.ceil(outer + 0.5))
     y, x = np.indices((2 * reach + 1, 2 * reach + 1)) - reach
@@ -126,3 +128,8 @@ def spike_of(kernel: np.ndarray) -> float:
 def mismatch_of(radius: float) -> float:
     """The share of what a disk of a radius (px) explains that may be left of it."""
     return MISMATCH * max(1.0, RESOLVED / max(radius, 0.5)) ** 2
+
+
+def faintest_of(radius: float) -> float:
+    """The share of the height of a disk of a radius (px) below which what is beside it is not told from its remains."""
+    return FAINTEST * float(max(1.0, RESOLVED / max(radius, 0.5))) ** 1.5
