@@ -77,7 +77,7 @@ def find_shadow(light: Light, control: Control) -> np.ndarray | None:
         middle = np.array(middle_of(np.where(region, 0.0, light.values), region))
         if _is_a_stop(light, rings_about(region.shape, middle), region):
             return region
-    return _againstrings_about(light, control)
+    return _against_rings(light, control)
 
 
 def _outlined(light: Light, control: Control) -> np.ndarray | None:
@@ -160,7 +160,7 @@ def middle_of(outside: np.ndarray, region: np.ndarray) -> tuple[float, float]:
     return float(middle[0]), float(middle[1])
 
 
-def _againstrings_about(light: Light, control: Control) -> np.ndarray | None:
+def _against_rings(light: Light, control: Control) -> np.ndarray | None:
     """What is far darker than its ring about the middle, if it is a shadow."""
     broad = ndimage.uniform_filter(light.values, 2 * light.reach + 3, mode="nearest")
     brightest = np.array(np.unravel_index(int(np.argmax(broad)), broad.shape), np.float64)
