@@ -15,6 +15,7 @@ from napari_stemnmf.preprocessing.preparation import cropped_detector, kept_squa
 from napari_stemnmf.preprocessing.shadows import (
     BETWEEN,
     COUNTS,
+    MOST_AREA,
     Light,
     find_shadow,
     middle_of,
@@ -60,8 +61,9 @@ def find_beam_stop(
         smooth = np.where(there, ndimage.uniform_filter(coarse, window, mode="nearest") / np.maximum(share, 1e-9), 0.0)
         shadow = find_shadow(Light(smooth, coarse, there, count / window**2, window), control)
         if shadow is not None:
-            drawn = _drawn(values, keep, shadow, step, window)
-            return ~(_with_arms(values, keep, drawn, count * step**2) & keep)
+            drawn = _with_arms(values, keep, _drawn(values, keep, shadow, step, window), count * step**2)
+            if drawn.mean() <= MOST_AREA:
+                return ~(drawn & keep)
     return None
 
 

@@ -26,6 +26,8 @@ COUNTS = 8.0
 """Least counts that each smoothing square is short of, where it is called dark."""
 LEAST_AREA, MOST_AREA = 0.003, 0.35
 """Of a shadow, as shares of the detector."""
+LEAST_AREA_AT_EDGE, SMALLEST = 0.009, 3.0
+"""Least area of one that reaches the detector's edge, and least radius, in coarse pixels, of one that does not."""
 SOLID = 0.7
 """Least share of its convex hull that a shadow fills."""
 OUTLINE, AROUND = 0.7, 0.9
@@ -41,9 +43,11 @@ ROUND = 0.75
 GHOST = 3.0
 """The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
 hidden."""
-SEEN, RISING = 3.0, 1.25
-"""A closed shadow that has a spot in it so many times as bright as its inside, and brighter than what is beside
-it: beside it light does not rise so many times."""
+CUT, STEEP, FALL = 3, 3.0, 1.5
+"""At the outline of a shadow light sets in within so many coarse pixels; its logarithm rises so many times more than
+over the next ones, and does not fall so far there."""
+ARM = 0.6
+"""What is narrower than this share of a shadow's widest part is its arm."""
 LEVELS = 32
 """Levels that a region is looked for below."""
 FEW_COUNTS = 4.0
@@ -236,8 +240,7 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
     """Whether a dark region is the shadow of a stop."""
     if not LEAST_AREA <= region.mean() <= MOST_AREA:
         return False
-    hull = _hull(region)
-    if region.sum() < SOLID * hull.sum():
+    if not _is_regular(region):
         return False
     away = ndimage.distance_transform_edt(~region)
     beside = light.keep & (away > light.reach)
@@ -256,6 +259,8 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
     near = light.keep & (away > light.reach) & (away <= 2 * light.reach + 1)
     around = _sides(light, region, near)
     if (region & border).any():
+        if region.mean() < LEAST_AREA_AT_EDGE:
+            return False
         compared = (left >= BESIDE) & (number > 0) & np.isfinite(lit) & np.isfinite(behind)
         dark = compared & (behind < DARK * lit) & (lit - behind > COUNTS * light.one)
         pixels = number[compared].sum()
@@ -264,27 +269,47 @@ def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         )
     radius = float(np.sqrt(region.sum() / np.pi))
     farther = light.keep & (away > light.reach) & (away <= light.reach + max(3.0, radius))
-    if not core.any() or not farther.any() or radius < 4.0 or _is_within_a_ring(light, core, away):
+    if not core.any() or not farther.any() or radius < SMALLEST or not _is_cut(light, region, away):
         return False
-    darkest, brightest = np.percentile(light.values[core], 90), np.percentile(light.values[farther], 10)
+    darkest, brightest = np.percentile(light.values[core], 50), np.percentile(light.values[farther], 10)
     roundness = float(np.pi * ndimage.distance_transform_edt(region).max() ** 2 / region.sum())
     return bool(
         roundness >= ROUND
-        and light.sharp[core].max() < brightest
         and darkest < 0.5 * DARK * brightest
         and brightest - darkest > COUNTS * light.one
         and around >= AROUND
     )
 
 
-def _is_within_a_ring(light: Light, core: np.ndarray, away: np.ndarray) -> bool:
-    """Whether a dark disk is but the inside of a bright ring: a beam is seen in it, and light rises outwards."""
-    bands = [light.keep & (away > low) & (away <= low + 1) for low in range(2, light.reach + 7)]
-    around = [float(np.median(light.sharp[band])) for band in bands if band.any()]
-    peak = float(ndimage.uniform_filter(np.where(core, light.sharp, 0.0), 2).max())
-    usual = float(np.median(light.sharp[core]))
-    seen = peak > SEEN * usual and 4.0 * (peak - usual) > COUNTS * light.window**2 * light.one
-    return seen and bool(around) and peak > around[0] and max(around) > RISING * around[0]
+def _is_regular(region: np.ndarray) -> bool:
+    """Whether a region fills its convex hull, or is a disk on an arm, each of which does."""
+    if region.sum() >= SOLID * _hull(region).sum():
+        return True
+    depth = ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"))[1:-1, 1:-1]
+    most = ARM * float(depth.max())
+    body = _largest(ndimage.distance_transform_edt(~(depth > most)) <= most) & region
+    arm = region & ~body
+    if not arm.any():
+        return False
+    arm = _largest(arm)
+    rest = region.sum() - body.sum() - arm.sum()
+    parts = (body, arm)
+    return bool(rest < 0.1 * region.sum()) and all(part.sum() >= SOLID * _hull(part).sum() for part in parts)
+
+
+def _is_cut(light: Light, region: np.ndarray, away: np.ndarray) -> bool:
+    """Whether light sets in at the outline of a region, as behind an edge, and stays: it is no flank of a ring."""
+    signed = np.where(region, 0.5 - ndimage.distance_transform_edt(region), away - 0.5)
+    outwards = np.arange(-(light.reach + 2), light.reach + 3 + CUT) + 0.5
+    bands = [light.keep & (np.abs(signed - at) <= 0.5) for at in outwards]
+    one = light.one * light.window**2
+    level = np.log([np.median(light.sharp[band]) + one for band in bands if band.any()])
+    if len(level) <= 2 * CUT:
+        return False
+    step = level[CUT:] - level[:-CUT]
+    first = int(np.argmax(step[:-CUT]))
+    after = level[first + CUT :]
+    return bool(step[first] > STEEP * (after[CUT] - after[0]) and after.min() - after[0] > -FALL)
 
 
 def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
