@@ -43,7 +43,7 @@ ROUND = 0.75
 GHOST = 3.0
 """The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
 hidden."""
-CUT, STEEP, FALL = 3, 3.0, 1.5
+CUT, STEEP, FALL = 3, 5.0, 1.5
 """At the outline of a shadow light sets in within so many coarse pixels; its logarithm rises so many times more than
 over the next ones, and does not fall so far there."""
 ARM = 0.6
@@ -339,7 +339,7 @@ def _grown(light: Light, region: np.ndarray, control: Control) -> np.ndarray:
         darker = _largest(region | (near & (smooth < DARKER * lit)))
         filled = np.asarray(ndimage.binary_fill_holes(darker))
         grown = filled if (filled & ~darker).sum() < 0.5 * region.sum() else darker  # a lit aperture is no hole
-        if (grown == region).all() or grown.mean() > MOST_AREA:
+        if (grown == region).all() or grown.mean() > MOST_AREA or not _is_regular(grown):
             break
         region = grown
     return region
