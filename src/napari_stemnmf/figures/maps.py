@@ -317,8 +317,8 @@ def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
     little but the beam; without a survey, an AnalysisError.
     """
     feature = next((f for f in (*BEST, *FEATURES) if f in analysis.features), None) if feature is None else feature
-    found = analysis.features.get(feature) if feature else None
-    if found is not None and found.values.shape[1]:
+    if feature in analysis.features and analysis.features[feature].values.shape[1]:
+        found = analysis.features[feature]
         values = np.asarray(found.values.mean(axis=1)).reshape(found.scan_shape)
         counts = "√counts" if found.details.get("intensity") == "sqrt" else "counts"
         texts = {
