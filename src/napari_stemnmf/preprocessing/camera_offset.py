@@ -37,7 +37,9 @@ def offset_of(mean: np.ndarray, patterns: np.ndarray, out: np.ndarray | None = N
     if not level > HIGH * (float(values.max()) - level):
         return 0.0
     seen = patterns.reshape(len(patterns), -1)[:, places].astype(np.float64)
-    return level if np.median(seen.var(axis=0, ddof=1)) < STILL * level * count_step(seen) else 0.0
+    with np.errstate(invalid="ignore"):  # where one is no number, that is no offset
+        varies = float(np.median(seen.var(axis=0, ddof=1)))
+    return level if varies < STILL * level * count_step(seen) else 0.0
 
 
 def above_offset(pattern: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
