@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -168,7 +169,7 @@ class Analysis:
         """(scan_y, scan_x) bool: the odd patterns, which no stage after the survey uses; None where there are none."""
         return None if self.survey is None else self.survey.left_out
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the data and the grains, a sentence each."""
         found = [*notes_of(self.input.axes, self.input.metadata)]
@@ -189,8 +190,7 @@ class Analysis:
                 found.append(f"{full} {of} have {most} disks, the most that disks.max_peaks allows; set it higher.")
             if peaks.saturated:
                 found.append(f"{peaks.saturated} {of} are saturated; the heights of disks are too low.")
-        for part in (self.probe, self.calibration):
-            found += [] if part is None else part.notes.splitlines()
+        found += [note for part in (self.probe, self.calibration) if part for note in part.notes.splitlines()]
         found += [f"{name.upper()} was left out: {why}" for name, why in self.failed.items()]
         return (*found, *notes_of_grains(self.grains))
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.analysis import Analysis
+from napari_stemnmf.calibration.geometry import Geometry
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.central_disk import find_center
 from napari_stemnmf.disks.probe import doubtful
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features.angular_average import rings_of
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.recipe import Recipe
 
@@ -69,8 +71,12 @@ def test_offset_of_a_camera_is_told(disks: int) -> None:
     found = analysed(np.rint(counted(expected()) + noise).astype(np.uint16))
     assert found.probe.radius == pytest.approx(RADIUS, abs=0.1)
     assert len(found.peaks) > 0.9 * disks
+    assert found.survey.offset == pytest.approx(1007.0, abs=5.0)
     assert any("offset of about 100" in warning for warning in found.warnings)
-    assert not analysed(counted(expected())).probe.notes
+    clean = analysed(counted(expected()))
+    assert (clean.survey.offset, clean.probe.notes) == (0.0, "")
+    rings = (rings_of(a.survey, Geometry((SIDE, SIDE), MIDDLE, MIDDLE, RADIUS)) for a in (found, clean))
+    np.testing.assert_allclose(*(np.array(bounds)[:3] for bounds in rings), atol=2.0)
 
 
 @pytest.mark.parametrize(("outer", "hole"), [(6.0, 3.5), (6.0, 2.0), (8.0, 5.0)])

@@ -9,6 +9,7 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.figures.catalogue import draw
 from napari_stemnmf.figures.overview import overview
 
 
@@ -41,6 +42,17 @@ def test_run_without_grains_is_drawn_too(analysis):
     none = stem.Grains.from_masks(np.zeros((0, 24, 24), bool))
     empty = replace(analysis, grains={"aa": none}, tables={"aa": analysis.tables["aa"][:0]})
     overview(empty, "aa").draw_without_rendering()
+
+
+def test_an_amorphous_film_in_which_no_spot_is_followed_is_drawn():
+    y, x = np.indices((48, 48)) - 23.5
+    away = np.hypot(y, x)
+    light = 400.0 * (away < 3) + 4.0 * np.exp(-(((away - 13) / 4) ** 2))
+    counts = np.random.default_rng(0).poisson(np.broadcast_to(light, (6, 6, 48, 48))).astype(np.uint16)
+    found = stem.analyse(stem.Dataset.from_array(counts), stem.Recipe.preset("default"), workers=1)
+    assert not len(found.features["vdf"].columns["q_y"])
+    for name in ("overview", "calibration", "representations", "sizes"):
+        draw(name, {"film": found}).draw_without_rendering()
 
 
 def test_overview_of_what_was_not_run_is_refused(analysis):

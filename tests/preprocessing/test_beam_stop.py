@@ -268,3 +268,29 @@ def test_the_inside_of_an_amorphous_ring_is_no_beam_stop(
     distance = np.hypot(y, x)
     mean = height * np.exp(-(((distance - radius) / width) ** 2)) + direct * (distance < 3) + 0.01
     assert find_beam_stop(np.random.default_rng(6).poisson(mean * 400) / 400) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "radius", "width", "beam"), [(64, 12, 3.5, 0.03), (96, 20, 6, 0.2), (128, 30, 12, 0.01)]
+)
+def test_the_inside_of_two_rings_with_a_faint_beam_is_no_beam_stop(
+    size: int, radius: float, width: float, beam: float
+) -> None:
+    y, x = np.indices((size, size)) - size / 2 + 0.8
+    away = np.hypot(y, x)
+    light = np.exp(-(((away - radius) / width) ** 2)) + 0.4 * np.exp(-(((away - 1.75 * radius) / (1.5 * width)) ** 2))
+    mean = 50.0 * (light + beam * (away < 3) + 1e-4)
+    assert find_beam_stop(np.random.default_rng(6).poisson(mean * 400) / 400) is None
+
+
+@pytest.mark.parametrize("passes", [0.0, 0.02])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_on_an_arm_that_a_beam_shines_through_is_found(passes: float, seed: int) -> None:
+    y, x = np.indices((96, 96)) - 47.5
+    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    along, across = y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
+    stop = (np.hypot(y, x) < 9) | ((np.abs(across) < 4) & (along > 0))
+    keep = find_beam_stop(counted(film(seed, beam=0.5, ground=0.05) * np.where(stop, passes, 1.0), 2000))
+    assert keep is not None
+    assert (~keep[ndimage.binary_erosion(stop, border_value=1)]).mean() > 0.95
+    assert (~keep & (ndimage.distance_transform_edt(~stop) > 4)).sum() < 0.1 * stop.sum()

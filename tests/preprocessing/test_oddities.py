@@ -57,6 +57,12 @@ def test_odd_patterns_and_values_are_counted() -> None:
     assert "0.016 % of the values are negative" in found
 
 
+def test_an_offset_of_the_camera_is_named() -> None:
+    offset = np.random.default_rng(1).normal(1000.0, 3.0, (6, 8, 32, 32)).round()
+    (line,) = oddities(dataset((scan() + offset).astype(np.uint16)))
+    assert line.startswith("The counts stand on an offset of about 100")
+
+
 @pytest.mark.parametrize(("value", "says"), [(np.nan, "Every value is NaN"), (0.0, "No value is above 0")])
 def test_a_file_without_counts_is_named(value: float, says: str) -> None:
     (line,) = oddities(dataset(np.full((4, 4, 16, 16), value, np.float32)))

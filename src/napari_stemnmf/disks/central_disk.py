@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, ndimage
-from scipy.spatial import cKDTree
 from scipy.special import erfc
 
 from napari_stemnmf.disks.rim import rim_of
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.sharp_spots import symmetric
 from napari_stemnmf.stage_settings import CenterSettings
 
 HOT_FACTOR = 4.0  # pixels above this multiple of the 4th highest around them are hot; a small probe stays below
@@ -28,7 +28,6 @@ SMALL = 2.0  # px: a disk of a smaller radius is measured pixel by pixel
 CUT = 0.3  # share of a disk at the centre of symmetry that is enough to measure it on
 EDGE = 1.0  # standard deviation of a disk's edge, px, where it is cut
 FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1  # least share of the valid pixels that have a partner: anywhere; near a guess
-LEAST_SPOTS, PAIRED, PAIR = 8, 0.6, 1.5  # sharp spots: their number, share of them in pairs, px between mirror images
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
 _NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in docs/method.md
 
@@ -120,20 +119,8 @@ def without_hot_pixels(pattern: np.ndarray) -> np.ndarray:
 
 
 def sharp_spots(pattern: np.ndarray) -> bool:
-    """Whether what looks like hot pixels are spots of about one pixel: they lie in pairs about the brightest.
-
-    Hot pixels lie anywhere, spots of a crystal at both sides of the direct beam.
-    """
-    spots = np.argwhere(without_hot_pixels(pattern) < pattern)
-    if len(spots) < LEAST_SPOTS:
-        return False
-    middle = spots[np.argmax(pattern[tuple(spots.T)])]
-    mirrored = 2 * middle - spots
-    there = ((mirrored >= 0) & (mirrored < pattern.shape)).all(1) & (mirrored != spots).any(1)
-    if there.sum() < LEAST_SPOTS:
-        return False
-    distance, _ = cKDTree(spots).query(mirrored[there])
-    return bool((distance <= PAIR).mean() >= PAIRED)
+    """Whether what looks like hot pixels are spots of about one pixel, which lie in pairs about the direct beam."""
+    return bool(symmetric(without_hot_pixels(pattern) < pattern, pattern).any())
 
 
 def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:

@@ -37,7 +37,7 @@ COARSE_RADIUS = 2.4
 """A pattern is binned so far that the probe's radius stays above this, in bins."""
 SPACING, CLOSEST, EDGE = 1.5, 1.0, 1.0
 """Defaults in radii of the probe: `DiskSettings.spacing`, of maxima and of overlapping disks; `DiskSettings.edge`."""
-MOST_TILES, MOST_SAMPLES = 256, 256
+MOST_SAMPLES = 256
 RING_APART = 1.3  # so many times less than the radius is the step between distances at which ridges are looked for
 
 
@@ -241,7 +241,7 @@ def plan(probe: Probe, edge: float, gain: float = 0.0) -> Search:
     """The tables of the search for one probe; disks stay `edge` px away from masked pixels."""
     from napari_stemnmf.disks.edges import edge_tables, room
     from napari_stemnmf.disks.measure import WINDOW
-    from napari_stemnmf.disks.noise import SHIFTS
+    from napari_stemnmf.disks.noise import SHIFTS, tiles_of
     from napari_stemnmf.disks.ridges import rings_of
     from napari_stemnmf.disks.search import Search
 
@@ -286,6 +286,7 @@ def plan(probe: Probe, edge: float, gain: float = 0.0) -> Search:
         centre_x=float(probe.q_x),
         descan=-1.0 if probe.hidden else float(probe.descan),
         gain=float(gain),
+        least=float(probe.gain),
     )
 
 
@@ -294,16 +295,6 @@ def _inner(mask: np.ndarray, width: int) -> np.ndarray:
     inner = np.zeros_like(mask)
     inner[width : mask.shape[0] - width, width : mask.shape[1] - width] = True
     return mask & inner
-
-
-def tiles_of(mask: np.ndarray) -> np.ndarray:
-    """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
-    from napari_stemnmf.disks.noise import TILE_COLUMNS, TILE_ROWS
-
-    tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
-    parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)
-    tiles = np.argwhere(parts.all((1, 3))) * [TILE_ROWS, TILE_COLUMNS]
-    return tiles[np.unique(np.linspace(0, len(tiles) - 1, MOST_TILES).astype(int))] if len(tiles) else tiles
 
 
 def _samples(mask: np.ndarray, size: int) -> np.ndarray:

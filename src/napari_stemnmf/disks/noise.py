@@ -8,6 +8,7 @@ disks fill the detector there is no such place: then they are explained first, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,14 @@ from napari_stemnmf.disks.correlation import dot
 from napari_stemnmf.disks.overlap import is_maximum
 from napari_stemnmf.disks.template import FALLOFF_STEP
 
-TILE_ROWS, TILE_COLUMNS = 4, 16
-"""Part of a pattern in which its noise is measured."""
+TILE_ROWS, TILE_COLUMNS, MOST_TILES = 4, 16, 256
+"""Part of a pattern in which its noise is measured, and how many at most."""
+CALM_PATTERNS = 0.25  # quantile of the gains of patterns that is the scan's: others are uneven for their disks
 TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with disks in them lie above
 TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
+PAIR_BIAS = 0.88  # the same for two patterns: of 64 degrees of freedom
+UNEVEN_QUANTILE, SAME = 0.75, 0.5  # of the tiles, those with disks: neighbours are the same that differ so much less
+ELECTRONS = 0.2  # a gain of whole numbers that is so near to 1 is that of electrons
 ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
 STEP = 0.01  # of the gain: smaller steps are not those of counts, unless all values are multiples of one
 ROUNDED = 0.05  # how far from a whole number of steps a count may be, for float32 rounds it
@@ -36,6 +41,56 @@ EXPLAINED = 0.6  # share of the unevenness above the least noise that disks expl
 UNEXPLAINED = 0.25  # or share of the correlation's power that is left: of noise it is 0.29 and more
 OUTLYING = 9.0  # times the variance, beyond which a square says nothing of it
 SHIFTS = 4  # positions of a disk within a bin, along each axis, for which is tabled what it adds to the correlation
+
+
+def tiles_of(mask: np.ndarray) -> np.ndarray:
+    """(t, 2) first row and column of parts of the detector without a masked pixel, spread evenly."""
+    tall, wide = mask.shape[0] // TILE_ROWS, mask.shape[1] // TILE_COLUMNS
+    parts = mask[: tall * TILE_ROWS, : wide * TILE_COLUMNS].reshape(tall, TILE_ROWS, wide, TILE_COLUMNS)
+    tiles = np.argwhere(parts.all((1, 3))) * [TILE_ROWS, TILE_COLUMNS]
+    return tiles[np.unique(np.linspace(0, len(tiles) - 1, MOST_TILES).astype(int))] if len(tiles) else tiles
+
+
+def gain_between(pairs: Iterable[np.ndarray], mask: np.ndarray | None) -> float:
+    """The gain of a scan, by what differs between patterns beside each other; 0 where that is not told.
+
+    Where neighbours show the same disks, what fills the detector is no noise; nor is what a pixel counts too much or
+    too little in all patterns. Other pairs are passed over: these differ as much as pixels beside each other do.
+
+    Parameters
+    ----------
+    pairs : iterable of ndarray
+        (2, q_y, q_x) patterns beside each other, as counts; single ones are passed over.
+    mask : ndarray of bool, optional
+        (q_y, q_x), True = keep.
+    """
+    found, whole = [np.empty(0)], True
+    for pair in pairs:
+        tiles = tiles_of(np.ones(pair.shape[1:], bool) if mask is None else mask)
+        if len(pair) != 2 or not len(tiles):
+            continue
+        whole &= pair.dtype.kind in "iub"
+        counts = np.maximum(np.nan_to_num(pair.astype(np.float64), posinf=0.0, neginf=0.0), 0.0)
+        rows = tiles[:, :1] + np.arange(TILE_ROWS)
+        columns = tiles[:, 1:] + np.arange(TILE_COLUMNS)
+        tiled = counts[:, rows[:, :, None], columns[:, None]]
+        between = ((tiled[0] - tiled[1]) ** 2).mean(axis=(1, 2))
+        within = ((tiled[..., 2:] - tiled[..., :-2]) ** 2).mean(axis=(0, 2, 3))
+        uneven_ones = within >= np.quantile(within, UNEVEN_QUANTILE)
+        if between[uneven_ones].sum() < SAME * within[uneven_ones].sum():
+            mean = tiled.sum(axis=0).mean(axis=(1, 2))
+            found.append(between[mean > 0] / mean[mean > 0])
+    ratios = np.concatenate(found)
+    if not len(ratios):
+        return 0.0
+    gain = float(np.quantile(ratios, TILE_QUANTILE)) / PAIR_BIAS
+    return 1.0 if whole and abs(gain - 1.0) < ELECTRONS else gain
+
+
+def gain_of_most(found: np.ndarray) -> float:
+    """The one gain of a detector, from those of patterns, 0 where one does not tell; 0 where none does."""
+    told = found[found > 0]
+    return float(np.quantile(told, CALM_PATTERNS)) if len(told) else 0.0
 
 
 @njit(nogil=True, cache=True)

@@ -20,9 +20,9 @@ from napari_stemnmf.disks.rim import STEP
 from napari_stemnmf.disks.scale import Heights
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.preprocessing.camera_offset import DarkPixels
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import CenterSettings, ProbeSettings
+from napari_stemnmf.streaming.engine import load
 from napari_stemnmf.units import pixel_ratio
 
 SAMPLES = 5
@@ -58,6 +58,8 @@ class Probe:
         How far from the mean centre the central disk of a pattern is looked for, px.
     notes : str
         What is odd about the direct beam, in sentences, a line each.
+    gain : float
+        Variance of the counts over their mean, as neighbouring patterns tell it; 0 where they do not.
     """
 
     kernel: np.ndarray
@@ -70,6 +72,7 @@ class Probe:
     detector_shape: tuple[int, int]
     descan: float = field(default=10.0, metadata={"stored": "wander"})
     notes: str = field(default="", metadata={"since": "0.5"})
+    gain: float = field(default=0.0, metadata={"since": "0.5"})
 
 
 def find_probe(
@@ -106,6 +109,8 @@ def find_probe(
         If there is nothing to measure: an empty mean pattern, a mask that does not fit, a vacuum region off the scan,
         a hidden central disk that is to be the probe; or if what was found is as large as no disk can be.
     """
+    from napari_stemnmf.disks.noise import gain_between
+
     center = CenterSettings() if center is None else center
     settings = ProbeSettings() if settings is None else settings
     shape = data.detector_shape
@@ -114,8 +119,8 @@ def find_probe(
     mask = None if mask is None or np.all(mask) else np.array(mask, bool)
     if mask is not None and not mask.any():
         raise DataError("The mask leaves out the whole detector; no disk can be looked for.")
-    dark = DarkPixels.of(survey.mean, mask)
-    start, hidden, sample = _direct_beam(data, survey, center, mask, dark, control)
+    pairs = list(_read(data, survey.left_out, control))
+    start, hidden, sample = _direct_beam([pair[0] for pair in pairs], survey, center, mask)
     source = ("synthetic" if hidden else "central") if settings.source == "auto" else settings.source
     if source == "central" and hidden:
         raise DataError(
@@ -145,19 +150,15 @@ def find_probe(
     else:
         kernel = kernel_of(sample.profile, STEP, radius)
     kernel.setflags(write=False)
-    notes = [*_notes(center, sample, shape, pixel_ratio(survey.axes) if survey.axes else 1.0), *dark.notes()]
+    notes = "\n".join(_notes(center, sample, shape, pixel_ratio(survey.axes) if survey.axes else 1.0))
+    reach = descan + 2.0 * radius
     return Probe(
-        kernel, radius, float(q_y), float(q_x), mask, hidden, source, shape, descan + 2.0 * radius, "\n".join(notes)
+        kernel, radius, float(q_y), float(q_x), mask, hidden, source, shape, reach, notes, gain_between(pairs, mask)
     )
 
 
 def _direct_beam(
-    data: Dataset,
-    survey: Survey,
-    center: CenterSettings,
-    mask: np.ndarray | None,
-    dark: DarkPixels,
-    control: Control | None,
+    patterns: list[np.ndarray], survey: Survey, center: CenterSettings, mask: np.ndarray | None
 ) -> tuple[Center, bool, Aligned]:
     """The central disk of the mean pattern, whether it is hidden, and the disks of some patterns.
 
@@ -167,13 +168,12 @@ def _direct_beam(
     start, hidden = locate(survey.mean, center, mask)
     near = _near(start, hidden)
     heights = Heights(mask, None if hidden else (start.q_y, start.q_x, start.probe_radius), SEARCH)
-    patterns = heights.watched(dark.watched(_read(data, survey.left_out, control)))
-    sample = align(patterns, mask, near, _sharp(survey, mask), start.probe_radius)
+    sample = align(heights.watched(patterns), mask, near, _sharp(survey, mask), start.probe_radius)
     if center.probe_radius is None and heights.doubt(
         sample.radius if np.isfinite(sample.radius) else start.probe_radius
     ):
         start, hidden = locate(survey.mean, replace(center, probe_radius=heights.best()), mask)
-        sample = among(_read(data, survey.left_out, control), mask, _near(start, hidden), heights.best())
+        sample = among(patterns, mask, _near(start, hidden), heights.best())
     return start, hidden, sample
 
 
@@ -227,14 +227,18 @@ def _without_outliers(centers: np.ndarray) -> np.ndarray:
 
 
 def _read(data: Dataset, left_out: np.ndarray | None, control: Control | None) -> Iterator[np.ndarray]:
-    """Patterns from a grid over the whole scan, one after the other, but for those that are left out."""
+    """Patterns from a grid over the whole scan, with the next ones, but for those that are left out: (1 or 2, ...)."""
     for at in product(
         *(np.unique(np.linspace(0, n - 1, SAMPLES).round().astype(int)).tolist() for n in data.scan_shape)
     ):
         if control is not None:
             control.check()
-        if left_out is None or not left_out[at]:
-            yield data.pattern(*at)
+        y, x = at
+        if left_out is not None and left_out[y, x]:
+            continue
+        beside = np.s_[y, x : x + 2] if data.scan_shape[1] > 1 else np.s_[y : y + 2, x]
+        pair = load(data.data[beside])
+        yield pair if left_out is None or not left_out[beside].any() else pair[:1]
 
 
 def _vacuum_patterns(data: Dataset, settings: ProbeSettings) -> np.ndarray:

@@ -60,6 +60,7 @@ class Search(NamedTuple):
     centre_x: float
     descan: float  # how far around; negative if it is not looked for
     gain: float  # variance of the counts over their mean; 0 where each pattern is to tell it
+    least: float  # the same as neighbouring patterns tell it: what is less, disks must not explain away
 
 
 class Filters(NamedTuple):
@@ -131,6 +132,7 @@ def _search(
         if highest <= 0.0:
             continue
         gain, least = gain_of(image, plan.tiles, pad, ratios)
+        least = max(least, min(plan.least, gain))
         if plan.gain > 0.0:
             gain, least = plan.gain, plan.gain
         saturated += is_saturated(image, pad, rows, columns, highest, gain, plan.kernel, plan.masked)

@@ -17,6 +17,7 @@ from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import doubtful
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.polar import Centers, Table, check_reach, radial_profile, sectors
+from napari_stemnmf.preprocessing.camera_offset import above_offset
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.representation_settings import AngularAverageSettings
 from napari_stemnmf.streaming.engine import BlockResult
@@ -27,8 +28,21 @@ FLOOR = 1e-3  # added to the profile, as a share of its largest value past the c
 SMOOTHING = 0.15  # width (sigma) of the smoothing, in probe radii
 MIN_SMOOTHING = 1 / 160  # and at least this share of the radius of the detector
 
-OFFSET = 0.5  # counts of the darkest pixels, over those of half of them, which stand on an offset then
 BLUR = 0.25  # in probe radii: how far centres may lie from their mean before the maximum pattern is blurred
+
+
+def rings_of(
+    survey: Survey, geometry: Geometry, calibration: Calibration | None = None, peaks: Peaks | None = None
+) -> tuple[float, ...]:
+    """Radii that bound the diffraction rings of a scan, px: those of its patterns above an offset of the camera.
+
+    The geometry is that of the calibration, or the best that is known before there is one.
+    """
+    maximum = survey.maximum if calibration is None else centered_maximum(survey, calibration, peaks)
+    patterns = (maximum, survey.mean)
+    if survey.offset:
+        patterns = (above_offset(maximum, geometry.mask), above_offset(survey.mean, geometry.mask))
+    return find_rings(patterns[0], geometry, patterns[1])
 
 
 def find_rings(maximum: np.ndarray, geometry: Geometry, mean: np.ndarray | None = None) -> tuple[float, ...]:
@@ -58,7 +72,8 @@ def _minima(pattern: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     """Radii of the local minima of the radial mean of a pattern past the central disk, px."""
     edge = half_detector(geometry)
     radii = np.arange(0.0, edge + PROFILE_STEP / 2, PROFILE_STEP)
-    profile = radial_profile(_above_offset(pattern, geometry.mask), geometry, tuple(radii))
+    counts = np.maximum(np.nan_to_num(pattern, posinf=0.0, neginf=0.0), 0.0)
+    profile = radial_profile(counts, geometry, tuple(radii))
     seen = np.isfinite(profile)
     radii, profile = radii[seen], profile[seen]
     past = radii > geometry.probe_radius
@@ -72,14 +87,6 @@ def _minima(pattern: np.ndarray, geometry: Geometry) -> tuple[float, ...]:
     level = np.pad(level, (hidden, 0), constant_values=level.max())
     minima = find_peaks(-level, prominence=PROMINENCE, distance=distance)[0] - hidden
     return tuple(float(radii[i]) for i in minima if radii[i] > geometry.probe_radius)
-
-
-def _above_offset(pattern: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """A pattern of counts; where its darkest pixels hold nearly as much as most do, less what those hold."""
-    counts = np.maximum(np.nan_to_num(pattern, posinf=0.0, neginf=0.0), 0.0)
-    kept = counts if mask is None else counts[mask]
-    low, middle = np.percentile(kept, (1.0, 50.0)) if kept.size else (0.0, 0.0)
-    return np.maximum(counts - low, 0.0) if low > OFFSET * middle else counts
 
 
 def centered_maximum(survey: Survey, calibration: Calibration, peaks: Peaks | None = None) -> np.ndarray:

@@ -14,8 +14,7 @@ from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
-from napari_stemnmf.disks.detection import tiles_of
-from napari_stemnmf.disks.noise import gains
+from napari_stemnmf.disks.noise import gain_of_most, gains, tiles_of
 from napari_stemnmf.disks.tracks import Tracks
 from napari_stemnmf.streaming.engine import BlockResult
 
@@ -26,8 +25,6 @@ DRIFTS = 0.25
 SECTORS = 6
 INNER, OUTER = 1.25, 2.0
 """Radii of the ring, in probe radii, whose sectors tell the background of a spot."""
-CALM = 0.25
-"""Quantile of the gains of patterns that is the detector's: disks make others look noisier."""
 MEDIAN = 1.57
 """Variance of a median over that of a mean, of normal noise: pi / 2."""
 
@@ -134,8 +131,7 @@ def standard_errors(ragged: dict[str, np.ndarray], gain: float | None = None) ->
     Less than one electron is never known.
     """
     if gain is None:
-        told = ragged["gain"][ragged["gain"] > 0]
-        gain = float(np.quantile(told, CALM)) if len(told) else 1.0
+        gain = gain_of_most(ragged["gain"]) or 1.0
     return np.sqrt(gain * np.maximum(ragged["spread"], np.float32(gain))).astype(np.float32)
 
 

@@ -18,13 +18,13 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.detection import Peaks, find_disks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, find_rings
+from napari_stemnmf.features.angular_average import AngularAverage, rings_of
 from napari_stemnmf.features.bragg_disks import bragg_disks
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.features.polar import Table
 from napari_stemnmf.features.projection import Projection
 from napari_stemnmf.features.radial_variance import RadialVariance
-from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields, pooling_of, sampled_gain
+from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields, pooling_of
 from napari_stemnmf.preprocessing.pooling import pooled
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
@@ -57,7 +57,7 @@ def _angular_average(found: Found) -> AngularAverage:
     geometry, settings = found.calibration.geometry, found.recipe.aa.featurize
     rings = settings.rings
     if rings is None:
-        rings = find_rings(centered_maximum(found.survey, found.calibration, found.peaks), geometry, found.survey.mean)
+        rings = rings_of(found.survey, geometry, found.calibration, found.peaks)
     return AngularAverage(geometry, rings, settings, found.calibration.origin)
 
 
@@ -73,8 +73,7 @@ def _virtual_dark_fields(found: Found) -> VirtualDarkFields:
     faint = pooling_of(found.dataset, found.peaks, found.calibration) if settings.pooling is None else settings.pooling
     if not faint or found.probe is None:
         return VirtualDarkFields(found.peaks, *given)
-    gain = sampled_gain(found.dataset, found.calibration.geometry.mask)
-    data = pooled(found.dataset, faint)
+    gain, data = found.probe.gain or None, pooled(found.dataset, faint)
     peaks = find_disks(data, found.probe, found.recipe.disks, gain=gain, **found.how).without(found.survey.left_out)
     return VirtualDarkFields(peaks, *given, gain=gain, pooled=(data, faint))
 

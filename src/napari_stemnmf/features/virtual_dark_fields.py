@@ -16,32 +16,19 @@ from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.clarity import third_brightest
 from napari_stemnmf.disks.detection import Peaks
-from napari_stemnmf.disks.noise import gains
 from napari_stemnmf.disks.tracks import Tracks, follow
-from napari_stemnmf.features.dark_fields import CALM, Apertures, DarkFields, apertures, standard_errors, tiles_of
+from napari_stemnmf.features.dark_fields import Apertures, DarkFields, apertures, standard_errors
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.preprocessing.pooling import advised, weights
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
-from napari_stemnmf.streaming.engine import BlockResult, PassResult, as_counts
-
-SAMPLED = 64
-"""Patterns that the gain is looked up in."""
+from napari_stemnmf.streaming.engine import BlockResult, PassResult
 
 
 def pooling_of(dataset: Dataset, peaks: Peaks, calibration: Calibration) -> float:
     """How far to pool a scan so that its spots can be followed: sigma in positions, 0 for not at all."""
     centre, radius = (calibration.geometry.q_y, calibration.geometry.q_x), calibration.geometry.probe_radius
     return advised(dataset, third_brightest(peaks, centre, radius), centre, radius)
-
-
-def sampled_gain(dataset: Dataset, keep: np.ndarray | None) -> float | None:
-    """The gain of a scan, from a few patterns spread over it; None where they do not tell."""
-    at = np.unique(np.linspace(0, dataset.n_patterns - 1, SAMPLED).astype(int))
-    images = np.stack([dataset.pattern(*divmod(int(i), dataset.scan_shape[1])) for i in at])
-    found = gains(as_counts(images), tiles_of(np.ones(images.shape[1:], bool) if keep is None else keep))
-    told = found[found > 0]
-    return float(np.quantile(told, CALM)) if len(told) else None
 
 
 class VirtualDarkFields:

@@ -12,7 +12,7 @@ from matplotlib.patches import Circle
 
 from napari_stemnmf.calibration.geometry import calibrated_map, centred, raw_map
 from napari_stemnmf.errors import AnalysisError, DataError
-from napari_stemnmf.features.angular_average import centered_maximum, find_rings
+from napari_stemnmf.features.angular_average import rings_of
 from napari_stemnmf.features.radial_variance import choose_radii
 from napari_stemnmf.figures import patterns
 from napari_stemnmf.figures.style import COLOURS, in_style, new_figure
@@ -93,7 +93,7 @@ def _rings(analysis: Analysis, survey: Survey, calibration: Calibration) -> tupl
     if analysis.recipe.aa.featurize.rings is not None:
         return analysis.recipe.aa.featurize.rings
     try:
-        return find_rings(centered_maximum(survey, calibration, analysis.peaks), calibration.geometry)
+        return rings_of(survey, calibration.geometry, calibration, analysis.peaks)
     except DataError:
         return ()
 

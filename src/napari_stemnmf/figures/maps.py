@@ -313,10 +313,11 @@ class ScanImage(NamedTuple):
 def scan_image(analysis: Analysis, feature: str | None = None) -> ScanImage:
     """The mean of a representation's features at each position; by default, of the one nearest to a dark field.
 
-    Without features it is the mean of all pixels, which shows little but the beam; without a survey, an AnalysisError.
+    Without features, or where they have no column (VDF of an amorphous film), it is the mean of all pixels, which shows
+    little but the beam; without a survey, an AnalysisError.
     """
     feature = next((f for f in (*BEST, *FEATURES) if f in analysis.features), None) if feature is None else feature
-    if feature in analysis.features:
+    if feature in analysis.features and analysis.features[feature].values.shape[1]:
         found = analysis.features[feature]
         values = np.asarray(found.values.mean(axis=1)).reshape(found.scan_shape)
         counts = "√counts" if found.details.get("intensity") == "sqrt" else "counts"

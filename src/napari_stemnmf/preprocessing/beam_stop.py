@@ -1,7 +1,7 @@
 """Which detector pixels are left out: the shadow of a beam stop, found in the mean pattern, and masks that are given.
 
-What a shadow is, and how it is found in a smoothed pattern, is in `shadows`; here it is drawn at full size. Leans on
-scipy.ndimage and the readers of detector images.
+What a shadow is, and how it is found in a smoothed pattern, is in `shadow_evidence` and `shadows`; here it is drawn at
+full size. Leans on scipy.ndimage and the readers of detector images.
 """
 
 from __future__ import annotations
@@ -12,15 +12,8 @@ from scipy import ndimage
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.preparation import cropped_detector, kept_squares
-from napari_stemnmf.preprocessing.shadows import (
-    BETWEEN,
-    COUNTS,
-    Light,
-    find_shadow,
-    middle_of,
-    percentiles,
-    rings_about,
-)
+from napari_stemnmf.preprocessing.shadow_evidence import COUNTS, MOST_AREA, Light, percentiles
+from napari_stemnmf.preprocessing.shadows import BETWEEN, find_shadow, middle_of, rings_about
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.stage_settings import BeamStopSettings, PreprocessSettings
 
@@ -60,8 +53,9 @@ def find_beam_stop(
         smooth = np.where(there, ndimage.uniform_filter(coarse, window, mode="nearest") / np.maximum(share, 1e-9), 0.0)
         shadow = find_shadow(Light(smooth, coarse, there, count / window**2, window), control)
         if shadow is not None:
-            drawn = _drawn(values, keep, shadow, step, window)
-            return ~(_with_arms(values, keep, drawn, count * step**2) & keep)
+            drawn = _with_arms(values, keep, _drawn(values, keep, shadow, step, window), count * step**2)
+            if drawn.mean() <= MOST_AREA:
+                return ~(drawn & keep)
     return None
 
 

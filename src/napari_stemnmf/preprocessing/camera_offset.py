@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from napari_stemnmf.preprocessing.dead_pixels import count_step
@@ -14,40 +11,46 @@ DARKEST = 0.02
 HIGH, STILL = 0.05, 0.3
 """An offset is so high, over what the brightest pixel has above it, and varies less than this share of what counts
 would."""
+FEW_PATTERNS = 3
+"""From fewer, nothing tells how much a pixel varies."""
 
 
-@dataclass(frozen=True, eq=False)
-class DarkPixels:
-    """The darkest pixels of a scan: an offset of the camera is what they hold though they hardly vary."""
+def offset_of(mean: np.ndarray, patterns: np.ndarray, out: np.ndarray | None = None) -> float:
+    """The offset of a scan, in counts of a pixel; 0 where there is none.
 
-    places: np.ndarray  # flat
-    level: float
-    brightest: float
-    seen: list[np.ndarray] = field(default_factory=list)
+    Parameters
+    ----------
+    mean : ndarray
+        (q_y, q_x) mean pattern.
+    patterns : ndarray
+        (p, q_y, q_x) a sample of those that it is the mean of.
+    out : ndarray of bool, optional
+        (q_y, q_x), True for pixels that say nothing.
+    """
+    kept = np.flatnonzero((np.isfinite(mean) if out is None else ~out & np.isfinite(mean)).ravel())
+    if len(patterns) < FEW_PATTERNS or not len(kept):
+        return 0.0
+    values = mean.ravel()[kept]
+    number = max(1, int(DARKEST * len(kept)))
+    places = kept[np.argpartition(values, number - 1)[:number]]
+    level = float(np.median(mean.ravel()[places]))
+    if not level > HIGH * (float(values.max()) - level):
+        return 0.0
+    seen = patterns.reshape(len(patterns), -1)[:, places].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # where one is no number, that is no offset
+        varies = float(np.median(seen.var(axis=0, ddof=1)))
+    return level if varies < STILL * level * count_step(seen) else 0.0
 
-    @classmethod
-    def of(cls, mean: np.ndarray, mask: np.ndarray | None) -> DarkPixels:
-        """Those of a mean pattern (q_y, q_x), of which a mask keeps some."""
-        kept = np.flatnonzero(np.isfinite(mean).ravel() if mask is None else mask.ravel())
-        values = mean.ravel()[kept]
-        number = max(1, int(DARKEST * len(kept)))
-        places = kept[np.argpartition(values, number - 1)[:number]]
-        return cls(places, float(np.median(mean.ravel()[places])), float(values.max()))
 
-    def watched(self, patterns: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The same patterns, of which the dark pixels are kept."""
-        for pattern in patterns:
-            self.seen.append(np.asarray(pattern).ravel()[self.places])
-            yield pattern
+def above_offset(pattern: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """A pattern of counts on an offset, less what its darkest pixels hold; the mask is True where pixels are kept."""
+    kept = pattern if mask is None else pattern[mask]
+    return np.maximum(pattern - np.percentile(kept, 0.5 * 100.0 * DARKEST), 0.0) if kept.size else pattern
 
-    def notes(self) -> list[str]:
-        """A sentence where the counts stand on an offset."""
-        if len(self.seen) < 3 or not self.level > HIGH * (self.brightest - self.level):
-            return []
-        seen = np.stack(self.seen).astype(np.float64)
-        if np.median(seen.var(axis=0, ddof=1)) >= STILL * self.level * count_step(seen):
-            return []
-        return [
-            f"The counts stand on an offset of about {self.level:.4g}, which holds no information: give a dark "
-            "reference (preprocess.dark)."
-        ]
+
+def sentence(offset: float) -> str:
+    """What to do about it."""
+    return (
+        f"The counts stand on an offset of about {offset:.4g}, which holds no information: give a dark "
+        "reference (preprocess.dark)."
+    )

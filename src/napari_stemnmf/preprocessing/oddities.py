@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.preprocessing import camera_offset
+from napari_stemnmf.preprocessing.camera_offset import offset_of
 from napari_stemnmf.preprocessing.dead_pixels import (
     FRINGE,
     WORDS,
@@ -192,6 +194,15 @@ def _wrapped(sample: Sample) -> Iterator[str]:
         yield SENTENCE
 
 
+def _offset(sample: Sample) -> Iterator[str]:
+    patterns = sample.patterns
+    if not len(patterns) or wrapped(_few(sample)):
+        return
+    mean = np.maximum(np.nan_to_num(patterns), 0).mean(axis=0, dtype=np.float64)
+    if offset := offset_of(mean, patterns, _dead(sample)):
+        yield camera_offset.sentence(offset)
+
+
 def _few(sample: Sample) -> np.ndarray:
     """Some of the patterns, from all over the scan."""
     return sample.patterns[:: max(1, len(sample.patterns) // FEW_PATTERNS)]
@@ -254,6 +265,7 @@ CHECKS: tuple[Callable[[Sample], Iterable[str]], ...] = (
     _values,
     _order,
     _wrapped,
+    _offset,
     _patterns,
     _dead_pixels,
     _saturated,

@@ -1,49 +1,35 @@
-"""Dark regions of a mean pattern, and whether they are the shadow of a beam stop.
+"""Dark regions of a mean pattern that may be the shadow of a beam stop.
 
 There are two ways to find one: by its outline, as the region below some level that is most sharply and regularly
-bounded; and by what is far darker than its ring about the middle. Whichever it was, a shadow is dark behind, and beside
-it, at the same distance from the middle, it is light: disks come and go, the light between them is even. Leans on
-scipy.ndimage.
+bounded; and by what is far darker than its ring about the middle. `shadow_evidence` judges it. Leans on scipy.ndimage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from napari_stemnmf.control import Control
+from napari_stemnmf.preprocessing.shadow_evidence import (
+    COUNTS,
+    DARK,
+    GHOST,
+    LEAST_AREA,
+    MOST_AREA,
+    Light,
+    hull,
+    is_a_stop,
+    is_regular,
+    largest,
+    percentiles,
+)
 
 TRIALS = 4
 """The middle is that of the pattern with its shadow filled: so often it is corrected."""
 TYPICAL, BETWEEN = 50.0, 10.0
 """Percentiles of a ring: of its light as a whole, and of that between disks once what is darkest is left out."""
-DARK = 0.3
-"""Behind a stop there is no more than this share of the light."""
-COUNTS = 8.0
-"""Least counts that each smoothing square is short of, where it is called dark."""
-LEAST_AREA, MOST_AREA = 0.003, 0.35
-"""Of a shadow, as shares of the detector."""
-SOLID = 0.7
-"""Least share of its convex hull that a shadow fills."""
-OUTLINE, AROUND = 0.7, 0.9
-"""Least share of its outline that has light beside it; of that of a disk that reaches no edge."""
-LIT, HIDDEN = 20.0, 75.0
-"""What is beside a shadow, at the same distance from the middle, is bright in this percentile against that of what is
-behind it..."""
-SURE, COMPARED, BESIDE = 0.97, 0.6, 0.4
-"""... on rings that hold this share of the pixels that can be compared; so many of a shadow can, at least: those on
-rings of which it leaves so much."""
-ROUND = 0.75
-"""A shadow that reaches no edge is a disk: the largest circle in it has this share of its area."""
-GHOST = 3.0
-"""The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
-hidden."""
-SEEN, RISING = 3.0, 1.25
-"""A closed shadow that has a spot in it so many times as bright as its inside, and brighter than what is beside
-it: beside it light does not rise so many times."""
 LEVELS = 32
 """Levels that a region is looked for below."""
 FEW_COUNTS = 4.0
@@ -54,30 +40,15 @@ GROWTHS, FAR, DARKER = 3, 12, 0.2
 """How often, and how far in coarse pixels, a shadow is continued where no more than this share of the light falls."""
 
 
-class Light(NamedTuple):
-    """A smoothed mean pattern."""
-
-    values: np.ndarray  # (rows, columns) coarse pixels
-    sharp: np.ndarray  # the same, not smoothed
-    keep: np.ndarray  # which of them count
-    one: float  # what one electron is in a smoothing square
-    window: int  # side of that square
-
-    @property
-    def reach(self) -> int:
-        """Pixels over which an outline is smoothed."""
-        return self.window // 2 + 1
-
-
 def find_shadow(light: Light, control: Control) -> np.ndarray | None:
     """The shadow of a stop in a smoothed pattern; None where there is none."""
     outlined = _outlined(light, control)
     if outlined is not None:
         region = _grown(light, outlined, control)
         middle = np.array(middle_of(np.where(region, 0.0, light.values), region))
-        if _is_a_stop(light, rings_about(region.shape, middle), region):
+        if is_a_stop(light, rings_about(region.shape, middle), region):
             return region
-    return _againstrings_about(light, control)
+    return _against_rings(light, control)
 
 
 def _outlined(light: Light, control: Control) -> np.ndarray | None:
@@ -92,13 +63,13 @@ def _outlined(light: Light, control: Control) -> np.ndarray | None:
         sizes = np.bincount(labels.ravel(), minlength=number + 1) / smooth.size
         edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
         candidates = edge[(edge > 0) & (sizes[edge] >= LEAST_AREA)]
-        lit = _largest(smooth >= level)
-        hull = _hull(lit) if len(candidates) else lit
+        lit = largest(smooth >= level)
+        around = hull(lit) if len(candidates) else lit
         for label in candidates:
-            region = _within(labels == label, lit, hull)
+            region = _within(labels == label, lit, around)
             if not LEAST_AREA <= region.mean() <= MOST_AREA:
                 continue
-            share, solid = _share_of_outline(region, sharp), float(region.sum() / _hull(region).sum())
+            share, solid = _share_of_outline(region, sharp), float(region.sum() / hull(region).sum())
             if share < SHARP or solid < REGULAR or share * solid <= best_score:
                 continue
             if _hides_the_middle(region, smooth):
@@ -106,23 +77,10 @@ def _outlined(light: Light, control: Control) -> np.ndarray | None:
     return best
 
 
-def _within(region: np.ndarray, lit: np.ndarray, hull: np.ndarray) -> np.ndarray:
+def _within(region: np.ndarray, lit: np.ndarray, around: np.ndarray) -> np.ndarray:
     """The largest part of a region, holes filled, that lies within the hull of what is lit; no sliver along it."""
-    inside = ndimage.binary_fill_holes(region) & ~lit & hull
-    return _largest(ndimage.binary_opening(inside, np.ones((3, 3))))
-
-
-def _largest(region: np.ndarray) -> np.ndarray:
-    """The largest connected part of a region."""
-    labels, number = ndimage.label(region)
-    return labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])) if number > 1 else region
-
-
-def _hull(region: np.ndarray) -> np.ndarray:
-    """The convex hull of a region."""
-    from skimage.morphology import convex_hull_image
-
-    return np.asarray(convex_hull_image(region)) if region.any() else region
+    inside = ndimage.binary_fill_holes(region) & ~lit & around
+    return largest(ndimage.binary_opening(inside, np.ones((3, 3))))
 
 
 def _share_of_outline(region: np.ndarray, sharp: np.ndarray) -> float:
@@ -160,7 +118,7 @@ def middle_of(outside: np.ndarray, region: np.ndarray) -> tuple[float, float]:
     return float(middle[0]), float(middle[1])
 
 
-def _againstrings_about(light: Light, control: Control) -> np.ndarray | None:
+def _against_rings(light: Light, control: Control) -> np.ndarray | None:
     """What is far darker than its ring about the middle, if it is a shadow."""
     broad = ndimage.uniform_filter(light.values, 2 * light.reach + 3, mode="nearest")
     brightest = np.array(np.unravel_index(int(np.argmax(broad)), broad.shape), np.float64)
@@ -172,7 +130,7 @@ def _againstrings_about(light: Light, control: Control) -> np.ndarray | None:
             if region is None:
                 break
             moved = np.array(middle_of(np.where(region, 0.0, light.values), region))
-            if _is_a_stop(light, rings, region) and _near(region, (middle, moved, brightest), 3 * light.reach):
+            if is_a_stop(light, rings, region) and _near(region, (middle, moved, brightest), 3 * light.reach):
                 return _grown(light, region, control)
             if np.abs(moved - middle).max() < 0.5:
                 break
@@ -189,19 +147,6 @@ def rings_about(shape: tuple[int, ...], middle: np.ndarray) -> np.ndarray:
     """The ring about a middle that each pixel lies on."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     return np.rint(np.hypot(y - middle[0], x - middle[1])).astype(np.int64)
-
-
-def percentiles(values: np.ndarray, rings: np.ndarray, where: np.ndarray, q: float, size: int) -> np.ndarray:
-    """A percentile of the values on each ring; NaN where there are none."""
-    out = np.full(size, np.nan)
-    ring, value = rings[where], values[where]
-    order = np.lexsort((value, ring))
-    ring, value = ring[order], value[order]
-    first = np.searchsorted(ring, np.arange(size))
-    number = np.diff(np.append(first, len(ring)))
-    some = number > 0
-    out[some] = value[first[some] + ((number[some] - 1) * q / 100.0).astype(np.int64)]
-    return out
 
 
 def _darkest(light: Light, rings: np.ndarray) -> np.ndarray | None:
@@ -232,73 +177,6 @@ def _darkest(light: Light, rings: np.ndarray) -> np.ndarray | None:
     return np.asarray(ndimage.binary_fill_holes(groups == best))
 
 
-def _is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
-    """Whether a dark region is the shadow of a stop."""
-    if not LEAST_AREA <= region.mean() <= MOST_AREA:
-        return False
-    hull = _hull(region)
-    if region.sum() < SOLID * hull.sum():
-        return False
-    away = ndimage.distance_transform_edt(~region)
-    beside = light.keep & (away > light.reach)
-    inside = region & light.keep
-    if light.values[inside].max(initial=0.0) > GHOST * light.values[beside].max(initial=0.0):
-        return False
-    border = np.zeros(region.shape, bool)
-    border[[0, -1]] = border[:, [0, -1]] = True
-    size = int(rings.max()) + 1
-    core = inside & (ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"))[1:-1, 1:-1] > min(light.reach, 1))
-    lit = percentiles(light.values, rings, beside, LIT, size)
-    behind = percentiles(light.values, rings, core, HIDDEN, size)
-    total = np.bincount(rings[light.keep], minlength=size)
-    left = np.bincount(rings[beside], minlength=size) / np.maximum(total, 1)
-    number = np.bincount(rings[core], minlength=size)
-    near = light.keep & (away > light.reach) & (away <= 2 * light.reach + 1)
-    around = _sides(light, region, near)
-    if (region & border).any():
-        compared = (left >= BESIDE) & (number > 0) & np.isfinite(lit) & np.isfinite(behind)
-        compared &= (1.0 - DARK) * lit > COUNTS * light.one  # where hardly any light falls nothing tells a shadow
-        dark = compared & (behind < DARK * lit) & (lit - behind > COUNTS * light.one)
-        pixels = number[compared].sum()
-        return bool(
-            pixels >= max(COMPARED * core.sum(), 8) and number[dark].sum() >= SURE * pixels and around >= OUTLINE
-        )
-    radius = float(np.sqrt(region.sum() / np.pi))
-    farther = light.keep & (away > light.reach) & (away <= light.reach + max(3.0, radius))
-    if not core.any() or not farther.any() or radius < 4.0 or _is_within_a_ring(light, core, away):
-        return False
-    darkest, brightest = np.percentile(light.values[core], 90), np.percentile(light.values[farther], 10)
-    roundness = float(np.pi * ndimage.distance_transform_edt(region).max() ** 2 / region.sum())
-    return bool(
-        roundness >= ROUND
-        and light.sharp[core].max() < brightest
-        and darkest < 0.5 * DARK * brightest
-        and brightest - darkest > COUNTS * light.one
-        and around >= AROUND
-    )
-
-
-def _is_within_a_ring(light: Light, core: np.ndarray, away: np.ndarray) -> bool:
-    """Whether a dark disk is but the inside of a bright ring: a beam is seen in it, and light rises outwards."""
-    bands = [light.keep & (away > low) & (away <= low + 1) for low in range(2, light.reach + 7)]
-    around = [float(np.median(light.sharp[band])) for band in bands if band.any()]
-    peak = float(ndimage.uniform_filter(np.where(core, light.sharp, 0.0), 2).max())
-    usual = float(np.median(light.sharp[core]))
-    seen = peak > SEEN * usual and 4.0 * (peak - usual) > COUNTS * light.window**2 * light.one
-    return seen and bool(around) and peak > around[0] and max(around) > RISING * around[0]
-
-
-def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
-    """Share of a region's outline within the detector that has far more light on its other side."""
-    outline = region & ~ndimage.binary_erosion(region, border_value=1)
-    reach = 2 * light.reach + 1
-    highest = ndimage.maximum_filter(np.where(near, light.values, 0.0), 2 * reach + 1, mode="nearest")
-    lowest = ndimage.minimum_filter(np.where(region, light.values, np.inf), 2 * light.reach + 1, mode="nearest")
-    sharp = (DARK * highest > lowest) & (highest - lowest > COUNTS * light.one)
-    outline &= light.keep
-    return float(sharp[outline].mean()) if outline.any() else 0.0
-
-
 def _grown(light: Light, region: np.ndarray, control: Control) -> np.ndarray:
     """A shadow with what is as dark beside it, so that it reaches the edge and around the direct beam's faint image.
 
@@ -312,10 +190,10 @@ def _grown(light: Light, region: np.ndarray, control: Control) -> np.ndarray:
         )
         lit = ndimage.median_filter(smooth[rows, columns], FAR + 1, mode="nearest")
         near = ndimage.distance_transform_edt(~region) <= FAR
-        darker = _largest(region | (near & (smooth < DARKER * lit)))
+        darker = largest(region | (near & (smooth < DARKER * lit)))
         filled = np.asarray(ndimage.binary_fill_holes(darker))
         grown = filled if (filled & ~darker).sum() < 0.5 * region.sum() else darker  # a lit aperture is no hole
-        if (grown == region).all() or grown.mean() > MOST_AREA:
+        if (grown == region).all() or grown.mean() > MOST_AREA or not is_regular(grown):
             break
         region = grown
     return region

@@ -10,7 +10,8 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.preprocessing import dead_pixels, odd_patterns, scan_order
+from napari_stemnmf.preprocessing import camera_offset, dead_pixels, odd_patterns, scan_order
+from napari_stemnmf.preprocessing.camera_offset import offset_of
 from napari_stemnmf.preprocessing.dead_pixels import (
     FRINGE,
     few_and_many,
@@ -74,6 +75,8 @@ class Survey:
         the dead, those that were repaired are among `hot_pixels`, the others are not in `keep`.
     wrapped : bool
         Whether counts below zero had wrapped to the largest numbers of an unsigned type; they are taken as negative.
+    offset : float
+        What a camera adds to the counts of each of the file's pixels, as far as that is seen; 0 for nothing.
     """
 
     mean: np.ndarray
@@ -87,6 +90,7 @@ class Survey:
     keep: np.ndarray | None = None
     dead: dict[str, int] = field(default_factory=dict)
     wrapped: bool = False
+    offset: float = field(default=0.0, metadata={"since": "0.5"})
 
     @property
     def left_out(self) -> np.ndarray | None:
@@ -101,6 +105,8 @@ class Survey:
     def notes(self, order: str, disks: np.ndarray | None) -> list[str]:
         """What is odd about the data, a sentence each; `order` is that of the scan, `disks` (n,) their numbers."""
         found = [*dead_pixels.sentences(self.dead), *([SENTENCE] if self.wrapped else [])]
+        if self.offset:
+            found.append(camera_offset.sentence(self.offset))
         images = [self.pattern_sum] if disks is None else [self.pattern_sum, disks.reshape(self.pattern_sum.shape)]
         if scan_order.winds(images):
             found.append(scan_order.sentence(order))
@@ -169,7 +175,9 @@ def take_survey(
         kernel = replace(kernel.without(dead.out), good=good)
         (found,) = run_pass(scan, [kernel], **how)
     kernel = replace(kernel, work=work.without(dead.many), good=good)
-    hot = _hot_pixels(found, kernel, dead.single, settings)
+    sample = kernel.work.corrected(found.ragged["sample"][good[kernel.sample]])
+    full = found.total["sum"] / int(good.sum())
+    hot = _hot_pixels(full, sample, kernel, dead.single, settings)
     mean, maximum, sums = _without_hot(found, kernel, hot)
     not_finite, negative = found.total["invalid"]
     return Survey(
@@ -184,6 +192,7 @@ def take_survey(
         _kept(dataset, settings, keep, dead.many | fringe),
         {kind: int(pixels.sum()) for kind, pixels in ({FRINGE: fringe} | dead.kinds).items() if pixels.any()},
         has_wrapped,
+        offset_of(full, sample, kernel.work.out),
     )
 
 
@@ -229,7 +238,7 @@ def _looks(found: PassResult, kernel: SurveyKernel, dead: _Dead) -> Looks:
 
 
 def _hot_pixels(
-    found: PassResult, kernel: SurveyKernel, single: np.ndarray, settings: PreprocessSettings
+    mean: np.ndarray, sample: np.ndarray, kernel: SurveyKernel, single: np.ndarray, settings: PreprocessSettings
 ) -> np.ndarray:
     """(h, 2) the pixels to repair: single dead ones, and hot ones."""
     from napari_stemnmf.preprocessing.hot_pixels import find_hot_pixels, repair
@@ -237,10 +246,8 @@ def _hot_pixels(
     hot = np.argwhere(single).astype(np.int32)
     if settings.hot_pixels == "off":
         return hot
-    good = np.asarray(kernel.good)
-    n, out = int(good.sum()), kernel.work.out
-    sample = kernel.work.corrected(found.ragged["sample"][good[kernel.sample]])
-    mean, sample = repair(found.total["sum"] / n, hot, out), repair(sample, hot, out)
+    n, out = int(np.asarray(kernel.good).sum()), kernel.work.out
+    mean, sample = repair(mean, hot, out), repair(sample, hot, out)
     more = find_hot_pixels(mean, settings, patterns=sample, count=n, out=out)
     return np.unique(np.concatenate([hot, more]), axis=0).astype(np.int32)
 

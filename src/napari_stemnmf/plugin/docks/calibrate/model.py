@@ -119,12 +119,10 @@ class CalibratePictures(PictureMaker):
         survey, calibration, peaks = analysis.survey, analysis.calibration, analysis.peaks
 
         def find() -> tuple[float, ...]:
-            from napari_stemnmf.features.angular_average import centered_maximum, find_rings
+            from napari_stemnmf.features.angular_average import rings_of
 
             try:
-                if calibration is None:
-                    return find_rings(survey.maximum, geometry)
-                return find_rings(centered_maximum(survey, calibration, peaks), calibration.geometry)
+                return rings_of(survey, geometry if calibration is None else calibration.geometry, calibration, peaks)
             except StemNMFError:  # Featurize reports it when it runs
                 return ()
 

@@ -135,7 +135,7 @@ class FeaturePictures(PictureMaker):
     def _rings_and_sectors(
         self, request: FeatureRequest, analysis: Analysis, where: Geometry, picture: FeaturePicture
     ) -> FeaturePicture:
-        from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, find_rings, half_detector
+        from napari_stemnmf.features.angular_average import AngularAverage, centered_maximum, half_detector, rings_of
         from napari_stemnmf.features.polar import radial_profile
 
         survey, calibration, peaks = analysis.survey, analysis.calibration, analysis.peaks
@@ -143,20 +143,20 @@ class FeaturePictures(PictureMaker):
             return picture
         geometry, origin = self._geometry(request, analysis, where)
         radii = tuple(np.arange(0.0, half_detector(geometry) + 0.25, 0.5))
-        known = (survey, calibration, peaks, geometry)
+        known = (survey, geometry, calibration, peaks)
 
-        def profiles() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def profiles() -> tuple[np.ndarray, np.ndarray]:
             maximum = survey.maximum if calibration is None else centered_maximum(survey, calibration, peaks)
             clean = np.maximum(np.nan_to_num(maximum, posinf=0.0, neginf=0.0), 0.0)
-            return maximum, radial_profile(clean, geometry, radii), radial_profile(survey.mean, geometry, radii)
+            return radial_profile(clean, geometry, radii), radial_profile(survey.mean, geometry, radii)
 
-        maximum, highest, mean = self._cached("profiles", known, profiles)
+        highest, mean = self._cached("profiles", known, profiles)
         radius = np.array(radii)
         curves = (Curve("maximum pattern", radius, highest), Curve("mean pattern", radius, mean, strong=False))
         picture = replace(picture, curves=curves, axis="log₁₀ counts")
         settings = request.recipe.aa.featurize
         try:
-            rings = settings.rings or self._cached("rings", known, lambda: find_rings(maximum, geometry))
+            rings = settings.rings or self._cached("rings", known, lambda: rings_of(*known))
         except StemNMFError as error:
             return replace(picture, note=str(error))
         kernel = self._cached(
