@@ -70,9 +70,10 @@ def main() -> None:
                                 f"{kind} {dose:g} seed {seed} {preset} {feature}: {found}, true {true}. {why}",
                                 flush=True,
                             )
-    print(f"{'':12}" + "".join(f"{p} {f:<4}".rjust(13) for p in PRESETS for f in stem.Recipe().features))
+    columns = [(preset, feature) for preset in PRESETS for feature in stem.Recipe.preset(preset).features]
+    print(f"{'':12}" + "".join(f"{p} {f:<4}".rjust(13) for p, f in columns))
     for kind in options.kinds.split(","):
-        row = "".join("{} / {}".format(*counts[kind, p, f]).rjust(13) for p in PRESETS for f in stem.Recipe().features)
+        row = "".join("{} / {}".format(*counts[kind, p, f]).rjust(13) for p, f in columns)
         print(f"{kind:12}{row}")
 
 

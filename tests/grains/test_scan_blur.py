@@ -63,3 +63,9 @@ def test_deblurring_does_not_sharpen_what_is_noise() -> None:
     along = blurring(5, 30, (0, 60), 2.0)
     sharp = deblurred(noise, np.full(noise.shape, 10.0), along, along, 100)
     assert sharp.max() <= 1.01 * noise.max()
+
+
+def test_a_crystal_that_fills_the_scan_tells_of_no_blur() -> None:
+    features, _ = scan_of([np.ones((24, 24), bool)], 0.0, counts=1e5)
+    sigma = features.along("sigma")
+    assert scan_blur(csr_array(features.values.T), sigma, Borders.of((24, 24))) == 0.0
