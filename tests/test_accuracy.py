@@ -70,7 +70,7 @@ def test_a_run_and_its_oracles_give_a_row_each(accuracy, tmp_path, monkeypatch):
 def test_each_change_is_a_run_of_its_own(accuracy):
     made = dict(accuracy.recipes(["default"], [], 4, ["vdf.clustering.alike=0.65", "vdf.refinement.blur=1"]))
     assert len(made) == 3
-    assert [r.vdf.clustering.alike for r in made.values()] == [0.75, 0.65, 0.75]
+    assert [r.vdf.clustering.alike for r in made.values()] == [0.85, 0.65, 0.85]
 
 
 def test_calibration_counts_the_wrong_ones_where_confidence_is_least(accuracy):

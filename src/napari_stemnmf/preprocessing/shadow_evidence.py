@@ -15,7 +15,7 @@ DARK = 0.3
 """Behind a stop there is no more than this share of the light."""
 COUNTS = 8.0
 """Least counts that each smoothing square is short of, where it is called dark."""
-LEAST_AREA, MOST_AREA = 0.003, 0.35
+LEAST_AREA, MOST_AREA = 0.003, 0.22
 """Of a shadow, as shares of the detector."""
 LEAST_AREA_AT_EDGE, SMALLEST = 0.009, 3.0
 """Least area of one that reaches the detector's edge, and least radius, in coarse pixels, of one that does not."""

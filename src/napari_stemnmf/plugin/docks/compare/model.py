@@ -183,6 +183,8 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
     number = float(value)
     return f"{number:.0f}" if number.is_integer() and abs(number) < 1e9 else f"{number:.4g}"
 
