@@ -25,6 +25,7 @@ TILE_QUANTILE = 0.25  # of the tiles' ratios of variance to mean: tiles with dis
 TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degrees of freedom
 PAIR_BIAS = 0.88  # the same for two patterns: of 64 degrees of freedom
 UNEVEN_QUANTILE, SAME = 0.75, 0.25  # of the tiles, those with disks: neighbours are the same that differ so much less
+FEWEST_TILES = 32  # among fewer there may be none without a disk
 ELECTRONS = 0.2  # a gain of whole numbers that is so near to 1 is that of electrons
 ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
 STEP = 0.01  # of the gain: smaller steps are not those of counts, unless all values are multiples of one
@@ -67,7 +68,7 @@ def gain_between(pairs: Iterable[np.ndarray], mask: np.ndarray | None) -> float:
     found, whole = [np.empty(0)], True
     for pair in pairs:
         tiles = tiles_of(np.ones(pair.shape[1:], bool) if mask is None else mask)
-        if len(pair) != 2 or not len(tiles):
+        if len(pair) != 2 or len(tiles) < FEWEST_TILES:
             continue
         whole &= pair.dtype.kind in "iub"
         counts = np.maximum(np.nan_to_num(pair.astype(np.float64), posinf=0.0, neginf=0.0), 0.0)
