@@ -19,8 +19,8 @@ REACH = 3.0
 LEAST, MOST = 0.5, 2.0
 """Least sigma, in positions, that is worth it; and the widest that is tried."""
 ENOUGH, AMPLE = 30.0, 100.0
-"""Signal-to-noise ratios of the third brightest disk: where most spots of most grains are clear without; where more is no
-help."""
+"""Signal-to-noise ratios of the third brightest disk: where most spots of most grains are clear without; where more is
+no help."""
 LOST = 0.02
 """Share of the variance of what the scan shows that pooling may cost."""
 ALIKE = 0.5
