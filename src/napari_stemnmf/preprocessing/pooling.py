@@ -18,7 +18,7 @@ REACH = 3.0
 """Sigmas to which neighbours are added."""
 LEAST, MOST = 0.5, 2.0
 """Least sigma, in positions, that is worth it; and the widest that is tried."""
-ENOUGH, AMPLE = 30.0, 100.0
+ENOUGH, AMPLE = 22.0, 100.0
 """Signal-to-noise ratios of the third brightest disk: where most spots of most grains are clear without; where more is
 no help."""
 LOST = 0.02
