@@ -83,3 +83,6 @@ def test_seams_are_told() -> None:
 def test_a_scan_of_a_line_has_no_seams() -> None:
     nothing = csr_array((0, 40), dtype=np.float32)
     assert borders(nothing, nothing, (1, 40)) == Borders.of((1, 40))
+    light = csr_array(np.full((2, 40), 100, np.float32))
+    for shape in ((1, 40), (40, 1)):
+        assert borders(light, csr_array(np.ones((2, 40), np.float32)), shape) == Borders.of(shape)

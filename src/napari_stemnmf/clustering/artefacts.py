@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.footprints import row
+from napari_stemnmf.clustering.crops import row
 
 REACH, NEAR = 4.0, 1.5
 """Probe radii to which the tail of a spot is followed, and within which it does not fall."""

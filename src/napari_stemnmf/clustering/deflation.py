@@ -21,7 +21,7 @@ WIDE, UNION = 0.5, 0.7
 """IoU from which groups of one lattice are one though the weaker is the wider; IoU of a group with those it unites."""
 LATTICE = 0.5
 """Share of a group's spots on the lattice of another, from which both are of one grain."""
-TOGETHER, TWO = 0.5, 2
+TOGETHER, LEAST = 0.5, 2
 """Share of a group's spots that several groups explain, from which it is no grain; and their least number, as one is
 met by chance."""
 
@@ -99,12 +99,12 @@ def _by(group: Spots, others: list[Spots], radius: float) -> bool:
     some = np.zeros(len(group.q), bool)
     for n, other in enumerate(others):
         made = made_of(group.q, other.q, radius)
-        if made.sum() >= TWO and made @ group.weight >= LATTICE:
+        if made.sum() >= LEAST and made @ group.weight >= LATTICE:
             return True
         some |= made | beside(group.q, other.q, radius)
         for second in others[:n]:
             some |= made_of_both(group.q, group.peak, (other.q, other.peak), (second.q, second.peak), radius)
-    return bool(some.sum() >= TWO and some @ group.weight >= TOGETHER)
+    return bool(some.sum() >= LEAST and some @ group.weight >= TOGETHER)
 
 
 def _unions(masks: csr_array, spots: list[Spots], radius: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, sparray
 
-from napari_stemnmf.clustering.footprints import Crop
+from napari_stemnmf.clustering.crops import Crop
 from napari_stemnmf.clustering.hals import weights
 from napari_stemnmf.clustering.iterative_nmf import IterativeNMF, SeedProgress, SeedRecord
 from napari_stemnmf.clustering.joining import crops_of

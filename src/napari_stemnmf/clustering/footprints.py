@@ -8,6 +8,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
+from napari_stemnmf.clustering.crops import Crop, stacked
+
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
 SMOOTH = 0.7
@@ -46,35 +48,6 @@ class Footprints:
     def inside(self) -> csr_array:
         """(tracks, n) the footprints at the usual level."""
         return self.levels[USUAL]
-
-
-@dataclass(frozen=True, eq=False)
-class Crop:
-    """A part of the scan with values."""
-
-    top: int
-    left: int
-    values: np.ndarray
-
-    @classmethod
-    def of(cls, position: np.ndarray, values: np.ndarray, columns: int, pad: int = 0) -> Crop:
-        """The smallest that holds some positions, and a margin; 0 elsewhere."""
-        y, x = np.divmod(position, columns)
-        top, left = int(y.min()) - pad, int(x.min()) - pad
-        crop = np.zeros((int(y.max()) - top + pad + 1, int(x.max()) - left + pad + 1), values.dtype)
-        crop[y - top, x - left] = values
-        return cls(top, left, crop)
-
-    @property
-    def within(self) -> tuple[slice, slice]:
-        """Where it lies in the scan."""
-        rows, columns = self.values.shape
-        return slice(self.top, self.top + rows), slice(self.left, self.left + columns)
-
-    def positions(self, mask: np.ndarray, columns: int) -> np.ndarray:
-        """Flat positions of a mask of the crop."""
-        y, x = np.nonzero(mask)
-        return (y + self.top) * columns + x + self.left
 
 
 def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape: tuple[int, int]) -> Footprints:
@@ -129,20 +102,6 @@ def _pieces(mask: np.ndarray, crop: Crop, seen: csr_array, t: int, columns: int)
     disks = np.bincount(labels[y - crop.top, x - crop.left], minlength=count + 1)
     disks[0] = 0
     return np.asarray(crop.values & ndimage.binary_fill_holes((disks >= DETECTED)[labels]))
-
-
-def row(matrix: csr_array, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and values of what is stored of a row."""
-    own = slice(matrix.indptr[index], matrix.indptr[index + 1])
-    return matrix.indices[own], matrix.data[own]
-
-
-def stacked(rows: list[tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]) -> csr_array:
-    """A sparse matrix of rows, each given by its columns and values."""
-    ends = np.concatenate([[0], np.cumsum([len(at) for at, _ in rows])]).astype(np.int64)
-    at = np.concatenate([at for at, _ in rows]) if rows else np.empty(0, np.int64)
-    values = np.concatenate([v for _, v in rows]) if rows else np.empty(0, np.float32)
-    return csr_array((values, at, ends), shape=shape)
 
 
 def grown(parts: csr_array, steps: int, scan_shape: tuple[int, int]) -> csr_array:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array, sparray
 
-from napari_stemnmf.clustering.footprints import Crop, row, stacked
+from napari_stemnmf.clustering.crops import Crop, row, stacked
 from napari_stemnmf.clustering.windows import Window
 
 ALIKE_MAPS, ALIKE_ROWS = 0.5, 0.75

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from napari_stemnmf.clustering.footprints import Crop
+from napari_stemnmf.clustering.crops import Crop
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.maps import GROUND, draw_grains, extent, outlines, square_map
 from napari_stemnmf.figures.style import COLOURS, FEATURE_NAMES, GREY, in_style, new_figure, panel_letters

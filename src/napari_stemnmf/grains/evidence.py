@@ -14,8 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.clustering.crops import Crop
 from napari_stemnmf.clustering.ensemble import Ensemble
-from napari_stemnmf.clustering.footprints import Crop
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.grains.crystals import Crystals, apart_from, large_crystals

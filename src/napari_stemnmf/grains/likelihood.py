@@ -15,7 +15,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, Crop, row
+from napari_stemnmf.clustering.crops import Crop, row
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.clustering.linkage import overlap_ratio
 from napari_stemnmf.grains.outlines import Outlines

@@ -14,7 +14,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, SMOOTH, stacked
+from napari_stemnmf.clustering.crops import stacked
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, SMOOTH
 from napari_stemnmf.clustering.grouping import STRONG, Groups
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.scan_blur import blurring, deblurred

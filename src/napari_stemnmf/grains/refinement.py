@@ -15,7 +15,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS, Crop
+from napari_stemnmf.clustering.crops import Crop
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.representation_settings import RefinementSettings

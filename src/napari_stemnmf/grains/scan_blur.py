@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import erf
 
-from napari_stemnmf.clustering.footprints import Crop
+from napari_stemnmf.clustering.crops import Crop
 from napari_stemnmf.grains.seams import Borders
 
 CLEAR, STRONG = 8.0, 24.0

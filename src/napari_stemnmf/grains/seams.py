@@ -61,25 +61,23 @@ def borders(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) ->
     """
     places = csr_array(fields.T)
     places.data = np.where(places.data > CLEAR * csr_array(sigma.T).data, places.data, 0)
-    rows, columns = scan_shape
-    return Borders(_starts(places, columns, rows, columns), _starts(places, 1, rows, columns))
+    return Borders(_starts(places, scan_shape, 0), _starts(places, scan_shape, 1))
 
 
-def _starts(places: csr_array, step: int, rows: int, columns: int) -> tuple[int, ...]:
-    """Where pieces begin and end along the axis on which neighbours are `step` places apart."""
-    length = rows if step == columns else columns
+def _starts(places: csr_array, scan_shape: tuple[int, int], axis: int) -> tuple[int, ...]:
+    """Where pieces begin and end along an axis of the scan."""
+    length, across = scan_shape[axis], scan_shape[1 - axis]
     if length < 3:
         return 0, length
+    step = scan_shape[1] if axis == 0 else 1  # from a place to the next one
     light = np.asarray(places.sum(axis=1)).ravel()
     root = places.sqrt()
-    common = np.zeros(rows * columns)
-    common[step:] = np.asarray((root[:-step] * root[step:]).sum(axis=1)).ravel()
-    mean = np.zeros(rows * columns)
-    mean[step:] = (light[:-step] + light[step:]) / 2
-    axis = 1 if step == columns else 0
-    both, either, lit = (v.reshape(rows, columns).sum(axis=axis)[1:] for v in (common, mean, mean > 0))
+    common, mean = np.zeros((2, *scan_shape))
+    common.ravel()[step:] = np.asarray((root[:-step] * root[step:]).sum(axis=1)).ravel()
+    mean.ravel()[step:] = (light[:-step] + light[step:]) / 2
+    both, either, lit = (values.sum(axis=1 - axis)[1:] for values in (common, mean, mean > 0))
     likeness = both / np.maximum(either, 1e-30)
-    bright = lit >= LIT * (columns if step == columns else rows)
+    bright = lit >= LIT * across
     if not bright.any():
         return 0, length
     seam = bright & (likeness < ALIKE * np.median(likeness[bright]))

@@ -84,6 +84,11 @@ def _band(size: int, kernel: np.ndarray) -> np.ndarray:
     return band
 
 
+def is_faint(third: float) -> bool:
+    """Whether disks are so faint that patterns may be pooled, by the signal-to-noise ratio of the third brightest."""
+    return third < ENOUGH
+
+
 def advised(dataset: Dataset, third: float, centre: tuple[float, float], radius: float) -> float:
     """How far to pool, sigma in positions; 0 for not at all.
 
@@ -100,7 +105,7 @@ def advised(dataset: Dataset, third: float, centre: tuple[float, float], radius:
     radius : float
         Of the probe, px.
     """
-    if third >= ENOUGH:
+    if not is_faint(third):
         return 0.0
     needed = AMPLE / max(third, 1.0) / np.sqrt(4 * np.pi)  # pooling raises the ratio by the root of its area
     correlation = _correlation(dataset, centre, radius)

@@ -60,6 +60,13 @@ def test_the_preview_shows_what_run_takes(scan: stem.Dataset, analysis: stem.Ana
     assert len(here.lines["left out"]) > len(loose.lines["left out"])
 
 
+def test_the_preview_of_vdf_says_that_a_run_may_pool(scan: stem.Dataset, tracked: stem.Analysis) -> None:
+    for sigma, says in ((0.0, False), (1.0, True)):
+        recipe = tracked.recipe.replaced({"vdf.featurize.pooling": sigma})
+        shown = FeaturePictures()(request(scan, tracked, "vdf", picture="maximum", recipe=recipe))
+        assert ("may pool" in shown.summary) == says
+
+
 def test_the_preview_of_vdf_shows_the_tracks_that_run_follows(scan: stem.Dataset, tracked: stem.Analysis) -> None:
     preview, columns = FeaturePictures(), tracked.features["vdf"].columns
     for picture in ("maximum", "calibrated map"):

@@ -227,7 +227,8 @@ class FeaturePictures(PictureMaker):
             lines = {"disks": of_tracks.spots_of(tracks, where, calibration)}
         middle, taken, every = of_tracks.heights(tracks, peaks, calibration)
         curves = (Curve("disks in tracks", middle, taken), Curve("all disks", middle, every, strong=False))
-        summary = of_tracks.in_words(tracks, peaks)
+        pooled = self._cached("pooling", key, lambda: of_tracks.before_pooling(peaks, calibration, settings))
+        summary = of_tracks.in_words(tracks, peaks) + pooled
         return replace(picture, lines=picture.lines | lines, axis="counts", curves=curves, summary=summary)
 
     def _bins(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.calibration.geometry import Calibration, Geometry
     from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.disks.tracks import Tracks
+    from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 
 WITHOUT_DISKS = "The tracks show once Calibrate all has found the disks of every pattern."
 
@@ -54,6 +55,16 @@ def heights(tracks: Tracks, peaks: Peaks, calibration: Calibration) -> tuple[np.
         for radius, height in ((followed, tracks.height), (every, peaks.height))
     )
     return edges[:-1] + 0.5, taken, total
+
+
+def before_pooling(peaks: Peaks, calibration: Calibration, settings: VirtualDarkFieldSettings) -> str:
+    """What to add where a run may pool patterns before it follows spots, which no preview shows; else nothing."""
+    from napari_stemnmf.disks.clarity import third_brightest
+    from napari_stemnmf.preprocessing.pooling import is_faint
+
+    where = calibration.geometry
+    may = is_faint(third_brightest(peaks, (where.q_y, where.q_x), where.probe_radius)) or bool(settings.pooling)
+    return "; a run may pool neighbouring patterns and follow more" if may and settings.pooling != 0 else ""
 
 
 def in_words(tracks: Tracks, peaks: Peaks) -> str:
