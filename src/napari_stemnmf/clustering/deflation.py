@@ -24,6 +24,8 @@ LATTICE = 0.5
 TOGETHER, LEAST = 0.5, 2
 """Share of a group's spots that several groups explain, from which it is no grain; and their least number, as one is
 met by chance."""
+ALIKE, MADE = 0.4, 3
+"""IoU with a stronger group, and spots of that on the weaker one's lattice, from which both are of one grain too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +90,19 @@ def explained(masks: csr_array, wide: csr_array, spots: list[Spots], radius: flo
     found = np.zeros(len(spots), bool)
     for b in np.argsort(-strength, kind="stable"):
         own = slice(covers.indptr[b], covers.indptr[b + 1])
-        near = covers.indices[own][covers.data[own] >= COVERED * area[b]]
-        near = near[(strength[near] > strength[b]) & ~found[near]]
+        near, shared = covers.indices[own], covers.data[own]
+        stronger = (shared >= COVERED * area[b]) & (strength[near] > strength[b]) & ~found[near]
+        near, shared = near[stronger], shared[stronger]
+        like = near[shared >= ALIKE * (area[near] + area[b] - shared)]
         found[b] = _by(spots[b], [spots[a] for a in near], radius)
+        found[b] |= any(_makes(spots[b], spots[a], radius) for a in like)
     return found | _unions(masks, spots, radius)
+
+
+def _makes(group: Spots, other: Spots, radius: float) -> bool:
+    """Whether the spots of another lie on the lattice of a group: a thin part of a grain has more of them."""
+    made = made_of(other.q, group.q, radius)
+    return bool(made.sum() >= MADE and made @ other.weight >= LATTICE)
 
 
 def _by(group: Spots, others: list[Spots], radius: float) -> bool:

@@ -105,13 +105,15 @@ class DarkFields:
     """The `Kernel` that measures the apertures of each pattern.
 
     Ragged: ``intensity``, the ``spread`` that its noise has for a gain of 1 (see `standard_errors`), and the ``gain``
-    of the pattern: the variance of its values over their mean, 1 for counts, whatever they were multiplied by.
+    of the pattern: the variance of its values over their mean, 1 for counts, whatever they were multiplied by. A
+    `gain` that is given is that of all patterns.
     """
 
-    def __init__(self, where: Apertures, radius: float, keep: np.ndarray | None = None) -> None:
+    def __init__(self, where: Apertures, radius: float, keep: np.ndarray | None = None, gain: float = 0.0) -> None:
         self.where = where
         self.radius = radius
         self.keep = keep
+        self.gain = gain
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """Of one block (p, q_y, q_x)."""
@@ -120,18 +122,18 @@ class DarkFields:
         keep = np.ones(block.shape[1:], bool) if self.keep is None else self.keep
         first = self.where.offsets[positions]
         _measure(block, keep, first, counts, self.where.q_y, self.where.q_x, self.radius, intensity, spread)
-        gain = np.repeat(gains(block, tiles_of(keep)), counts)
+        told = np.full(len(block), self.gain, np.float32) if self.gain else gains(block, tiles_of(keep))
+        gain = np.repeat(told, counts)
         return BlockResult(ragged={"intensity": intensity, "spread": spread, "gain": gain}, counts=counts)
 
 
-def standard_errors(ragged: dict[str, np.ndarray], gain: float | None = None) -> np.ndarray:
+def standard_errors(ragged: dict[str, np.ndarray]) -> np.ndarray:
     """(apertures,) standard error of each intensity, in its unit, of what `DarkFields` found in a scan.
 
-    One gain is taken for all of the scan, as it is the detector's: that which is given, or what most patterns tell.
-    Less than one electron is never known.
+    One gain is taken for all of the scan, as it is the detector's: what most patterns tell. Less than one electron is
+    never known.
     """
-    if gain is None:
-        gain = gain_of_most(ragged["gain"]) or 1.0
+    gain = gain_of_most(ragged["gain"]) or 1.0
     return np.sqrt(gain * np.maximum(ragged["spread"], np.float32(gain))).astype(np.float32)
 
 

@@ -71,9 +71,10 @@ def _virtual_dark_fields(found: Found) -> VirtualDarkFields:
     settings = found.recipe.vdf.featurize
     given = found.calibration, found.survey, settings
     faint = pooling_of(found.dataset, found.peaks, found.calibration) if settings.pooling is None else settings.pooling
+    gain = found.probe.gain if found.probe is not None else 0.0
     if not faint or found.probe is None:
-        return VirtualDarkFields(found.peaks, *given)
-    gain, data = found.probe.gain or None, pooled(found.dataset, faint)
+        return VirtualDarkFields(found.peaks, *given, gain=gain)
+    data = pooled(found.dataset, faint)
     peaks = find_disks(data, found.probe, found.recipe.disks, gain=gain, **found.how).without(found.survey.left_out)
     return VirtualDarkFields(peaks, *given, gain=gain, pooled=(data, faint))
 

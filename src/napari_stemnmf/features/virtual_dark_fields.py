@@ -34,8 +34,8 @@ def pooling_of(dataset: Dataset, peaks: Peaks, calibration: Calibration) -> floa
 class VirtualDarkFields:
     """The `Kernel` of all dark fields of a scan, ragged by pattern, and what its results are put together with.
 
-    Where patterns are `pooled` (the scan, and sigma in positions) it reads those, as its ``dataset``, and keeps the
-    `gain` that the scan had: what is pooled of a few electrons does not tell it any more.
+    Where patterns are `pooled` (the scan, and sigma in positions) it reads those, as its ``dataset``. `gain` is the
+    scan's (`Probe.gain`), 0 where it is not known: then each pattern is asked.
     """
 
     def __init__(
@@ -44,11 +44,10 @@ class VirtualDarkFields:
         calibration: Calibration,
         survey: Survey,
         settings: VirtualDarkFieldSettings | None = None,
-        gain: float | None = None,
+        gain: float = 0.0,
         pooled: tuple[Dataset, float] | None = None,
     ) -> None:
         geometry = calibration.geometry
-        self.gain = gain
         self.dataset: Dataset | None
         self.dataset, self.pooling = (None, 0.0) if pooled is None else pooled
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
@@ -56,7 +55,7 @@ class VirtualDarkFields:
         self.geometry = geometry
         brighter = float(weights(self.pooling).sum()) ** 2 if self.pooling else 1.0
         self.beam = float(np.asarray(survey.mean, np.float64).sum()) * brighter
-        self._measure = DarkFields(self.where, geometry.probe_radius, geometry.mask)
+        self._measure = DarkFields(self.where, geometry.probe_radius, geometry.mask, gain)
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         """The dark fields at the positions of one block."""
@@ -81,7 +80,7 @@ class VirtualDarkFields:
         detected = np.zeros(len(entry), bool)
         detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
         details: dict[str, Any] = {
-            "sigma": standard_errors(found.ragged, self.gain),
+            "sigma": standard_errors(found.ragged),
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,
