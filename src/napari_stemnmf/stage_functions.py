@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.disks.probe import Probe
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
     from napari_stemnmf.preprocessing.survey import Survey
     from napari_stemnmf.streaming.engine import Executor
 
