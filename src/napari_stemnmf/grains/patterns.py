@@ -20,7 +20,8 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.grains import Grains
-from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
+from napari_stemnmf.streaming.engine import BlockResult, run_pass
+from napari_stemnmf.streaming.pools import Executor
 
 _PIXELS_AT_A_TIME = 2048  # their sums for some ten grains stay in the second cache
 
