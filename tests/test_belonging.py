@@ -21,7 +21,7 @@ from napari_stemnmf import contents, pipeline, stages
 from napari_stemnmf.analysis import Input
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError, ReadError, StemNMFError
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.locks import held
 from napari_stemnmf.resuming import unfinished
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.control import Control, Progress
     from napari_stemnmf.dataset import Axis, Dataset
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
     from napari_stemnmf.grains.scoring import Scores, score
     from napari_stemnmf.pipeline import analyse
     from napari_stemnmf.reading.opening import open
@@ -32,7 +32,7 @@ _HOMES = {
     "Axis": "dataset",
     "Control": "control",
     "Dataset": "dataset",
-    "Grains": "grains.refinement",
+    "Grains": "grains.grains",
     "Progress": "control",
     "Recipe": "recipe",
     "Scores": "grains.scoring",

@@ -30,8 +30,8 @@ from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.grains.grains import Grains, notes_of_grains
 from napari_stemnmf.grains.patterns import GrainPatterns
-from napari_stemnmf.grains.refinement import Grains, notes_of_grains
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
@@ -39,7 +39,7 @@ from napari_stemnmf.settings import identity
 from napari_stemnmf.units import notes_of, pixel_ratio
 
 FORMAT = "napari-stemnmf analysis"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 INCOMPLETE = "incomplete"
 FAILED = "failed"
 EDITED = "edited"

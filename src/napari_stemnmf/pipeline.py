@@ -29,7 +29,8 @@ from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import changed_files, other_data, start, unfinished, with_mask, with_recipe
 from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
-from napari_stemnmf.streaming.engine import Executor
+from napari_stemnmf.streaming.cluster import Cluster
+from napari_stemnmf.streaming.pools import Executor
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def analyse(
     cancel: threading.Event | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
+    client: Any = None,
     path: str | Path | None = None,
     analysis: Analysis | None = None,
     mask: np.ndarray | None = None,
@@ -68,7 +70,10 @@ def analyse(
     workers : int, optional
         Threads to use; all cores by default. The result does not depend on it.
     executor : Executor, optional
-        Runs the stages that read the scan in place of threads, e.g. ``distributed.Client(address).get_executor()``.
+        Runs the stages that read the scan in place of threads, e.g. a ``concurrent.futures.ProcessPoolExecutor``.
+    client : distributed.Client, optional
+        The workers of its scheduler read the scan and compute with it; they need to see its file. The client is not
+        made the default, and is left open.
     path : path, optional
         Analysis file to write after each stage. If it exists and is of the same data, the run goes on from it. If its
         scan has been changed since, the run starts afresh, as with `overwrite`.
@@ -95,9 +100,12 @@ def analyse(
     DataError, AnalysisError, ReadError
         If the data does not allow a stage to run, the file cannot be used or another process writes to it, or a file
         that a setting names cannot be read.
+    StemNMFError
+        If the scheduler is lost, or has no worker that fits; what was finished is kept in the file.
     """
     planned = stages.up_to(until)
     recipe = Recipe.preset("default") if recipe is None else recipe
+    executor = executor if client is None else Cluster(client)
     how: dict[str, Any] = {"workers": workers, "control": Control(progress, cancel), "executor": executor}
 
     def begin(earlier: Analysis | None) -> Analysis:

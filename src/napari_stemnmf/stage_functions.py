@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.disks.detection import Peaks
     from napari_stemnmf.disks.probe import Probe
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
     from napari_stemnmf.preprocessing.survey import Survey
-    from napari_stemnmf.streaming.engine import Executor
+    from napari_stemnmf.streaming.pools import Executor
 
 
 NOTHING = "The patterns hold no Bragg disk beside the direct beam, as in a vacuum, so no region is a crystal."

@@ -138,9 +138,14 @@ def stored_name(f: Field[Any]) -> str:
 
 
 def _read_dataclass(node: h5py.Group, kind: type[T]) -> T:
-    """Fields that were not written take their defaults: they were None, or are newer than the file."""
+    """Fields that were not written take their defaults: they were None, or are newer than the file.
+
+    A class that was stored otherwise by former versions has a method `former`, which gives the fields of such a file.
+    """
     hints = typing.get_type_hints(kind)
     found = {f.name: read(node, stored_name(f), hints[f.name]) for f in fields(kind) if f.init}  # type: ignore[arg-type]
+    former = getattr(kind, "former", None)
+    found |= former(node) if former is not None else {}
     absent = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in found.items() if value is not None or name not in absent})
 

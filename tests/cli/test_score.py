@@ -12,7 +12,7 @@ import pytest
 from napari_stemnmf import cli
 from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.recipe import Recipe
 
 TRUTH = np.zeros((2, 6, 8), bool)

@@ -11,7 +11,7 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.figures.matches import PAGE_HEIGHT, matches
 from napari_stemnmf.figures.style import KIND_COLOURS, MM, WIDTHS
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import FN, FP, TP
 
 AXES = (Axis("scan_y", 40, 0.5, "nm"), Axis("scan_x", 50, 0.5, "nm"))

@@ -22,7 +22,8 @@ from napari_stemnmf.grains.confidence import (
     seed_grains,
     stability,
 )
-from napari_stemnmf.grains.refinement import Grains, refine
+from napari_stemnmf.grains.grains import Grains
+from napari_stemnmf.grains.refinement import refine
 from napari_stemnmf.representation_settings import ClusteringSettings, RefinementSettings, ScalingSettings
 
 SCALING, REFINEMENT = ScalingSettings(), RefinementSettings(min_size=3)

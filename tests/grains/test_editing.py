@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.review import Review
 
 SCAN = (12, 14)

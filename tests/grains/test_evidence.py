@@ -7,8 +7,9 @@ import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.grains.evidence import Tally, why_none
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.recurrence import Disks
-from napari_stemnmf.grains.refinement import Grains, least_size, refine
+from napari_stemnmf.grains.refinement import least_size, refine
 from napari_stemnmf.representation_settings import RefinementSettings
 from napari_stemnmf.simulation.sample import sample
 from napari_stemnmf.simulation.simple import KINDS, SimpleScan, simple_scan

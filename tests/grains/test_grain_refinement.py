@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.grains.refinement import Grains, coherence, find_threshold, refine, regions
+from napari_stemnmf.grains.grains import Grains
+from napari_stemnmf.grains.refinement import coherence, find_threshold, refine, regions
 from napari_stemnmf.representation_settings import RefinementSettings
 
 METHODS = ("yen", "otsu", "li", "triangle")
@@ -228,7 +230,14 @@ def test_grains_that_do_not_fit_together_are_refused(change):
         "ids": np.array([1, 2]),
     }
     with pytest.raises(DataError):
-        Grains(**(whole | change))
+        Grains.from_masks(**(whole | change))
+
+
+@pytest.mark.parametrize("position", [-1, 4])
+def test_a_position_beyond_the_scan_is_refused(position):
+    inside = csr_array((np.ones(1, np.float32), np.array([position]), np.array([0, 1])), shape=(1, 4))
+    with pytest.raises(DataError, match="not those of a scan of 2 x 2"):
+        Grains(inside, (2, 2), np.array([0]), np.array([1]))
 
 
 def noise_map(seed: int = 0) -> np.ndarray:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.measurement import feret_max, measure, perimeter
 from napari_stemnmf.grains.patterns import GrainPatterns
-from napari_stemnmf.grains.refinement import Grains
 
 
 def axes(shape, y=0.5, x=0.5, unit="nm", offset=0.0, assumed=False):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.nmf_likelihood import Evidence, evidence, judged, likelihood, reasons
 from napari_stemnmf.grains.recurrence import Disks, spots
-from napari_stemnmf.grains.refinement import Grains
 
 SHAPE = (40, 40)
 GOOD = {

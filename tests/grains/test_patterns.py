@@ -10,8 +10,8 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, DataError
 from napari_stemnmf.grains.editing import Edit
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.patterns import grain_patterns
-from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import Review
 from napari_stemnmf.streaming import engine
 

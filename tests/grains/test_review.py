@@ -9,7 +9,7 @@ import pytest
 from napari_stemnmf import storage
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.review import Review
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import score
 from napari_stemnmf.reading.masks import as_masks
 

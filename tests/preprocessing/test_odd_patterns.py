@@ -269,8 +269,8 @@ def test_odd_patterns_are_in_no_grain_and_in_no_number_of_one(spoilt: Analysis) 
 
 
 def test_a_grain_that_is_painted_over_an_odd_pattern_has_nothing_of_it(spoilt: Analysis) -> None:
+    from napari_stemnmf.grains.grains import Grains
     from napari_stemnmf.grains.patterns import grain_patterns
-    from napari_stemnmf.grains.refinement import Grains
 
     data = scan()
     data[5, 6] = 65535

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.dataset import Dataset
     from napari_stemnmf.recipe import Recipe
+    from napari_stemnmf.streaming.pools import Executor
 
 DEMO_SEEDS = 10  # enough for the sample; a scan of one's own deserves more
 
@@ -40,17 +41,49 @@ def add(commands: Any) -> None:
     overwrite_help = "start afresh even if DIR holds an analysis, which is replaced when the run is done"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     add_recipe_options(parser)
+    _add_cluster_options(parser)
     parser.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
     recipe = recipe_from(options)
     dataset = open_file(options)
-    run_into(dataset, recipe, options.out, workers=options.workers, overwrite=options.overwrite)
+    with _cluster(options) as executor:
+        how = {"workers": options.workers, "executor": executor}
+        run_into(dataset, recipe, options.out, overwrite=options.overwrite, **how)
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """Where the scan is read and worked on."""
+    group = parser.add_mutually_exclusive_group()
+    at_help = "have the workers of a dask scheduler read the scan, as in tcp://host:8786; they need to see its file"
+    group.add_argument("--scheduler", default="", metavar="ADDRESS", help=at_help)
+    processes_help = "have so many processes of this machine read the scan, in place of threads"
+    group.add_argument("--workers-processes", type=_count, default=0, metavar="N", help=processes_help)
+
+
+def _count(text: str) -> int:
+    """A number of processes, 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of processes; give 1 or more")
+    return int(text)
+
+
+def _cluster(options: argparse.Namespace) -> AbstractContextManager[Executor | None]:
+    """What reads the scan in place of threads, if that was asked for."""
+    from napari_stemnmf.streaming.cluster import workers_at
+
+    return workers_at(options.scheduler, options.workers_processes)
 
 
 def run_into(
-    dataset: Dataset, recipe: Recipe, out: Path, *, workers: int | None = None, overwrite: bool = False
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+    executor: Executor | None = None,
 ) -> Analysis:
     """Analyse, write all results into `out`, and print what was found and where it is."""
     from napari_stemnmf.analysis import Analysis
@@ -71,7 +104,7 @@ def run_into(
             with Reporter() as reporter:
                 analysis = analyse(
                     dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=workers, path=path,
-                    overwrite=overwrite,
+                    overwrite=overwrite, executor=executor,
                 )  # fmt: skip
         except StemNMFError:
             if recorded(out):

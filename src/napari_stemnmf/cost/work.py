@@ -311,14 +311,14 @@ class Work:
         rows = np.zeros(0, bool)
         for feature in features:
             grains, model = self._result("grains", feature), self._result("models", feature)
-            if grains is None or len(self.measured_again.get(feature, grains.masks)) != len(grains):
+            if grains is None or len(self.measured_again.get(feature, grains.ids)) != len(grains):
                 self._guess("how many grains there will be")
                 number, members = number + SUGGESTED, members + 0.5 * n
             else:
-                masks = grains.masks[self.measured_again[feature]] if feature in self.measured_again else grains.masks
-                there = masks.any(axis=(0, 2)) if len(masks) else np.zeros(masks.shape[1], bool)
+                again = grains.subset(self.measured_again[feature]) if feature in self.measured_again else grains
+                there = (again.overlap > 0).any(axis=1)
                 rows = there if rows.shape != there.shape else rows | there
-                number, members = number + len(masks), members + np.count_nonzero(masks)
+                number, members = number + len(again), members + int(again.areas.sum())
             if self._result("tables", feature) is None and grains is not None:
                 seconds += self._stable(model)
         share = 1.0 if "how many grains there will be" in self.guessed else float(rows.mean()) if len(rows) else 0.0

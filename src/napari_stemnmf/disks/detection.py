@@ -28,7 +28,8 @@ from napari_stemnmf.disks.template import (
 )
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.stage_settings import DiskSettings
-from napari_stemnmf.streaming.engine import BlockResult, Executor, as_counts, run_pass
+from napari_stemnmf.streaming.engine import BlockResult, as_counts, run_pass
+from napari_stemnmf.streaming.pools import Executor
 
 if TYPE_CHECKING:
     from napari_stemnmf.disks.search import Filters, Search

@@ -12,8 +12,8 @@ import pandas as pd
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.files import result_file
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.measurement import not_measured
-from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.review import ACCEPTED
 from napari_stemnmf.grains.scoring import ScoresByName, distributions, pairs, score_table
 
@@ -138,7 +138,7 @@ def _edited_since(analysis: Analysis, feature: str) -> np.ndarray:
     if patterns is not None and len(patterns.digests):
         return not_measured(grains, table, patterns, analysis.keys.get("survey", ""))
     areas = table.set_index("grain_id")["area_px"].reindex(grains.ids).to_numpy()  # a file from before digests
-    return np.asarray(areas != grains.masks.sum(axis=(1, 2)))
+    return np.asarray(areas != grains.areas)
 
 
 def write_labels(analysis: Analysis, feature: str, path: str | Path) -> None:
@@ -149,7 +149,8 @@ def write_labels(analysis: Analysis, feature: str, path: str | Path) -> None:
     AnalysisError
         If the feature has no grains, or the file cannot be written.
     """
-    _write(analysis, feature, path, _grains(analysis, feature).labels, axes="YX")
+    labels = _grains(analysis, feature).labels
+    _write(analysis, feature, path, labels.astype(_kind(int(labels.max(initial=0)))), {}, axes="YX")
 
 
 def write_label_stack(analysis: Analysis, feature: str, path: str | Path) -> None:
@@ -168,7 +169,10 @@ def write_label_stack(analysis: Analysis, feature: str, path: str | Path) -> Non
         raise AnalysisError(f"{feature.upper()} has no grain to write; run Refine with other settings.")
     classes = [""] * len(grains) if review is None else review.verdicts()["class"].reindex(grains.ids).tolist()
     names = [f"grain {i} {kind}".rstrip() for i, kind in zip(grains.ids.tolist(), classes, strict=True)]
-    _write(analysis, feature, path, grains.stack, axes="ZYX", Labels=names)
+    kind = _kind(int(grains.ids.max()))
+    planes = (grains.mask(row) * kind.type(grain) for row, grain in enumerate(grains.ids.tolist()))
+    of = {"shape": (len(grains), *grains.scan_shape), "dtype": kind}
+    _write(analysis, feature, path, planes, of, axes="ZYX", Labels=names)
 
 
 def _grains(analysis: Analysis, feature: str) -> Grains:
@@ -177,12 +181,19 @@ def _grains(analysis: Analysis, feature: str) -> Grains:
     return analysis.grains[feature]
 
 
-def _write(analysis: Analysis, feature: str, path: str | Path, labels: np.ndarray, **metadata: Any) -> None:
+def _kind(highest: int) -> np.dtype:
+    """Of the types that ImageJ knows the one that holds labels up to the highest."""
+    return np.dtype(np.uint16 if highest < 2**16 else np.float32)
+
+
+def _write(
+    analysis: Analysis, feature: str, path: str | Path, labels: Any, of: dict[str, Any], **metadata: Any
+) -> None:
+    """Labels as an array, or plane by plane with the shape and type `of` all."""
     import tifffile
 
-    kind = np.uint16 if labels.max(initial=0) < 2**16 else np.float32  # the types that ImageJ knows
     step_y, step_x = analysis.axes[:2]
     resolution = (1 / step_x.scale, 1 / step_y.scale)
     metadata = {"unit": step_x.unit, **metadata}
     with result_file(path) as part:
-        tifffile.imwrite(part, labels.astype(kind), imagej=True, resolution=resolution, metadata=metadata)
+        tifffile.imwrite(part, labels, imagej=True, resolution=resolution, metadata=metadata, **of)

@@ -28,7 +28,8 @@ from napari_stemnmf.features.virtual_dark_fields import VirtualDarkFields, pooli
 from napari_stemnmf.preprocessing.pooling import pooled
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.streaming.engine import BlockResult, Executor, PassResult, run_pass
+from napari_stemnmf.streaming.engine import BlockResult, PassResult, run_pass
+from napari_stemnmf.streaming.pools import Executor
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,7 +132,7 @@ def _maps(
                 continue
             found = analysis.grains[feature]
             own = maps.matched_colours(scores[name, feature], len(found), colours)
-            maps.draw_grains(ax, found.masks, analysis.axes, colours=own, scale="none", width_mm=width)
+            maps.draw_grains(ax, found, analysis.axes, colours=own, scale="none", width_mm=width)
             maps.count_below(ax, len(found), width)
     for ax, title in zip(axes[0], ("truth", *(style.FEATURE_NAMES[f] for f in features)), strict=True):
         ax.set_title(title)

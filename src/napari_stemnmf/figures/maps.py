@@ -18,11 +18,13 @@ from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
-from scipy.ndimage import binary_dilation
+from scipy.sparse import csr_array
 
+from napari_stemnmf.clustering.crops import Crop, row
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.figures.style import COLOURS, SMALLEST_FONT, wrapped
+from napari_stemnmf.grains.grains import Grains, grown
 from napari_stemnmf.grains.scoring import Scores
 from napari_stemnmf.recipe import FEATURES
 
@@ -67,7 +69,7 @@ BEST = ("vdf", "aa", "bd", "rv")
 
 def draw_grains(
     ax: Axes,
-    masks: np.ndarray,
+    masks: Grains | np.ndarray,
     axes: Sequence[Axis],
     *,
     colours: Sequence[str] | None = None,
@@ -79,7 +81,7 @@ def draw_grains(
     Parameters
     ----------
     ax : Axes
-    masks : ndarray of bool, (g, scan_y, scan_x)
+    masks : Grains, or ndarray of bool, (g, scan_y, scan_x)
         May overlap; none at all gives an empty map.
     axes : sequence of Axis
         The axes of the scan; the first two are scan_y and scan_x.
@@ -90,15 +92,16 @@ def draw_grains(
     width_mm : float
         About how wide the map is printed, so that stripes are as wide in every map.
     """
-    masks = np.asarray(masks, dtype=bool)
-    colours = neighbours_apart(masks) if colours is None else list(colours)
+    grains = _as_grains(masks)
+    colours = neighbours_apart(grains) if colours is None else list(colours)
     edges = extent(axes)
     y, x = axes[:2]
-    ax.imshow(striped(masks, colours, width_mm), extent=edges, interpolation="auto")
+    ax.imshow(striped(grains, colours, width_mm), extent=edges, interpolation="auto")
+    crops = map(grains.crop, range(len(grains)))
     lines = [
-        (points * (x.scale, y.scale), colour)
-        for m, colour in zip(masks, colours, strict=True)
-        for points in outlines(m)
+        ((points + np.array([crop.left, crop.top])) * (x.scale, y.scale), colour)
+        for crop, colour in zip(crops, colours, strict=True)
+        for points in outlines(crop.values)
     ]
     ax.add_collection(
         LineCollection(
@@ -138,14 +141,19 @@ def draw_counts(
     return ax.imshow(counts, cmap=colours, vmin=-0.5, vmax=most + 0.5, extent=extent(axes))
 
 
-def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM) -> np.ndarray:
-    """The picture of the fills of masks (g, y, x): (rows, columns, 3) in 0 to 1, finer than the scan by a whole factor.
+def _as_grains(masks: Grains | np.ndarray) -> Grains:
+    return masks if isinstance(masks, Grains) else Grains.from_masks(np.asarray(masks))
+
+
+def striped(masks: Grains | np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM) -> np.ndarray:
+    """The picture of the fills of grains or of masks (g, y, x): (rows, columns, 3) in 0 to 1, finer by a whole factor.
 
     Where n grains overlap, every n-th stripe has the colour of each of them, and is fuller than where there are fewer.
     """
-    rows, columns = masks.shape[1:]
+    grains = _as_grains(masks)
+    rows, columns = grains.scan_shape
     factor = max(1, round(FINE * width_mm / columns))
-    inside = [_enlarged(mask, factor) for mask in masks]
+    inside = [_enlarged(grains.crop(g), factor) for g in range(len(grains))]
     depth = np.zeros((rows * factor, columns * factor), np.int32)
     for where, here in inside:
         depth[where] += here
@@ -161,11 +169,9 @@ def striped(masks: np.ndarray, colours: Sequence[str], width_mm: float = MAP_MM)
     return np.where(depth[..., None] > 0, (1 - white) * picture + white, picture)
 
 
-def _enlarged(mask: np.ndarray, factor: int) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Where a mask (y, x) is on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = tuple(slice(i[0], i[-1] + 1) if len(i) else slice(0, 0) for i in (rows, columns))
-    part = mask[box].astype(np.float32)
+def _enlarged(mask: Crop, factor: int) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Where a mask is on a grid finer by `factor`, and its smooth shape there: that of its `outlines`."""
+    box, part = mask.within, mask.values.astype(np.float32)
     fine_y, fine_x = (_finer(size, factor) for size in part.shape)
     fine = (slice(box[0].start * factor, box[0].stop * factor), slice(box[1].start * factor, box[1].stop * factor))
     return fine, fine_y @ part @ fine_x.T >= 0.5
@@ -257,18 +263,20 @@ def round_length(most: float) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)))
 
 
-def neighbours_apart(masks: np.ndarray) -> list[str]:
-    """A colour for each mask (g, scan_y, scan_x), another than those of the masks that it meets while they last.
+def neighbours_apart(masks: Grains | np.ndarray) -> list[str]:
+    """A colour for each grain or mask (g, y, x), another than those of the masks that it meets while they last.
 
     Of the colours that are free the next one is taken that is not similar to theirs.
     """
     similarity = _similarity()
+    grains = _as_grains(masks)
+    shared = csr_array(grown(grains, 3) @ grains.flat.T)
     chosen: list[int] = []
-    for i, mask in enumerate(masks):
-        near = binary_dilation(mask, iterations=3)
+    for i in range(len(grains)):
         met = np.zeros(len(COLOURS))
-        for j in range(i):
-            met[chosen[j]] += np.count_nonzero(near & masks[j])
+        for j, positions in zip(*row(shared, i), strict=True):
+            if j < i:
+                met[chosen[j]] += positions
         turn = [(i + step) % len(COLOURS) for step in range(len(COLOURS))]
         chosen.append(min(turn, key=lambda k: (met[k], float(met @ similarity[k]))))
     return [COLOURS[k] for k in chosen]
@@ -294,9 +302,9 @@ def _similarity() -> np.ndarray:
 def matched_colours(scores: Scores, count: int, true_colours: Sequence[str]) -> list[str]:
     """The colour of the true grain that each of `count` found grains matches best; grey for those that match none."""
     colours = [UNMATCHED] * count
-    for row, match in zip(scores.found, scores.best_match, strict=True):
+    for found, match in zip(scores.found, scores.best_match, strict=True):
         if match >= 0:
-            colours[row] = true_colours[match]
+            colours[found] = true_colours[match]
     return colours
 
 

@@ -8,8 +8,9 @@ it has one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ from matplotlib.patches import Rectangle
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.figures.maps import GROUND, outlines, round_length
 from napari_stemnmf.figures.style import KIND_COLOURS, KIND_NAMES, WIDTHS, in_style, new_figure
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import FN, FP, MATCH_IOU, TN, TP, Scores, confusion, score
 
 PAGE_HEIGHT = 235.0
@@ -35,12 +36,17 @@ USUAL_SHARE = 80
 
 @dataclass(frozen=True)
 class _Tile:
-    """One picture: where, of what kind each position is, and what stands below it."""
+    """One picture: a found grain and a true one, and what stands below them."""
 
-    kinds: np.ndarray
-    outline: np.ndarray
+    found: Callable[[], np.ndarray]
+    true: Callable[[], np.ndarray]
     caption: tuple[str, str]
     bold: bool = False
+
+    @property
+    def kinds(self) -> np.ndarray:
+        """(scan_y, scan_x) of what kind each position is; made anew at each call, as all at once would be many."""
+        return confusion(self.found(), self.true())
 
 
 @in_style
@@ -92,14 +98,15 @@ def matches(grains: Grains, truth: np.ndarray, axes: Sequence[Axis] | None = Non
 
 def _found_tiles(grains: Grains, truth: np.ndarray, scores: Scores) -> list[_Tile]:
     hits = {tuple(pair) for pair, iou in zip(scores.pairs.tolist(), scores.pair_iou, strict=True) if iou > MATCH_IOU}
+    nothing = partial(np.zeros, grains.scan_shape, bool)
     tiles = []
     for row, match, TPR, iou in zip(
         scores.found.tolist(), scores.best_match.tolist(), scores.distributions["TPR_G"], scores.best_iou, strict=True
     ):
-        true = truth[match] if match >= 0 else np.zeros(grains.scan_shape, bool)
+        true = partial(truth.__getitem__, match) if match >= 0 else nothing
         number = grains.ids[row]
         caption = (f"{number} → {match + 1}", f"{TPR:.2f} | {iou:.2f}") if match >= 0 else (f"{number}", "no match")
-        tiles.append(_Tile(confusion(grains.masks[row], true), true, caption, (row, match) in hits))
+        tiles.append(_Tile(partial(grains.mask, row), true, caption, (row, match) in hits))
     return tiles
 
 
@@ -107,13 +114,13 @@ def _missed_tiles(grains: Grains, truth: np.ndarray, scores: Scores) -> list[_Ti
     partners = {true: (found, iou) for (found, true), iou in zip(scores.pairs.tolist(), scores.pair_iou, strict=True)}
     tiles = []
     for row in scores.missed.tolist():
+        true = partial(truth.__getitem__, row)
         if row in partners:
             partner, iou = partners[row]
             caption = (f"{grains.ids[partner]} ↔ {row + 1}", f"IoU {iou:.2f}")
-            tiles.append(_Tile(confusion(grains.masks[partner], truth[row]), truth[row], caption, iou > MATCH_IOU))
+            tiles.append(_Tile(partial(grains.mask, partner), true, caption, iou > MATCH_IOU))
         else:
-            nothing = np.zeros(grains.scan_shape, bool)
-            tiles.append(_Tile(confusion(nothing, truth[row]), truth[row], (f"{row + 1}", "not found")))
+            tiles.append(_Tile(partial(np.zeros, grains.scan_shape, bool), true, (f"{row + 1}", "not found")))
     return tiles
 
 
@@ -166,22 +173,23 @@ def _draw(
     bar: float,
 ) -> None:
     """One picture with outline, bar and caption; `corner` and `side` in mm, `usual` and `bar` in the scan's unit."""
-    window = max(usual, _own_side(tile.kinds, steps))
+    kinds = tile.kinds
+    window = max(usual, _own_side(kinds, steps))
     per_unit = side / window
-    rows, columns = np.nonzero(tile.kinds != TN)
+    rows, columns = np.nonzero(kinds != TN)
     first = [
         (int(np.min(places)) + int(np.max(places)) + 1) / 2 * step - window / 2
         for places, step in zip((rows, columns), steps, strict=True)
     ]  # upper left corner of the window, in the scan's unit, from the corner of the scan
     left, up = corner[0] - first[1] * per_unit, corner[1] - first[0] * per_unit  # where the scan's corner would be
-    height, width = (size * step * per_unit for size, step in zip(tile.kinds.shape, steps, strict=True))
+    height, width = (size * step * per_unit for size, step in zip(kinds.shape, steps, strict=True))
     frame = Rectangle(corner, side, side, facecolor="none", edgecolor="0.6", linewidth=0.4)
     ax.add_patch(frame)
     colours = np.array([to_rgb({TN: GROUND, **KIND_COLOURS}[kind]) for kind in (TN, TP, FP, FN)])
     edges = (left, left + width, up + height, up)
-    image = ax.imshow(colours[tile.kinds], extent=edges, interpolation="nearest")
+    image = ax.imshow(colours[kinds], extent=edges, interpolation="nearest")
     image.set_clip_path(frame)
-    for line in outlines(tile.outline):
+    for line in outlines(tile.true()):
         x, y = (line + 0.5).T * np.array([[steps[1]], [steps[0]]]) * per_unit
         (drawn,) = ax.plot(left + x, up + y, color="black", linewidth=0.5)
         drawn.set_clip_path(frame)

@@ -56,7 +56,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     figure.suptitle(f"{analysis.input.name}: {len(grains)} grains from {feature.upper()}")
     _image(axes[0, 0], analysis, feature)
     _maximum_pattern(axes[0, 1], analysis, survey, feature)
-    draw_grains(axes[0, 2], grains.masks, analysis.axes, scale="axes", width_mm=45.0)
+    draw_grains(axes[0, 2], grains, analysis.axes, scale="axes", width_mm=45.0)
     axes[0, 2].set_title("grains (stripes: overlap)")
     if feature == "vdf" and feature in analysis.unexplained:
         share = analysis.unexplained[feature]

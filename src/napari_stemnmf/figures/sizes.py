@@ -134,7 +134,7 @@ def _maps(panels: Sequence[Axes], analysis: Analysis, features: Sequence[str], w
             empty_map(ax, analysis.axes, analysis.failed[feature], width)
             continue
         grains = analysis.grains[feature]
-        draw_grains(ax, grains.masks, analysis.axes, scale="none", width_mm=width)
+        draw_grains(ax, grains, analysis.axes, scale="none", width_mm=width)
         count_below(ax, len(grains), width)
     scale_bar(panels[0], analysis.axes[1])
 

@@ -16,13 +16,15 @@ from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration, Geometry
 from napari_stemnmf.clustering.ensemble import Ensemble, seed_maps
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.clustering.iterative_nmf import SeedRecord
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.grains.evidence import evidence, weighed
-from napari_stemnmf.grains.refinement import Grains, cuts_of, flat_masks
+from napari_stemnmf.grains.grains import Grains, grown
+from napari_stemnmf.grains.refinement import cuts_of
 from napari_stemnmf.representation_settings import RefinementSettings, ScalingSettings
 from napari_stemnmf.threads import default_workers, in_order, one_blas_thread
 
@@ -82,7 +84,7 @@ def stability(
             left_out=left_out, workers=workers, control=control,
         )  # fmt: skip
         model.cache["seed grains"] = (refinement, others)
-    return mean_best_iou(flat_masks(grains.masks), others)
+    return mean_best_iou(grains.flat, others)
 
 
 def seed_grains(
@@ -109,7 +111,7 @@ def seed_grains(
         def grains_of(seed: SeedRecord) -> csr_array:
             crops = maps_of(seed)
             cuts = cuts_of(crops, refinement, left_out=left_out, control=control)
-            return flat_masks(weighed(crops, cuts, refinement, known, model.scan_shape).masks)
+            return weighed(crops, cuts, refinement, known, model.scan_shape).flat
 
         found = []
         for masks in in_order(grains_of, seeds, workers or default_workers()):
@@ -181,7 +183,7 @@ def most_similar(patterns: np.ndarray, grains: Grains, keep: np.ndarray | None =
     if count < 2:
         return Similarity(np.zeros(count, np.int64), np.full(count, np.nan), np.zeros(count, bool))
     r = _correlation(patterns, keep)
-    touching = _touching(grains.masks)
+    touching = _touching(grains)
     np.fill_diagonal(r, -np.inf)
     np.fill_diagonal(touching, False)
     has_neighbour = np.any(touching, axis=1)
@@ -263,15 +265,9 @@ def _correlation(patterns: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
     return np.clip(r, -1.0, 1.0)
 
 
-def _touching(masks: np.ndarray) -> np.ndarray:
+def _touching(grains: Grains) -> np.ndarray:
     """(g, g) whether two grains share a position or hold neighbouring ones."""
-    wide = masks.copy()
-    wide[:, 1:] |= masks[:, :-1]
-    wide[:, :-1] |= masks[:, 1:]
-    tall = wide.copy()
-    wide[:, :, 1:] |= tall[:, :, :-1]
-    wide[:, :, :-1] |= tall[:, :, 1:]
-    return np.asarray((flat_masks(masks) @ flat_masks(wide).T).toarray() > 0)
+    return np.asarray((grains.flat @ grown(grains, 1, EIGHT_NEIGHBOURS).T).toarray() > 0)
 
 
 def _relative(values: np.ndarray) -> np.ndarray:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.splitting import by_line, by_region, by_seeds
 
 GEOMETRY = frozenset({"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"})
@@ -72,12 +72,12 @@ class Edit:
 
 
 class Shape(NamedTuple):
-    """One grain: mask and weights (scan_y, scan_x), its component, and what is known of its being right.
+    """One grain: its flat positions in order, its weights there, its component, and what is known of its being right.
 
     Of what is edited, nothing is known.
     """
 
-    mask: np.ndarray
+    at: np.ndarray
     weights: np.ndarray
     component: int
     confidence: float = float("nan")
@@ -105,21 +105,21 @@ class Shapes:
     @classmethod
     def from_grains(cls, base: Grains) -> Shapes:
         """The shapes of grains before any edit."""
-        of_each = base.masks, base.weights, base.component.tolist(), base.confidence.tolist(), base.reasons
-        rows = map(Shape._make, zip(*of_each, strict=True))
+        parts = (base.part(row) for row in range(len(base)))
+        known = zip(parts, base.component.tolist(), base.confidence.tolist(), base.reasons, strict=True)
+        rows = (Shape(at, weights, *rest) for (at, weights), *rest in known)
         return cls(base, dict(zip(base.ids.tolist(), rows, strict=True)), int(base.ids.max(initial=0)))
 
     @property
     def grains(self) -> Grains:
-        """The grains as they are now; stacked at every access, because a review keeps many states."""
+        """The grains as they are now; put together at every access, because a review keeps many states."""
         shapes = list(self.by_id.values())
-        empty = (0, *self.base.scan_shape)
-        return Grains(
-            np.stack([s.mask for s in shapes]) if shapes else np.zeros(empty, bool),
-            np.stack([s.weights for s in shapes]) if shapes else np.zeros(empty, np.float32),
-            np.array([s.component for s in shapes], np.int64),
-            np.array(list(self.by_id), np.int64),
-            self.base.thresholds,
+        return Grains.of(
+            [(s.at, s.weights) for s in shapes],
+            self.base.scan_shape,
+            component=np.array([s.component for s in shapes], np.int64),
+            ids=np.array(list(self.by_id), np.int64),
+            thresholds=self.base.thresholds,
             confidence=np.array([s.confidence for s in shapes], np.float32),
             reasons=tuple(s.reason for s in shapes),
         )
@@ -157,9 +157,10 @@ Change = tuple[dict[int, Shape | None], Sequence[Shape]]
 def _merge(shapes: Shapes, edit: Edit) -> Change:
     parts = shapes.chosen(edit, 2)
     component = parts[0].component if len({p.component for p in parts}) == 1 else -1
-    whole = Shape(
-        np.logical_or.reduce([p.mask for p in parts]), np.maximum.reduce([p.weights for p in parts]), component
-    )
+    at, place = np.unique(np.concatenate([p.at for p in parts]), return_inverse=True)
+    weights = np.zeros(len(at), np.float32)
+    np.maximum.at(weights, place, np.concatenate([p.weights for p in parts]))
+    whole = Shape(at, weights, component)
     first, *others = edit.grains
     return {first: whole, **dict.fromkeys(others)}, ()
 
@@ -171,45 +172,51 @@ def _delete(shapes: Shapes, edit: Edit) -> Change:
 
 def _split(shapes: Shapes, edit: Edit) -> Change:
     (whole,) = shapes.chosen(edit, 1, 1)
+    scan = shapes.base.scan_shape
+    mask = _plane(whole.at, np.ones(len(whole.at), bool), scan)
     try:
         if edit.kind == "split region":
-            inside = by_region(whole.mask, _mask(edit.points, whole.mask.shape))
-            parts = [whole.mask & ~inside, inside]
+            inside = by_region(mask, _plane(_positions(edit.points, scan), True, scan))
+            parts = [mask & ~inside, inside]
         elif edit.kind == "split line":
-            parts = _largest_first(by_line(whole.mask, edit.points))
+            parts = _largest_first(by_line(mask, edit.points))
         else:
-            parts = _largest_first(by_seeds(whole.mask, whole.weights, edit.points))
+            parts = _largest_first(by_seeds(mask, _plane(whole.at, whole.weights, scan), edit.points))
     except DataError as error:
         raise DataError(f"Grain {edit.grains[0]} cannot be split: {error}") from None
-    kept, *new = (Shape(part, np.where(part, whole.weights, np.float32(0)), whole.component) for part in parts)
+    of_each = (part.ravel()[whole.at] for part in parts)
+    kept, *new = (Shape(whole.at[its], whole.weights[its], whole.component) for its in of_each)
     return {edit.grains[0]: kept}, new
 
 
 def _add(shapes: Shapes, edit: Edit) -> Change:
     (grain,) = shapes.chosen(edit, 1, 1)
-    added = _mask(edit.points, grain.mask.shape) & ~grain.mask
-    if not added.any():
+    added = np.setdiff1d(_positions(edit.points, shapes.base.scan_shape), grain.at)
+    if not len(added):
         raise DataError(f"All positions that would be added are in grain {edit.grains[0]} already; paint beside it.")
-    weight = np.float32(grain.weights[grain.mask].mean(dtype=np.float64)) if grain.mask.any() else np.float32(1)
-    return {edit.grains[0]: Shape(grain.mask | added, np.where(added, weight, grain.weights), grain.component)}, ()
+    weight = np.float32(grain.weights.mean(dtype=np.float64)) if len(grain.at) else np.float32(1)
+    at = np.concatenate([grain.at, added])
+    weights = np.concatenate([grain.weights, np.full(len(added), weight)])
+    order = np.argsort(at)
+    return {edit.grains[0]: Shape(at[order], weights[order], grain.component)}, ()
 
 
 def _erase(shapes: Shapes, edit: Edit) -> Change:
     (grain,) = shapes.chosen(edit, 1, 1)
-    left = grain.mask & ~_mask(edit.points, grain.mask.shape)
-    if left.sum() == grain.mask.sum():
+    left = ~np.isin(grain.at, _positions(edit.points, shapes.base.scan_shape))
+    if left.all():
         raise DataError(f"None of the positions to erase is in grain {edit.grains[0]}; erase inside it.")
     if not left.any():
         raise DataError(f"Erasing this would leave grain {edit.grains[0]} without a position; delete it instead.")
-    return {edit.grains[0]: Shape(left, np.where(left, grain.weights, np.float32(0)), grain.component)}, ()
+    return {edit.grains[0]: Shape(grain.at[left], grain.weights[left], grain.component)}, ()
 
 
 def _new(shapes: Shapes, edit: Edit) -> Change:
     shapes.chosen(edit, 0, 0)
-    mask = _mask(edit.points, shapes.base.scan_shape)
-    if not mask.any():
+    at = _positions(edit.points, shapes.base.scan_shape)
+    if not len(at):
         raise DataError("A new grain needs a position at least; paint where it lies.")
-    return {}, [Shape(mask, mask.astype(np.float32), -1)]
+    return {}, [Shape(at, np.ones(len(at), np.float32), -1)]
 
 
 _CHANGES = {
@@ -230,11 +237,16 @@ def _largest_first(parts: list[np.ndarray]) -> list[np.ndarray]:
     return [parts[largest], *parts[:largest], *parts[largest + 1 :]]
 
 
-def _mask(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Positions (n, 2) as a mask (scan_y, scan_x)."""
+def _positions(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Points (n, 2) as flat positions, each once and in order."""
     row, column = np.rint(points).astype(np.int64).T
     if len(points) and not ((row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])).all():
         raise DataError(f"Positions lie outside the scan of {shape[0]} x {shape[1]}; stay inside it.")
-    mask = np.zeros(shape, bool)
-    mask[row, column] = True
-    return mask
+    return np.unique(row * shape[1] + column)
+
+
+def _plane(at: np.ndarray, values: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Values of flat positions as an image (scan_y, scan_x), 0 elsewhere."""
+    plane = np.zeros(shape[0] * shape[1], np.asarray(values).dtype)
+    plane[at] = values
+    return plane.reshape(shape)

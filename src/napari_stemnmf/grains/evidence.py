@@ -19,8 +19,9 @@ from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.grains.crystals import Crystals, apart_from, large_crystals
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.recurrence import Disks, holds_crystal
-from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, Cut, Grains, cuts_of, grains_of, least_size
+from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, Cut, cuts_of, grains_of, least_size
 from napari_stemnmf.representation_settings import RefinementSettings
 
 
@@ -107,28 +108,23 @@ def weighed(
     if known is None:
         return grains if len(grains) else replace(grains, note=why_none(tally, settings, scan_shape))
     disks, crystals = known
-    crystalline = np.array([holds_crystal(mask, disks) for mask in grains.masks], bool)
+    crystalline = np.array([holds_crystal(grains.mask(g), disks) for g in range(len(grains))], bool)
     if not crystalline.any() and not len(crystals) and not disks.able:
         crystalline[:] = True  # disks were not found at all: their absence tells nothing
-    kept = crystalline & np.array([apart_from(mask, crystals, disks) for mask in grains.masks], bool)
+    kept = crystalline & np.array([apart_from(grains.mask(g), crystals, disks) for g in range(len(grains))], bool)
     tally = tally._replace(disordered=int((~crystalline).sum()))
     if kept.all() and not len(crystals) and len(grains):
         return grains
-    masks = np.concatenate([grains.masks[kept], crystals.masks])
+    large = Grains.from_masks(crystals.masks, crystals.weights)
+    parts = [grains.part(g) for g in np.flatnonzero(kept).tolist()] + [large.part(g) for g in range(len(large))]
     note = crystals.note
-    if not len(masks):
+    if not parts:
         note = why_none(tally, settings, scan_shape, disks)
     elif not note and tally.disordered:
         n, these = tally.disordered, "share" if tally.disordered > 1 else "shares"
         note = f"{_count(n, 'region')} of NMF {these} no Bragg disk and {'are' if n > 1 else 'is'} left out."
-    return Grains(
-        masks,
-        np.concatenate([grains.weights[kept], crystals.weights]),
-        np.append(grains.component[kept], np.full(len(crystals), -1)),
-        np.arange(1, len(masks) + 1),
-        grains.thresholds,
-        note,
-    )
+    component = np.append(grains.component[kept], np.full(len(crystals), -1))
+    return Grains.of(parts, scan_shape, component=component, thresholds=grains.thresholds, note=note)
 
 
 def why_none(

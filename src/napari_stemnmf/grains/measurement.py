@@ -16,8 +16,8 @@ from scipy.spatial.distance import pdist
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.patterns import GrainPatterns, digests
-from napari_stemnmf.grains.refinement import Grains, flat_masks
 from napari_stemnmf.units import normalise
 
 LENGTHS = ("equivalent_diameter", "feret_max", "major_axis", "minor_axis", "perimeter", "centroid_y", "centroid_x")
@@ -83,12 +83,12 @@ def measure(
     steps, offsets = _calibration(axes, grains.scan_shape)
     if patterns is not None and len(patterns.dissimilarity) != len(grains):
         raise DataError(f"There are patterns of {len(patterns.dissimilarity)} grains, but {len(grains)} grains.")
-    pixels = _shapes(grains.masks, (1.0, 1.0), control)
-    real = pixels if steps is None else _shapes(grains.masks, steps, control)
+    pixels = _shapes(grains, (1.0, 1.0), control)
+    real = pixels if steps is None else _shapes(grains, steps, control)
     columns: dict[str, np.ndarray] = {
         "grain_id": grains.ids,
         "component": grains.component,
-        "area_px": grains.masks.sum(axis=(1, 2), dtype=np.int64),
+        "area_px": grains.areas,
     }
     if steps is not None:
         columns["area_nm2"] = _column(real, "area")
@@ -102,9 +102,9 @@ def measure(
     for name in ("eccentricity", "orientation_deg"):
         columns[name] = _column(real, name)
     columns["solidity"] = _column(pixels, "solidity")
-    columns["touches_border"] = _touches_border(grains.masks)
+    columns["touches_border"] = _touches_border(grains)
     columns |= _overlap(grains)
-    columns["weight_sum"] = grains.weights.sum(axis=(1, 2), dtype=np.float64)
+    columns["weight_sum"] = np.array([grains.part(g)[1].sum(dtype=np.float64) for g in range(len(grains))])
     columns["weight_mean"] = _divided(columns["weight_sum"], columns["area_px"])
     if patterns is not None:
         columns["dissimilarity"] = np.asarray(patterns.dissimilarity, dtype=np.float64)
@@ -167,21 +167,19 @@ def perimeter(mask: np.ndarray, steps: tuple[float, float] = (1.0, 1.0)) -> floa
     return float(sum(weight * np.count_nonzero(crossed) for weight, crossed in crossings) / 2)
 
 
-def _shapes(masks: np.ndarray, steps: tuple[float, float], control: Control | None) -> list[dict[str, float]]:
+def _shapes(grains: Grains, steps: tuple[float, float], control: Control | None) -> list[dict[str, float]]:
     shapes = []
-    for mask in masks:
+    for index in range(len(grains)):
         if control is not None:
             control.check()
-        shapes.append(_shape(mask, steps))
+        shapes.append(_shape(*grains.places(index), grains.crop(index).values, steps))
     return shapes
 
 
-def _shape(mask: np.ndarray, steps: tuple[float, float]) -> dict[str, float]:
-    """Size and shape of one mask with pixels of size `steps` (y, x)."""
-    y, x = np.nonzero(mask)
+def _shape(y: np.ndarray, x: np.ndarray, mask: np.ndarray, steps: tuple[float, float]) -> dict[str, float]:
+    """Size and shape of what lies at rows `y` and columns `x` and has a mask, with pixels of size `steps` (y, x)."""
     if not len(y):
         return {}
-    mask = mask[y.min() : y.max() + 1, x.min() : x.max() + 1]
     area = len(y) * steps[0] * steps[1]
     moments = np.cov(np.stack([y * steps[0], x * steps[1]]), bias=True) + np.diag(np.square(steps)) / 12
     (yy, yx), (_, xx) = moments
@@ -221,14 +219,14 @@ def _hull(mask: np.ndarray, steps: tuple[float, float]) -> ConvexHull | None:
     return ConvexHull(np.concatenate(corners) * np.asarray(steps))
 
 
-def _touches_border(masks: np.ndarray) -> np.ndarray:
-    edges = (masks[:, :1], masks[:, -1:], masks[:, :, :1], masks[:, :, -1:])
-    return np.any([edge.any(axis=(1, 2)) for edge in edges], axis=0)
+def _touches_border(grains: Grains) -> np.ndarray:
+    edge = np.ones(grains.scan_shape, bool)
+    edge[1:-1, 1:-1] = False
+    return grains.flat @ edge.ravel().astype(np.int64) > 0
 
 
 def _overlap(grains: Grains) -> dict[str, np.ndarray]:
-    flat = flat_masks(grains.masks)
-    area = np.asarray(flat.sum(axis=1))
+    flat, area = grains.flat, grains.areas
     shared = flat @ (grains.overlap.ravel() > 1).astype(np.int64)
     others = ((flat @ flat.T) > 0).sum(axis=1) - (area > 0)
     return {"overlap_fraction": _divided(shared, area), "overlap_grains": np.asarray(others, dtype=np.int64)}

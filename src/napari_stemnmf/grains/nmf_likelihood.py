@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.control import Control
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.recurrence import Disks, spots
-from napari_stemnmf.grains.refinement import EIGHT_NEIGHBOURS, Grains, flat_masks
 
 NAMES = ("interior", "outlined", "common", "stability")
 """Of the terms, in the order of the coefficients."""
@@ -107,8 +108,7 @@ def judged(grains: Grains, disks: Disks, stability: np.ndarray, *, control: Cont
 def evidence(grains: Grains, disks: Disks, stability: np.ndarray, *, control: Control | None = None) -> Evidence:
     """What tells for and against each grain."""
     control = Control() if control is None else control
-    flat = flat_masks(grains.masks)
-    area = np.asarray(flat.sum(axis=1)).astype(np.int64)
+    flat, area = grains.flat, grains.areas
     shared = (flat @ flat.T).tolil()
     shared.setdiag(0)
     shared = shared.tocsr()
@@ -116,7 +116,7 @@ def evidence(grains: Grains, disks: Disks, stability: np.ndarray, *, control: Co
     host, twin = np.full(count, -1), np.full(count, -1)
     cover, likeness, interior, outlined, common = (np.zeros(count) for _ in range(5))
     recurring = np.zeros(count, np.int64)
-    for g, mask in enumerate(grains.masks):
+    for g in range(count):
         control.check()
         others = shared.indices[shared.indptr[g] : shared.indptr[g + 1]]
         both = shared.data[shared.indptr[g] : shared.indptr[g + 1]]
@@ -125,8 +125,8 @@ def evidence(grains: Grains, disks: Disks, stability: np.ndarray, *, control: Co
             host[g], cover[g] = others[both.argmax()], both.max() / area[g]
             twin[g], likeness[g] = others[ratio.argmax()], ratio.max()
         if area[g]:
-            interior[g] = np.count_nonzero(ndimage.binary_erosion(mask, EIGHT_NEIGHBOURS)) / area[g]
-        share, alike = spots(mask, disks).T
+            interior[g] = np.count_nonzero(ndimage.binary_erosion(grains.crop(g).values, EIGHT_NEIGHBOURS)) / area[g]
+        share, alike = spots(grains.mask(g), disks).T
         recurring[g], outlined[g] = len(alike), np.sort(alike)[-BEST:].sum() / BEST
         common[g] = share.max(initial=0.0)
     seen = interior, recurring, outlined, common

@@ -19,8 +19,9 @@ from scipy.sparse import csr_array
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.refinement import Grains
-from napari_stemnmf.streaming.engine import BlockResult, Executor, run_pass
+from napari_stemnmf.grains.grains import Grains
+from napari_stemnmf.streaming.engine import BlockResult, run_pass
+from napari_stemnmf.streaming.pools import Executor
 
 _PIXELS_AT_A_TIME = 2048  # their sums for some ten grains stay in the second cache
 
@@ -146,10 +147,11 @@ def digests(grains: Grains, source: str = "") -> np.ndarray:
 
     A grain that is moved to another row, or given another id, has the same pattern and the same digest.
     """
-    overlap, shape = grains.overlap, repr(grains.scan_shape)
+    overlap, shape = grains.overlap.ravel(), repr(grains.scan_shape)
     found = []
-    for mask, weights in zip(grains.masks, grains.weights, strict=True):
-        parts = (np.packbits(mask), weights[mask], overlap[mask])
+    for index in range(len(grains)):
+        at, weights = grains.part(index)
+        parts = (np.packbits(grains.mask(index)), weights, overlap[at])
         whole = hashlib.sha256(f"{source} {shape} ".encode() + b"".join(part.tobytes() for part in parts))
         found.append(int.from_bytes(whole.digest()[:8], "little"))
     return np.array(found, np.uint64)
@@ -188,10 +190,12 @@ def _members(
     start = 0
     for name, found in grains.items():
         overlap, chosen = found.overlap.ravel() > 1, np.flatnonzero(new[name])
-        for row, (mask, values) in enumerate((found.masks[i], found.weights[i]) for i in chosen):
-            where = np.flatnonzero(mask if left_out is None else mask & ~left_out)
-            weight = values.ravel()[where].astype(np.float64)
-            positions.append(where)
+        for row, (where, values) in enumerate(found.part(i) for i in chosen.tolist()):
+            if left_out is not None:
+                there = ~left_out.ravel()[where]
+                where, values = where[there], values[there]
+            weight = values.astype(np.float64)
+            positions.append(where.astype(np.int64))
             rows.append(np.full(len(where), start + row))
             weights.append(weight if weight.any() else np.ones(len(where)))
             shared.append(overlap[where])

@@ -2,182 +2,26 @@
 
 A component says where one kind of pattern is, and how much of it; two crystals of similar orientation share one.
 Cutting each map at a threshold and into connected regions gives the grains (Bruefach, Ophus & Scott 2022, "Spatial and
-Size Refinement"). Grains may overlap: the record is the stack of weighted masks, a label image is only a view of it.
+Size Refinement"). Grains may overlap: the record is weighted regions (`grains.grains`), a label image only a view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.sparse import csr_array
 
 from napari_stemnmf.clustering.crops import Crop
 from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.representation_settings import RefinementSettings
 
 METHODS = ("yen", "otsu", "li", "triangle")
 """How a threshold can be found, by the names of scikit-image."""
-
-
-@dataclass(frozen=True, eq=False)
-class Grains:
-    """A stack of weighted masks, one a grain; grains may overlap.
-
-    Attributes
-    ----------
-    masks : ndarray of bool, (g, scan_y, scan_x)
-        Probe positions of each grain.
-    weights : ndarray of float32, (g, scan_y, scan_x)
-        Weight of the grain's component there, 0 outside the mask.
-    component : ndarray of int64, (g,)
-        Row of the component that the grain came from; -1 where it came from none.
-    ids : ndarray of int64, (g,)
-        Persistent numbers from 1, unique: a grain keeps its own when others are removed.
-    thresholds : ndarray of float32, (k,)
-        Threshold of each component map, in the units of its weights; NaN where the map was empty or constant.
-    note : str
-        A sentence on how they were found where that is not plain: why there are none, or which crystal is large.
-    confidence : ndarray of float32, (g,)
-        Probability that the grain is right, which is to share more than half of its union with a true one; NaN where
-        it is not known, as of what was edited by hand.
-    reasons : tuple of str, (g,)
-        What speaks against each grain, in words; empty where nothing does.
-
-    Raises
-    ------
-    DataError
-        If the shapes do not fit, or an id is used twice or is under 1.
-    """
-
-    masks: np.ndarray
-    weights: np.ndarray
-    component: np.ndarray
-    ids: np.ndarray
-    thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    note: str = ""
-    confidence: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32), metadata={"since": "0.5"})
-    reasons: tuple[str, ...] = field(default=(), metadata={"since": "0.5"})
-
-    def __post_init__(self) -> None:
-        kinds = {
-            "masks": bool, "weights": np.float32, "component": np.int64, "ids": np.int64, "thresholds": np.float32,
-            "confidence": np.float32,
-        }  # fmt: skip
-        given = {name: np.asarray(getattr(self, name)) for name in kinds}
-        shape, ids, count = given["masks"].shape, given["ids"], len(given["masks"])
-        if len(shape) != 3:
-            raise DataError(f"Masks of grains have the axes (grain, scan_y, scan_x), not the shape {shape}.")
-        if given["weights"].shape != shape:
-            raise DataError(f"Weights of shape {given['weights'].shape} do not fit masks of shape {shape}.")
-        if not len(given["confidence"]):
-            given["confidence"] = np.full(count, np.nan)
-        object.__setattr__(self, "reasons", tuple(self.reasons) or ("",) * count)
-        for name in ("component", "ids", "confidence"):
-            if given[name].shape != (count,):
-                raise DataError(f"There are {count} grains, but '{name}' has the shape {given[name].shape}.")
-        if count and (ids.min() < 1 or len(np.unique(ids)) != count):
-            raise DataError("The ids of grains must be unique and at least 1.")
-        for name, kind in kinds.items():
-            object.__setattr__(self, name, given[name].astype(kind, copy=False))
-
-    @classmethod
-    def from_masks(
-        cls, masks: Any, weights: Any = None, *, component: Any = None, ids: Any = None, thresholds: Any = None
-    ) -> Grains:
-        """Grains from boolean masks (g, scan_y, scan_x), or from one mask (scan_y, scan_x).
-
-        Weights default to 1 inside and are set to 0 outside each mask; components default to -1, ids to 1, 2, 3...
-
-        Raises
-        ------
-        DataError
-            If the shapes do not fit.
-        """
-        masks = np.asarray(masks) != 0
-        if masks.ndim == 2:
-            masks = masks[None]
-        if weights is None:
-            weights = masks.astype(np.float32)
-        else:
-            weights = np.asarray(weights)
-            weights = weights[None] if weights.ndim == 2 else weights
-            if weights.shape != masks.shape:
-                raise DataError(f"Weights of shape {weights.shape} do not fit masks of shape {masks.shape}.")
-            weights = np.where(masks, weights, 0).astype(np.float32, copy=False)
-        count = len(masks)
-        return cls(
-            masks,
-            weights,
-            np.full(count, -1) if component is None else np.asarray(component),
-            np.arange(1, count + 1) if ids is None else np.asarray(ids),
-            np.empty(0, np.float32) if thresholds is None else np.asarray(thresholds),
-        )
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    def subset(self, rows: Any) -> Grains:
-        """Some of the grains, by rows or a mask of them (g,), with what is known of each."""
-        rows = np.arange(len(self))[rows]
-        each = {name: getattr(self, name)[rows] for name in ("masks", "weights", "component", "ids", "confidence")}
-        return replace(self, **each, reasons=tuple(self.reasons[row] for row in rows))
-
-    @property
-    def scan_shape(self) -> tuple[int, int]:
-        """Rows and columns of probe positions."""
-        return int(self.masks.shape[1]), int(self.masks.shape[2])
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The dominant grain of each position, (scan_y, scan_x) int32: its id, 0 for none.
-
-        The dominant grain is the one nearest to its own maximum weight there: a weakly diffracting grain is not hidden
-        by a strong neighbour, and two grains meet where each has fallen to the same share. Ties go to the smaller
-        grain, then to the lower row.
-        """
-        labels = np.zeros(self.scan_shape, np.int32)
-        highest = np.zeros(self.scan_shape, np.float32)
-        areas = self.masks.sum(axis=(1, 2))
-        for row in np.argsort(areas, kind="stable"):  # smaller first: a later one must be strictly larger to win
-            peak = self.weights[row].max(initial=0.0)
-            share = self.weights[row] / peak if peak > 0 else np.zeros(self.scan_shape, np.float32)
-            wins = self.masks[row] & ((share > highest) | (labels == 0))
-            labels[wins] = self.ids[row]
-            highest[wins] = share[wins]
-        return labels
-
-    @property
-    def stack(self) -> np.ndarray:
-        """One plane a grain, (g, scan_y, scan_x) int32: the grain's id inside its mask."""
-        return self.masks * self.ids.astype(np.int32)[:, None, None]
-
-    @property
-    def overlap(self) -> np.ndarray:
-        """Number of grains at each position, (scan_y, scan_x) uint16."""
-        return self.masks.sum(axis=0, dtype=np.uint16)
-
-
-def notes_of_grains(grains: Mapping[str, Grains]) -> list[str]:
-    """The notes of each representation's grains, and whether some have grains where others have none."""
-    notes = [f"{name.upper()}: {found.note}" for name, found in grains.items() if found.note]
-    some = ", ".join(f"{name.upper()} finds {len(found)}" for name, found in grains.items() if len(found))
-    none = " and ".join(name.upper() for name, found in grains.items() if not len(found))
-    return [*notes, f"The representations differ: {some}, {none} no grain."] if some and none else notes
-
-
-def flat_masks(masks: np.ndarray) -> csr_array:
-    """Masks (g, scan_y, scan_x) as a sparse matrix (g, positions) of int64, whose products count shared positions."""
-    inside = [np.flatnonzero(mask) for mask in masks]
-    ends = np.cumsum([0, *map(len, inside)])
-    positions = np.concatenate(inside) if inside else np.empty(0, np.int64)
-    shape = len(masks), int(np.prod(masks.shape[1:]))
-    return csr_array((np.ones(len(positions), np.int64), positions, ends), shape=shape)
 
 
 def refine(
@@ -253,26 +97,18 @@ def cuts_of(
 
 def grains_of(crops: Sequence[Crop], cuts: Sequence[Cut | None], min_size: int, scan_shape: tuple[int, ...]) -> Grains:
     """The grains of maps that were cut: the regions of at least `min_size` positions."""
-    masks, weights, component = [], [], []
+    parts, component = [], []
     thresholds = np.full(len(crops), np.nan, np.float32)
     for index, (crop, part) in enumerate(zip(crops, cuts, strict=True)):
         if part is None:
             continue
         thresholds[index] = part.threshold
-        for mask in regions(part.above, min_size):
-            whole = np.zeros(scan_shape, bool), np.zeros(scan_shape, np.float32)
-            whole[0][crop.within], whole[1][crop.within] = mask, np.where(mask, crop.values, 0)
-            masks.append(whole[0])
-            weights.append(whole[1])
+        for region in regions_within(part.above, min_size):
+            y, x = np.nonzero(region.values)
+            y, x = y + region.top, x + region.left
+            parts.append(((y + crop.top) * scan_shape[1] + x + crop.left, crop.values[y, x].astype(np.float32)))
             component.append(index)
-    shape = (0, *scan_shape)
-    return Grains(
-        np.stack(masks) if masks else np.zeros(shape, bool),
-        np.stack(weights) if weights else np.zeros(shape, np.float32),
-        np.array(component, dtype=np.int64),
-        np.arange(1, len(masks) + 1),
-        thresholds,
-    )
+    return Grains.of(parts, scan_shape, component=np.array(component, np.int64), thresholds=thresholds)
 
 
 class Cut(NamedTuple):
@@ -345,6 +181,18 @@ def find_threshold(values: np.ndarray, method: str = "yen") -> float:
 
 def regions(mask: np.ndarray, min_size: int = 1) -> list[np.ndarray]:
     """The 8-connected regions of a mask (y, x) that have at least `min_size` pixels, as masks, by first pixel."""
+    found = []
+    for region in regions_within(mask, min_size):
+        whole = np.zeros(mask.shape, bool)
+        whole[region.within] = region.values
+        found.append(whole)
+    return found
+
+
+def regions_within(mask: np.ndarray, min_size: int = 1) -> list[Crop]:
+    """The same, each in the smallest rectangle that holds it."""
     labels, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    return [labels == label for label in range(1, count + 1) if sizes[label] >= min_size]
+    boxes = ndimage.find_objects(labels)
+    kept = [label for label in range(1, count + 1) if sizes[label] >= min_size]
+    return [Crop(boxes[i - 1][0].start, boxes[i - 1][1].start, labels[boxes[i - 1]] == i) for i in kept]

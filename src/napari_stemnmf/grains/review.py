@@ -15,7 +15,7 @@ import pandas as pd
 
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.editing import GEOMETRY, Edit, Shapes
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 _VERDICTS = {"accept": ACCEPTED, "reject": REJECTED, "undecide": ""}

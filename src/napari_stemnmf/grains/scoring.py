@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 
 MATCH_IOU = 0.5
 """A one-to-one pair counts as found where its IoU is above this."""
@@ -159,20 +159,18 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
     (Hungarian method).
     """
     found = grains if isinstance(grains, Grains) and weights is None else _as_grains(grains, weights, "found")
-    true_masks = truth.masks if isinstance(truth, Grains) else _as_grains(truth, None, "true").masks
-    if found.scan_shape != tuple(true_masks.shape[1:]):
+    known = truth if isinstance(truth, Grains) else _as_grains(truth, None, "true")
+    if found.scan_shape != known.scan_shape:
         raise DataError(
             f"The grains are of a scan of {found.scan_shape[0]} x {found.scan_shape[1]} positions, the truth is of "
-            f"one of {true_masks.shape[1]} x {true_masks.shape[2]}; score grains against the truth of the same scan."
+            f"one of {known.scan_shape[0]} x {known.scan_shape[1]}; score grains against the truth of the same scan."
         )
-    if not (np.isfinite(found.weights).all() and (found.weights >= 0).all()):
+    if not (np.isfinite(found.inside.data).all() and (found.inside.data >= 0).all()):
         raise DataError("Weights of the found grains are negative or not finite; give weights of 0 and more.")
-    rows = np.flatnonzero(found.masks.any(axis=(1, 2)))
-    true_rows = np.flatnonzero(true_masks.any(axis=(1, 2)))
+    rows, true_rows = np.flatnonzero(found.areas), np.flatnonzero(known.areas)
     positions = found.scan_shape[0] * found.scan_shape[1]
-    F = csr_array(found.masks.reshape(len(found), positions)[rows], dtype=np.int64)
-    T = csr_array(true_masks.reshape(len(true_masks), positions)[true_rows], dtype=np.int64)
-    F_weights = csr_array(found.weights.reshape(len(found), positions)[rows], dtype=np.float64)
+    F, T = found.flat[rows], known.flat[true_rows]
+    F_weights = csr_array(found.inside[rows], dtype=np.float64)
     shared = (F @ T.T).toarray()  # (found, true) positions in both
     weight_inside = (F_weights @ T.T).toarray()
     found_area, true_area = np.asarray(F.sum(axis=1)), np.asarray(T.sum(axis=1))
@@ -191,14 +189,14 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
     pair_iou = iou[row, column]
     hits = int((pair_iou > MATCH_IOU).sum())
     return Scores(
-        **_area_rates(np.any(found.masks, axis=0), np.any(true_masks, axis=0)),
+        **_area_rates(found.overlap > 0, known.overlap > 0),
         **{name: _mean(values, len(values)) for name, values in grain_rates.items()},
         n_true=len(true_rows),
         n_found=len(rows),
         n_true_hit=len(np.unique(best[hit])),
         mean_iou=_mean(pair_iou, len(true_rows)),
         f1_iou50=_rate(2 * hits, len(rows) + len(true_rows)),
-        recall_by_depth=_recall_by_depth(found.masks, true_masks, rows[row], true_rows[column]),
+        recall_by_depth=_recall_by_depth(found, known, rows[row], true_rows[column]),
         distributions=grain_rates,
         ids=found.ids,
         found=rows,
@@ -271,7 +269,7 @@ def _stacked(scores: ScoresByName, columns: tuple[str, ...], rows: Callable[[Sco
 
 
 def _as_grains(masks: Any, weights: Any, kind: str) -> Grains:
-    if isinstance(masks, Grains):
+    if isinstance(masks, Grains):  # with other weights
         masks = masks.masks
     array = np.asarray(masks)
     if array.ndim != 3:
@@ -332,10 +330,10 @@ def _rates(part: np.ndarray, whole: np.ndarray, undefined: float = float("nan"))
     return np.divide(part, whole, out=np.full(len(part), undefined), where=whole > 0)
 
 
-def _recall_by_depth(found: np.ndarray, true: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> dict[int, float]:
-    depth = np.minimum(true.sum(axis=0, dtype=np.int64), DEPTHS[-1])
+def _recall_by_depth(found: Grains, true: Grains, rows: np.ndarray, columns: np.ndarray) -> dict[int, float]:
+    claims = true.overlap.ravel().astype(np.int64)
+    depth = np.minimum(claims, DEPTHS[-1])
     met = np.zeros(depth.shape, np.int64)
     for row, column in zip(rows, columns, strict=True):
-        met += found[row] & true[column]
-    claims = true.sum(axis=0, dtype=np.int64)
+        met[np.intersect1d(found.part(row)[0], true.part(column)[0], assume_unique=True)] += 1
     return {d: _rate(int(met[depth == d].sum()), int(claims[depth == d].sum())) for d in DEPTHS}

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
+from napari_stemnmf.clustering.crops import row
 from napari_stemnmf.clustering.grouping import Groups
 from napari_stemnmf.control import Control
 from napari_stemnmf.features.features import Features
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.likelihood import Evidence, evidence, likelihood, reasons
 from napari_stemnmf.grains.outlines import Outlines, outlines
-from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.grains.scan_blur import scan_blur
 from napari_stemnmf.grains.seams import borders
 from napari_stemnmf.representation_settings import OutlineSettings
@@ -54,18 +55,24 @@ def outlined(
     number = np.zeros(groups.k, np.int64)
     number[kept] = np.arange(1, len(kept) + 1)
     said = reasons(found, p, number)
-    shape = len(kept), *groups.scan_shape
-    masks = drawn.inside[kept].toarray().reshape(shape) > 0
-    weights = drawn.maps[kept].toarray().reshape(shape)
-    if left_out is not None:
-        masks &= ~left_out
+    there = np.ones(drawn.inside.shape[1], bool) if left_out is None else ~left_out.ravel()
     return replace(
-        Grains.from_masks(masks, weights, component=kept),
+        Grains.of((_part(drawn, g, there) for g in kept.tolist()), groups.scan_shape, component=kept),
         thresholds=np.full(groups.k, settings.level, np.float32),
         confidence=p[kept].astype(np.float32),
         reasons=tuple(said[g] for g in kept),
         note=_told(features, drawn) if len(kept) else f"No grains: {why_none(groups, settings)}.",
     )
+
+
+def _part(drawn: Outlines, index: int, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of an outline and the weights there, without what is left out."""
+    (at, inside), (known, values) = row(drawn.inside, index), row(drawn.maps, index)
+    at = at[(inside > 0) & there[at]]
+    weights = np.zeros(len(at), np.float32)
+    _, of_grain, of_map = np.intersect1d(at, known, assume_unique=True, return_indices=True)
+    weights[of_grain] = values[of_map]
+    return at, weights
 
 
 def _told(features: Features, drawn: Outlines) -> str:

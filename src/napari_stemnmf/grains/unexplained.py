@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from scipy import ndimage
+from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.grouping import Groups
@@ -19,7 +19,7 @@ from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import DIRECT_BEAM
 from napari_stemnmf.features.dark_fields import AROUND
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.grains.refinement import Grains, flat_masks
+from napari_stemnmf.grains.grains import Grains, grown
 
 NEAR = 1.0
 """Probe radii from a spot within which a disk is taken for it."""
@@ -71,27 +71,33 @@ def _heights(
     n = len(peaks.central)
     diffracted = np.bincount(peaks.pattern, height, n)
     if not isinstance(model, Groups) or features is None:
-        return diffracted, np.where(grains.masks.any(axis=0).ravel(), diffracted, 0.0)
+        return diffracted, np.where(grains.overlap.ravel() > 0, diffracted, 0.0)
     of_group = np.full(model.k + 1, -1)  # the grain of each group; of several, the last: they are alike
     of_group[grains.component] = np.arange(len(grains))
     of_group[-1] = -1
     grain = of_group[model.group]
     values = features.values
-    flat = flat_masks(grains.masks)
     there = np.flatnonzero(grains.component < 0)  # drawn by hand: all that is there
-    by_hand = np.asarray(flat[there].sum(axis=0)).ravel() > 0
+    by_hand = np.asarray(grains.flat[there].sum(axis=0)).ravel() > 0
     place = features.columns["q_y"], features.columns["q_x"]
     reach = NEAR * float(features.details["probe_radius"])
-    near = [ndimage.binary_dilation(mask, iterations=AROUND) for mask in grains.masks]
-    inside = np.array(near, bool).reshape(len(grains), n)
+    near = csr_array(grown(grains, AROUND).T)  # by position: the grains that are there or beside it
     explained = _explained(
-        peaks.offsets, y, x, height, values.indptr, values.indices, grain, *place, inside, reach  # type: ignore[union-attr]
+        peaks.offsets, y, x, height, values.indptr, values.indices, grain, *place, near.indptr, near.indices, reach  # type: ignore[union-attr]
     )  # fmt: skip
     return diffracted, np.where(by_hand, diffracted, explained)
 
 
 @njit(cache=True, nogil=True)
-def _explained(offsets, y, x, height, starts, tracks, grain, q_y, q_x, inside, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _among(wanted, listed):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for each in listed:  # noqa: SIM110, a few grains
+        if each == wanted:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _explained(offsets, y, x, height, starts, tracks, grain, q_y, q_x, first, near, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
     n = len(offsets) - 1
     out = np.zeros(n)
     for p in range(n):
@@ -99,7 +105,11 @@ def _explained(offsets, y, x, height, starts, tracks, grain, q_y, q_x, inside, r
             for k in range(starts[p], starts[p + 1]):
                 track = tracks[k]
                 g = grain[track]
-                if g >= 0 and inside[g, p] and np.hypot(y[disk] - q_y[track], x[disk] - q_x[track]) <= reach:
+                if (
+                    g >= 0
+                    and _among(g, near[first[p] : first[p + 1]])
+                    and np.hypot(y[disk] - q_y[track], x[disk] - q_x[track]) <= reach
+                ):
                     out[p] += height[disk]
                     break
     return out

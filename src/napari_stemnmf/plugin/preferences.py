@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
-    from napari_stemnmf.streaming.engine import Executor, Schedulers
+    from napari_stemnmf.streaming.cluster import Cluster, Schedulers
 
 PLUGIN = "napari-stemnmf"
 GROUPS = {
@@ -75,13 +75,13 @@ class Preferences:
         in_memory = self.memory_bytes // max(1, largest * rows * columns * dataset.dtype.itemsize)
         return max(1, min(wanted, in_memory - AHEAD))
 
-    def executor(self) -> Executor | None:
+    def executor(self) -> Cluster | None:
         """What runs the blocks of a read on the scheduler's workers; None for threads of this machine.
 
         Raises
         ------
         StemNMFError
-            If there is no scheduler at the address, or ``dask.distributed`` is not installed.
+            If there is no scheduler at the address, no ``dask.distributed``, or a worker has other versions.
         """
         if not self.scheduler.strip():
             return None
@@ -91,7 +91,7 @@ class Preferences:
 @cache
 def schedulers() -> Schedulers:
     """The plugin's connections to dask schedulers, kept while napari runs."""
-    from napari_stemnmf.streaming.engine import Schedulers
+    from napari_stemnmf.streaming.cluster import Schedulers
 
     return Schedulers()
 

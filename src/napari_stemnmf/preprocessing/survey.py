@@ -35,7 +35,8 @@ from napari_stemnmf.preprocessing.preparation import (
 from napari_stemnmf.preprocessing.survey_kernel import OuterKernel, SurveyKernel, sampled_positions
 from napari_stemnmf.preprocessing.wrapped import SENTENCE, signed, with_sign, wrapped
 from napari_stemnmf.stage_settings import PreprocessSettings
-from napari_stemnmf.streaming.engine import Executor, PassResult, as_counts, load, run_pass
+from napari_stemnmf.streaming.engine import PassResult, as_counts, load, run_pass
+from napari_stemnmf.streaming.pools import Executor
 
 INVERTED = 0.003
 """A mask that keeps less than half of the pixels, and this share of the counts, is taken for one that is inverted."""

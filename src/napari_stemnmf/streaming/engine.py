@@ -1,16 +1,14 @@
 """One read of a scan feeds every kernel that needs its patterns.
 
-A kernel gives something for each pattern, sums, and maxima. The engine loads the scan block by block in worker threads
-(or on the workers of a dask scheduler), hands each block to all kernels, and puts their answers together in the order
-of the blocks, so that the numbers do not depend on the number of threads.
+A kernel gives something for each pattern, sums, and maxima. The engine has the scan loaded block by block where a pool
+works on them (threads, or the workers of a dask cluster; `streaming.pools`), hands each block to all kernels, and puts
+their answers together in the order of the blocks, so that the numbers do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,13 +16,12 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset, working_dtype
-from napari_stemnmf.errors import DataError, ReadError, StemNMFError
-from napari_stemnmf.threads import default_workers, one_blas_thread
+from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.streaming.pools import Executor, pool_of
+from napari_stemnmf.threads import one_blas_thread
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
 AHEAD = 2  # blocks that a pass holds beside one for each worker
-POLL_SECONDS = 0.05  # how often a waiting pass checks whether it should stop
-TIMEOUT = 5  # seconds that a scheduler has to answer in
 
 Arrays = dict[str, np.ndarray]
 
@@ -77,53 +74,6 @@ class Kernel(Protocol):
         It holds raw counts (p, q_y, q_x), in C order and native byte order, of the patterns at flat `positions` (p,).
         """
         ...
-
-
-class Executor(Protocol):
-    """What the engine needs of `concurrent.futures` or of ``distributed.Client.get_executor()``."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future:
-        """Start ``fn(*args)``."""
-        ...
-
-
-class Schedulers:
-    """Connections to dask schedulers, one for each address.
-
-    The workers of a scheduler open the scan by its path, and need this package.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._clients: dict[str, Any] = {}
-
-    def executor(self, address: str) -> Executor:
-        """What runs blocks on the workers of the scheduler at an address, as in "tcp://host:8786".
-
-        A StemNMFError if nobody answers there, or ``dask.distributed`` is not installed.
-        """
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise StemNMFError(
-                "A dask scheduler was named, and the package 'distributed' is not installed: pip install distributed."
-            ) from error
-        with self._lock:
-            client = self._clients.get(address)
-            if client is None or client.status != "running":
-                try:
-                    client = self._clients[address] = Client(address, timeout=TIMEOUT, set_as_default=False)
-                except (OSError, ValueError) as error:
-                    raise StemNMFError(
-                        f"There is no dask scheduler at {address}; start it, or empty the field in the preferences."
-                    ) from error
-            return client.get_executor()  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        """Leave all schedulers."""
-        with self._lock:
-            while self._clients:
-                self._clients.popitem()[1].close()
 
 
 @dataclass(frozen=True)
@@ -182,11 +132,12 @@ def run_pass(
     kernels : sequence of Kernel
         What to compute.
     workers : int, optional
-        Threads that read and compute; all cores if not given. At most `workers` + `AHEAD` blocks are in flight.
+        Threads that read and compute; all cores if not given. At most `AHEAD` blocks more are in flight.
     control : Control, optional
         Progress is reported in patterns, after each block; a request to stop takes effect between blocks.
     executor : Executor, optional
-        Runs the blocks in place of threads of this process; what it gets can be pickled if the kernels can.
+        Runs the blocks in place of threads of this process; what it gets can be pickled if the kernels can. Of a pool,
+        twice as many blocks as it works on at once are in flight.
     only : ndarray of bool, (n,), optional
         Positions that the kernels need: a block without any is not read. Kernels still get whole blocks.
 
@@ -209,44 +160,44 @@ def run_pass(
         raise DataError(f"{dataset.name} of shape {dataset.shape} holds no pattern.")
     if dataset.dtype.kind not in "buif":
         raise DataError(f"{dataset.name} holds values of type {dataset.dtype}; counts must be whole or real numbers.")
-    workers = default_workers() if workers is None else max(1, int(workers))
     columns = dataset.scan_shape[1]
     todo = (block for block in blocks(dataset) if only is None or only[block.positions(columns)].any())
     results = [PassResult() for _ in kernels]
     n = dataset.n_patterns
     done = 0
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="stemnmf-pass") if executor is None else None
-    submit: Callable[..., Future] = pool.submit if pool is not None else executor.submit  # type: ignore[union-attr]
-    stop = control if pool is not None else None  # a control cannot travel to another process
-    flying: deque[tuple[np.ndarray, Future]] = deque()
+    pool = pool_of(executor, workers)
+    stop = control if pool.here else None  # a control cannot travel to another process
+    flying: deque[tuple[np.ndarray, Any]] = deque()
     try:
         with one_blas_thread():
             control.report(0, n)
+            shared = pool.shared(tuple(kernels))
             while True:
-                while len(flying) < workers + AHEAD and (block := next(todo, None)) is not None:
+                most = pool.side_by_side * (1 if pool.here else 2) + AHEAD
+                while len(flying) < most and (block := next(todo, None)) is not None:
                     control.check()
                     part = dataset.data[block.y0 : block.y1, block.x0 : block.x1]
                     positions = block.positions(columns)
-                    work = (part, positions, tuple(kernels), f"The {block} of {dataset.name}", stop)
-                    flying.append((positions, submit(_process, *work)))
+                    part = part if pool.here else _alone(part)
+                    work = (part, positions, shared, f"The {block} of {dataset.name}", stop)
+                    flying.append((positions, pool.submit(_process, *work)))
                 if not flying:
                     if done < n:
                         control.report(n, n)
                     for result in results:
                         result.join(n)
                     return results
-                positions, future = flying[0]
-                answers = _await(future, control)
+                positions, task = flying[0]
+                answers = pool.answer(task, control)
                 flying.popleft()
                 for result, answer in zip(results, answers, strict=True):
                     _merge(result, answer, positions, n)
                 done += len(positions)
                 control.report(done, n)
     finally:
-        for _, future in flying:
-            future.cancel()
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for _, task in flying:
+            pool.drop(task)
+        pool.close()
 
 
 def _process(
@@ -270,6 +221,13 @@ def _process(
         return [kernel(block, positions) for kernel in kernels]
 
 
+def _alone(part: Any) -> Any:
+    """A part of a Dask array without what belongs to others, to be sent."""
+    import dask
+
+    return dask.optimize(part)[0]
+
+
 def load(part: Any) -> np.ndarray:
     """The values of a Dask array, computed in this thread; not to be changed, as they may be the source's own."""
     import dask
@@ -285,15 +243,6 @@ def load(part: Any) -> np.ndarray:
 def as_counts(values: np.ndarray) -> np.ndarray:
     """`values` in C order and in a native type that the kernels are compiled for; no copy where none is needed."""
     return np.ascontiguousarray(values, dtype=working_dtype(values.dtype))
-
-
-def _await(future: Future, control: Control) -> list[BlockResult]:
-    """The result of `future`, unless the user asks to stop first."""
-    while not future.done():
-        control.check()
-        wait([future], timeout=POLL_SECONDS)
-    control.check()
-    return future.result()
 
 
 def _merge(result: PassResult, answer: BlockResult, positions: np.ndarray, n: int) -> None:

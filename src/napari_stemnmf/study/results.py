@@ -15,7 +15,7 @@ import pandas as pd
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.files import result_file
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import Scores, distributions, pairs, score, score_table
 from napari_stemnmf.study.claims import Judged
 from napari_stemnmf.study.paper import ALL_FILMS, PRINTED, QUANTITIES, Number, Numbers
@@ -180,8 +180,8 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float:
 
 def _with_jackknife(grains: Grains, statistic: Callable[[np.ndarray], float]) -> tuple[float, float, int]:
     """A statistic of the number of grains at each position, and its spread when each grain is left out in turn."""
-    depth = grains.masks.sum(axis=0, dtype=np.int64)
-    without = np.array([statistic(depth - mask) for mask in grains.masks])
+    depth = grains.overlap.astype(np.int64)
+    without = np.array([statistic(depth - grains.mask(row)) for row in range(len(grains))])
     return statistic(depth), jackknife(without), len(grains)
 
 

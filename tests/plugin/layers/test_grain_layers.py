@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.plugin.layers.grain_layers import GONE, Planes, grain_features, outline
 
 MASKS = np.zeros((3, 4, 6), bool)

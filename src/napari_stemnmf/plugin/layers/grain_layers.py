@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
 
 GONE = "gone"
 """The verdict in the row of an id whose grain was merged into another or deleted."""
@@ -69,8 +69,9 @@ def outline(grains: Grains, grain_id: int, others: Sequence[int] = ()) -> np.nda
     """(scan_y, scan_x) int32: the id inside the grain's mask, those of others beneath it; 0 where there is none."""
     drawn = np.zeros(grains.scan_shape, np.int32)
     for each in (*others, grain_id):
-        for mask in grains.masks[grains.ids == each]:
-            drawn[mask] = each
+        row = grains.row_of(each)
+        if row >= 0:
+            drawn[grains.places(row)] = each
     return drawn
 
 
@@ -135,8 +136,7 @@ def grain_features(
         out[name] = known.reindex(index, fill_value="").to_numpy()
     out.loc[(index > 0) & ~there, "verdict"] = GONE
     if table is None:
-        areas = grains.masks.sum(axis=(1, 2))
-        table = pd.DataFrame({"grain_id": ids, "component": grains.component, "area [px]": areas})
+        table = pd.DataFrame({"grain_id": ids, "component": grains.component, "area [px]": grains.areas})
         if np.isfinite(grains.confidence).any():
             table["confidence"], table["reason"] = grains.confidence.astype(np.float64), list(grains.reasons)
     elif stale is not None:
@@ -166,8 +166,8 @@ def _for_all(column: pd.Series, index: np.ndarray, unknown: bool) -> np.ndarray:
 class Planes:
     """The ids of grains inside their masks, (g, scan_y, scan_x) int32, each plane made when it is shown.
 
-    A scan of 200 grains would hold 50 MB that nobody sees. NumPy and napari take it for an array, and it becomes one
-    when somebody paints on it.
+    A scan of 200 grains would hold 50 MB that nobody sees. NumPy and napari take it for an array; only planes that
+    somebody paints on become one.
 
     Attributes
     ----------
@@ -180,12 +180,12 @@ class Planes:
 
     def __init__(self, grains: Grains) -> None:
         self.grains = grains
-        self._painted: np.ndarray | None = None
+        self._painted: dict[int, np.ndarray] = {}
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Grains, rows and columns."""
-        return self.grains.masks.shape
+        return len(self.grains), *self.grains.scan_shape
 
     @property
     def size(self) -> int:
@@ -196,19 +196,56 @@ class Planes:
         return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self.grains.stack if self._painted is None else self._painted
+        whole = self.grains.stack
+        for index, plane in self._painted.items():
+            whole[index] = plane
         return whole if dtype is None else whole.astype(dtype)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        plane = key[0] if isinstance(key, tuple) and len(key) else key
-        if self._painted is None and isinstance(plane, int | np.integer):
-            return np.asarray(self.grains.masks[key] * np.int32(self.grains.ids[plane]))
-        return np.asarray(np.asarray(self)[key])
+        first, *rest = key if isinstance(key, tuple) and len(key) else (key,)
+        if isinstance(first, int | np.integer):
+            return np.asarray(self._plane(int(first))[tuple(rest)])
+        if not _points(first, rest):
+            return np.asarray(np.asarray(self)[key])
+        values = np.empty(first.shape, self.dtype)
+        for index in np.unique(first):
+            its = first == index
+            values[its] = self._plane(int(index))[tuple(at[its] for at in rest)]
+        return values
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self._painted is None:
-            self._painted = np.array(self)
-        self._painted[key] = value
+        first, *rest = key if isinstance(key, tuple) and len(key) else (key,)
+        if isinstance(first, int | np.integer):
+            self._paint(int(first))[tuple(rest) or ...] = value
+        elif _points(first, rest):
+            values = np.broadcast_to(value, first.shape)
+            for index in np.unique(first):
+                its = first == index
+                self._paint(int(index))[tuple(at[its] for at in rest)] = values[its]
+        else:
+            whole = np.asarray(self)
+            whole[key] = value
+            self._painted = dict(enumerate(whole))
+
+    def _plane(self, index: int) -> np.ndarray:
+        index = range(len(self))[index]
+        if index in self._painted:
+            return self._painted[index]
+        return np.asarray(self.grains.mask(index) * np.int32(self.grains.ids[index]))
+
+    def _paint(self, index: int) -> np.ndarray:
+        """A plane that may be written to."""
+        index = range(len(self))[index]
+        return self._painted.setdefault(index, self._plane(index))
+
+
+def _points(first: Any, rest: list[Any]) -> bool:
+    """Whether an index is a list of points, (planes, rows, columns), as napari's brush and its undo give it."""
+    return (
+        len(rest) == 2
+        and all(isinstance(at, np.ndarray) and at.dtype.kind in "iu" for at in (first, *rest))
+        and (first.shape == rest[0].shape == rest[1].shape)
+    )
 
 
 LayerTuple = tuple[Any, dict[str, Any], str]

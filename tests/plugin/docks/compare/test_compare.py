@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
 from napari_stemnmf.dataset import Axis
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.plugin.docks.compare.model import (
     MEASURES,
     Compared,

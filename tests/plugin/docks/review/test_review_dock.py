@@ -17,9 +17,9 @@ from qtpy.QtWidgets import QApplication, QTableView, QWidget
 import napari_stemnmf as stem
 from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.measurement import measure
 from napari_stemnmf.grains.patterns import grain_patterns
-from napari_stemnmf.grains.refinement import Grains
 from napari_stemnmf.plugin.docks.review.widget import ReviewWidget
 from napari_stemnmf.plugin.layers.grain_layers import GONE
 from napari_stemnmf.plugin.layers.result_layers import all_layers, result_layers

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.plugin.docks.review import model as reviewing
 from napari_stemnmf.plugin.layers.grain_layers import grain_features
 

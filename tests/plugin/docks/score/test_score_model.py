@@ -7,7 +7,7 @@ import pytest
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import distributions, pairs
 from napari_stemnmf.plugin.docks.score.model import Row, Scored, score_all
 

@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex
 from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.figures.style import KIND_COLOURS
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import MEANINGS, confusion, score
 from napari_stemnmf.plugin.layers.result_layers import all_layers
 from napari_stemnmf.plugin.session import Session

@@ -140,7 +140,7 @@ class Comparison(QWidget):
         self.marked[column] = grain
         for i, other in enumerate(self.shown):
             if i != column and grain is not None and other is not None and other.same_scan(clicked):
-                found = other.counterpart(clicked.grains.masks[grain])
+                found = other.counterpart(clicked.grains.mask(grain))
                 if found is not None:
                     self.marked[i], ratios[i] = found
         for view, each in zip(self.views, self.marked, strict=True):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.dataset import Axis
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
 
 PICTURE = 1024
 """Pixels of a picture's longer side, about."""
@@ -119,16 +119,16 @@ class Compared:
         rows, columns = self.labels.shape
         if not (0 <= row < rows and 0 <= column < columns):
             return []
-        covering = np.flatnonzero(self.grains.masks[:, row, column])
+        covering = self.grains.at(row, column)
         below = self.grains.ids[covering] != self.labels[row, column]
         return [int(grain) for grain in covering[np.argsort(below, kind="stable")]]
 
     def counterpart(self, mask: np.ndarray) -> tuple[int, float] | None:
         """The grain that a mask (scan_y, scan_x) overlaps most, and their intersection over union; None for none."""
-        shared = (self.grains.masks & mask).sum(axis=(1, 2))
+        shared = self.grains.flat @ mask.ravel().astype(np.int64)
         if not shared.any():
             return None
-        ratio = shared / (self.grains.masks | mask).sum(axis=(1, 2))
+        ratio = shared / (self.grains.areas + np.count_nonzero(mask) - shared)
         best = int(np.argmax(ratio))
         return best, float(ratio[best])
 
@@ -170,7 +170,7 @@ def grain_row(compared: Compared, grain: int | None, iou: float | None, calibrat
     start: dict[str, Any] = {"grain_id": int(compared.grains.ids[grain])}
     start |= {} if iou is None else {"IoU": iou}
     if compared.table is None:
-        return start | {"area_px": int(compared.grains.masks[grain].sum())}
+        return start | {"area_px": int(compared.grains.areas[grain])}
     row = dict(compared.table.iloc[grain].items())
     columns = [*(name for name in FIRST if name in row), *(name for name in row if name not in FIRST)]
     others = "_px" if calibrated else ("_nm", "_nm2")
@@ -220,12 +220,12 @@ def common_frames(compared: Sequence[Compared]) -> tuple[bool, list[Frame]]:
     return calibrated, frames
 
 
-def picture(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+def picture(grains: Grains, colours: Sequence[str]) -> np.ndarray:
     """Grains in their colours; where several overlap, stripes of all of them.
 
     Parameters
     ----------
-    masks : (g, scan_y, scan_x) array of bool
+    grains : Grains
     colours : sequence of str
         One for each grain, ``#rrggbb``.
 
@@ -234,11 +234,11 @@ def picture(masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
     (scan_y · n, scan_x · n, 4) array of uint8
         Red, green, blue and opacity; n pixels a position.
     """
-    longest = max(masks.shape[1:])
+    longest = max(grains.scan_shape)
     fine = int(np.clip(PICTURE // longest, 1, FINEST))
     palette = np.array([[0, 0, 0, 0], *([*bytes.fromhex(colour.lstrip("#")), 255] for colour in colours)], np.uint8)
-    covering = _covering(masks)
-    rows, columns = (np.arange(size * fine) for size in masks.shape[1:])
+    covering = _covering(grains)
+    rows, columns = (np.arange(size * fine) for size in grains.scan_shape)
     count = np.maximum(1, (covering > 0).sum(axis=0))[rows[:, None] // fine, columns // fine]
     width = max(1, round(fine * longest / STRIPES / 2))
     turn = ((rows[:, None] + columns) // width) % count
@@ -273,18 +273,20 @@ def _compared(request: Request, colour: str) -> Compared | None:
         grains.labels,
         table if current else None,
         (analysis.axes[0], analysis.axes[1]),
-        picture(grains.masks, neighbours_apart(grains.masks)),
-        [outline(mask) for mask in grains.masks],
+        picture(grains, neighbours_apart(grains)),
+        [outline(crop.values) + np.array([crop.top, crop.left]) for crop in map(grains.crop, range(len(grains)))],
     )
 
 
-def _covering(masks: np.ndarray) -> np.ndarray:
+def _covering(grains: Grains) -> np.ndarray:
     """(most, scan_y, scan_x): row + 1 of the first, second... grain at each position, 0 where there are no more."""
-    rank = masks.cumsum(axis=0, dtype=np.int16) * masks
-    out = np.zeros((max(1, int(rank.max(initial=0))), *masks.shape[1:]), np.int32)
-    grain, row, column = np.nonzero(masks)
-    out[rank[grain, row, column] - 1, row, column] = grain + 1
-    return out
+    by_position = grains.flat.tocsc()
+    by_position.sort_indices()
+    count = np.diff(by_position.indptr)
+    rank = np.arange(by_position.nnz) - np.repeat(by_position.indptr[:-1], count)
+    out = np.zeros((max(1, int(count.max(initial=0))), len(count)), np.int32)
+    out[rank, np.repeat(np.arange(len(count)), count)] = by_position.indices + 1
+    return out.reshape(-1, *grains.scan_shape)
 
 
 def _runs(edges: np.ndarray) -> np.ndarray:

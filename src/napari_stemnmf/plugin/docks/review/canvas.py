@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
 
 KINDS = ("grains", "stack", OUTLINE)
 """Roles of the layers whose labels are grains."""
@@ -117,7 +117,7 @@ class GrainCanvas:
             if stack is not None and stack.visible and len(rows):
                 display.show_plane(self._viewer, session, f"stack/{self._feature}", int(rows[0]))
         if len(rows) and layer is not None:
-            self._bring_into_view(layer, grains.masks[rows[0]])
+            self._bring_into_view(layer, *grains.places(int(rows[0])))
 
     def hide(self) -> None:
         """Hide the outline."""
@@ -226,9 +226,8 @@ class GrainCanvas:
             layer.data[...] = data
             layer.refresh(extent=False)
 
-    def _bring_into_view(self, layer: Layer, mask: np.ndarray) -> None:
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        low, high = (rows[0], columns[0]), (rows[-1], columns[-1])
+    def _bring_into_view(self, layer: Layer, rows: np.ndarray, columns: np.ndarray) -> None:
+        low, high = (rows.min(), columns.min()), (rows.max(), columns.max())
         camera = self._viewer.scene.camera
         middle = np.mean([layer.data_to_world(corner) for corner in (low, high)], axis=0)[-2:]
         away = np.abs(middle - np.array(camera.center)[-2:])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.grains.confidence import Similarity
     from napari_stemnmf.grains.editing import Edit
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
 
 ORDERS = {
     "overall": "how unlikely it is to be right; where that is not known, all of the other three together",
@@ -36,10 +36,12 @@ NO_OTHER = "there is no other grain"
 
 def grains_at(grains: Grains, row: int, column: int) -> list[int]:
     """Ids of the grains at a position: that which the labels show first, then by falling share of their own peak."""
-    rows = np.flatnonzero(grains.masks[:, row, column])
-    peaks = grains.weights[rows].max(axis=(1, 2), initial=0.0) if len(rows) else np.empty(0)
-    share = np.divide(grains.weights[rows, row, column], peaks, out=np.zeros(len(rows)), where=peaks > 0)
-    areas = grains.masks[rows].sum(axis=(1, 2))
+    rows, position = grains.at(row, column), row * grains.scan_shape[1] + column
+    parts = [grains.part(each) for each in rows]
+    peaks = np.array([weights.max(initial=0.0) for _, weights in parts], np.float32)
+    here = np.array([weights[np.searchsorted(at, position)] for at, weights in parts], np.float32)
+    share = np.divide(here, peaks, out=np.zeros(len(rows)), where=peaks > 0)
+    areas = grains.areas[rows]
     return [int(i) for i in grains.ids[rows[np.lexsort((rows, areas, -share))]]]
 
 
@@ -107,7 +109,7 @@ def listed(grains: Grains, features: pd.DataFrame, by: str) -> tuple[pd.DataFram
     from napari_stemnmf.grains.confidence import review_order
 
     table = features.iloc[grains.ids].set_index("grain_id", drop=False)
-    table["positions"] = grains.masks.sum(axis=(1, 2))
+    table["positions"] = grains.areas
     order, scores = review_order(table, by)
     table.loc[order, "doubt"] = scores
     return table, [int(i) for i in order]
@@ -250,7 +252,8 @@ class Measured:
         patterns = self.analysis.patterns[self.feature]
         row = self.rows[grain_id]
         mine, alone = patterns.patterns[row], patterns.single[row]
-        positions = int((grains.masks[grains.ids == grain_id][0] & (grains.overlap == 1)).sum())
+        at, _ = grains.part(grains.row_of(grain_id))
+        positions = int((grains.overlap.ravel()[at] == 1).sum())
         notes = {} if positions else {"alone": NEVER_ALONE}
         if self.similarity is None:
             return Pictures(mine, alone if positions else None, positions_alone=positions, notes=notes)

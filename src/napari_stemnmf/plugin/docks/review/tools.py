@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_stemnmf.grains.refinement import Grains
+    from napari_stemnmf.grains.grains import Grains
     from napari_stemnmf.plugin.session import Session
 
 BRUSHES = ("paint", "erase", "new")
@@ -113,7 +113,7 @@ class Tools:
 
         before = grains()
         if grain:
-            mask = before.masks[before.ids == grain][0]
+            mask = before.mask(before.row_of(grain))
             if not np.array_equal(mask, now):
                 self._edit(*stroke(grain, mask, now))
         elif now.any() and self._edit(Edit("new", points=np.argwhere(now))):

@@ -258,7 +258,8 @@ class ReviewWidget(StepWidget):
             self.numbers.setText("")
         else:
             found = self._found()
-            positions = int(found.masks[found.ids == grain].sum())
+            row_of = found.row_of(grain)
+            positions = int(found.areas[row_of]) if row_of >= 0 else 0
             origin = "group" if self.feature.value == "vdf" else "component"
             self.numbers.setText(model.numbers_in_words(features, grain, positions, len(self.chosen), origin))
             kinds = sorted({kind for kind in features["class"] if kind})

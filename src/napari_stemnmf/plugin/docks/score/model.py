@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.refinement import Grains
+from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import confusion
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Scored:
     def match(self, index: int, row: Row) -> np.ndarray:
         """(scan_y, scan_x) int8: `score_table.confusion` of the two grains of a row at each position."""
         nothing = np.zeros(self.truth.shape[1:], bool)
-        found = self.subjects[index].grains.masks[row.found] if row.found >= 0 else nothing
+        found = self.subjects[index].grains.mask(row.found) if row.found >= 0 else nothing
         return confusion(found, self.truth[row.true] if row.true >= 0 else nothing)
 
     def is_of(self, grains: Mapping[str, Grains]) -> bool:
@@ -145,19 +145,22 @@ def _painted(feature: str, grains: Grains, layers: Mapping[str, np.ndarray]) -> 
     found = []
     labels, stack = layers.get(f"grains/{feature}"), layers.get(f"stack/{feature}")
     if labels is not None and labels.shape == grains.scan_shape and not np.array_equal(labels, grains.labels):
-        found.append((PAINTED["grains"], Grains.from_masks(_planes(labels))))
-    if (
-        stack is not None
-        and stack.shape == grains.masks.shape
-        and not np.array_equal(np.asarray(stack) != 0, grains.masks)
-    ):
-        found.append((PAINTED["stack"], Grains.from_masks(np.asarray(stack) != 0, ids=grains.ids)))
+        found.append((PAINTED["grains"], Grains.of(_of_labels(labels), labels.shape)))
+    if stack is not None and stack.shape == (len(grains), *grains.scan_shape):
+        at = [np.flatnonzero(stack[row]) for row in range(len(grains))]
+        if any(not np.array_equal(where, grains.part(row)[0]) for row, where in enumerate(at)):
+            parts = [(where, np.ones(len(where), np.float32)) for where in at]
+            found.append((PAINTED["stack"], Grains.of(parts, grains.scan_shape, ids=grains.ids)))
     return [Subject(f"{feature.upper()} {what}", feature, painted) for what, painted in found]
 
 
-def _planes(labels: np.ndarray) -> np.ndarray:
-    """(n, scan_y, scan_x) masks; row i is label i + 1, so that the numbers stay those of the layer."""
+def _of_labels(labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions and weights of each label; row i is label i + 1, so that the numbers stay those of the layer."""
     highest = max(0, int(labels.max(initial=0)))
     if highest * labels.size > MOST_LABELS:
         raise DataError(f"A painted layer has the label {highest}; paint with small numbers to have it scored.")
-    return labels[None] == np.arange(1, highest + 1)[:, None, None]
+    at = np.flatnonzero(labels > 0)
+    row = labels.ravel()[at].astype(np.int64) - 1
+    order = np.argsort(row, kind="stable")
+    ends = np.cumsum(np.bincount(row, minlength=highest))[:-1]
+    return [(where, np.ones(len(where), np.float32)) for where in np.split(at[order], ends) if highest]
