@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.grouping import Groups
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import DIRECT_BEAM
 from napari_stemnmf.features.dark_fields import AROUND
