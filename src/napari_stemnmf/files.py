@@ -85,7 +85,7 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
         sweep(path.parent)
         with atomic_write(path) as part:
             yield part
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         raise AnalysisError(f"{what}{path} cannot be written: {why(error)}.") from error
 
 

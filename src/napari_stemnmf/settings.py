@@ -197,9 +197,7 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
             if not isinstance(value, str):
                 raise TypeError
             if not is_plain(value):
-                raise RecipeError(
-                    f"The setting '{name}' is {brief(value)}, which is no text in UTF-8; rename that file."
-                )
+                raise RecipeError(f"The setting '{name}' is {brief(value)}, which is no UTF-8 text; rename that file.")
             return str(value)
         if isinstance(value, bool):
             raise TypeError
@@ -209,6 +207,8 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
                 raise ValueError
             return int(number)
         return number
+    except RecipeError:
+        raise
     except (TypeError, ValueError, OverflowError):
         label = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else f"list of {item.__name__}"
         raise RecipeError(f"The setting '{name}' must be a {label}, not {brief(value)}.") from None

@@ -6,6 +6,7 @@ some turn what follows them around, and bytes that are no UTF-8 cannot be writte
 
 from __future__ import annotations
 
+import os
 import re
 
 STEERING = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
@@ -40,14 +41,19 @@ def brief(value: object) -> str:
     return writer.repr(value)
 
 
-def why(error: BaseException) -> str:
+DAMAGED = "it is damaged, or not what its name says"
+NOT_WRITTEN = "the disk may be full"
+
+
+def why(error: BaseException, else_: str = DAMAGED) -> str:
     """What went wrong, in words of the system where it has some, and in ours for what Python says of itself."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.strerror and error.errno:
+        long = "errno =" in error.strerror  # what HDF5 adds to it is for programmers
+        return os.strerror(error.errno) if long else error.strerror
     for kind, words in _REASONS.items():
         if isinstance(error, kind):
             return words
-    return "it is damaged, or not what its name says"
+    return else_
 
 
 def _escaped(found: re.Match[str]) -> str:

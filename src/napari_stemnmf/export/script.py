@@ -121,7 +121,8 @@ def _mask(mask: np.ndarray | None) -> Iterator[str]:
     yield "packed = ("
     yield from (f"    {literal(part)}" for part in textwrap.wrap(packed, WIDTH - 6, break_on_hyphens=False))
     yield ")"
-    yield f"bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8), count={literal(int(mask.size))})"
+    unpacked = "np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8)"
+    yield f"bits = np.unpackbits({unpacked}, count={literal(int(mask.size))})"
     yield f"mask = bits.astype(bool).reshape({literal(tuple(map(int, mask.shape)))})  # of the detector, True = keep"
 
 

@@ -45,6 +45,8 @@ MM = 1 / 25.4
 """Inches."""
 DPI = 300
 """Pixels per inch of what is written as pixels."""
+LEAST_DPI, MOST_DPI = 10, 2400
+"""What can be asked for; at more, a figure of a page does not fit in memory."""
 SMALLEST_FONT = 6.0
 """Points; nothing is written smaller."""
 LETTER_MM = 1.25
@@ -149,9 +151,13 @@ def save(figure: Figure, stem: str | Path, formats: Sequence[str] = ("pdf", "png
     Raises
     ------
     AnalysisError
-        If there is no such format, or a file cannot be written.
+        If there is no such format, a number is out of bounds, or a file cannot be written.
     """
     stem = Path(stem)
+    if stem.name in ("", ".."):
+        raise AnalysisError(f"{stem} is a folder; name the figure in it, as in {stem / 'figure'}.")
+    if not LEAST_DPI <= dpi <= MOST_DPI:
+        raise AnalysisError(f"dpi={dpi} is no number of pixels per inch from {LEAST_DPI} to {MOST_DPI}.")
     unknown = [kind for kind in formats if kind not in FORMATS]
     if unknown:
         raise AnalysisError(f"A figure cannot be written as '{unknown[0]}'; choose from {', '.join(FORMATS)}.")
