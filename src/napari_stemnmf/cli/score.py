@@ -128,7 +128,7 @@ def _write(
     for name, feature in scores:
         analysis = analyses[name]
         figure = matches(analysis.grains[feature], truths[name], analysis.axes)
-        written += save(figure, folder / f"matches-{_file_name(name)}-{feature}")
+        written += save(figure, folder / f"matches-{_file_name(name)}-{_file_name(feature)}")
     return written
 
 

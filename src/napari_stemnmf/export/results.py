@@ -219,11 +219,11 @@ def _tables(source: Source, _: str, path: Path) -> list[Path]:
 
 def _overview(source: Source, feature: str, path: Path) -> None:
     from napari_stemnmf.figures.overview import overview
-    from napari_stemnmf.figures.style import DPI
+    from napari_stemnmf.figures.style import DPI, in_style
 
     figure = overview(source.shown, feature)
     with result_file(path) as part:
-        figure.savefig(part, dpi=DPI)
+        in_style(figure.savefig)(part, dpi=DPI)
 
 
 def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:

@@ -195,12 +195,17 @@ def _grains(analysis: Analysis, feature: str) -> Grains:
     return analysis.grains[feature]
 
 
+def _in_imagej(unit: str) -> str:
+    """A unit as ImageJ's description has it, which is ASCII and ends at a line's end."""
+    return "".join(letter if " " <= letter <= "~" else f"\\u{ord(letter):04X}" for letter in unit)
+
+
 def _write(analysis: Analysis, feature: str, path: str | Path, labels: np.ndarray, **metadata: Any) -> None:
     import tifffile
 
     kind = np.uint16 if labels.max(initial=0) < 2**16 else np.float32  # the types that ImageJ knows
     step_y, step_x = analysis.axes[:2]
     resolution = (1 / step_x.scale, 1 / step_y.scale)
-    metadata = {"unit": step_x.unit, **metadata}
+    metadata = {"unit": _in_imagej(step_x.unit), **metadata}
     with result_file(path) as part:
         tifffile.imwrite(part, labels.astype(kind), imagej=True, resolution=resolution, metadata=metadata)

@@ -8,6 +8,7 @@ is imported when something is drawn, not before, so that napari has the colours 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -74,7 +75,8 @@ class Style:
         def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
             from matplotlib import rc_context
 
-            with self._lock, rc_context(self._settings):  # type: ignore[arg-type]
+            with self._lock, rc_context(self._settings), warnings.catch_warnings():  # type: ignore[arg-type]
+                warnings.filterwarnings("ignore", "Glyph .* missing from")  # of names: no font has all letters
                 return draw(*args, **kwargs)
 
         return drawn

@@ -61,7 +61,7 @@ class MeasureWidget(StepWidget):
     def _foot(self) -> list[Any]:
         self.table = PushButton(name="table", text="Show table")
         self.table.tooltip = "napari's features table, with a row for every grain"
-        self.table.clicked.connect(lambda: display.showfacts(self._viewer, self._session, str(self.feature.value)))
+        self.table.clicked.connect(lambda: display.show_table(self._viewer, self._session, str(self.feature.value)))
         self.patterns = LayerToggle(
             self._viewer,
             "patterns",
