@@ -20,8 +20,13 @@ PACKAGE = Path(napari_stemnmf.__file__).parent
 
 FLOORS = (
     (
+        "texts",
+        "processes",
         "errors",
+        "compiled",
         "control",
+        "files",
+        "files",
         "settings",
         "stage_settings",
         "representation_settings",
@@ -29,10 +34,9 @@ FLOORS = (
         "contents",
         "dataset",
         "units",
-        "files",
+        "threads",
         "locks",
         "storage",
-        "threads",
     ),  # the ground
     (
         "reading",

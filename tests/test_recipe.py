@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 
 import h5py
 import numpy as np
@@ -196,3 +197,79 @@ def test_a_probe_of_an_earlier_version_loads(tmp_path):
         assert "descan" not in file["probe"].attrs
     with h5py.File(tmp_path / "a.h5") as file:
         assert storage.read(file, "probe", Probe).descan == 3.5
+
+
+NAMES = ("m\n.npy", "m\r\t\x1b[2J\x7f\x01.npy", "m\u2028\x85.npy", 'm"\\".npy', "m'''.npy", "日本 é🙂.npy", "# x = 1")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_file_survives_the_way_through_toml(name, tmp_path):
+    recipe = Recipe().replaced({"beam_stop.mask": name, "preprocess.dark": f"{name}2"})
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    recipe.save(tmp_path / "r.toml")
+    assert Recipe.load(tmp_path / "r.toml") == recipe
+
+
+@given(st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), min_size=1))
+def test_any_text_survives_the_way_through_toml(name):
+    if name.strip().lower() in ("", "none", "auto"):
+        return
+    recipe = Recipe().replaced({"beam_stop.mask": name})
+    assert recipe.beam_stop.mask == name
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+
+
+@pytest.mark.parametrize("name", ["m\0.npy", "m\udcff.npy", "\ud800"])
+def test_a_name_that_cannot_be_kept_is_refused_before_a_run(name):
+    with pytest.raises(RecipeError, match=r"'mask' is .* no UTF-8 text; rename that file"):
+        Recipe().replaced({"beam_stop.mask": name})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 3000 + "]" * 3000,
+        "x = " + "{a=" * 3000 + "1" + "}" * 3000,
+        "[beam_stop]\nmask = " + "[" * 200 + "]" * 200,
+        ".".join(["a"] * 5000) + " = 1",
+        "[" + ".".join(["a"] * 5000) + "]\nb = 1",
+        "[aa.clustering]\nseeds = " + "9" * 5000,
+        "[aa.clustering]\nseeds = 1e999",
+        "[aa.clustering]\nseeds = " + "9" * 4000,
+        "[aa.clustering]\nseeds = 2026-01-01",
+        "[aa]\nclustering = 2026-01-01T00:00:00Z",
+        'features = [["aa"]]',
+        "features = [1]",
+        "features = 5",
+        '"\\u001b[2J\\n" = 1',
+        "[beam_stop]\nmask = {a = 1}",
+    ],
+)
+def test_whatever_a_recipe_holds_is_refused_in_one_short_sentence(text):
+    with pytest.raises(RecipeError) as error:
+        Recipe.from_toml(text)
+    said = str(error.value)
+    assert len(said) < 2500
+    assert len(said.splitlines()) == 1
+    assert "\x1b" not in said
+
+
+def test_what_is_no_recipe_is_not_read(tmp_path):
+    (tmp_path / "large.toml").write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(RecipeError, match="larger than"):
+        Recipe.load(tmp_path / "large.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match="no UTF-8 text"):
+        Recipe.load(tmp_path / "bytes.toml")
+    with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
+        Recipe.load(tmp_path)
+    with pytest.raises(RecipeError, match=r"no file can have such a name|No such file"):
+        Recipe.load("a\0b")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(RecipeError, match="device or a pipe"):
+            Recipe.load(tmp_path / "pipe")
+
+
+def test_features_are_named_once():
+    assert Recipe().replaced({"features": "bd,aa,bd"}).features == ("bd", "aa")

@@ -36,6 +36,7 @@ from napari_stemnmf.grains.review import Review
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.settings import identity
+from napari_stemnmf.texts import NOT_WRITTEN, why
 from napari_stemnmf.units import notes_of, pixel_ratio
 
 FORMAT = "napari-stemnmf analysis"
@@ -64,11 +65,8 @@ class Input:
     @classmethod
     def of(cls, dataset: Dataset, earlier: Input | None = None) -> Input:
         """The record of a dataset, by `Dataset.look`, which is told of an earlier one."""
-        plain = {
-            k: v if isinstance(v, bool | int | float | str) else str(v)
-            for k, v in dataset.metadata.items()
-            if v is not None
-        }
+        known = {k: v for k, v in dataset.metadata.items() if v is not None}
+        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in known.items()}
         mark, parts = dataset.look(earlier)
         return cls(dataset.name, dataset.source, dataset.shape, dataset.dtype.str, dataset.axes, mark, plain, parts)
 
@@ -299,8 +297,8 @@ class Analysis:
                 for f in fields(self):
                     if f.name != "recipe" and (f.name not in ("others", "files") or getattr(self, f.name)):
                         storage.write(file, f.name, getattr(self, f.name))
-        except OSError as error:
-            raise AnalysisError(f"The analysis cannot be written to {path}: {error}.") from error
+        except (OSError, RuntimeError) as error:  # what h5py raises where a disk is full is either
+            raise AnalysisError(f"The analysis cannot be written to {path}: {why(error, NOT_WRITTEN)}.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> Analysis:

@@ -17,6 +17,7 @@ import numpy as np
 from napari_stemnmf import contents
 from napari_stemnmf.contents import Part
 from napari_stemnmf.errors import DataError, ReadError, ScanShapeError
+from napari_stemnmf.texts import shown, shown_lines
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -73,6 +74,8 @@ class Dataset:
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", shown(self.name))  # it may be that of a file, and stands in lists and titles
+        object.__setattr__(self, "metadata", {shown(k): _plain(k, value) for k, value in self.metadata.items()})
         if self.data.ndim != 4:
             raise DataError(
                 f"A 4D-STEM scan has four axes (scan_y, scan_x, q_y, q_x); {self.name} has {self.data.ndim}."
@@ -207,6 +210,13 @@ class Dataset:
         return Fingerprint(found, former.hexdigest()[:16]), parts
 
 
+def _plain(name: str, value: Any) -> Any:
+    """A fact of a file without what would steer a terminal or cannot be kept; only notes may have several lines."""
+    if isinstance(value, str):
+        return shown_lines(value) if name == "notes" else shown(value)
+    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
 class Fingerprint(str):
     """A fingerprint; it is equal to the one that versions before 0.5 gave the same file, too.
 
@@ -278,8 +288,8 @@ def patterns_of_scan(
     ends = [f"the {what} {n}" for what, n in (("first", first), ("last", extra - first)) if n]
     other = ' (drop="first" would leave out the first)' if not first else ""
     note = (
-        f"{name} holds {count} patterns, {extra} more than a scan of {scan_shape[0]} x {scan_shape[1]} has positions: "
-        f"{' and '.join(ends)} {'was' if extra == 1 else 'were'} dropped{other}."
+        f"{shown(name)} holds {count} patterns, {extra} more than a scan of {scan_shape[0]} x {scan_shape[1]} has "
+        f"positions: {' and '.join(ends)} {'was' if extra == 1 else 'were'} dropped{other}."
         + ("" if first else " A camera that runs on after the scan leaves such patterns.")
     )
     told: dict[str, Any] = {"notes": note}

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari_stemnmf.texts import shown
+
 
 class StemNMFError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose.
+
+    Names of files and datasets that a message repeats cannot break it into lines, nor steer a terminal.
+    """
+
+    def __init__(self, message: object = "", *more: object) -> None:
+        super().__init__(shown(message), *more)
 
 
 class ReadError(StemNMFError):

@@ -16,14 +16,20 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import read_text, scrap_name, sweep
+from napari_stemnmf.processes import has_ended, place, start_of
+from napari_stemnmf.texts import why
 
 BEGINNING_SECONDS = 10.0
 """A lock without content that is no older is being written."""
+LARGEST = 2**14
+"""Bytes of a lock, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +52,19 @@ class Holder:
     def me(cls, who: str) -> Holder:
         """This thread of this process."""
         pid = os.getpid()
-        return cls(who, pid, _user(), socket.gethostname(), _place(), _start_of(pid), threading.get_ident())
+        return cls(who, pid, _user(), socket.gethostname(), place(), start_of(pid), threading.get_ident())
 
     @property
     def is_gone(self) -> bool:
         """Whether the process has surely ended."""
-        if not self.pid or self.place != _place():
+        if not self.pid or self.place != place():
             return False
-        return not _is_alive(self.pid) or (bool(self.process) and _start_of(self.pid) != self.process)
+        return has_ended(self.pid, self.process)
 
     @property
     def is_this_thread(self) -> bool:
         """Whether it is the one that asks."""
-        return (self.pid, self.thread, self.place) == (os.getpid(), threading.get_ident(), _place())
+        return (self.pid, self.thread, self.place) == (os.getpid(), threading.get_ident(), place())
 
     def __str__(self) -> str:
         by = f" of {self.user}" if self.user else ""
@@ -109,6 +115,7 @@ def take(path: str | Path, who: str) -> Lock:
     """
     path, me = Path(path), Holder.me(who)
     file = lock_of(path)
+    sweep(path.parent)
     for _ in range(3):
         try:
             _write(file, me)
@@ -120,7 +127,7 @@ def take(path: str | Path, who: str) -> Lock:
             if holder is not None:
                 _put_aside(file, holder.token)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = why(error).lower()
             raise AnalysisError(f"{path.parent} cannot be written to ({reason}); choose another folder.") from error
     raise AnalysisError(f"{path} is being written by several others; wait until they have ended.")
 
@@ -140,33 +147,52 @@ def held(path: str | Path, who: str) -> Iterator[None]:
 
 
 def _refusal(path: Path, holder: Holder) -> str:
-    there = holder.place == _place() and holder.pid
+    there = holder.place == place() and holder.pid
     gone = "" if there else f" If it has ended without a word, delete {lock_of(path)}."
     return f"{path} is being written by {holder}; wait until it has ended, or choose another folder.{gone}"
 
 
 def _write(file: Path, holder: Holder) -> None:
     handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    with os.fdopen(handle, "w", encoding="utf-8") as opened:
-        json.dump(asdict(holder), opened)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            json.dump(asdict(holder), opened)
+    except OSError:  # a full disk
+        file.unlink(missing_ok=True)
+        raise
 
 
 def _holder(file: Path) -> Holder | None:
     """Who holds a lock, None if nobody does. Of one without content it is not known who, while it is being written."""
     try:
-        text, written = file.read_text(encoding="utf-8"), file.stat().st_mtime
-    except OSError:
+        written = file.lstat().st_mtime
+        text = read_text(file, LARGEST)
+    except FileNotFoundError:
         return None
+    except UnicodeDecodeError:
+        text = ""
+    except OSError:  # of another user, or no file: who holds it is not known
+        return Holder(since=written, token="")
     try:
-        return Holder(**json.loads(text))
-    except (ValueError, TypeError):
+        return _told(json.loads(text))
+    except (ValueError, TypeError, OverflowError, OSError, RecursionError):
         begins = time.time() - written < BEGINNING_SECONDS
-        return Holder(since=written, token=text) if begins else Holder(pid=-1, place=_place(), token=text)
+        return Holder(since=written, token=text) if begins else Holder(pid=-1, place=place(), token=text)
+
+
+def _told(values: Any) -> Holder:
+    """A holder as a lock tells of it; a ValueError or TypeError if the lock was not written by `_write`."""
+    told, nobody = Holder(**values), Holder(since=0.0, token="")
+    for f in fields(Holder):
+        if type(getattr(told, f.name)) is not type(getattr(nobody, f.name)):
+            raise TypeError(f.name)
+    datetime.fromtimestamp(told.since)
+    return told
 
 
 def _put_aside(file: Path, token: str) -> None:
     """Remove the lock of a process that has ended; one that somebody else took meanwhile is put back."""
-    aside = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    aside = file.with_name(scrap_name(".lock"))
     with contextlib.suppress(OSError):
         os.rename(file, aside)
         holder = _holder(aside)
@@ -181,41 +207,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return ""
-
-
-def _place() -> str:
-    """This machine; within it the container, whose processes have numbers of their own."""
-    try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _start_of(pid: int) -> str:
-    """When a process began, in a form that no other process of that number has; empty where that is not known."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path(f'/proc/{pid}/stat').read_text(encoding='utf-8').rpartition(')')[2].split()[19]}"
-    except (OSError, IndexError):
-        return ""
-
-
-def _is_alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    if os.name == "nt":  # os.kill would end it
-        import ctypes
-
-        kernel, code = ctypes.windll.kernel32, ctypes.c_ulong()  # type: ignore[attr-defined]
-        handle = kernel.OpenProcess(0x1000, False, pid)
-        running = bool(handle) and bool(kernel.GetExitCodeProcess(handle, ctypes.byref(code))) and code.value == 259
-        if handle:
-            kernel.CloseHandle(handle)
-        return running
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -23,7 +22,7 @@ from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
-from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.files import FILE_SUFFIX, move_into
 from napari_stemnmf.locks import held
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import changed_files, other_data, start, unfinished, with_mask, with_recipe
@@ -31,6 +30,8 @@ from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.cluster import Cluster
 from napari_stemnmf.streaming.pools import Executor
+from napari_stemnmf.texts import why
+from napari_stemnmf.threads import checked
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def analyse(
     StemNMFError
         If the scheduler is lost, or has no worker that fits; what was finished is kept in the file.
     """
-    planned = stages.up_to(until)
+    planned, workers = stages.up_to(until), checked(workers)
     recipe = Recipe.preset("default") if recipe is None else recipe
     executor = executor if client is None else Cluster(client)
     how: dict[str, Any] = {"workers": workers, "control": Control(progress, cancel), "executor": executor}
@@ -180,11 +181,11 @@ def _afresh(
         kept = Analysis.load(part)
     try:
         found = go(begin(kept), part)
-        os.replace(part, path)
+        move_into(part, path)
     except Cancelled as stop:
         raise Cancelled(f"{stop} {path} is as it was.", stop.analysis) from None
     except OSError as error:
-        raise AnalysisError(f"The analysis cannot be written to {path}: {error}.") from error
+        raise AnalysisError(f"The analysis cannot be written to {path}: {why(error)}.") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -236,6 +237,7 @@ def advance(
     DataError, AnalysisError
         If the data does not allow a stage to run, or what it needs is missing.
     """
+    workers = checked(workers)
     names = tuple(analysis.recipe.features if features is None else features)
     for stage, batch in stages.order(planned, names):
         wanted = todo(analysis, stage, batch)

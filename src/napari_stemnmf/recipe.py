@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.files import read_text, write_text
 from napari_stemnmf.representation_settings import (
     AngularAverageSettings,
     BraggDiskSettings,
@@ -36,6 +37,7 @@ from napari_stemnmf.stage_settings import (
     PreprocessSettings,
     ProbeSettings,
 )
+from napari_stemnmf.texts import why
 
 FEATURES = {"vdf": "virtual dark fields", "aa": "angular average", "rv": "radial variance", "bd": "Bragg disks"}
 """The representations that can be computed, and what they are called."""
@@ -43,6 +45,8 @@ IN_FIGURES = ("vdf", "rv", "aa", "bd")
 """The order in which figures and comparisons show them: ours, and then the article's in its order."""
 OF_PAPER = ("aa", "rv", "bd")
 """The article's representations."""
+LARGEST = 2**20
+"""Bytes of a file that may be a recipe, at most."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(set(self.features)) < len(self.features):
+            object.__setattr__(self, "features", tuple(dict.fromkeys(self.features)))
         if not self.features:
             raise RecipeError(f"features is empty; choose from {', '.join(FEATURES)}.")
 
@@ -188,11 +194,13 @@ class Recipe(Settings):
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"The recipe is not valid TOML: {error}.") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+            raise RecipeError(f"The recipe is not valid TOML: {why(error)}.") from error
         return cls.from_dict(values)
 
     def save(self, path: str | Path) -> None:
-        """Write the recipe as TOML."""
-        Path(path).write_text(self.to_toml(), encoding="utf-8")
+        """Write the recipe as TOML; the file is whole or what it was before. An AnalysisError if that cannot be."""
+        write_text(path, self.to_toml())
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
@@ -204,9 +212,9 @@ class Recipe(Settings):
             If the file is missing or does not hold a valid recipe.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = read_text(path, LARGEST)
         except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+            raise RecipeError(f"The recipe {path} cannot be read: {why(error)}.") from error
         return cls.from_toml(text)
 
 

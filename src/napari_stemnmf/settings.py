@@ -7,6 +7,7 @@ forms, the recipe file, the command line and the reference page come from there.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,9 @@ from dataclasses import field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.texts import brief, is_plain
+
+_TOML_ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
 
 
 def setting(
@@ -79,7 +83,7 @@ def replaced_at(node: Any, path: list[str], value: Any, full: str, root: Any) ->
     path = [present_name(node, path[0]), *path[1:]]
     if path[0] not in names or (len(path) > 1) != is_dataclass(getattr(node, path[0])):
         known = ", ".join(name for name, _, _ in walk(root))
-        raise RecipeError(f"There is no setting '{full}'. Settings are: {known}.")
+        raise RecipeError(f"There is no setting {brief(full)}. Settings are: {known}.")
     child = getattr(node, path[0])
     return replace(node, **{path[0]: value if len(path) == 1 else replaced_at(child, path[1:], value, full, root)})
 
@@ -127,13 +131,13 @@ def from_dict(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     hints = {f.name: typing.get_type_hints(kind)[f.name] for f in fields(kind)}
     unknown = set(values) - set(hints)
     if unknown:
-        names = ", ".join(f"'{prefix}{n}'" for n in sorted(unknown))
+        names = ", ".join(brief(f"{prefix}{n}") for n in sorted(unknown)[:9])
         raise RecipeError(f"The recipe has no setting {names}; here it knows {', '.join(prefix + n for n in hints)}.")
     kwargs = {}
     for name, value in values.items():
         if is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
-                raise RecipeError(f"'{prefix}{name}' in the recipe must be a table of settings, not {value!r}.")
+                raise RecipeError(f"'{prefix}{name}' in the recipe must be a table of settings, not {brief(value)}.")
             value = from_dict(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
         kwargs[name] = value
     return kind(**kwargs)
@@ -163,8 +167,13 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return f'"{_TOML_ESCAPED.sub(_toml_escape, value)}"'
     return repr(value)
+
+
+def _toml_escape(found: re.Match[str]) -> str:
+    """A character that a string of TOML cannot hold as it is."""
+    return f"\\{found[0]}" if found[0] in '\\"' else f"\\u{ord(found[0]):04X}"
 
 
 def _coerce(value: Any, hint: Any, name: str) -> Any:
@@ -187,7 +196,9 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
         if kind is str:
             if not isinstance(value, str):
                 raise TypeError
-            return value
+            if not is_plain(value):
+                raise RecipeError(f"The setting '{name}' is {brief(value)}, which is no UTF-8 text; rename that file.")
+            return str(value)
         if isinstance(value, bool):
             raise TypeError
         number = float(value)
@@ -196,9 +207,11 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
                 raise ValueError
             return int(number)
         return number
+    except RecipeError:
+        raise
     except (TypeError, ValueError, OverflowError):
         label = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else f"list of {item.__name__}"
-        raise RecipeError(f"The setting '{name}' must be a {label}, not {value!r}.") from None
+        raise RecipeError(f"The setting '{name}' must be a {label}, not {brief(value)}.") from None
 
 
 def _check(value: Any, f: dataclasses.Field) -> None:
@@ -207,7 +220,7 @@ def _check(value: Any, f: dataclasses.Field) -> None:
         return
     for item in value if isinstance(value, tuple) else (value,):
         if meta["choices"] is not None and item not in meta["choices"]:
-            raise RecipeError(f"The setting '{f.name}' is {item!r}; choose from {', '.join(meta['choices'])}.")
+            raise RecipeError(f"The setting '{f.name}' is {brief(item)}; choose from {', '.join(meta['choices'])}.")
         if isinstance(item, (int, float)):
             if item != item or abs(item) == float("inf"):
                 raise RecipeError(f"The setting '{f.name}' must be a finite number.")

@@ -2,8 +2,8 @@
 
 A dataclass becomes a group: arrays are datasets, plain values are attributes, nested dataclasses and dictionaries are
 groups, all named after their fields, so that h5py alone can read the file. Tuples of plain values (named ones too) are
-attributes, tuples of flat records become one table, a sparse array a group of the three arrays that it consists of.
-It uses h5py and is independent of the stages.
+attributes, or datasets where they are long, tuples of flat records become one table, a sparse array a group of the
+three arrays that it consists of. It uses h5py and is independent of the stages.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ T = TypeVar("T")
 _CSR = "csr"
 _KIND = "kind"
 """Attribute that tells which of several dataclasses a group holds, where it is not the first: its `STORED_AS`."""
+_MOST = 2000
+"""Values of a tuple that is an attribute, which cannot be large; a longer one is a dataset."""
 _OVERHEAD = 2048  # bytes that HDF5 takes for the description of a dataset or group
 
 
@@ -49,9 +51,8 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         for column in value.columns:
             data = value[column].to_numpy()
             text = data.dtype.kind not in "biuf"
-            group.create_dataset(
-                column, data=data.astype(object) if text else data, dtype=h5py.string_dtype() if text else None
-            )
+            values = np.array([_text(value) for value in data], object) if text else data
+            group.create_dataset(column, data=values, dtype=h5py.string_dtype() if text else None)
     elif is_dataclass(value):
         group = parent.create_group(name)
         if kind := getattr(type(value), "STORED_AS", ""):
@@ -67,9 +68,22 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         _write_records(parent, name, value)
     elif isinstance(value, tuple | list):
         text = bool(value) and isinstance(value[0], str)
-        parent.attrs.create(name, list(value), dtype=h5py.string_dtype() if text else None)
+        items = [_text(item) for item in value] if text else list(value)
+        make = parent.attrs.create if len(items) <= _MOST else parent.create_dataset
+        make(name, data=items, dtype=h5py.string_dtype() if text else None)
+    elif isinstance(value, str):
+        parent.attrs.create(name, _text(value), dtype=h5py.string_dtype())
     else:
-        parent.attrs[name] = str(value) if isinstance(value, str) else value
+        parent.attrs[name] = value
+
+
+def _text(value: Any) -> bytes:
+    """A text as a file keeps it. Names that are no UTF-8 come back as they were; what cannot be kept is replaced."""
+    text = str(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def room_for(value: Any) -> int:
@@ -106,7 +120,7 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
     if name in parent.attrs:
         value = parent.attrs[name]
         if origin is tuple or kind is tuple or isinstance(value, np.ndarray):
-            items = tuple(v.decode() if isinstance(v, bytes) else v for v in np.asarray(value).tolist())
+            items = tuple(_plain(v) for v in np.asarray(value).tolist())
             return kind(*items) if hasattr(kind, "_fields") else items
         return value.item() if isinstance(value, np.generic) else value
     if name not in parent:
@@ -123,6 +137,8 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
     if origin is dict:
         keys = [*node.attrs, *node]
         return {key: read(node, key, inner[1]) for key in keys}
+    if (origin is tuple or kind is tuple) and isinstance(node, h5py.Dataset) and node.dtype.names is None:
+        return tuple(_plain(v) for v in node[()].tolist())
     if origin is tuple and is_dataclass(inner[0]):
         return _read_records(node, inner[0])  # type: ignore[arg-type]
     if kind is dict or kind is Any:
@@ -158,7 +174,7 @@ def _write_records(parent: h5py.Group, name: str, records: tuple[Any, ...]) -> N
         kinds = {n: h5py.string_dtype() if isinstance(v[0], str) else np.asarray(v).dtype for n, v in columns.items()}
         table = np.empty(len(records), dtype=[(n, kinds[n]) for n in names])
         for n in names:
-            table[n] = columns[n]
+            table[n] = [_text(v) for v in columns[n]] if isinstance(columns[n][0], str) else columns[n]
         parent.create_dataset(name, data=table)
     else:
         group = parent.create_group(name)
@@ -175,7 +191,7 @@ def _read_records(node: h5py.Group | h5py.Dataset, kind: type[T]) -> tuple[T, ..
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode("utf-8", "surrogateescape")
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -10,8 +10,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.texts import brief
+
+MOST = 1024
+"""Threads; more can only be a slip, and the system may not give them."""
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+def checked(workers: int | None) -> int | None:
+    """A number of threads that was asked for; a RecipeError if it is none from 1 to `MOST`."""
+    if workers is None or (hasattr(workers, "__index__") and workers is not True and 1 <= workers <= MOST):
+        return workers
+    raise RecipeError(f"workers={brief(workers)} is no number of threads from 1 to {MOST}.")
 
 
 def default_workers() -> int:

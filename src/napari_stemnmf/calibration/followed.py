@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.spatial import cKDTree
 
 from napari_stemnmf.calibration.rings import CENTRAL
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.detection import Peaks
 
 LINK = 0.4  # probe radii: how far a spot moves at most from one position to the next

@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.calibration.spots import drift_of
 from napari_stemnmf.calibration.surface import bearable, design, least_squares
 from napari_stemnmf.calibration.symmetry import symmetry
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.cli.options import (
@@ -14,6 +13,7 @@ from napari_stemnmf.cli.options import (
     add_file,
     add_settings_options,
     open_file,
+    place,
     recipe_from,
     with_settings,
 )
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
     add_file(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the figures and the analysis, from which run goes on"
+        "--out", type=place, metavar="DIR", help="folder for the figures and the analysis, from which run goes on"
     )
     add_settings_options(parser)
     parser.set_defaults(command=_calibrate)

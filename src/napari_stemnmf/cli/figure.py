@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths
+from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths, place
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.recipe import FEATURES
 
@@ -21,12 +21,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("figure", help="draw a figure for print: PDF, SVG, PNG")
     parser.add_argument("name", nargs="?", metavar="NAME", help="which figure; --list tells them all")
     parser.add_argument(
-        "analyses", nargs="*", type=Path, metavar="ANALYSIS", help=f"analysis files, as in DIR/{ANALYSIS_NAME}"
+        "analyses", nargs="*", type=place, metavar="ANALYSIS", help=f"analysis files, as in DIR/{ANALYSIS_NAME}"
     )
     parser.add_argument("--list", action="store_true", help="say which figures there are, and what each needs")
     add_truth(parser, default=[])
     parser.add_argument("--feature", choices=tuple(FEATURES), help="representation; default: the first in the analysis")
-    parser.add_argument("--out", type=Path, metavar="STEM", help="path of the figure without its ending")
+    parser.add_argument("--out", type=place, metavar="STEM", help="path of the figure without its ending")
     parser.add_argument("--formats", default="pdf,png", metavar="pdf,png", help="of pdf, png and svg")
     parser.add_argument("--dpi", type=int, default=300, metavar="N", help="pixels per inch of PNG")
     parser.set_defaults(command=_figure)
@@ -41,8 +41,6 @@ def _figure(options: argparse.Namespace) -> None:
         return
     if options.name is None or options.out is None:
         raise AnalysisError("Say which figure, of which analyses, and where it goes: NAME ANALYSIS --out STEM.")
-    if options.dpi < 1:
-        raise AnalysisError(f"--dpi must be at least 1, not {options.dpi}.")
     entry = catalogue.find(options.name)
     formats = [kind.strip() for kind in options.formats.split(",")]
     analyses = load_analyses(options.analyses)

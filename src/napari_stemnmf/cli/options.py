@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from napari_stemnmf.dataset import DROPS
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.settings import walk
+from napari_stemnmf.texts import brief, shown
+from napari_stemnmf.threads import MOST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
 
 ANALYSIS_NAME = "analysis.stemnmf.h5"
+LARGEST = 10**9
+"""Of numbers of rows and columns: more can only be a slip."""
 _PLACES: tuple[Callable[[Path], str], ...] = (
     lambda path: path.parent.name,
     lambda path: f"{path.parent.name}/{path.name.partition('.')[0]}",
@@ -36,7 +41,8 @@ def with_settings() -> dict[str, Any]:
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a 4D-STEM scan; FILE::NAME names one of several datasets in it")
+    about = "a 4D-STEM scan; FILE::NAME names one of several datasets in it"
+    parser.add_argument("file", type=name, metavar="FILE", help=about)
     parser.add_argument(
         "--scan-shape", type=pair, metavar="ROWS,COLUMNS", help="for a file that holds a stack of patterns"
     )
@@ -55,9 +61,9 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="default", help="settings to start from")
-    parser.add_argument("--recipe", type=Path, metavar="R.toml", help="settings from a file, in place of a preset")
-    parser.add_argument("--mask", metavar="FILE", help="detector mask, true where pixels are kept")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
+    parser.add_argument("--recipe", type=place, metavar="R.toml", help="settings from a file, in place of a preset")
+    parser.add_argument("--mask", type=name, metavar="FILE", help="detector mask, true where pixels are kept")
+    parser.add_argument("--workers", type=threads, metavar="N", help="threads; default: all cores")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help="change one setting; repeatable",
@@ -66,7 +72,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
 
 def add_truth(parser: argparse.ArgumentParser, **how: Any) -> None:
     parser.add_argument(
-        "--truth", action="append", metavar="FILE::NAME",
+        "--truth", action="append", type=name, metavar="FILE::NAME",
         help="true grains: stack of masks or label image; one for all analyses, or repeated in their order", **how,
     )  # fmt: skip
 
@@ -85,17 +91,36 @@ def pair(text: str) -> tuple[int, int]:
     try:
         rows, columns = (int(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not ROWS,COLUMNS") from None
-    if rows < 1 or columns < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' must be positive")
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not ROWS,COLUMNS") from None
+    if not (1 <= rows <= LARGEST and 1 <= columns <= LARGEST):
+        raise argparse.ArgumentTypeError(f"{brief(text)} must be two numbers from 1 to {LARGEST}")
     return rows, columns
+
+
+def threads(text: str) -> int:
+    """A number of threads."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{brief(text)} is no number of threads from 1 to {MOST}")
+    return int(text)
+
+
+def name(text: str) -> str:
+    """The name of a file or folder, perhaps of something in it."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def place(text: str) -> Path:
+    """The path of a file or folder."""
+    return Path(name(text))
 
 
 def which(text: str) -> str | int:
     if text in DROPS:
         return text
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not {', '.join(DROPS)} or a number of patterns")
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not {', '.join(DROPS)} or a number of patterns")
     return int(text)
 
 
@@ -103,7 +128,7 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
     """The recipe that the options of a command line describe."""
     recipe = Recipe.load(options.recipe) if options.recipe else Recipe.preset(options.preset)
     changes: dict[str, Any] = {}
-    if getattr(options, "features", None):
+    if getattr(options, "features", None) is not None:
         changes["features"] = options.features
     if getattr(options, "seeds", None) is not None:
         changes["*.clustering.seeds"] = options.seeds
@@ -138,7 +163,7 @@ def load_analyses(paths: Sequence[Path]) -> dict[str, Analysis]:
     if twice is not None:
         raise AnalysisError(f"The analysis {twice} is given twice; give each one once.")
     analyses = [Analysis.load(path) for path in paths]
-    return dict(zip(unique_names([analysis.input.name for analysis in analyses], places), analyses, strict=True))
+    return dict(zip(unique_names([shown(analysis.input.name) for analysis in analyses], places), analyses, strict=True))
 
 
 def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:

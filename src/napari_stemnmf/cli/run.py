@@ -14,6 +14,7 @@ from napari_stemnmf.cli.options import (
     add_file,
     add_recipe_options,
     open_file,
+    place,
     recipe_from,
     with_settings,
 )
@@ -37,7 +38,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("run", help="find the grains of a scan", **with_settings())
     add_file(parser)
     out_help = "folder for the results; made if need be"
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=out_help)
+    parser.add_argument("--out", required=True, type=place, metavar="DIR", help=out_help)
     overwrite_help = "start afresh even if DIR holds an analysis, which is replaced when the run is done"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     add_recipe_options(parser)
@@ -174,7 +175,7 @@ def warn(analysis: Analysis, told: Sequence[str] = ()) -> None:
 def add_demo(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("demo", help="make a sample scan with known truth, find its grains, compare")
-    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder for scan and results")
+    parser.add_argument("--out", type=place, default=Path("demo"), metavar="DIR", help="folder for scan and results")
     parser.add_argument("--napari", action="store_true", help="show the results in napari")
     add_recipe_options(parser)
     parser.set_defaults(command=_demo)
@@ -188,7 +189,7 @@ def _demo(options: argparse.Namespace) -> None:
     if options.seeds is None and options.recipe is None:
         options.seeds = DEMO_SEEDS
     recipe = recipe_from(options)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     scan = options.out / "sample.h5"
     made = sample()
     if not scan.exists():

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths
+from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths, place
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.files import make_folder
 from napari_stemnmf.recipe import FEATURES
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("score", help="compare found grains with the truth")
     parser.add_argument(
-        "analyses", type=Path, nargs="+", metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}"
+        "analyses", type=place, nargs="+", metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}"
     )
     add_truth(parser, required=True)
     parser.add_argument(
@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON in place of a table: one object for each row")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR",
+        "--out", type=place, metavar="DIR",
         help="folder for scores.csv, distributions.csv, pairs.csv and a picture of every grain's match",
     )  # fmt: skip
     parser.set_defaults(command=_score)
@@ -128,7 +128,7 @@ def _write(
     for name, feature in scores:
         analysis = analyses[name]
         figure = matches(analysis.grains[feature], truths[name], analysis.axes)
-        written += save(figure, folder / f"matches-{_file_name(name)}-{feature}")
+        written += save(figure, folder / f"matches-{_file_name(name)}-{_file_name(feature)}")
     return written
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from napari_stemnmf.cli.options import pair
+from napari_stemnmf.cli.options import pair, place, threads
 from napari_stemnmf.cli.terminal import Reporter
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
@@ -22,7 +21,7 @@ def add(commands: Any) -> None:
     about = "simulate a scan of the paper, with known truth"
     parser = commands.add_parser("simulate", help=about, description=f"{about[0].upper()}{about[1:]}.")
     parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
-    parser.add_argument("--out", type=Path, required=True, dest="path", metavar="F.h5", help="the file")
+    parser.add_argument("--out", type=place, required=True, dest="path", metavar="F.h5", help="the file")
     parser.add_argument("--seed", type=int, metavar="N", help="of grains and noise; default: the paper's grain numbers")
     positions = "positions, 5 Å apart, or one number for a square"
     parser.add_argument("--scan", type=_scan, metavar="ROWS,COLUMNS", help=positions)
@@ -32,7 +31,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--slice-thickness", type=float, default=4.0, metavar="A", help="of multislice, Å; default 4")
     shares = "write expected shares of the beam, not counts"
     parser.add_argument("--no-noise", action="store_false", dest="noise", help=shares)
-    parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
+    parser.add_argument("--workers", type=threads, metavar="N", help="threads; default: all cores")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that was not simulated, too")
     parser.set_defaults(command=_simulate)
 
@@ -41,16 +40,16 @@ def add(commands: Any) -> None:
         help="do the paper's study again: simulate, analyse, score, draw, compare",
         description="The study of Bruefach, Ophus & Scott (2022), done again; DIR/index.html shows it.",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for all results; gone on with")
+    parser.add_argument("--out", required=True, type=place, metavar="DIR", help="folder for all results; gone on with")
     parser.add_argument("--quick", action="store_true", help="small films, few seeds: to see that all works")
     given = "take the films that lie there: HDF5 files named ag1*, ag2*, ag3*, nanowire*, truth in 'labels'"
-    parser.add_argument("--films", type=Path, metavar="FOLDER", help=given)
+    parser.add_argument("--films", type=place, metavar="FOLDER", help=given)
     simulated = "what simulates the films that are not given"
     parser.add_argument("--engine", choices=ENGINES, default="kinematic", help=simulated)
     seeds = "random starts of each clustering; default: 25, quick: 3"
     parser.add_argument("--seeds", type=int, metavar="N", help=seeds)
     parser.add_argument("--no-nanowire", action="store_false", dest="nanowire", help="leave out the nanowire")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads; default: all cores")
+    parser.add_argument("--workers", type=threads, metavar="N", help="threads; default: all cores")
     parser.set_defaults(command=_reproduce)
 
 

@@ -2,13 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari_stemnmf.control import Progress
+from napari_stemnmf.texts import shown, shown_lines
+
+CLEAR = "\r\x1b[K"
+"""Empties the line of a terminal."""
+
+
+class Careful(io.TextIOBase):
+    """A stream that writes to another what terminals do not obey; what that cannot encode becomes an escape.
+
+    A stream that cannot be written to any more does not end the work that tells of itself: what is written later is
+    thrown away, and `error` is why.
+
+    Attributes
+    ----------
+    stream : file or None
+        None where a program has no such stream.
+    error : Exception or None
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        plain = shown_lines(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
+        self._try(lambda: self.stream.write(plain))
+        return len(text)
+
+    def steer(self, codes: str) -> None:
+        """Write what a terminal is to obey."""
+        self._try(lambda: self.stream.write(codes))
+
+    def flush(self) -> None:
+        self._try(lambda: self.stream.flush())
+
+    def fileno(self) -> int:
+        return int(self.stream.fileno())
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(ValueError):  # closed
+            return self.stream is not None and bool(self.stream.isatty())
+        return False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return str(getattr(self.stream, "encoding", None) or "utf-8")
+
+    def _try(self, act: Callable[[], object]) -> None:
+        if self.stream is None or self.error is not None:
+            return
+        try:
+            act()
+        except (OSError, ValueError) as error:  # full, gone, or closed
+            self.error = error
+            with contextlib.suppress(OSError, ValueError):  # Python would fail with it at its end
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self.stream.fileno())
+                os.close(nowhere)
+
+
+@contextlib.contextmanager
+def careful_output() -> Iterator[Careful]:
+    """Within its block names of files and datasets cannot steer the terminal, nor fail at its encoding."""
+    out = Careful(sys.stdout)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(Careful(sys.stderr)):
+        yield out
+
+
+def _steer(codes: str) -> None:
+    if isinstance(sys.stderr, Careful):
+        sys.stderr.steer(codes)
+    else:
+        print(codes, end="", file=sys.stderr)
 
 
 class Reporter:
@@ -44,11 +121,13 @@ class Reporter:
                 self._stage, self._since, self._shown = progress.stage, now, 0.0
             if self._live and (now - self._shown > 0.1 or progress.fraction == 1.0):
                 self._shown = now
-                line = f"{progress.stage} {progress.fraction:4.0%} {progress.message}"
-                print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)
+                line = shown(f"{progress.stage} {progress.fraction:4.0%} {progress.message}")[:100]
+                _steer(CLEAR)
+                print(line, end="", file=sys.stderr, flush=True)
 
     def _end_stage(self) -> None:
         if self._stage:
-            start = "\r\x1b[K" if self._live else ""
-            print(f"{start}{self._stage}: {time.monotonic() - self._since:.1f} s", file=sys.stderr, flush=True)
+            if self._live:
+                _steer(CLEAR)
+            print(f"{self._stage}: {time.monotonic() - self._since:.1f} s", file=sys.stderr, flush=True)
             self._stage = ""

@@ -6,7 +6,7 @@ import re
 
 _SCAN_SHAPE = re.compile(r"\bscan_shape=\(([^()]*)\)")
 _DROP = re.compile(r'\bdrop="?(\w+)"?')
-_KEYWORD = re.compile(r"\b(workers|mask|seeds|features|overwrite|preset|recipe|until)=(?=[^\s=])")
+_KEYWORD = re.compile(r"\b(workers|mask|seeds|dpi|features|overwrite|preset|recipe|until)=(?=[^\s=])")
 SETTINGS_HINT = "Settings are given as --set NAME=VALUE."
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.sparse import sparray
 
 from napari_stemnmf.clustering.matrix import (
@@ -27,6 +26,7 @@ from napari_stemnmf.clustering.matrix import (
     project,
     squared_norm,
 )
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 

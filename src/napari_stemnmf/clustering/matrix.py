@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_array, sparray
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.errors import DataError
 
 BLOCK = 768  # rows of a dense V at a time: they, their products and their part of W stay in the second cache

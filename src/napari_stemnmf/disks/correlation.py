@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from napari_stemnmf.compiled import njit
 
 LARGEST = float(np.finfo(np.float32).max)
 _FAST = {"reassoc", "contract", "nsz"}

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy.interpolate import PchipInterpolator
+
+from napari_stemnmf.compiled import njit
 
 LEAST_RADIUS = 2.0  # px; smaller disks have no edge to speak of
 ROOM, LEAST_ROOM = 0.5, 1.5  # beyond the disk's edge, in its radii and in px, that is looked at

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import correlate, dot, window
 from napari_stemnmf.disks.ridges import flatten
 from napari_stemnmf.disks.template import FALLOFF_STEP

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import dot
 from napari_stemnmf.disks.overlap import is_maximum
 from napari_stemnmf.disks.template import FALLOFF_STEP

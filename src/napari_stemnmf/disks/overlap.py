@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import dot
 from napari_stemnmf.disks.measure import falloff_at, is_allowed, is_distant, measure, select
 from napari_stemnmf.disks.template import FALLOFF_STEP

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import dot
 
 DIRECTIONS = 48  # in which the correlation is looked up at each distance

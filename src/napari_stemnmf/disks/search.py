@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, is_saturated, lay_out
 from napari_stemnmf.disks.edges import FARTHEST, edges
 from napari_stemnmf.disks.measure import measure, refine, select, vertex

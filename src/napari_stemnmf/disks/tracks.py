@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 

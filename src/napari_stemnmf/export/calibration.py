@@ -107,12 +107,13 @@ def write_calibration(analysis: Analysis, directory: str | Path, dataset: Datase
         If a file cannot be written, or the analysis is not calibrated.
     """
     from napari_stemnmf.figures.calibration import calibration_figure
+    from napari_stemnmf.figures.style import in_style
 
     figure = calibration_figure(analysis, dataset)
     targets = [Path(directory) / f"calibration{suffix}" for suffix in (".png", ".pdf")]
     for target in targets:
         with result_file(target) as part:
-            figure.savefig(part, dpi=150)
+            in_style(figure.savefig)(part, dpi=150)
     return targets
 
 

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files import read_text, write_text
+from napari_stemnmf.recipe import LARGEST
+from napari_stemnmf.texts import why
 
 logger = logging.getLogger(__name__)
 RECIPE = "recipe.toml"
@@ -26,7 +28,7 @@ _LINE = re.compile(r"^#   ([0-9a-f]{64})  ([^/\\\n]+)$", re.MULTILINE)
 def recorded(folder: Path) -> dict[str, str] | None:
     """By name, a digest of each file that the last run wrote; None without a record."""
     try:
-        _, about, lines = (folder / RECIPE).read_text(encoding="utf-8").partition(ABOUT)
+        _, about, lines = read_text(folder / RECIPE, LARGEST).partition(ABOUT)
     except (OSError, UnicodeDecodeError):
         return None
     return {name: digest for digest, name in _LINE.findall(lines)} if about else None
@@ -57,12 +59,10 @@ def tidy(folder: Path, written: Iterable[Path], before: Mapping[str, str] | None
             (folder / ASIDE).mkdir(exist_ok=True)
             (folder / name).replace(folder / ASIDE / name)
     except OSError as error:
-        reason = error.strerror or error
-        raise AnalysisError(f"{folder / name} is of another run and cannot be removed: {reason}.") from error
+        raise AnalysisError(f"{folder / name} is of another run and cannot be removed: {why(error)}.") from error
     recipe = (folder / RECIPE).read_text(encoding="utf-8").partition(ABOUT)[0]
     lines = [ABOUT, *(f"#   {digest}  {name}" for name, digest in digests.items())]
-    with result_file(folder / RECIPE) as part:
-        part.write_text(recipe + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    write_text(folder / RECIPE, recipe + "\n" + "\n".join(lines) + "\n")
     if ours:
         logger.warning("Removed from %s, as they were of another run: %s.", folder, ", ".join(ours))
     if old:

@@ -19,12 +19,13 @@ import numpy as np
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.errors import AnalysisError, StemNMFError
+from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.export.record import recorded, tidy
 from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
-from napari_stemnmf.files import FILE_SUFFIX, result_file
+from napari_stemnmf.files import FILE_SUFFIX, make_folder, plain_name, result_file, write_text
 from napari_stemnmf.grains.review import ACCEPTED
+from napari_stemnmf.texts import why
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def export(
     Cancelled
         If the user asked to stop; what was written stays.
     """
-    directory, control = _folder(directory), (control or Control()).for_stage("Export")
+    directory, control = make_folder(directory), (control or Control()).for_stage("Export")
     shown = accepted(analysis) if requests.accepted_only else analysis
     tasks = list(_tasks(Source(analysis, shown, requests, None, dataset, options or {}), directory))
     done = Exported([], [])
@@ -132,7 +133,7 @@ def export(
         except StemNMFError as error:
             done.left_out.append(str(error))
         except OSError as error:
-            done.left_out.append(f"{directory / name} cannot be written: {error.strerror or error}.")
+            done.left_out.append(f"{directory / name} cannot be written: {why(error)}.")
     control.report(len(tasks), len(tasks))
     return done
 
@@ -166,7 +167,7 @@ def write_results(analysis: Analysis, directory: str | Path, former: Analysis | 
     grains = {name: found for name, found in analysis.grains.items() if name in analysis.recipe.features}
     measured = [name for name in grains if name in analysis.tables]
     requests = Requests(tables="csv" if measured else "", overviews=True)
-    source, folder = Source(analysis, replace(analysis, grains=grains), requests, measured), _folder(directory)
+    source, folder = Source(analysis, replace(analysis, grains=grains), requests, measured), make_folder(directory)
     before = recorded(folder)
     written = [path for _, write in _tasks(source, folder) for path in write()]
     tidy(folder, written, before, [] if former is None else _names_of(former))
@@ -196,19 +197,11 @@ def accepted(analysis: Analysis) -> Analysis:
     return replace(analysis, grains=grains, tables=tables, patterns={})
 
 
-def _folder(directory: str | Path) -> Path:
-    try:
-        Path(directory).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AnalysisError(f"The folder {directory} cannot be made: {error.strerror or error}.") from error
-    return Path(directory)
-
-
 def _tasks(source: Source, directory: Path) -> Iterator[tuple[str, Callable[[], Sequence[Path]]]]:
     """The name of each file that is requested, and the function that writes it, by representation."""
 
     def task(output: Output, feature: str) -> tuple[str, Callable[[], Sequence[Path]]]:
-        path = directory / output.name.format(feature=feature, scan=source.analysis.input.name)
+        path = directory / output.name.format(feature=plain_name(feature), scan=plain_name(source.analysis.input.name))
         return path.name, lambda: output.write(source, feature, path) or [path]
 
     requested = [output for output in OUTPUTS if getattr(source.requests, output.request)]
@@ -226,11 +219,11 @@ def _tables(source: Source, _: str, path: Path) -> list[Path]:
 
 def _overview(source: Source, feature: str, path: Path) -> None:
     from napari_stemnmf.figures.overview import overview
-    from napari_stemnmf.figures.style import DPI
+    from napari_stemnmf.figures.style import DPI, in_style
 
     figure = overview(source.shown, feature)
     with result_file(path) as part:
-        figure.savefig(part, dpi=DPI)
+        in_style(figure.savefig)(part, dpi=DPI)
 
 
 def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:
@@ -242,16 +235,13 @@ def _figure(name: str, source: Source, feature: str, path: Path) -> list[Path]:
 
 
 def _recipe(source: Source, _: str, path: Path) -> None:
-    with result_file(path) as part:
-        source.analysis.recipe.save(part)
+    source.analysis.recipe.save(path)
 
 
 def _script(source: Source, _: str, path: Path) -> None:
     from napari_stemnmf.export.script import script
 
-    text = script(source.analysis, options=source.options)
-    with result_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_text(path, script(source.analysis, options=source.options))
 
 
 OUTPUTS: tuple[Output, ...] = (

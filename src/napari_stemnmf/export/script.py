@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
+import math
 import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ import numpy as np
 from napari_stemnmf import __version__, stages
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import plain_name
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.simulation.sample import NAME as SAMPLE
+from napari_stemnmf.texts import brief
 
 WIDTH = 110
 """Letters of a line, about."""
@@ -51,21 +54,21 @@ def script(
     until = done[-1] if done else None
     if until is None:
         raise AnalysisError("Nothing was done to this scan yet; run a step first.")
-    folder = str(path) if path is not None else f"{_plain(analysis.input.name)} results"
+    folder = str(path) if path is not None else f"{plain_name(analysis.input.name)} results"
     lines = [
-        f'"""{_plain(analysis.input.name)}: what was done in napari-stemnmf {__version__}, to be repeated."""',
+        f'"""{plain_name(analysis.input.name)}: what was done in napari-stemnmf {__version__}, to be repeated."""',
         "",
         *_imports(analysis),
         "",
         f"dataset = {_opened(analysis, source, options or {})}",
-        f"if dataset.fingerprint() != {_quoted(analysis.input.fingerprint)}:",
+        f"if dataset.fingerprint() != {literal(str(analysis.input.fingerprint))}:",
         '    raise SystemExit("This is not the data that was analysed; name the right file.")',
         "",
         *_recipe(analysis),
         *_mask(analysis.mask),
         *_steps(analysis, until),
         "",
-        f"folder = Path({_quoted(folder)})",
+        f"folder = Path({literal(folder)})",
         "folder.mkdir(parents=True, exist_ok=True)",
         'analysis.save(folder / "analysis.stemnmf.h5")',
         "write_results(analysis, folder)",
@@ -87,17 +90,18 @@ def _imports(analysis: Analysis) -> Iterator[str]:
 def _opened(analysis: Analysis, source: str | Path | None, options: Mapping[str, Any]) -> str:
     """How the scan is opened."""
     record = analysis.input
-    name = str(source) if source is not None else record.source
+    name = str(source) if source is not None else str(record.source)
+    shape = tuple(map(_whole, record.shape))
     if name:
         dataset = options.get("dataset") if "::" not in name else None
-        named = "" if dataset is None else f", dataset={_quoted(str(dataset))}"
+        named = "" if dataset is None else f", dataset={literal(str(dataset))}"
         skipped = record.metadata.get("skipped_patterns")
-        drop = f", drop={int(skipped)}" if skipped else ""
-        return f"stem.open({_quoted(name)}{named}, scan_shape={tuple(record.shape[:2])!r}{drop})"
+        drop = f", drop={literal(_whole(skipped))}" if skipped else ""
+        return f"stem.open({literal(name)}{named}, scan_shape={literal(shape[:2])}{drop})"
     if record.name == SAMPLE:
-        shapes = f"scan_shape={record.shape[:2]!r}, detector_shape={record.shape[2:]!r}"
-        seed, dose = record.metadata["seed"], record.metadata["dose_e_per_pattern"]
-        return f"stem.sample({shapes}, seed={seed!r}, dose={dose!r}).dataset"
+        shapes = f"scan_shape={literal(shape[:2])}, detector_shape={literal(shape[2:])}"
+        seed, dose = record.metadata.get("seed"), record.metadata.get("dose_e_per_pattern")
+        return f"stem.sample({shapes}, seed={literal(_whole(seed))}, dose={literal(_number(dose))}).dataset"
     raise AnalysisError(f"{record.name} was not opened from a file; save it to one and open that to have a script.")
 
 
@@ -105,8 +109,8 @@ def _recipe(analysis: Analysis) -> Iterator[str]:
     """The settings, of the features that were computed."""
     features = [name for name in analysis.recipe.features if name in analysis.features or name in analysis.failed]
     recipe = analysis.recipe.replaced({"features": features}) if features else analysis.recipe
-    settings = [line for line in recipe.to_toml().splitlines() if line and not line.startswith("#")]
-    yield from ["recipe = stem.Recipe.from_toml(", "    r'''", *settings, "'''", ")"]
+    settings = pformat(recipe.to_dict(), width=WIDTH, sort_dicts=False)
+    yield from ["recipe = stem.Recipe.from_dict(", *textwrap.indent(settings, "    ").splitlines(), ")"]
 
 
 def _mask(mask: np.ndarray | None) -> Iterator[str]:
@@ -115,10 +119,11 @@ def _mask(mask: np.ndarray | None) -> Iterator[str]:
         return
     packed = base64.b85encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
     yield "packed = ("
-    yield from (f"    {_quoted(part)}" for part in textwrap.wrap(packed, WIDTH - 6, break_on_hyphens=False))
+    yield from (f"    {literal(part)}" for part in textwrap.wrap(packed, WIDTH - 6, break_on_hyphens=False))
     yield ")"
-    yield f"bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8), count={mask.size})"
-    yield f"mask = bits.astype(bool).reshape({mask.shape!r})  # of the detector, True = keep"
+    unpacked = "np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8)"
+    yield f"bits = np.unpackbits({unpacked}, count={literal(int(mask.size))})"
+    yield f"mask = bits.astype(bool).reshape({literal(tuple(map(int, mask.shape)))})  # of the detector, True = keep"
 
 
 def _steps(analysis: Analysis, until: str) -> Iterator[str]:
@@ -129,30 +134,32 @@ def _steps(analysis: Analysis, until: str) -> Iterator[str]:
     if seeds:
         yield f'analysis = stem.analyse({start}, until="cluster")'
         yield from (
-            f"analysis = pipeline.choose_seed(analysis, {_quoted(name)}, {seed})" for name, seed in seeds.items()
+            f"analysis = pipeline.choose_seed(analysis, {literal(str(name))}, {literal(seed)})"
+            for name, seed in seeds.items()
         )
         start = "dataset, recipe, analysis=analysis"
     edits = {name: review.edits for name, review in analysis.reviews.items() if review.edits}
     if edits:
         yield f'analysis = stem.analyse({start}, until="refine")'
         for name, done in edits.items():
-            yield f"analysis = pipeline.edit(\n    analysis,\n    {_quoted(name)},"
+            yield f"analysis = pipeline.edit(\n    analysis,\n    {literal(str(name))},"
             for edit in done:
                 yield from _edit(edit)
             yield ")"
         start = "dataset, recipe, analysis=analysis"
-    yield f"analysis = stem.analyse({start}, until={_quoted(until)})"
+    yield f"analysis = stem.analyse({start}, until={literal(until)})"
 
 
 def _seeds(analysis: Analysis) -> dict[str, int]:
     """By feature the seed that is not simply the best of all: it was chosen, or others were cancelled."""
     marked = {name: analysis.keys.get(f"models/{name}", "").partition(" ")[2] for name in analysis.models}
     models = ((name, analysis.ensemble(name)) for name, mark in marked.items() if mark)
-    return {name: model.seed for name, model in models if model is not None}
+    return {name: _whole(model.seed) for name, model in models if model is not None}
 
 
 def _edit(edit: Edit) -> Iterator[str]:
-    arguments = f"{_quoted(edit.kind)}, {edit.grains!r}" + (f", {_quoted(edit.text)}" if edit.text else "")
+    arguments = f"{literal(edit.kind)}, {literal(tuple(map(_whole, edit.grains)))}"
+    arguments += f", {literal(str(edit.text))}" if edit.text else ""
     if not len(edit.points):
         yield f"    Edit({arguments}),"
         return
@@ -160,16 +167,39 @@ def _edit(edit: Edit) -> Iterator[str]:
     pairs = [(int(y), int(x)) if whole else (float(y), float(x)) for y, x in edit.points]
     yield f"    Edit(\n        {arguments},\n        points=["
     yield from textwrap.wrap(
-        ", ".join(map(repr, pairs)) + ",", WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 12
+        ", ".join(map(literal, pairs)) + ",", WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 12
     )
     yield "        ],\n    ),"
 
 
-def _quoted(text: str) -> str:
-    """A string as Python has it, in double quotes."""
-    return json.dumps(text, ensure_ascii=False)
+def literal(value: Any) -> str:
+    """A value as Python writes it, which it reads back as the same; nothing else of data gets into a script.
+
+    Raises
+    ------
+    TypeError
+        If it is anything but text, numbers, and tuples of them.
+    """
+    if type(value) is tuple:
+        for part in value:
+            literal(part)
+    elif type(value) not in (str, int, float):
+        raise TypeError(f"{type(value).__name__} cannot be a literal")
+    written = repr(value)
+    double = written.startswith("'") and '"' not in written
+    return f'"{written[1:-1]}"' if double else written
 
 
-def _plain(name: str) -> str:
-    """A name without letters that mean something in a path or a string."""
-    return "".join(letter if letter.isalnum() or letter in " ._-()" else "_" for letter in name)
+def _whole(value: Any) -> int:
+    """A whole number of an analysis; an AnalysisError if it holds something else there."""
+    number = _number(value)
+    if number != int(number):
+        raise AnalysisError(f"The analysis holds {brief(value)} where a whole number belongs; it cannot be a script.")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    known = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not known or not math.isfinite(value):
+        raise AnalysisError(f"The analysis holds {brief(value)} where a number belongs; it cannot be a script.")
+    return float(value)

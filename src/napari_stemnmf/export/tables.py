@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import pandas as pd
 
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files import plain_name, result_file
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.measurement import not_measured
 from napari_stemnmf.grains.review import ACCEPTED
@@ -21,6 +22,8 @@ FORMATS = {"csv": "csv", "parquet": "parquet"}
 """Formats of tables, and the ends of their files' names."""
 ANNOTATION = ("verdict", "class", "comment")
 """Columns that a review adds."""
+FORMULA = re.compile(r"(^|[;\r\n])(?=[\s\0]*[=+\-@＝＋－＠])")
+"""Where a spreadsheet sees a formula begin: in a cell, or after what parts cells and rows in some countries."""
 SCORES = {"scores": score_table, "distributions": distributions, "pairs": pairs}
 """The tables of scores, by the names of their files."""
 
@@ -66,16 +69,31 @@ def write_tables(
         tables = {name: table for name, table in tables.items() if len(table)}
     if not tables:
         raise AnalysisError("No grain was accepted yet; accept grains in Review, or export all of them.")
-    targets = {name: Path(directory) / f"grains-{name}.{FORMATS[format]}" for name in tables}
+    targets = {name: Path(directory) / f"grains-{plain_name(name)}.{FORMATS[format]}" for name in tables}
     for name, table in tables.items():
         with result_file(targets[name]) as part:
             try:
-                table.to_csv(part, index=False) if format == "csv" else table.to_parquet(part, index=False)
+                to_csv(table, part) if format == "csv" else table.to_parquet(part, index=False)
             except ImportError:
                 raise AnalysisError(
                     "Parquet files need pyarrow; write CSV, or have it by 'pip install \"napari-stemnmf[parquet]\"'."
                 ) from None
     return list(targets.values())
+
+
+def to_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV in UTF-8, its texts as `harmless` ones; numbers stay what they are."""
+    texts = [name for name in table.columns if table[name].dtype.kind not in "biuf"]
+    safe = table.assign(**{name: [harmless(value) for value in table[name]] for name in texts})
+    safe.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace")
+
+
+def harmless(value: Any) -> Any:
+    """A text of a cell that a spreadsheet takes for a text: what would be a formula has an apostrophe before it.
+
+    A formula may start programs or fetch pages.
+    """
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value
 
 
 def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> pd.DataFrame:
@@ -126,7 +144,7 @@ def write_scores(scores: ScoresByName, directory: str | Path) -> list[Path]:
     targets = {name: Path(directory) / f"{name}.csv" for name in SCORES}
     for name, table in SCORES.items():
         with result_file(targets[name]) as part:
-            table(scores).to_csv(part, index=False)
+            to_csv(table(scores), part)
     return list(targets.values())
 
 
@@ -181,6 +199,11 @@ def _grains(analysis: Analysis, feature: str) -> Grains:
     return analysis.grains[feature]
 
 
+def _in_imagej(unit: str) -> str:
+    """A unit as ImageJ's description has it, which is ASCII and ends at a line's end."""
+    return "".join(letter if " " <= letter <= "~" else f"\\u{ord(letter):04X}" for letter in unit)
+
+
 def _kind(highest: int) -> np.dtype:
     """Of the types that ImageJ knows the one that holds labels up to the highest."""
     return np.dtype(np.uint16 if highest < 2**16 else np.float32)
@@ -194,6 +217,6 @@ def _write(
 
     step_y, step_x = analysis.axes[:2]
     resolution = (1 / step_x.scale, 1 / step_y.scale)
-    metadata = {"unit": step_x.unit, **metadata}
+    metadata = {"unit": _in_imagej(step_x.unit), **metadata}
     with result_file(path) as part:
         tifffile.imwrite(part, labels, imagej=True, resolution=resolution, metadata=metadata, **of)

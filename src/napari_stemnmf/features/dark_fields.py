@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.noise import gain_of_most, gains, tiles_of
 from napari_stemnmf.disks.tracks import Tracks
 from napari_stemnmf.streaming.engine import BlockResult

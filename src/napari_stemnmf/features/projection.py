@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
 from napari_stemnmf.calibration.geometry import Geometry
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.polar import Centers, Table
 from napari_stemnmf.features.simd import LANES, is_available, load, multiply_add, splat, store

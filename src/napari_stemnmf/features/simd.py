@@ -20,8 +20,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from napari_stemnmf.compiled import njit
 
 logger = logging.getLogger(__name__)
 LANES = 16

@@ -56,7 +56,7 @@ def calibration_figure(analysis: Analysis, dataset: Dataset | None = None) -> Fi
     if calibration is None or survey is None:
         raise AnalysisError("The analysis is not calibrated yet; run the step 'calibrate' first.")
     figure = new_figure("page", 98.0)
-    figure.suptitle(f"{analysis.input.name}: calibration")
+    figure.suptitle(f"{analysis.input.name}: calibration", parse_math=False)
     axes = figure.subplots(2, 4)
     rings = _rings(analysis, survey, calibration)
     _mean_pattern(axes[0, 0], analysis, survey, calibration.geometry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from napari_stemnmf.preprocessing.preparation import prepare
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,13 @@ def draw(
     DataError
         If what is given does not fit together.
     """
-    entry = find(name)
+    entry, truths, datasets = find(name), truths or {}, datasets or {}
     if not analyses:
         raise AnalysisError(f"The figure '{name}' needs an analysis.")
     if entry.analyses == "one" and len(analyses) > 1:
         raise AnalysisError(f"The figure '{name}' is of one analysis; {len(analyses)} were given.")
-    material = Material(analyses, truths or {}, datasets or {})
-    without = [each for each in analyses if each not in material.truths]
+    material = Material(_written(analyses), _written(truths), _written(datasets))
+    without = [each for each in analyses if each not in truths]
     if entry.needs_truth and without:
         raise AnalysisError(f"The figure '{name}' needs the true masks of '{without[0]}'.")
     if entry.needs_feature:
@@ -139,6 +141,11 @@ def draw(
             raise AnalysisError(f"The analysis '{material.name}' holds no grains of {of}; run it to the end first.")
         material = replace(material, feature=feature or found[0])
     return entry.draw(material)
+
+
+def _written(of: Mapping[str, T]) -> dict[str, T]:
+    """The same by names for matplotlib, which takes what stands between dollars for mathematics."""
+    return {name.replace("$", r"\$"): value for name, value in of.items()}
 
 
 def find(name: str) -> Entry:

@@ -53,7 +53,7 @@ def overview(analysis: Analysis, feature: str) -> Figure:
     figure.set_layout_engine("constrained", w_pad=0.08)  # inches; a map that keeps its aspect moves its labels outwards
     axes = figure.subplots(2, 3)
     grains = analysis.grains[feature]
-    figure.suptitle(f"{analysis.input.name}: {len(grains)} grains from {feature.upper()}")
+    figure.suptitle(f"{analysis.input.name}: {len(grains)} grains from {feature.upper()}", parse_math=False)
     _image(axes[0, 0], analysis, feature)
     _maximum_pattern(axes[0, 1], analysis, survey, feature)
     draw_grains(axes[0, 2], grains, analysis.axes, scale="axes", width_mm=45.0)

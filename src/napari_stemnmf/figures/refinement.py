@@ -77,7 +77,8 @@ def refinement(analysis: Analysis, feature: str, component: int | None = None) -
     values, above = _whole(crop.values, crop, shape), _whole(seen.above, crop, shape)
     part = Cut(_whole(seen.smooth, crop, shape), seen.threshold, above)
     figure = new_figure("page", 112.0)
-    figure.suptitle(f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(crops) - 1})")
+    title = f"{analysis.input.name}: {FEATURE_NAMES[feature]} component {chosen} (of 0 to {len(crops) - 1})"
+    figure.suptitle(title, parse_math=False)
     (a, b, c), (d, e, f) = figure.subplots(2, 3)
     _map(a, analysis, values, part)
     _histogram(b, seen, settings)

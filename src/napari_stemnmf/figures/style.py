@@ -8,6 +8,7 @@ is imported when something is drawn, not before, so that napari has the colours 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -45,6 +46,8 @@ MM = 1 / 25.4
 """Inches."""
 DPI = 300
 """Pixels per inch of what is written as pixels."""
+LEAST_DPI, MOST_DPI = 10, 2400
+"""What can be asked for; at more, a figure of a page does not fit in memory."""
 SMALLEST_FONT = 6.0
 """Points; nothing is written smaller."""
 LETTER_MM = 1.25
@@ -72,7 +75,8 @@ class Style:
         def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
             from matplotlib import rc_context
 
-            with self._lock, rc_context(self._settings):  # type: ignore[arg-type]
+            with self._lock, rc_context(self._settings), warnings.catch_warnings():  # type: ignore[arg-type]
+                warnings.filterwarnings("ignore", "Glyph .* missing from")  # of names: no font has all letters
                 return draw(*args, **kwargs)
 
         return drawn
@@ -149,9 +153,13 @@ def save(figure: Figure, stem: str | Path, formats: Sequence[str] = ("pdf", "png
     Raises
     ------
     AnalysisError
-        If there is no such format, or a file cannot be written.
+        If there is no such format, a number is out of bounds, or a file cannot be written.
     """
     stem = Path(stem)
+    if stem.name in ("", ".."):
+        raise AnalysisError(f"{stem} is a folder; name the figure in it, as in {stem / 'figure'}.")
+    if not LEAST_DPI <= dpi <= MOST_DPI:
+        raise AnalysisError(f"dpi={dpi} is no number of pixels per inch from {LEAST_DPI} to {MOST_DPI}.")
     unknown = [kind for kind in formats if kind not in FORMATS]
     if unknown:
         raise AnalysisError(f"A figure cannot be written as '{unknown[0]}'; choose from {', '.join(FORMATS)}.")

@@ -23,6 +23,7 @@ import numpy as np
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.splitting import by_line, by_region, by_seeds
+from napari_stemnmf.texts import shown_lines
 
 GEOMETRY = frozenset({"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"})
 """Kinds of edits that change masks."""
@@ -68,6 +69,7 @@ class Edit:
             raise DataError(f"Points of an edit are finite pairs (row, column), not an array of shape {points.shape}.")
         points.flags.writeable = False
         object.__setattr__(self, "points", points)
+        object.__setattr__(self, "text", shown_lines(str(self.text)))
         object.__setattr__(self, "grains", tuple(dict.fromkeys(int(grain) for grain in self.grains)))
 
 

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.grouping import Groups
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import DIRECT_BEAM
 from napari_stemnmf.features.dark_fields import AROUND

@@ -110,11 +110,11 @@ def _watched(session: Session) -> Session:
 def _tell(error: str) -> None:
     from napari.utils.notifications import show_error
 
-    show_error(error)
+    show_error(in_window(error))
 
 
 def _shown(error: StemNMFError) -> list[Any]:
-    _tell(in_window(error))
+    _tell(str(error))
     return NOTHING_TO_SHOW
 
 

@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_stemnmf import stages
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.recipe import FEATURES, Recipe
+from napari_stemnmf.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +100,7 @@ class Session:
         """Short name of the scan."""
         if self.dataset is not None:
             return self.dataset.name
-        return self.analysis.input.name if self.analysis is not None else "scan"
+        return shown(self.analysis.input.name) if self.analysis is not None else "scan"
 
     @property
     def scan_shape(self) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from magicgui.widgets import PushButton
@@ -28,7 +29,7 @@ from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers.result_layers import LayerTuple
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.wording import in_window
+from napari_stemnmf.plugin.wording import in_window, unmarked
 
 NO_VALUE = "–"
 
@@ -60,10 +61,20 @@ def _filled(layout: Any, parts: tuple[QWidget | QLayout, ...], parent: QWidget |
 def wrapping_label(tooltip: str = "") -> QLabel:
     """A text that wraps, and does not widen its dock."""
     label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     label.setToolTip(tooltip)
     return label
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and sentences below each other, in the markup of labels."""
+    cells = (
+        f"<tr><td style='padding-right: 8px'><b>{escape(name)}</b></td><td>{escape(text)}</td></tr>"
+        for name, text in rows
+    )
+    return f"<table>{''.join(cells)}</table>"
 
 
 def button(
@@ -104,7 +115,7 @@ def report(act: Callable[[], object], done: str = "") -> None:
         show_error(error)
     else:
         if done:
-            show_info(done)
+            show_info(unmarked(done))
 
 
 def fill_with_forms(scroll: QScrollArea) -> None:

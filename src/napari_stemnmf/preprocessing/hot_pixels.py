@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.preprocessing.dead_pixels import STEP_PATTERNS, calm_pattern, count_step
 from napari_stemnmf.preprocessing.sharp_spots import (
     RIVAL,

@@ -7,7 +7,6 @@ import math
 import os
 import shutil
 import struct
-import tempfile
 import threading
 import weakref
 import zipfile
@@ -19,6 +18,7 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.files import temporary_file
 from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, Blocks, Frames, RawFrames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, open_candidate, open_chosen, what_it_is
 from napari_stemnmf.reading.stored_arrays import Cube, Stack, StoredArray
@@ -56,15 +56,15 @@ class Unpacked:
         """The unpacked npy file."""
         with self._lock:
             if "path" not in self._state:
-                handle, name = tempfile.mkstemp(prefix="stemnmf-", suffix=".npy")
-                weakref.finalize(self, _remove, name)
+                unpacked = temporary_file(".npy")
+                weakref.finalize(self, _remove, str(unpacked))
                 with (
-                    os.fdopen(handle, "wb") as target,
+                    unpacked.open("wb") as target,
                     zipfile.ZipFile(self.path) as archive,
                     archive.open(self.member) as source,
                 ):
                     shutil.copyfileobj(source, target, 2**20)
-                self._state["path"] = Path(name)
+                self._state["path"] = unpacked
             return self._state["path"]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.reading.blocks import reading
+from napari_stemnmf.texts import shown
 from napari_stemnmf.units import notes_of
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -160,7 +161,7 @@ def summary(dataset: Dataset) -> str:
         assumed = " (assumed: the file gives no scale)" if axis.assumed else ""
         lines.append(f"  {axis.name:<9} {axis.size} x {axis.scale:g} {axis.unit}{offset}{assumed}")
     if dataset.source:
-        lines.append(f"  source    {dataset.source}")
+        lines.append(f"  source    {shown(dataset.source)}")
     lines += [f"  {key.replace('_', ' '):<9} {value}" for key, value in dataset.metadata.items() if key != "notes"]
     lines += [f"  note      {note}" for note in all_notes if note not in of_file.splitlines()]
     return "\n".join(lines)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from napari_stemnmf.compiled import njit
 
 LARGEST = float(np.finfo(np.float32).max)
 _ANY_ORDER = {"reassoc", "nsz"}  # sums in any order; NaN and infinity stay themselves

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.simulation.film import Film, diffuse_scattering
 

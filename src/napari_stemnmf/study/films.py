@@ -16,9 +16,9 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.simulation import diffraction
 from napari_stemnmf.simulation.film import (

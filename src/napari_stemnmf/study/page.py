@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files import write_text
 from napari_stemnmf.study import figures, results
 from napari_stemnmf.study.claims import Verdict
 from napari_stemnmf.study.explanations import explanations, remarks
@@ -55,8 +55,7 @@ def write(study: Study, drawn: list[Drawing], manifest: Manifest) -> Path:
         If it cannot be written.
     """
     target = study.folder / NAME
-    with result_file(target) as part:
-        part.write_text(page(study, drawn, manifest), encoding="utf-8")
+    write_text(target, page(study, drawn, manifest))
     return target
 
 

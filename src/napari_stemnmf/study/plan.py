@@ -18,12 +18,15 @@ from typing import Any
 from napari_stemnmf import __version__
 from napari_stemnmf.analysis import is_analysis
 from napari_stemnmf.errors import AnalysisError, DataError
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files import read_text, write_text
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.study.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
+from napari_stemnmf.texts import is_plain, why
 
 MANIFEST = "study.json"
 FORMAT = "napari-stemnmf study"
+LARGEST = 2**24
+"""Bytes of a record, at most."""
 ENGINES = ("kinematic", "multislice")
 QUICK_SEEDS = 3
 PRESET = "paper"
@@ -151,6 +154,19 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256("\n".join(map(repr, (__version__, *parts))).encode()).hexdigest()[:16]
 
 
+def _is_record(record: Any) -> bool:
+    """Whether what a file holds is the record of a study."""
+    if not isinstance(record, dict) or record.get("format") != FORMAT or not isinstance(record.get("steps"), dict):
+        return False
+    return all(
+        isinstance(step, dict)
+        and isinstance(step.get("key"), str)
+        and isinstance(step.get("files"), list)
+        and all(isinstance(name, str) and is_plain(name) for name in step["files"])
+        for step in record["steps"].values()
+    )
+
+
 class Manifest:
     """The record of a study in its folder; written after each step.
 
@@ -166,10 +182,10 @@ class Manifest:
         self.record: dict[str, Any] = {"format": FORMAT, "steps": {}}
         if self.path.exists():
             try:
-                self.record = json.loads(self.path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise AnalysisError(f"{self.path} cannot be read: {error}; choose another folder.") from error
-            if not isinstance(self.record, dict) or self.record.get("format") != FORMAT:
+                self.record = json.loads(read_text(self.path, LARGEST))
+            except (OSError, ValueError, RecursionError) as error:
+                raise AnalysisError(f"{self.path} cannot be read: {why(error)}; choose another folder.") from error
+            if not _is_record(self.record):
                 raise AnalysisError(f"{self.path} is not the record of a study; choose another folder.")
 
     @property
@@ -212,5 +228,4 @@ class Manifest:
         self._write()
 
     def _write(self) -> None:
-        with result_file(self.path) as part:
-            part.write_text(json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(self.path, json.dumps(self.record, indent=2, ensure_ascii=False) + "\n")

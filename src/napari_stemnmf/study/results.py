@@ -14,6 +14,7 @@ import pandas as pd
 
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.export.tables import to_csv
 from napari_stemnmf.files import result_file
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import Scores, distributions, pairs, score, score_table
@@ -227,11 +228,10 @@ def write_tables(study: Study) -> list[Path]:
     for name, table in tables_of(study).items():
         written.append(study.folder / FOLDER / f"{name}.csv")
         with result_file(written[-1]) as part:
-            table.to_csv(part, index=False)
+            to_csv(table, part)
     for name, film in study.films.items():
         written.append(study.folder / name / RECIPE)
-        with result_file(written[-1]) as part:
-            film.analysis.recipe.save(part)
+        film.analysis.recipe.save(written[-1])
     return written
 
 

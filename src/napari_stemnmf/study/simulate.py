@@ -21,7 +21,7 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import atomic_write
+from napari_stemnmf.files import atomic_write, sweep
 from napari_stemnmf.simulation.diffraction import wavelength
 from napari_stemnmf.simulation.film import ENERGY, SCAN_STEP, TRUE_THICKNESS
 from napari_stemnmf.study.films import (
@@ -36,7 +36,8 @@ from napari_stemnmf.study.films import (
     kinematic_film,
     silver_specimen,
 )
-from napari_stemnmf.threads import default_workers, in_order
+from napari_stemnmf.texts import NOT_WRITTEN, why
+from napari_stemnmf.threads import checked, default_workers, in_order
 
 NANOWIRE = "nanowire"
 NAMES = (*FILM_FACETS, NANOWIRE)
@@ -48,7 +49,7 @@ FILM_DETECTOR = 252
 FILM_DOSE = 2e5
 """Electrons a pattern."""
 LEAST_SCAN, MOST_SCAN = 4, int(FILM_CELL[0] / SCAN_STEP)
-LEAST_DETECTOR = 64
+LEAST_DETECTOR, MOST_DETECTOR = 64, 4096
 MADE_BY = "stemnmf simulate"
 """The attribute `made_by` of a file that may be replaced."""
 CHUNK_BYTES = 2**20
@@ -162,7 +163,8 @@ def simulate(
         electrons = FILM_DOSE if dose is None else float(dose)
         if not 0 < electrons <= 1e8:
             raise DataError(f"The dose must lie between 0 and 1e8 electrons a pattern, not {electrons:g}.")
-        made = _film(name, seed, scan or FILM_SCAN, detector or FILM_DETECTOR, engine, slice_thickness)
+        detector = FILM_DETECTOR if detector is None else detector
+        made = _film(name, seed, scan or FILM_SCAN, detector, engine, slice_thickness)
     control.check()
     write_scan(path, made, dose=electrons if noise else None, seed=seed, control=control, workers=workers)
     return path
@@ -175,8 +177,9 @@ def _film(
         raise DataError(
             f"A film is scanned at {LEAST_SCAN} to {MOST_SCAN} rows and columns 5 Å apart, not {shape[0]} x {shape[1]}."
         )
-    if detector < LEAST_DETECTOR:
-        raise DataError(f"A film needs a detector of {LEAST_DETECTOR} pixels or more along each axis, not {detector}.")
+    if not LEAST_DETECTOR <= detector <= MOST_DETECTOR:
+        span = f"{LEAST_DETECTOR} to {MOST_DETECTOR}"
+        raise DataError(f"A film needs a detector of {span} pixels along each axis, not {detector}.")
     specimen, grid, whole = silver_specimen(name, seed), ScanGrid(shape), (*shape, detector, detector)
     truth = _film_truth(specimen, grid)
     settings: dict[str, Any] = {"engine": engine}
@@ -231,6 +234,8 @@ def _nanowire(
 ) -> tuple[Simulated, float]:
     from napari_stemnmf.study.nanowire import nanowire
 
+    if max(detector or 0, *(shape or (0,))) > MOST_DETECTOR:
+        raise DataError(f"A nanowire has at most {MOST_DETECTOR} rows and columns, of positions and of pixels.")
     if engine != "kinematic":
         raise DataError("The nanowire is simulated by the kinematic engine alone.")
     given = {"scan_shape": shape, "detector": detector, "dose": dose}
@@ -279,16 +284,17 @@ def write_scan(
     `Cancelled`.
     """
     control = Control() if control is None else control
-    workers = default_workers() if workers is None else max(1, workers)
+    workers = checked(workers) or default_workers()
     try:
+        sweep(Path(path).parent)
         with atomic_write(path) as part, h5py.File(part, "w") as file:
             file.attrs.update({"made_by": MADE_BY, "name": scan.name, "energy_eV": scan.calibration["energy_eV"]})
             for name, (values, definition) in scan.truth.items():
                 packed = {"compression": "gzip", "compression_opts": LEVEL} if values.size > 1024 else {}
                 file.create_dataset(name, data=values, **packed).attrs["definition"] = definition
             _write_patterns(file, scan, dose, seed, control, workers)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error}.") from error
+    except (OSError, RuntimeError) as error:  # what h5py raises where a disk is full is either
+        raise DataError(f"{path} cannot be written: {why(error, NOT_WRITTEN)}.") from error
 
 
 def _write_patterns(

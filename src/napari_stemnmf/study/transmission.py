@@ -13,9 +13,9 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
+from napari_stemnmf.compiled import njit
 from napari_stemnmf.control import Control
 from napari_stemnmf.simulation.film import ENERGY
 from napari_stemnmf.study.films import Specimen

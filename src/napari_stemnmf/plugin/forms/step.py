@@ -323,6 +323,7 @@ class StepWidget(Container):
     def _style(self) -> None:
         """Settings scroll between a fixed head and foot; the status wraps."""
         for label in (self.status, self.cost):
+            label.native.setTextFormat(Qt.TextFormat.PlainText)
             label.native.setWordWrap(True)
             label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.progress.native.setTextVisible(True)

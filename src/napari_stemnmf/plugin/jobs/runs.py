@@ -21,6 +21,7 @@ from napari_stemnmf.errors import Cancelled, StemNMFError
 from napari_stemnmf.plugin.jobs.tasks import Task
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.wording import in_window
 from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.stages import order as pipeline_order
 
@@ -179,7 +180,7 @@ class Job(Task):
         self._given = None
         session.note = outcome.note or outcome.error or session.note
         if outcome.error:
-            show_error(outcome.error)
+            show_error(in_window(outcome.error))
 
     def _take_over(self, viewer: Any, session: Session, found: Analysis, note: str = "") -> None:
         """Join what was found with what the session holds, and show what is new."""

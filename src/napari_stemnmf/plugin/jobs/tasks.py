@@ -23,6 +23,7 @@ from napari_stemnmf.control import Control, Progress, Running
 from napari_stemnmf.errors import Cancelled, StemNMFError
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session, sessions_of
+from napari_stemnmf.plugin.wording import in_window
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -165,7 +166,7 @@ class Task(Running):
         if not self._wanted or self._viewer is None or self._session is None:
             return
         if returned.error:
-            show_error(returned.error)
+            show_error(in_window(returned.error))
         if returned.error or returned.note:
             self._session.note = returned.error or returned.note
         else:

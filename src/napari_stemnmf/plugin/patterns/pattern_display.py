@@ -85,14 +85,14 @@ class PatternDisplay(QWidget):
 
     def save_array(self, path: str | Path = "") -> None:
         """Save the counts to a NumPy file; a dialog asks for its name if none is given."""
-        from napari_stemnmf.files import atomic_write
+        from napari_stemnmf.files import result_file
 
         if self.image is None:
             return
         chosen = str(path) or QFileDialog.getSaveFileName(self, "Save the pattern", "pattern.npy", "NumPy (*.npy)")[0]
         if chosen:
             target = Path(chosen).with_suffix(".npy")
-            with atomic_write(target) as half:
+            with result_file(target) as half:
                 np.save(half, self.image)
             self.saved.emit(target)
 

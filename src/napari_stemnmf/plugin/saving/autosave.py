@@ -25,6 +25,7 @@ from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.locks import is_held
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.saving.writers import Writers
+from napari_stemnmf.texts import NOT_WRITTEN, why
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis, Input
@@ -248,7 +249,7 @@ class Saver:
             self.error = _sentence(error)
         except Exception as error:
             logger.exception("The analysis of %s was not saved.", self._session.name)
-            self.error = f"{type(error).__name__}: {error}; {SAVE_AS}"
+            self.error = f"{why(error, NOT_WRITTEN)}; {SAVE_AS}"
         if self.error and self.error != before and self.tell is not None:
             self.tell(f"The analysis of {self._session.name} was not saved: {self.error}")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_stemnmf.plugin.wording import unmarked
+
 if TYPE_CHECKING:
     from napari_stemnmf.plugin.session import Session
 
@@ -52,7 +54,7 @@ def _agreed(parent: QWidget | None, title: str, text: str, more: str, yes: str) 
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle(title)
-    box.setText(text)
+    box.setText(unmarked(text))
     box.setInformativeText(more)
     agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
     keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)

@@ -18,6 +18,8 @@ from napari_stemnmf.plugin.saving.autosave import place, scan_file
 from napari_stemnmf.plugin.saving.confirm import may_discard
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.widgets import button, column, row, show_error, wrapping_label
+from napari_stemnmf.plugin.wording import unmarked
+from napari_stemnmf.texts import shown
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -181,8 +183,8 @@ class SavedLine(QWidget):
             lines.append(
                 f"{_scan_of(analysis)} is not available: what is found can be reviewed, patterns cannot be read."
             )
-        self.message.setText("\n".join(lines))
-        self.message.setToolTip("" if session is None or session.path is None else str(session.path))
+        self.message.setText("\n".join(map(shown, lines)))
+        self.message.setToolTip("" if session is None or session.path is None else unmarked(session.path))
         self.save_as.setEnabled(analysis is not None)
         self.open_earlier.setVisible(saver is not None and saver.earlier is not None)
         free = session is not None and session.running is None and not self._reading

@@ -15,7 +15,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import button
+from napari_stemnmf.plugin.widgets import button, facts
 from napari_stemnmf.units import pixel_size
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class CalibrateWidget(StepWidget):
         analysis = session.analysis if session is not None else None
         dataset = session.dataset if session is not None else None
         rows = findings(analysis)
-        self.found.setText(_table(rows) if rows else "Nothing yet.")
+        self.found.setText(facts(rows) if rows else "Nothing yet.")
         self.mask.show_state(session)
         surveyed = analysis is not None and analysis.survey is not None
         if session is not None:
@@ -215,8 +215,3 @@ class CalibrateWidget(StepWidget):
         self._preview.close()
         self._first_look.close()
         self._picker.set_active(None)
-
-
-def _table(rows: list[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><td style='padding-right: 8px'><b>{name}</b></td><td>{text}</td></tr>" for name, text in rows)
-    return f"<table>{cells}</table>"

@@ -19,6 +19,7 @@ from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
 from napari_stemnmf.plugin.widgets import button, wrapping_label
+from napari_stemnmf.plugin.wording import unmarked
 from napari_stemnmf.recipe import IN_FIGURES
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class CompareWidget(QWidget):
             chooser.addItems([NOTHING, *(text for text, _ in self._choices)])
             chooser.setCurrentIndex(0 if choice is None else 1 + known.index(choice))
             chooser.setEnabled(bool(known))
-            chooser.setToolTip(chooser.currentText() if choice else "the grains that this column shows")
+            chooser.setToolTip(unmarked(chooser.currentText()) if choice else "the grains that this column shows")
         self._ask()
         self._show_status()
 

@@ -9,6 +9,7 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, FileEdit
 
 from napari_stemnmf.control import Control
+from napari_stemnmf.files import plain_name
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
 
@@ -120,17 +121,19 @@ def _suggestion(session: Session) -> Path:
 
     source = session.dataset.source if session.dataset is not None else ""
     beside = session.path or scan_file(source)
-    name = session.name.replace("/", "_")
+    name = plain_name(session.name)
     return (Path.home() if beside is None else beside.parent) / f"{name}-results"
 
 
 def _take(viewer: Any, session: Session, exported: Exported) -> None:
     from napari.utils.notifications import show_error, show_info
 
+    from napari_stemnmf.plugin.wording import in_window, unmarked
+
     if exported.written:
         session.note = f"Wrote {len(exported.written)} files to {exported.written[0].parent}."
-        show_info(f"{session.note[:-1]}: {', '.join(path.name for path in exported.written)}.")
+        show_info(unmarked(f"{session.note[:-1]}: {', '.join(path.name for path in exported.written)}."))
     for sentence in exported.left_out:
-        show_error(sentence)
+        show_error(in_window(sentence))
     if exported.left_out:
         session.note = " ".join([*([session.note] if exported.written else []), *exported.left_out])

@@ -13,6 +13,7 @@ from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import own_truth, scan_shape, truth_arrays, truth_layers
 from napari_stemnmf.plugin.widgets import show_error
+from napari_stemnmf.plugin.wording import unmarked
 
 NONE, FILE = "none", "file…"
 MOST_ROWS = 4
@@ -107,7 +108,7 @@ class MaterialTable(QTableWidget):
             self._set_rows(len(self._sessions))
             for (name, session), item, box in zip(self._sessions, self._items, self._boxes, strict=True):
                 item.setText(name)
-                item.setToolTip(f"{name}: draw it")
+                item.setToolTip(unmarked(f"{name}: draw it"))
                 item.setCheckState(Qt.CheckState.Checked if session in taken else Qt.CheckState.Unchecked)
                 choices, truth = self._choices(session), self.truth(session)
                 box.clear()

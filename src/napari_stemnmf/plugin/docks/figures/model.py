@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.texts import why
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
 
 logger = logging.getLogger(__name__)
+NOT_DRAWN = "the results do not allow it; the log says more"
 DPI = 160
 """Pixels per inch of a preview."""
 
@@ -66,7 +68,7 @@ def draw(request: FigureRequest) -> Drawn:
         raise
     except Exception as error:
         logger.exception("The figure '%s' failed.", request.name)
-        raise StemNMFError(f"The figure '{request.name}' failed: {type(error).__name__}: {error}.") from error
+        raise StemNMFError(f"The figure '{request.name}' cannot be drawn: {why(error, NOT_DRAWN)}.") from error
 
 
 def preview(figure: Figure) -> bytes:

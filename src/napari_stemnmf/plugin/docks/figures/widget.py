@@ -26,6 +26,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.session import FEATURE_NAMES
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
 from napari_stemnmf.plugin.widgets import button, show_error, wrapping_label
+from napari_stemnmf.plugin.wording import unmarked
 from napari_stemnmf.recipe import IN_FIGURES
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ class FiguresWidget(QWidget):
     def _on_written(self, paths: list[Path]) -> None:
         from napari.utils.notifications import show_info
 
-        show_info(f"Wrote {' and '.join(path.name for path in paths)} to {paths[0].parent}.")
+        show_info(unmarked(f"Wrote {' and '.join(path.name for path in paths)} to {paths[0].parent}."))
 
     def _show(self, drawn: Drawn | None, status: str) -> None:
         self.drawn = drawn

@@ -14,7 +14,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import LayerToggle
+from napari_stemnmf.plugin.widgets import LayerToggle, facts
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -50,7 +50,7 @@ class MeasureWidget(StepWidget):
         self._refresh()
 
     def _add_forms(self) -> None:
-        self.about, self.found, columns = QLabel(), QLabel(), QLabel(_table(list(model.COLUMNS.items())))
+        self.about, self.found, columns = QLabel(), QLabel(), QLabel(facts(list(model.COLUMNS.items())))
         for label in (self.about, self.found, columns):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -76,7 +76,7 @@ class MeasureWidget(StepWidget):
         grains, table = (None if session is None else session.result(step, feature) for step in ("refine", "measure"))
         self._ask(session, feature, grains)
         self.about.setText(model.plan(grains, table, self._changed))
-        self.found.setText("Nothing yet." if table is None else _table(model.findings(table)))
+        self.found.setText("Nothing yet." if table is None else facts(model.findings(table)))
         self.patterns.show_state(session, f"grain patterns/{feature}", table is not None)
         self.table.enabled = grains is not None
 
@@ -99,8 +99,3 @@ class MeasureWidget(StepWidget):
     def _disconnect(self, *args: Any) -> None:
         super()._disconnect(*args)
         self._preview.close()
-
-
-def _table(rows: list[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><td style='padding-right: 8px'><b>{name}</b></td><td>{text}</td></tr>" for name, text in rows)
-    return f"<table>{cells}</table>"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QWidget
 
 from napari_stemnmf import stages
-from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.files import write_text
 from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.layers import display
@@ -109,7 +109,7 @@ class RecipeWidget(ChoosingStep):
         path = _asked_for(self.native, "Save the recipe", "recipe.toml", RECIPES) if session is not None else ""
         if path and session is not None:
             text = session.recipe.to_toml()
-            report(lambda: _write_text(path, text), f"Wrote {Path(path).name}.")
+            report(lambda: write_text(path, text), f"Wrote {Path(path).name}.")
 
     def _on_copy(self) -> None:
         def copy() -> None:
@@ -122,7 +122,7 @@ class RecipeWidget(ChoosingStep):
     def _on_script(self) -> None:
         path = _asked_for(self.native, "Save the script", "repeat.py", SCRIPTS)
         if path:
-            report(lambda: _write_text(path, self.script()), f"Wrote {Path(path).name}.")
+            report(lambda: write_text(path, self.script()), f"Wrote {Path(path).name}.")
 
     # ---- what happens around
 
@@ -178,13 +178,3 @@ def _table(session: Session) -> str:
 def _asked_for(parent: QWidget, title: str, name: str, kinds: str) -> str:
     path, _ = QFileDialog.getSaveFileName(parent, title, name, kinds)
     return path if not path or Path(path).suffix else path + Path(name).suffix
-
-
-def _write_text(path: str, text: str) -> None:
-    from napari_stemnmf.files import atomic_write
-
-    try:
-        with atomic_write(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StemNMFError(f"{path} cannot be written: {error.strerror or error}.") from error
