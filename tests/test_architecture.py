@@ -31,6 +31,9 @@ FLOORS = (
         "units",
         "files",
         "locks",
+        "hdf5_probe",
+        "hdf5_chunks",
+        "sealing",
         "storage",
         "threads",
     ),  # the ground

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.hdf5_chunks import whole
 from napari_stemnmf.reading import calibrations, nexus
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, open_chosen
@@ -108,7 +109,7 @@ def _candidate(
     def load() -> np.ndarray:
         with open_hdf5(target) as file:
             check_storage(file[inner], target, folder)
-            return np.asarray(file[inner][()])
+            return whole(file[inner])
 
     return Candidate(
         name,
