@@ -33,8 +33,8 @@ FLOORS = (
         "locks",
         "hdf5_probe",
         "hdf5_chunks",
-        "sealing",
         "storage",
+        "analysis_file",
         "threads",
     ),  # the ground
     (
@@ -48,7 +48,7 @@ FLOORS = (
         "clustering",
         "grains",
     ),
-    ("stage_functions", "stages", "analysis", "resuming", "corrections", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
     ("figures", "simulation", "export", "study"),
     ("plugin", "cli"),  # the faces
 )

@@ -163,9 +163,7 @@ def unwritten(dataset: Any) -> list[tuple[int, ...]]:
 def _origins(spans: list[range], chunks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Where the chunks begin that hold what is at spans of indices."""
     ends = [(min(s[0], s[-1]), max(s[0], s[-1]) + 1) if len(s) else (0, 0) for s in spans]
-    return itertools.product(
-        *[range(first // c * c, last, c) for (first, last), c in zip(ends, chunks, strict=True)]
-    )
+    return itertools.product(*[range(first // c * c, last, c) for (first, last), c in zip(ends, chunks, strict=True)])
 
 
 def _filters(dataset: Any) -> list[int]:

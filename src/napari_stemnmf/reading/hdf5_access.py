@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_stemnmf import hdf5_chunks
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_chunks import part
 from napari_stemnmf.hdf5_probe import MOST_OBJECTS, prove
 from napari_stemnmf.reading.stored_arrays import StoredArray
 
@@ -49,7 +49,7 @@ class Hdf5Array(StoredArray):
     def read(self, index: tuple[Any, ...]) -> np.ndarray:
         """The part at an index of integers and slices."""
         with open_hdf5(self.path) as file:
-            return part(file[self.name], index)
+            return hdf5_chunks.part(file[self.name], index)
 
 
 def locate(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[Path, str]:
@@ -200,4 +200,3 @@ def check_storage(dataset: Any, path: Path, folder: Path, hops: int = 0) -> None
             raise ReadError(f"The virtual datasets in {path.name} go in circles; the file is damaged.")
         with open_hdf5(target) as file:
             check_storage(file[name], target, folder, hops + 1)
-
