@@ -27,6 +27,7 @@ FLOORS = (
         "representation_settings",
         "recipe",
         "contents",
+        "gaps",
         "dataset",
         "units",
         "files",

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import ReadError
@@ -35,19 +34,32 @@ WHOLE_VALUES = 2**16
 _FINE, _NO_MEMORY = 0, 3
 
 
-def prove(path: str | os.PathLike[str]) -> None:
+def prove(*paths: str | os.PathLike[str]) -> None:
     """Raise a `ReadError` for a file on which the HDF5 library crashes or does not come to an end.
 
-    What was found holds until the file is written to again.
+    Several files are gone through in one process. What was found holds until a file is written to again.
     """
-    try:
-        found = os.stat(path)
-    except OSError:
-        return  # whoever opens it says so
-    key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    trouble = _trouble(os.path.abspath(path), key)
-    if trouble:
-        raise ReadError(f"{Path(path).name} is damaged: the HDF5 library {trouble} on it; get the file once more.")
+    keys = {}
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):  # whoever opens it says so
+            found = os.stat(path)
+            keys[os.path.abspath(path)] = (
+                found.st_dev,
+                found.st_ino,
+                found.st_size,
+                found.st_mtime_ns,
+                found.st_ctime_ns,
+            )
+    new = [path for path, key in keys.items() if _known().get(path, (None,))[0] != key]
+    if len(new) > 1 and sys.platform == "linux" and _forked(*new) == _FINE:
+        _known().update({path: (keys[path], "") for path in new})
+        new = []
+    for path in new:
+        _known()[path] = (keys[path], _trouble(path))
+    for path in keys:
+        if trouble := _known()[path][1]:
+            name = os.path.basename(path)
+            raise ReadError(f"{name} is damaged: the HDF5 library {trouble} on it; get the file once more.")
 
 
 def examine(path: str) -> None:
@@ -104,8 +116,13 @@ def _tried(what: Any) -> Any:
         return None
 
 
-@functools.lru_cache(maxsize=4096)
-def _trouble(path: str, key: tuple[int, ...]) -> str:
+@functools.lru_cache(maxsize=1)
+def _known() -> dict[str, tuple[tuple[int, ...], str]]:
+    """What was found of the files of this process so far, by path: size and times then, and what the library does."""
+    return {}
+
+
+def _trouble(path: str) -> str:
     """What the library does on a file, as the end of "the HDF5 library ..."; empty if it survives it."""
     ended = _forked(path) if sys.platform == "linux" else None
     return _spawned(path) if ended is None else _words(ended)
@@ -120,8 +137,8 @@ def _words(ended: int) -> str:
     return "crashes" if ended < 0 or ended not in (_FINE, 1, 2) else ""
 
 
-def _forked(path: str) -> int | None:
-    """How a copy of this process ended that went through a file; None where it waited for something that never came."""
+def _forked(*paths: str) -> int | None:
+    """How a copy of this process ended that went through files; None where it waited for something that never came."""
     import h5py
     from h5py._objects import phil
 
@@ -130,7 +147,7 @@ def _forked(path: str) -> int | None:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
         if not child:
-            _in_child(path)
+            _in_child(paths)
     began, pause = time.monotonic(), 0.0005
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -144,8 +161,8 @@ def _forked(path: str) -> int | None:
         pause = min(2 * pause, 0.01)
 
 
-def _in_child(path: str) -> None:
-    """Go through a file and end this process, without a word."""
+def _in_child(paths: tuple[str, ...]) -> None:
+    """Go through files and end this process, without a word."""
     code = _FINE
     with contextlib.suppress(BaseException):
         faulthandler.disable()
@@ -156,7 +173,9 @@ def _in_child(path: str) -> None:
         os.dup2(silent, 1)
         os.dup2(silent, 2)
         try:
-            examine(path)
+            for path in paths:
+                with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
+                    examine(path)
         except MemoryError:
             code = _NO_MEMORY
     os._exit(code)

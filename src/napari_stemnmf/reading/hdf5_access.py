@@ -21,6 +21,7 @@ import numpy as np
 from napari_stemnmf import hdf5_chunks
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.hdf5_probe import MOST_OBJECTS, prove
+from napari_stemnmf.reading.containment import beside
 from napari_stemnmf.reading.stored_arrays import StoredArray
 
 MOST_HOPS = 16
@@ -86,24 +87,11 @@ def locate(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[Path, st
                 target = posixpath.join(node.name, link.path, rest)
                 return locate(path, target, folder, hops + 1)
             if isinstance(link, h5py.ExternalLink):
-                return locate(inside(link.filename, path, folder), f"{link.path}/{rest}", folder, hops + 1)
+                return locate(beside(link.filename, path, folder), f"{link.path}/{rest}", folder, hops + 1)
             if link is None:
                 raise ReadError(f"{path.name} has no dataset {name}.")
             node = node[part]
     return path, "/" + "/".join(parts)
-
-
-def inside(target: str, path: Path, folder: Path) -> Path:
-    """The file that a link names; `ReadError` if it is not there, or outside the folder of the file that was opened."""
-    found = (path.parent / target.replace("\\", "/")).resolve()
-    if not found.is_relative_to(folder):
-        raise ReadError(
-            f"{path.name} links to {target}, outside its own folder, which is not followed; "
-            "copy that file beside it, and link to it by name."
-        )
-    if not found.is_file():
-        raise ReadError(f"{path.name} links to {target}, which is not there; copy that file beside it.")
-    return found
 
 
 def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -175,28 +163,3 @@ def identity(node: Any) -> tuple[int, int]:
 
     info = h5py.h5o.get_info(node.id)
     return info.fileno, info.addr
-
-
-def check_storage(dataset: Any, path: Path, folder: Path, hops: int = 0) -> None:
-    """Raise `ReadError` for a dataset with raw data outside of HDF5, or virtual with sources outside the folder."""
-    if dataset.external:
-        raise ReadError(
-            f"{path.name} keeps the data of {dataset.name} outside of the file, in {dataset.external[0][0]}, "
-            "which is not followed; h5repack brings it into one file."
-        )
-    if not dataset.is_virtual:
-        return
-    for source in dataset.virtual_sources():
-        if source.file_name == ".":
-            target, name = path, source.dset_name
-        elif "%" in source.file_name:  # a numbered series: only its folder can be checked
-            if not (path.parent / source.file_name).parent.resolve().is_relative_to(folder):
-                inside(source.file_name, path, folder)
-            continue
-        else:
-            target, name = inside(source.file_name, path, folder), source.dset_name
-        target, name = locate(target, name, folder)
-        if hops > MOST_HOPS:
-            raise ReadError(f"The virtual datasets in {path.name} go in circles; the file is damaged.")
-        with open_hdf5(target) as file:
-            check_storage(file[name], target, folder, hops + 1)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psygnal import Signal
 
-from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.locks import is_held
 from napari_stemnmf.plugin.preferences import preferences
