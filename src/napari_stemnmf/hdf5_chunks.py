@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,23 +45,12 @@ class Chunks:
 
     def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
         dataset = self.dataset
-        spans = [
-            range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, dataset.shape, strict=True)
-        ]
-        if not can_unpack(dataset) or any(span.step != 1 for span in spans):
-            for origin in _origins(spans, dataset.chunks) if self.filters else ():
+        if not can_unpack(dataset):
+            spans = [range(n)[i] if isinstance(i, slice) else [i] for i, n in zip(index, dataset.shape, strict=True)]
+            for origin in origins(spans, dataset.chunks) if self.filters else ():
                 self._check(origin)
             return np.asarray(dataset[index])
-        out = np.empty([len(span) for span in spans], dataset.dtype)
-        for origin in _origins(spans, dataset.chunks):
-            chunk = self._chunk(origin)
-            here, there = [], []
-            for start, size, span in zip(origin, dataset.chunks, spans, strict=True):
-                first, last = max(start, span.start), min(start + size, span.stop)
-                here.append(slice(first - span.start, last - span.start))
-                there.append(slice(first - start, last - start))
-            out[tuple(here)] = chunk if isinstance(chunk, np.generic) else chunk[tuple(there)]
-        return out[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
+        return gathered(self._chunk, index, dataset.shape, dataset.chunks, dataset.dtype)
 
     def _chunk(self, origin: tuple[int, ...]) -> Any:
         """One chunk, or the fill value where it was never written."""
@@ -77,14 +66,10 @@ class Chunks:
         return chunk != 0 if dataset.dtype.kind == "b" else chunk
 
     def _unpacked(self, packed: bytes, active: list[int]) -> bytes:
-        data = packed
-        if _DEFLATE in active:
-            inflater = zlib.decompressobj()
-            data = inflater.decompress(packed, self.size)
-            if not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1):
-                raise self._wrong("unpacks to more than its shape has room for")
-            if not inflater.eof:
-                raise self._wrong("is cut off")
+        try:
+            data = inflated(packed, self.size) if _DEFLATE in active else packed
+        except ValueError as error:
+            raise self._wrong(str(error)) from error
         if len(data) != self.size:
             raise self._wrong(f"holds {len(data)} bytes in place of {self.size}")
         return data
@@ -129,6 +114,49 @@ class Chunks:
         return ReadError(f"{name} is damaged: a chunk of {self.dataset.name} {what}; get it once more.")
 
 
+def gathered(
+    chunk_at: Callable[[tuple[int, ...]], Any],
+    index: tuple[Any, ...],
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: np.dtype,
+) -> np.ndarray:
+    """The part of an array in chunks at integers and slices, put together of its chunks.
+
+    Parameters
+    ----------
+    chunk_at : callable
+        Gives the chunk that begins at a position: an array of the shape of a chunk, or one number.
+    index, shape, chunks, dtype
+        Which part, of an array of which shape, size of chunks and type.
+    """
+    wanted = [range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, shape, strict=True)]
+    spans = [range(min(r[0], r[-1]), max(r[0], r[-1]) + 1) if len(r) else range(0) for r in wanted]
+    out = np.empty([len(span) for span in spans], dtype)
+    for origin in origins(spans, chunks):
+        chunk = chunk_at(origin)
+        here, there = [], []
+        for start, size, span in zip(origin, chunks, spans, strict=True):
+            first, last = max(start, span.start), min(start + size, span.stop)
+            here.append(slice(first - span.start, last - span.start))
+            there.append(slice(first - start, last - start))
+        out[tuple(here)] = chunk if isinstance(chunk, np.generic) else chunk[tuple(there)]
+    return out[
+        tuple(slice(None, None, r.step) if isinstance(i, slice) else 0 for i, r in zip(index, wanted, strict=True))
+    ]
+
+
+def inflated(packed: bytes, size: int, form: int = zlib.MAX_WBITS) -> bytes:
+    """What zlib's data unpacks to; a ValueError where that is more than so many bytes, or it is cut off."""
+    inflater = zlib.decompressobj(form)
+    data = inflater.decompress(packed, size)
+    if not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1):
+        raise ValueError("unpacks to more than its shape has room for")
+    if not inflater.eof:
+        raise ValueError("is cut off")
+    return data
+
+
 def whole(dataset: Any) -> np.ndarray:
     """All of an open h5py dataset, by its chunks where it has any."""
     if dataset.chunks and dataset.dtype.kind in "biuf":
@@ -160,7 +188,7 @@ def unwritten(dataset: Any) -> list[tuple[int, ...]]:
     return [origin for origin in itertools.product(*grid) if origin not in there]
 
 
-def _origins(spans: list[range], chunks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+def origins(spans: Sequence[Sequence[int]], chunks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Where the chunks begin that hold what is at spans of indices."""
     ends = [(min(s[0], s[-1]), max(s[0], s[-1]) + 1) if len(s) else (0, 0) for s in spans]
     return itertools.product(*[range(first // c * c, last, c) for (first, last), c in zip(ends, chunks, strict=True)])
