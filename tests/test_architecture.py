@@ -26,17 +26,20 @@ FLOORS = (
         "compiled",
         "control",
         "files",
-        "files",
         "settings",
         "stage_settings",
         "representation_settings",
         "recipe",
         "contents",
+        "gaps",
         "dataset",
         "units",
         "threads",
         "locks",
+        "hdf5_probe",
+        "hdf5_chunks",
         "storage",
+        "analysis_file",
     ),  # the ground
     (
         "reading",
@@ -49,7 +52,7 @@ FLOORS = (
         "clustering",
         "grains",
     ),
-    ("stage_functions", "stages", "analysis", "resuming", "corrections", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
     ("figures", "simulation", "export", "study"),
     ("plugin", "cli"),  # the faces
 )

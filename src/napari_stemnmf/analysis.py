@@ -19,7 +19,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf import stages, storage
+from napari_stemnmf import analysis_file, stages, storage
+from napari_stemnmf.analysis_checks import check
+from napari_stemnmf.analysis_file import FORMAT, FORMAT_VERSION
+from napari_stemnmf.analysis_file import is_analysis as is_analysis
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.clustering.grouping import Groups
@@ -27,9 +30,8 @@ from napari_stemnmf.contents import Part
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
-from napari_stemnmf.errors import AnalysisError, RecipeError
+from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.features import Features
-from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.grains.grains import Grains, notes_of_grains
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.review import Review
@@ -39,8 +41,6 @@ from napari_stemnmf.settings import identity
 from napari_stemnmf.texts import NOT_WRITTEN, why
 from napari_stemnmf.units import notes_of, pixel_ratio
 
-FORMAT = "napari-stemnmf analysis"
-FORMAT_VERSION = 3
 INCOMPLETE = "incomplete"
 FAILED = "failed"
 EDITED = "edited"
@@ -291,12 +291,14 @@ class Analysis:
         if path.exists() and not is_analysis(path):
             raise AnalysisError(f"{path} exists and is not a napari-stemnmf analysis; choose another name.")
         try:
-            with storage.atomic_write(path, storage.room_for(self)) as part, h5py.File(part, "w") as file:
-                recipe, versions = self.recipe.to_toml(), json.dumps(storage.versions())
-                file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, recipe=recipe, versions=versions)
-                for f in fields(self):
-                    if f.name != "recipe" and (f.name not in ("others", "files") or getattr(self, f.name)):
-                        storage.write(file, f.name, getattr(self, f.name))
+            with storage.atomic_write(path, storage.room_for(self)) as part:
+                with h5py.File(part, "w") as file:
+                    recipe, versions = self.recipe.to_toml(), json.dumps(storage.versions())
+                    file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, recipe=recipe, versions=versions)
+                    for f in fields(self):
+                        if f.name != "recipe" and (f.name not in ("others", "files") or getattr(self, f.name)):
+                            storage.write(file, f.name, getattr(self, f.name))
+                analysis_file.seal(part)
         except (OSError, RuntimeError) as error:  # what h5py raises where a disk is full is either
             raise AnalysisError(f"The analysis cannot be written to {path}: {why(error, NOT_WRITTEN)}.") from error
 
@@ -309,40 +311,17 @@ class Analysis:
         AnalysisError
             If the file is missing, damaged, or not an analysis of this format version.
         """
-        path = Path(path)
-        if path.is_dir():
-            raise AnalysisError(f"{path} is a folder, not an analysis file; move it away, or choose another place.")
-        if not path.is_file():
-            raise AnalysisError(f"There is no analysis file {path}.")
-        if not is_analysis(path):
-            raise AnalysisError(f"{path} is not a napari-stemnmf analysis, or is damaged; choose a {FILE_SUFFIX} file.")
-        try:
-            with h5py.File(path, "r") as file:
-                version = int(file.attrs["format_version"])
-                if version > FORMAT_VERSION:
-                    raise AnalysisError(
-                        f"{path} has analysis format {version}, this version reads up to {FORMAT_VERSION}; "
-                        "update napari-stemnmf."
-                    )
-                hints = get_type_hints(cls)
-                wanted = [f.name for f in fields(cls) if f.name != "recipe"]
-                if version == 1:  # its calibration was a centre only: results are there, and are recomputed by a run
-                    wanted.remove("calibration")
-                results = {name: storage.read(file, name, hints[name]) for name in wanted}
-                recipe = Recipe.from_toml(str(file.attrs["recipe"]))
-                results["files"] = stages.files_before(recipe, results["files"], path.stat().st_mtime_ns)
-                return cls(recipe=recipe, **results)
-        except (OSError, KeyError, TypeError, ValueError, RecipeError) as error:
-            raise AnalysisError(f"The analysis {path} is damaged and cannot be read: {error}.") from error
+        with analysis_file.opened(path) as file:
+            hints = get_type_hints(cls)
+            wanted = [f.name for f in fields(cls) if f.name != "recipe"]
+            if file.attrs["format_version"] == 1:  # its calibration was a centre only; results are recomputed by a run
+                wanted.remove("calibration")
+            results = {name: storage.read(file, name, hints[name]) for name in wanted}
+            recipe = Recipe.from_toml(str(file.attrs["recipe"]))
+            results["files"] = stages.files_before(recipe, results["files"], Path(path).stat().st_mtime_ns)
+            analysis = cls(recipe=recipe, **results)
+            check(analysis)
+            return analysis
 
 
 _FIELDS = tuple(f.name for f in fields(Analysis))
-
-
-def is_analysis(path: str | Path) -> bool:
-    """Whether a file calls itself an analysis of ours; reads its attributes only."""
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("format") == FORMAT
-    except OSError:
-        return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from napari_stemnmf import contents
 from napari_stemnmf.contents import Part
 from napari_stemnmf.errors import DataError, ReadError, ScanShapeError
+from napari_stemnmf.gaps import Gaps
 from napari_stemnmf.texts import shown, shown_lines
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Dataset:
         come before the scan's first.
     files : tuple of str
         All files and folders that it is read from, that of `source` first: headers beside it, and what is linked.
+    gaps : Gaps or None
+        What is missing of it; None where all is there. Reading it is an error: see `without_gaps`.
     """
 
     data: da.Array
@@ -72,6 +75,7 @@ class Dataset:
     source: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    gaps: Gaps | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", shown(self.name))  # it may be that of a file, and stands in lists and titles
@@ -169,6 +173,10 @@ class Dataset:
         """The diffraction pattern (q_y, q_x) at one probe position; reads one chunk."""
         return np.asarray(self.data[y, x].compute(scheduler="synchronous"))
 
+    def without_gaps(self) -> Dataset:
+        """The scan with zeros for patterns that are missing, which `gaps` goes on telling of."""
+        return self if self.gaps is None else replace(self, data=self.gaps.data)
+
     def fingerprint(self) -> Fingerprint:
         """A short hash that changes when the data does; that of a copy is the same.
 
@@ -188,8 +196,9 @@ class Dataset:
         """
         digest = hashlib.sha256(f"{self.shape} {self.dtype.str}".encode())
         rows, columns = self.scan_shape
+        whole = self.without_gaps()
         for flat in np.unique(np.linspace(0, rows * columns - 1, 4).astype(int)):
-            digest.update(np.ascontiguousarray(self.pattern(*divmod(int(flat), columns))).tobytes())
+            digest.update(np.ascontiguousarray(whole.pattern(*divmod(int(flat), columns))).tobytes())
         former, main = digest.copy(), Path(self.source.partition("::")[0])
         files = self.files or ((str(main),) if self.source and main.exists() else ())
         if not files:

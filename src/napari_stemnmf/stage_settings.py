@@ -70,6 +70,12 @@ class PreprocessSettings(Settings):
         choices=("auto", "off"),
         added=True,
     )
+    missing: str = setting(
+        "refuse",
+        "patterns that are not in the file, as of a copy that broke off: refuse to read them, or leave them out",
+        choices=("refuse", "leave out"),
+        added=True,
+    )
     flyback_columns: tuple[int, ...] | None = _flyback("columns")
     flyback_rows: tuple[int, ...] | None = _flyback("rows")
 

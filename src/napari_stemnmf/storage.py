@@ -22,7 +22,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from napari_stemnmf import __version__
+from napari_stemnmf.errors import DataError
 from napari_stemnmf.files import atomic_write as atomic_write
+from napari_stemnmf.hdf5_chunks import unwritten, whole
 
 T = TypeVar("T")
 _CSR = "csr"
@@ -108,44 +110,128 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
 
     Raises
     ------
-    KeyError, TypeError, ValueError, OSError
-        If what is there does not have the layout of `kind`.
+    DataError
+        If what is there is not what `kind` says: a number for an array, an array of other things than numbers...
     """
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if isinstance(kind, types.UnionType) or origin is typing.Union:
-        kinds = [k for k in inner if k is not type(None)]
-        written = parent[name].attrs.get(_KIND, "") if name in parent else ""
-        kind = next(k for k in kinds if getattr(k, "STORED_AS", "") == written) if len(kinds) > 1 else kinds[0]
-        origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    wanted = _among(parent, name, kind)
+    origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
     if name in parent.attrs:
-        value = parent.attrs[name]
-        if origin is tuple or kind is tuple or isinstance(value, np.ndarray):
-            items = tuple(_plain(v) for v in np.asarray(value).tolist())
-            return kind(*items) if hasattr(kind, "_fields") else items
-        return value.item() if isinstance(value, np.generic) else value
+        return _plain_value(parent.attrs[name], wanted, name)
     if name not in parent:
-        return {} if origin is dict or kind is dict else () if origin is tuple else None
+        return {} if origin is dict or wanted is dict else () if origin is tuple else None
     node = parent[name]
-    if node.attrs.get("layout") == _CSR:
-        return csr_array(tuple(node[part][()] for part in ("data", "indices", "indptr")), shape=node.attrs["shape"])
-    if kind is np.ndarray or origin is np.ndarray:
-        return node[()]
-    if kind is pd.DataFrame:
-        return pd.DataFrame({c: d.asstr()[()] if h5py.check_string_dtype(d.dtype) else d[()] for c, d in node.items()})
-    if is_dataclass(kind):
-        return _read_dataclass(node, kind)  # type: ignore[arg-type]
+    if isinstance(node, h5py.Group) and node.attrs.get("layout") == _CSR:
+        return _read_csr(node)
+    if wanted is np.ndarray or origin is np.ndarray:
+        return _array(node)
+    if wanted is pd.DataFrame:
+        return pd.DataFrame({column: _column(below) for column, below in _group(node).items()})
+    if is_dataclass(wanted):
+        return _read_dataclass(_group(node), wanted)  # type: ignore[arg-type]
     if origin is dict:
-        keys = [*node.attrs, *node]
-        return {key: read(node, key, inner[1]) for key in keys}
-    if (origin is tuple or kind is tuple) and isinstance(node, h5py.Dataset) and node.dtype.names is None:
-        return tuple(_plain(v) for v in node[()].tolist())
+        return {key: read(node, key, inner[1]) for key in [*_group(node).attrs, *node]}
+    if (origin is tuple or wanted is tuple) and isinstance(node, h5py.Dataset) and node.dtype.names is None:
+        return _plain_value(np.array([_plain(v) for v in node[()].tolist()], object), wanted, name)
     if origin is tuple and is_dataclass(inner[0]):
         return _read_records(node, inner[0])  # type: ignore[arg-type]
-    if kind is dict or kind is Any:
-        if isinstance(node, h5py.Dataset):
-            return node[()]
-        return {key: read(node, key, Any) for key in [*node.attrs, *node]}
-    raise TypeError(f"'{node.name}' holds something that is not a {kind}")
+    if wanted is dict or wanted is Any:
+        if isinstance(node, h5py.Dataset) and wanted is Any:
+            return _array(node)
+        return {key: read(node, key, Any) for key in [*_group(node).attrs, *node]}
+    raise DataError(f"{node.name} holds something else than {_called(wanted)}")
+
+
+def _among(parent: h5py.Group, name: str, kind: Any) -> Any:
+    """Of several types that something may have, the one that the file says that it has."""
+    if not (isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union):
+        return kind
+    kinds = [k for k in typing.get_args(kind) if k is not type(None)]
+    if len(kinds) == 1:
+        return kinds[0]
+    written = parent[name].attrs.get(_KIND, "") if name in parent else ""
+    fitting = [k for k in kinds if getattr(k, "STORED_AS", "") == written]
+    if not fitting:
+        raise DataError(f"{name} is of a kind that is not known here")
+    return fitting[0]
+
+
+def _plain_value(value: Any, kind: Any, name: str) -> Any:
+    """A value that was written as an attribute, where it is of its kind."""
+    if typing.get_origin(kind) is tuple or kind is tuple or isinstance(value, np.ndarray):
+        if not isinstance(value, np.ndarray) or value.ndim != 1:
+            raise DataError(f"{name} is no list of plain values")
+        items = tuple(_plain(v) for v in value.tolist())
+        if hasattr(kind, "_fields"):
+            return kind(*[_plain_value(v, k, name) for v, k in zip(items, _fields_of(kind), strict=True)])
+        inner = typing.get_args(kind)
+        if kind not in (Any, tuple) and typing.get_origin(kind) is not tuple:
+            raise DataError(f"{name} is a list, not {_called(kind)}")
+        if inner and Ellipsis not in inner and len(items) != len(inner):
+            raise DataError(f"{name} has {len(items)} values, not {len(inner)}")
+        return tuple(_plain_value(v, inner[0], name) for v in items) if inner else items
+    value = value.item() if isinstance(value, np.generic) else value
+    allowed = {float: (float, int), int: (int,), bool: (bool,), str: (str,)}.get(kind, (bool, int, float, str))
+    if (kind is not Any and kind not in (float, int, bool, str)) or not isinstance(value, allowed):
+        raise DataError(f"{name} is {value!r:.40}, not {_called(kind)}")
+    if isinstance(value, bool) and kind in (int, float):
+        raise DataError(f"{name} is {value!r}, not {_called(kind)}")
+    return float(value) if kind is float else value
+
+
+def _fields_of(kind: Any) -> list[Any]:
+    """The types of a named tuple's fields."""
+    return list(typing.get_type_hints(kind).values())
+
+
+def _called(kind: Any) -> str:
+    """What people call a type."""
+    words = {float: "a number", int: "a whole number", bool: "True or False", str: "a text", np.ndarray: "an array"}
+    return words.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _group(node: Any) -> h5py.Group:
+    if not isinstance(node, h5py.Group):
+        raise DataError(f"{node.name} is an array where a group belongs")
+    return node
+
+
+def _array(node: Any) -> np.ndarray:
+    """An array of numbers of which all was written, in this machine's byte order."""
+    if not isinstance(node, h5py.Dataset):
+        raise DataError(f"{node.name} is a group where an array belongs")
+    if node.dtype.kind not in "biuf" or (node.dtype.kind == "f" and node.dtype.itemsize not in (4, 8)):
+        raise DataError(f"{node.name} holds {node.dtype}, no numbers that can be computed with")
+    if unwritten(node) or (not node.chunks and node.id.get_storage_size() < node.nbytes):
+        raise DataError(f"{node.name} was not written to its end")
+    values = whole(node)
+    if node.dtype.kind == "b":
+        return np.asarray(values.view(np.uint8) != 0) if values.ndim else values
+    return np.asarray(values, values.dtype.newbyteorder("="))
+
+
+def _column(node: Any) -> np.ndarray:
+    """A column of a table: numbers or texts."""
+    if isinstance(node, h5py.Dataset) and h5py.check_string_dtype(node.dtype):
+        return np.asarray(node.asstr()[()])
+    return _array(node)
+
+
+def _read_csr(node: h5py.Group) -> csr_array:
+    """A sparse array whose indices and row pointers fit its shape: compiled code follows them without looking."""
+    data, indices, indptr = (_array(node[part]) if part in node else None for part in ("data", "indices", "indptr"))
+    shape = np.asarray(node.attrs.get("shape", ()))
+    if data is None or indices is None or indptr is None or shape.shape != (2,) or shape.dtype.kind not in "iu":
+        raise DataError(f"{node.name} is no sparse array")
+    if any(part.ndim != 1 for part in (data, indices, indptr)) or {indices.dtype.kind, indptr.dtype.kind} - {"i", "u"}:
+        raise DataError(f"{node.name} is no sparse array: its parts are no lists of whole numbers")
+    rows, columns = (int(n) for n in shape)
+    if rows < 0 or columns < 0 or len(indptr) != rows + 1 or len(indices) != len(data):
+        raise DataError(f"{node.name} has {len(indptr) - 1} rows of a sparse array, not {rows}")
+    if indptr[0] != 0 or indptr[-1] != len(data) or (indptr[1:] < indptr[:-1]).any():
+        raise DataError(f"{node.name} has row pointers that lead out of it")
+    if len(indices) and (indices.min() < 0 or indices.max() >= columns):
+        raise DataError(f"{node.name} has column {int(indices.max())} of {columns}")
+    return csr_array((data, indices, indptr), shape=(rows, columns))
 
 
 def stored_name(f: Field[Any]) -> str:
@@ -163,6 +249,9 @@ def _read_dataclass(node: h5py.Group, kind: type[T]) -> T:
     former = getattr(kind, "former", None)
     found |= former(node) if former is not None else {}
     absent = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}  # type: ignore[arg-type]
+    for name, value in found.items():
+        if value is None and name not in absent and type(None) not in typing.get_args(hints[name]):
+            raise DataError(f"{node.name} lacks {name}")
     return kind(**{name: value for name, value in found.items() if value is not None or name not in absent})
 
 
@@ -183,10 +272,15 @@ def _write_records(parent: h5py.Group, name: str, records: tuple[Any, ...]) -> N
 
 
 def _read_records(node: h5py.Group | h5py.Dataset, kind: type[T]) -> tuple[T, ...]:
-    if isinstance(node, h5py.Dataset):
-        rows = node[()]
-        return tuple(kind(**{n: _plain(row[n]) for n in rows.dtype.names}) for row in rows)
-    return tuple(_read_dataclass(node[key], kind) for key in sorted(node, key=int))
+    if not isinstance(node, h5py.Dataset):
+        if not all(key.isascii() and key.isdigit() for key in node):
+            raise DataError(f"{node.name} is no list of records")
+        return tuple(_read_dataclass(_group(node[key]), kind) for key in sorted(node, key=int))
+    hints = typing.get_type_hints(kind)
+    names, needed = node.dtype.names or (), {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
+    if node.ndim != 1 or not needed <= set(names) <= set(hints):
+        raise DataError(f"{node.name} is no table of {kind.__name__}")
+    return tuple(kind(**{n: _plain_value(_plain(row[n]), hints[n], n) for n in names}) for row in node[()])
 
 
 def _plain(value: Any) -> Any:

@@ -382,7 +382,7 @@ def test_gzip_chunks_are_unpacked_as_hdf5_does_it(tmp_path: Path, shuffle: bool)
         d.id.write_direct_chunk((0, 0, 0, 0), data[:3, :2, :4].tobytes(), filter_mask=0b11 if shuffle else 0b1)
     with h5py.File(tmp_path / "a.h5") as file:
         truth = file["d"][()]
-    dataset = stem.open(tmp_path / "a.h5")
+    dataset = stem.open(tmp_path / "a.h5").without_gaps()
     np.testing.assert_array_equal(dataset.data.compute(), truth)
     np.testing.assert_array_equal(dataset.data[2:6, 3:8, 5, 2:].compute(), truth[2:6, 3:8, 5, 2:])
 

@@ -57,6 +57,17 @@ class Looks:
             found = [np.where(self.above > 0.0, of / self.above, np.nan) for of in (self.of_rows, self.of_columns)]
         return found[0].astype(np.float32), found[1].astype(np.float32)
 
+    def filled(self, missing: np.ndarray | None) -> Looks:
+        """The same with the looks of the nearest pattern for those that are missing (scan_y, scan_x)."""
+        if missing is None or missing.all():
+            return self
+        from scipy import ndimage
+
+        rows, columns = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+        nearest = (rows * missing.shape[1] + columns).ravel()
+        parts = ("total", "level", "spread", "invalid", "full", "above", "of_rows", "of_columns")
+        return replace(self, **{name: getattr(self, name)[nearest] for name in parts})
+
     def without(self, pixels: np.ndarray, typical: np.ndarray) -> Looks:
         """The same without what some pixels (q_y, q_x) add, each of which has its `typical` value in a pattern.
 

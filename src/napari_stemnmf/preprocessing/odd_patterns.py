@@ -14,9 +14,9 @@ from napari_stemnmf.preprocessing.flyback import FEWEST, Outer, jumping_lines, l
 from napari_stemnmf.preprocessing.looks import Looks
 from napari_stemnmf.stage_settings import PreprocessSettings
 
-REASONS = ("", "not finite", "empty", "saturated", "evenly bright", "unlike all neighbours", "flyback")
+REASONS = ("", "not finite", "empty", "saturated", "evenly bright", "unlike all neighbours", "flyback", "missing")
 """What the codes of an odd pattern mean; 0 is a good one."""
-NOT_FINITE, EMPTY, SATURATED, EVEN, ALONE, FLYBACK = range(1, 7)
+NOT_FINITE, EMPTY, SATURATED, EVEN, ALONE, FLYBACK, MISSING = range(1, 8)
 
 MANY = 0.5
 """Share of the pixels that are not finite or saturated, above which a pattern is odd if most patterns have few."""
@@ -147,7 +147,5 @@ def sentence(odd: np.ndarray) -> str:
     """What was set aside, counted by reason, in one sentence; "" where nothing was."""
     if not odd.any():
         return ""
-    return (
-        f"{counted(odd)} and set aside: no grain is there, and no number is of them. "
-        "To keep them, set preprocess.odd_patterns to off."
-    )
+    keep = " To keep them, set preprocess.odd_patterns to off." if (odd[odd > 0] != MISSING).any() else ""
+    return f"{counted(odd)} and set aside: no grain is there, and no number is of them.{keep}"

@@ -49,7 +49,7 @@ def prepare(
     chunks = (*scan.data.chunks[:2], (axes[2].size,), (axes[3].size,))
     dtype = work.dtype(scan.dtype)
     data = da.map_blocks(work, scan.data, chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype))
-    return replace(scan, data=data, axes=axes)
+    return replace(scan, data=data, axes=axes, gaps=None)
 
 
 def prepared_axes(axes: Axes, settings: PreprocessSettings) -> Axes:
@@ -75,7 +75,12 @@ def prepared_axes(axes: Axes, settings: PreprocessSettings) -> Axes:
 
 
 def cropped(dataset: Dataset, settings: PreprocessSettings) -> Dataset:
-    """The part of a scan that is kept, rows turned; `dataset` itself if that is all. A DataError if it is outside."""
+    """The part of a scan that is kept, rows turned; `dataset` itself if that is all. A DataError if it is outside.
+
+    Patterns that are missing are zeros where the settings say so, and an error when they are read where not.
+    """
+    if settings.missing == "leave out":
+        dataset = dataset.without_gaps()
     if settings.scan_order == "winding":
         dataset = turned(dataset)
     spans = (settings.scan_y, settings.scan_x, settings.q_y, settings.q_x)
@@ -83,7 +88,8 @@ def cropped(dataset: Dataset, settings: PreprocessSettings) -> Dataset:
         return dataset
     axes = prepared_axes(dataset.axes, replace(settings, bin=1))
     where = tuple(slice(None) if span is None else slice(*span) for span in spans)
-    return replace(dataset, data=dataset.data[where], axes=axes)
+    gaps = None if dataset.gaps is None else dataset.gaps.like(dataset.data[where], dataset.gaps.missing[where[:2]])
+    return replace(dataset, data=dataset.data[where], axes=axes, gaps=gaps)
 
 
 def crop_corner(settings: PreprocessSettings) -> np.ndarray:

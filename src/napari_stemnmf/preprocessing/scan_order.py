@@ -33,7 +33,11 @@ def turned(dataset: Dataset) -> Dataset:
     else:
         rows = [data[y : y + 1, ::-1] if y % 2 else data[y : y + 1] for y in range(data.shape[0])]
         data = da.concatenate(rows)
-    return replace(dataset, data=data)
+    if dataset.gaps is None:
+        return replace(dataset, data=data)
+    missing = dataset.gaps.missing.copy()
+    missing[1::2] = missing[1::2, ::-1]
+    return replace(dataset, data=data, gaps=dataset.gaps.like(data, missing))
 
 
 def winds(images: list[np.ndarray]) -> bool:

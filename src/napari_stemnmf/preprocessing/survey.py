@@ -21,7 +21,7 @@ from napari_stemnmf.preprocessing.dead_pixels import (
 )
 from napari_stemnmf.preprocessing.flyback import Outer, outer_positions
 from napari_stemnmf.preprocessing.looks import Looks
-from napari_stemnmf.preprocessing.odd_patterns import judge
+from napari_stemnmf.preprocessing.odd_patterns import MISSING, judge
 from napari_stemnmf.preprocessing.preparation import (
     Preparation,
     binned,
@@ -152,7 +152,8 @@ def take_survey(
     control = Control() if control is None else control
     scan = cropped(dataset, settings)
     axes = prepared_axes(dataset.axes, settings)
-    few = _some_patterns(scan)
+    missing = None if scan.gaps is None else scan.gaps.missing
+    few = _some_patterns(scan, missing)
     has_wrapped = wrapped(few)
     scan = with_sign(scan) if has_wrapped else scan
     work = Preparation(dark_of(scan, settings, dataset.detector_shape), np.empty((0, 2), np.int32), settings.bin)
@@ -161,15 +162,21 @@ def take_survey(
         _check_mask(signed(few) if has_wrapped else few, cropped_detector(keep, settings))
     fringe = unlike_edges(work.kept(few)) & (settings.dead_pixels == "auto")
     work = work.without(fringe)
-    kernel = SurveyKernel(work, sampled_positions(scan))
+    gone = None if missing is None else missing.ravel()
+    sample = sampled_positions(scan)
+    kernel = SurveyKernel(work, sample if gone is None else sample[~gone[sample]], missing=gone)
     outer = outer_positions(scan.scan_shape) if settings.odd_patterns == "auto" else np.empty(0, np.int64)
+    if gone is not None and gone[outer].any():
+        outer = outer[:0]
     found, edges = run_pass(scan, [kernel, OuterKernel(work, outer)], **how)
     control.check()
     seen = found.per_pattern
     _check_counts(scan, seen["sum"], int(found.total["invalid"][0]))
     dead = _dead_pixels(found, kernel, settings)
-    looks = _looks(found, kernel, dead)
-    odd = judge(looks, scan.scan_shape, settings, Outer(outer, edges.ragged["cells"]))
+    looks = _looks(found, kernel, dead).filled(missing)
+    odd = judge(looks, scan.scan_shape, settings, Outer(outer, edges.ragged["cells"]) if len(outer) else None)
+    if missing is not None:
+        odd[missing] = MISSING
     good = odd.ravel() == 0
     known_now = ((good == seen["left out"]) & (looks.total > 0.0)).any()  # not those that were left out at once
     if known_now or dead.out.any():
@@ -180,6 +187,7 @@ def take_survey(
     full = found.total["sum"] / int(good.sum())
     hot = _hot_pixels(full, sample, kernel, dead.single, settings)
     mean, maximum, sums = _without_hot(found, kernel, hot)
+    sums = sums if gone is None else np.where(gone, 0.0, sums)
     not_finite, negative = found.total["invalid"]
     return Survey(
         mean.astype(np.float32),
@@ -197,11 +205,12 @@ def take_survey(
     )
 
 
-def _some_patterns(scan: Dataset) -> np.ndarray:
+def _some_patterns(scan: Dataset, missing: np.ndarray | None) -> np.ndarray:
     """A few patterns (p, q_y, q_x) from all over a scan: they tell what the numbers of all others are."""
     if not scan.n_patterns or scan.dtype.kind not in "buif":  # which the read says
         return np.empty((0, *scan.detector_shape), np.uint8)
-    at = np.unique(np.linspace(0, scan.n_patterns - 1, FEW_PATTERNS).round().astype(int))
+    there = np.arange(scan.n_patterns) if missing is None else np.flatnonzero(~missing)
+    at = there[np.unique(np.linspace(0, len(there) - 1, FEW_PATTERNS).round().astype(int))]
     return np.stack([as_counts(load(scan.data[divmod(int(i), scan.scan_shape[1])])) for i in at])
 
 

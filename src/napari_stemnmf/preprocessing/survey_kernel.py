@@ -34,6 +34,8 @@ class SurveyKernel:
     work: Preparation
     sample: np.ndarray
     good: np.ndarray | None = None
+    missing: np.ndarray | None = None
+    """(n,) the patterns that are not there: no number is of them."""
 
     def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
         block = self.work.kept(block)
@@ -44,6 +46,8 @@ class SurveyKernel:
             out = evenly_bright(Looks.of(seen, found.per_pattern["sum"], (block.shape[1], block.shape[2])))
         else:
             out = ~self.good[positions]
+        if self.missing is not None:
+            out = out | self.missing[positions]
         _without(found, corrected, out)
         found.per_pattern |= {"look": seen, "left out": out}
         if self.work.dark is not None:  # invalid values are those of the data, not what the dark reference made of them

@@ -5,14 +5,15 @@ They are all looked at to tell whether the data is still the same (`contents`).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.stored_arrays import StoredArray
 
 
 def files_of(path: Path, kind: str, scan: Dataset) -> tuple[str, ...]:
@@ -47,6 +48,7 @@ def _described(path: Path, kind: str) -> Iterator[Path]:
 def _linked(path: Path, name: str) -> set[Path]:
     """The files that a dataset, or the datasets of a group, are kept in; links are followed within the folder."""
     from napari_stemnmf.reading.hdf5_access import locate, open_hdf5, walk
+    from napari_stemnmf.reading.virtual import stored
 
     folder, found = path.parent, {path}
     waiting, seen = {(path, name)}, set()
@@ -59,22 +61,18 @@ def _linked(path: Path, name: str) -> set[Path]:
         found.add(target)
         with open_hdf5(target) as opened:
             for below, node in walk(opened[inner], inner):
-                links = {(target, below)} if not hasattr(node, "shape") else set()
-                if hasattr(node, "shape") and node.is_virtual:
-                    links = _sources(node, target)
-                    found.update(file for file, _ in links)
-                waiting |= links - seen
+                if not hasattr(node, "shape"):
+                    waiting |= {(target, below)} - seen
+                elif node.is_virtual:
+                    with contextlib.suppress(ReadError):  # of a dataset that is not the scan
+                        found |= _sources(stored(target, below, folder)[0])
     return found
 
 
-def _sources(dataset: Any, path: Path) -> set[tuple[Path, str]]:
-    """File and name of each source of a virtual dataset; of a numbered series, all files that there are."""
-    found: set[tuple[Path, str]] = set()
-    for source in dataset.virtual_sources():
-        if source.file_name == ".":
-            found.add((path, source.dset_name))
-            continue
-        pattern = re.sub(r"%\d*b", "*", source.file_name.replace("\\", "/")).replace("%%", "%")
-        files = path.parent.glob(pattern) if "*" in pattern else [path.parent / pattern]
-        found |= {(file.resolve(), source.dset_name) for file in files if file.is_file()}
-    return found
+def _sources(array: StoredArray) -> set[Path]:
+    """The files that a stored array is read from."""
+    from napari_stemnmf.reading.virtual import VirtualArray
+
+    if not isinstance(array, VirtualArray):
+        return {array.path}
+    return {array.path}.union(*[_sources(piece.source) for piece in array.pieces if piece.source is not None])

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.reading.hdf5_access import child, inside, open_hdf5
+from napari_stemnmf.reading import containment
+from napari_stemnmf.reading.hdf5_access import child, open_hdf5
 from napari_stemnmf.reading.vectors import number, number_list, scaling_of, text
 from napari_stemnmf.units import Scaling
 
@@ -89,7 +90,7 @@ def dectris(file: Any, path: Path) -> dict[str, Any]:
     out: dict[str, Any] = {"scan_shape": None, "scalings": (None, None), "metadata": {"format": "Dectris (HDF5)"}}
     beside = path.with_name(path.name.replace("_master.h5", ".h5"))
     if beside != path and beside.is_file():
-        with open_hdf5(inside(beside.name, path, path.parent)) as other:
+        with open_hdf5(containment.beside(beside.name, path, path.parent)) as other:
             stem = child(other, "STEM Metadata")
             attributes = stem.attrs if stem is not None else {}
             rows, columns = number(attributes.get("NumPixelsY")), number(attributes.get("NumPixelsX"))

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf import units
-from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan, wrong_scan_shape
-from napari_stemnmf.errors import ReadError, ScanShapeError
+from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.gaps import Gaps, told_missing
 from napari_stemnmf.reading.blocks import Blocks, Frames, PartOfFrames, ScanOfFrames
 from napari_stemnmf.reading.empad import without_header
+from napari_stemnmf.reading.shaping import in_shape
 from napari_stemnmf.units import Scaling
 
 CLEARLY_LARGER = 8  # a scan so many times larger than the next one is chosen without asking
@@ -55,6 +57,8 @@ class Candidate:
         Whether the format holds nothing but patterns, so that a stack needs no further check.
     load : callable, optional
         Gives the whole array; for masks.
+    gaps : callable, optional
+        Given some of its axes: where along those something is missing, a bool array; None where all is there.
     metadata : dict, optional
         What else is known.
     """
@@ -70,6 +74,7 @@ class Candidate:
     preferred: bool = False
     patterns: bool = False
     load: Callable[[], np.ndarray] | None = None
+    gaps: Callable[[Sequence[int]], np.ndarray | None] | None = None
     metadata: dict[str, Any] | None = None
 
     @property
@@ -163,6 +168,7 @@ def open_candidate(
     stack = candidate.role == "stack" and bool(scan_shape or candidate.scan_shape or pattern_like(candidate))
     if not stack and candidate.role != "scan":
         raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
+    gaps = None if candidate.gaps is None else candidate.gaps(order[:-2])
     if stack:
         count, frame = candidate.shape[order[0]], tuple(candidate.shape[axis] for axis in order[1:])
         scan_shape = scan_shape or candidate.scan_shape
@@ -172,36 +178,27 @@ def open_candidate(
         frames = typing.cast(Frames, candidate.blocks(order))
         if len(taken) < count:
             frames = PartOfFrames(frames, taken.start, len(taken))
-        data = ScanOfFrames(frames, scan_shape).to_dask()
+        blocks: Blocks = ScanOfFrames(frames, scan_shape)
+        gaps = None if gaps is None else gaps[taken.start : taken.stop].reshape(scan_shape)
         scalings = [*candidate.scan_scalings, *scalings[1:]]
     else:
         if scan_shape is None and not candidate.patterns and _is_picture(candidate):
             raise ReadError(f"{path.name} holds {what_it_is([candidate])}")
-        data = typing.cast(Blocks, candidate.blocks(order)).to_dask()
-        if scan_shape is not None and scan_shape != data.shape[:2]:
-            data, told = _reshaped(data, path.name, scan_shape, drop)
-    data, header = without_header(data)
-    if notes := [part for part in (metadata.get("notes"), told.get("notes"), header) if part]:
+        blocks = typing.cast(Blocks, candidate.blocks(order))
+    arrays, gaps, more = in_shape(blocks, gaps, path.name, scan_shape, drop)
+    told = told or more
+    arrays, header = [without_header(each)[0] for each in arrays], without_header(arrays[0])[1]
+    lacking = "" if gaps is None else f"Of {path.name}, {told_missing(gaps)}."
+    if notes := [part for part in (metadata.get("notes"), told.get("notes"), header, lacking) if part]:
         told["notes"] = "\n".join(notes)
-    return Dataset(data, units.axes(data.shape, scalings), stem(path), source, {**metadata, **told})
-
-
-def _reshaped(data: Any, name: str, scan_shape: tuple[int, int], drop: str | int) -> tuple[Any, dict[str, Any]]:
-    """A scan (scan_y, scan_x, q_y, q_x) in another shape, and what the metadata says of patterns that are left out.
-
-    Patterns are left out of a recording that the file gives as one line, and whole rows of any scan.
-    """
-    rows, columns = data.shape[:2]
-    if math.prod(scan_shape) > rows * columns:
-        raise wrong_scan_shape(name, scan_shape, rows * columns)
-    if 1 not in (rows, columns) and scan_shape[1] != columns and math.prod(scan_shape) != rows * columns:
-        raise ScanShapeError(
-            f"{name} is a scan of {rows} x {columns} positions, whose rows a scan shape of {scan_shape[0]} x "
-            f"{scan_shape[1]} would tear apart; leave the scan shape out."
-        )
-    taken, told = patterns_of_scan(name, rows * columns, scan_shape, drop)
-    flat = data.reshape(rows * columns, *data.shape[2:])[taken.start : taken.stop]
-    return flat.reshape(*scan_shape, *data.shape[2:]).rechunk({2: -1, 3: -1}), told
+    return Dataset(
+        arrays[0],
+        units.axes(arrays[0].shape, scalings),
+        stem(path),
+        source,
+        {**metadata, **told},
+        gaps=None if gaps is None else Gaps(gaps, arrays[1]),
+    )
 
 
 def _is_real_space(candidate: Candidate) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.containment import beside
 from napari_stemnmf.units import Scaling
 
 ROWS, FRAME = 128, (130, 128)
@@ -53,11 +54,7 @@ def describe(path: Path) -> Empad:
     name = node.get("filename") if node is not None else None
     if not name:
         raise ReadError(f"{path.name} is an XML file that describes no EMPAD scan; open the file with the patterns.")
-    raw = (path.parent / name).resolve()
-    if not raw.is_relative_to(path.parent.resolve()):
-        raise ReadError(f"{path.name} names {name}, outside its own folder, which is not followed.")
-    if not raw.is_file():
-        raise ReadError(f"{path.name} needs {name}, which is not there; copy it beside the XML file.")
+    raw = beside(name, path, verb="needs")
     shape, count = _extent(root, path.name, name)
     size = raw.stat().st_size
     if size != count * RECORD:

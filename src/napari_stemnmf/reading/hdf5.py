@@ -6,7 +6,9 @@ fpd, Prismatic, Velox EMD image stacks, Dectris (Arina) masters with their data 
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,14 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.hdf5_probe import prove
 from napari_stemnmf.reading import calibrations, nexus
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, open_chosen
-from napari_stemnmf.reading.hdf5_access import Hdf5Array, check_storage, identity, locate, open_hdf5, walk
+from napari_stemnmf.reading.containment import within
+from napari_stemnmf.reading.hdf5_access import identity, locate, open_hdf5, walk
 from napari_stemnmf.reading.stored_arrays import Stack, array_blocks
+from napari_stemnmf.reading.virtual import missing, stored
 
 _DECTRIS = re.compile(r"(^|/)data_\d{6}$")
 _AXIS = re.compile(r"/dim\d+$")  # one of the vectors that calibrate an EMD array
@@ -60,6 +65,8 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
         ]
         scan = calibrations.dectris(file, path) if any(_DECTRIS.search(name) for name in linked) else None
     targets = []
+    with contextlib.suppress(ReadError):  # each says so by itself when it is opened
+        prove(*[within(node.filename, path, folder) for _, node in objects if not hasattr(node, "shape")])
     for name in linked:
         try:
             targets.append((name, *locate(path, name, folder)))
@@ -95,26 +102,30 @@ def _candidate(
     node: Any, path: Path, target: Path, name: str, folder: Path, named: nexus.Signal | None = None
 ) -> Candidate:
     """An HDF5 dataset as a candidate, with what NeXus says of it; its storage is checked when it is chosen."""
-    shape, dtype, chunks, inner = tuple(node.shape), node.dtype.newbyteorder("="), node.chunks, node.name
+    shape, dtype, chunks, inner = _shape_of(node, target, folder), node.dtype.newbyteorder("="), node.chunks, node.name
     velox = calibrations.is_velox(node)
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
-        with open_hdf5(target) as file:
-            check_storage(file[inner], target, folder)
-            if _is_unwritten(file[inner]):
-                raise ReadError(f"{path.name} has room for {name}, but nothing was ever written to it.")
-        return array_blocks(Hdf5Array(target, inner), shape, order, dtype, chunks)
+        return array_blocks(stored(target, inner, folder)[0], shape, order, dtype, chunks)
+
+    def gaps(axes: Sequence[int]) -> np.ndarray | None:
+        found = missing(stored(target, inner, folder)[0], axes)
+        if found is not None and found.all():
+            raise ReadError(f"{path.name} has room for {name}, but nothing was ever written to it.")
+        return found
 
     def load() -> np.ndarray:
-        with open_hdf5(target) as file:
-            check_storage(file[inner], target, folder)
-            return np.asarray(file[inner][()])
+        array = stored(target, inner, folder)[0]
+        if missing(array, range(len(shape))) is not None:
+            raise ReadError(f"{name} in {path.name} was not written to its end; it is not whole.")
+        return array.read((slice(None),) * len(shape))
 
     return Candidate(
         name,
         shape,
         dtype,
         blocks,
+        gaps=gaps,
         load=load,
         scalings=calibrations.scalings(node, named.scalings if named is not None else ()),
         frame_axis=2 if velox else 0,
@@ -122,9 +133,12 @@ def _candidate(
     )
 
 
-def _is_unwritten(node: Any) -> bool:
-    """Whether space was declared for a dataset of its own, but never filled."""
-    return not node.is_virtual and not node.external and node.size > 0 and node.id.get_storage_size() == 0
+def _shape_of(node: Any, path: Path, folder: Path) -> tuple[int, ...]:
+    """The shape of a dataset; of a series, with what comes behind files that are missing."""
+    if node.is_virtual:
+        with contextlib.suppress(ReadError):  # told when it is chosen
+            return stored(path, node.name, folder)[1]
+    return tuple(node.shape)
 
 
 def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, Any], folder: Path) -> Candidate:
@@ -133,19 +147,26 @@ def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, A
     for _, target, inner in targets:
         with open_hdf5(target) as file:
             node = file[inner]
-            check_storage(node, target, folder)
-            parts.append((Hdf5Array(target, inner), int(node.shape[0])))
+            parts.append((stored(target, inner, folder)[0], int(node.shape[0])))
             shapes.append(tuple(node.shape[1:]))
             dtypes.append(node.dtype.newbyteorder("="))
     if len(set(shapes)) != 1 or len(set(dtypes)) != 1 or len(shapes[0]) != 2:
         raise ReadError(f"The data files of {path.name} hold patterns of different shapes or types; it is damaged.")
     count = sum(n for _, n in parts)
+
+    def gaps(axes: Sequence[int]) -> np.ndarray | None:
+        found = [missing(part, axes) for part, _ in parts]
+        if all(each is None for each in found):
+            return None
+        return np.concatenate([np.zeros(n, bool) if f is None else f for f, (_, n) in zip(found, parts, strict=True)])
+
     shape = scan["scan_shape"]
     return Candidate(
         targets[0][0].rsplit("/", 1)[0] or "/",
         (count, *shapes[0]),
         dtypes[0],
         lambda order: Stack(tuple(parts), 3, order, shapes[0], dtypes[0]),
+        gaps=gaps,
         scan_shape=believed(shape, count),
         scan_scalings=scan["scalings"],
         preferred=True,

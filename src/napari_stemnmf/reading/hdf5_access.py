@@ -1,19 +1,16 @@
-"""HDF5 files, opened safely and read quickly: links and limits, and gzip chunks unpacked outside of HDF5's lock.
+"""HDF5 files, opened safely: links, limits, and where the data of a dataset is kept.
 
 The HDF5 library follows an external link wherever it points, also by absolute paths and through the working
 directory. A file from somebody else should not decide which other files are read: links are followed within the folder
 of the file that was opened (Dectris masters need that), everything else is refused. Readers open what `locate` found,
 so that the library itself meets no external link.
 
-HDF5 does one thing at a time in a process, and unpacks chunks while it holds its lock: threads that read a gzip file
-through it wait for each other. Here HDF5 only fetches the packed chunks; zlib unpacks them in the thread that reads.
+A file is tried out before it is opened (`hdf5_probe`), and read by its chunks (`hdf5_chunks`).
 """
 
 from __future__ import annotations
 
-import itertools
 import posixpath
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +18,25 @@ from typing import Any
 
 import numpy as np
 
+from napari_stemnmf import hdf5_chunks
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.hdf5_probe import MOST_OBJECTS, prove
+from napari_stemnmf.reading.containment import beside
 from napari_stemnmf.reading.stored_arrays import StoredArray
 
 MOST_HOPS = 16
 """Links that lead on to links, at most."""
-MOST_OBJECTS = 200_000
-"""Objects of a file that are visited, at most."""
-_DEFLATE, _SHUFFLE = 1, 2
 
 
 def open_hdf5(path: Path) -> Any:
-    """An HDF5 file for reading: with the filters of hdf5plugin, without a lock on it."""
+    """An HDF5 file for reading: with the filters of hdf5plugin, without a lock on it.
+
+    A ReadError if the library does not survive it.
+    """
     import h5py
     import hdf5plugin  # noqa: F401  (registers its filters)
 
+    prove(path)
     return h5py.File(path, "r", locking=False)
 
 
@@ -49,8 +50,7 @@ class Hdf5Array(StoredArray):
     def read(self, index: tuple[Any, ...]) -> np.ndarray:
         """The part at an index of integers and slices."""
         with open_hdf5(self.path) as file:
-            dataset = file[self.name]
-            return np.asarray((DeflatedChunks(dataset) if can_unpack(dataset) else dataset)[index])
+            return hdf5_chunks.part(file[self.name], index)
 
 
 def locate(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[Path, str]:
@@ -87,24 +87,11 @@ def locate(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[Path, st
                 target = posixpath.join(node.name, link.path, rest)
                 return locate(path, target, folder, hops + 1)
             if isinstance(link, h5py.ExternalLink):
-                return locate(inside(link.filename, path, folder), f"{link.path}/{rest}", folder, hops + 1)
+                return locate(beside(link.filename, path, folder), f"{link.path}/{rest}", folder, hops + 1)
             if link is None:
                 raise ReadError(f"{path.name} has no dataset {name}.")
             node = node[part]
     return path, "/" + "/".join(parts)
-
-
-def inside(target: str, path: Path, folder: Path) -> Path:
-    """The file that a link names; `ReadError` if it is not there, or outside the folder of the file that was opened."""
-    found = (path.parent / target.replace("\\", "/")).resolve()
-    if not found.is_relative_to(folder):
-        raise ReadError(
-            f"{path.name} links to {target}, outside its own folder, which is not followed; "
-            "copy that file beside it, and link to it by name."
-        )
-    if not found.is_file():
-        raise ReadError(f"{path.name} links to {target}, which is not there; copy that file beside it.")
-    return found
 
 
 def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -176,91 +163,3 @@ def identity(node: Any) -> tuple[int, int]:
 
     info = h5py.h5o.get_info(node.id)
     return info.fileno, info.addr
-
-
-def check_storage(dataset: Any, path: Path, folder: Path, hops: int = 0) -> None:
-    """Raise `ReadError` for a dataset with raw data outside of HDF5, or virtual with sources outside the folder."""
-    if dataset.external:
-        raise ReadError(
-            f"{path.name} keeps the data of {dataset.name} outside of the file, in {dataset.external[0][0]}, "
-            "which is not followed; h5repack brings it into one file."
-        )
-    if not dataset.is_virtual:
-        return
-    for source in dataset.virtual_sources():
-        if source.file_name == ".":
-            target, name = path, source.dset_name
-        elif "%" in source.file_name:  # a numbered series: only its folder can be checked
-            if not (path.parent / source.file_name).parent.resolve().is_relative_to(folder):
-                inside(source.file_name, path, folder)
-            continue
-        else:
-            target, name = inside(source.file_name, path, folder), source.dset_name
-        target, name = locate(target, name, folder)
-        if hops > MOST_HOPS:
-            raise ReadError(f"The virtual datasets in {path.name} go in circles; the file is damaged.")
-        with open_hdf5(target) as file:
-            check_storage(file[name], target, folder, hops + 1)
-
-
-class DeflatedChunks:
-    """Indexes an open h5py dataset by slices; unpacks its chunks itself.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        For which `can_unpack` is true.
-    """
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-        self.shuffled = _SHUFFLE in _filters(dataset)
-
-    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
-        dataset, chunks = self.dataset, self.dataset.chunks
-        spans = [
-            range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, dataset.shape, strict=True)
-        ]
-        if any(span.step != 1 for span in spans):
-            return dataset[index]
-        out = np.empty([len(span) for span in spans], dataset.dtype)
-        grid = [range(s.start // c * c, s.stop, c) for s, c in zip(spans, chunks, strict=True)]
-        for origin in itertools.product(*grid):
-            chunk = self._chunk(origin)
-            here, there = [], []
-            for start, size, span in zip(origin, chunks, spans, strict=True):
-                first, last = max(start, span.start), min(start + size, span.stop)
-                here.append(slice(first - span.start, last - span.start))
-                there.append(slice(first - start, last - start))
-            out[tuple(here)] = chunk if isinstance(chunk, np.generic) else chunk[tuple(there)]
-        return out[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
-
-    def _chunk(self, origin: tuple[int, ...]) -> Any:
-        """One chunk, or the fill value where it was never written."""
-        dataset = self.dataset
-        if dataset.id.get_chunk_info_by_coord(origin).byte_offset is None:
-            return np.asarray(dataset.fillvalue, dataset.dtype)[()]
-        skipped, packed = dataset.id.read_direct_chunk(origin)
-        count, size = int(np.prod(dataset.chunks)), dataset.dtype.itemsize
-        if skipped:  # filters that were left out for this chunk
-            part = tuple(slice(o, o + c) for o, c in zip(origin, dataset.chunks, strict=True))
-            chunk = np.zeros(dataset.chunks, dataset.dtype)
-            stored = dataset[part]
-            chunk[tuple(slice(n) for n in stored.shape)] = stored
-            return chunk
-        flat = np.frombuffer(zlib.decompress(packed, bufsize=count * size), np.uint8)
-        if self.shuffled and size > 1:
-            flat = np.ascontiguousarray(flat.reshape(size, count).T).reshape(-1)
-        return flat.view(dataset.dtype).reshape(dataset.chunks)
-
-
-def can_unpack(dataset: Any) -> bool:
-    """Whether a dataset holds plain numbers in chunks packed by gzip, perhaps shuffled, and by nothing else."""
-    if not dataset.chunks or dataset.dtype.kind not in "iuf":
-        return False
-    return _filters(dataset) in ([_DEFLATE], [_SHUFFLE, _DEFLATE])
-
-
-def _filters(dataset: Any) -> list[int]:
-    plist = dataset.id.get_create_plist()
-    return [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]

@@ -18,6 +18,7 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import Blocks, Frames, RawFrames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, choose, open_candidate, times
+from napari_stemnmf.reading.tif_pages import open_pages, page_array
 from napari_stemnmf.units import Scaling
 
 MRC_MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -36,11 +37,15 @@ class TifPages(Frames):
 
     def read_frames(self, frames: range) -> np.ndarray:
         """Patterns (len(frames), q_y, q_x)."""
-        import tifffile
-
-        with tifffile.TiffFile(self.path) as tif:
+        with open_pages(self.path) as tif:
             pages = tif.pages if self.series is None else tif.series[self.series].pages
-            return np.stack([pages[i].asarray(maxworkers=1) for i in frames])  # type: ignore[union-attr]
+            out = np.empty((len(frames), *self.frame_shape), self.dtype)
+            for i, number in enumerate(frames):
+                page = page_array(pages[number], self.path, number)
+                if page.shape != tuple(self.frame_shape):
+                    raise ReadError(f"{self.path.name} is damaged: pattern {number} is of another shape.")
+                out[i] = page
+            return out
 
 
 def open_tif(
@@ -56,9 +61,7 @@ def open_tif(
 
 def tif_candidates(path: Path) -> list[Candidate]:
     """The series of images in a tif file."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as tif:
+    with open_pages(path) as tif:
         kinds = {(series.shape, series.dtype, len(series.pages)) for series in tif.series}
         if len(tif.series) > 1 and len(kinds) == 1 and len(tif.series[0].shape) == 2 and len(tif.series[0].pages) == 1:
             return [_pages(path, tif)]
@@ -97,7 +100,7 @@ def _series(path: Path, tif: object, index: int) -> Candidate:
     series = tif.series[index]  # type: ignore[attr-defined]
     shape, dtype = tuple(int(n) for n in series.shape), np.dtype(series.dtype).newbyteorder(tif.byteorder)  # type: ignore[attr-defined]
     count, frame = math.prod(shape[:-2]), shape[-2:]
-    if len(shape) >= 2 and series.dataoffset is not None:
+    if len(shape) >= 2 and series.dataoffset is not None and series.dataoffset > 0:
         if series.dataoffset + series.nbytes > path.stat().st_size:
             raise ReadError(f"{path.name} is truncated: it ends before the last of its {count} images.")
         frames: Frames = RawFrames(path, int(series.dataoffset), count, frame, dtype)
@@ -111,9 +114,11 @@ def _series(path: Path, tif: object, index: int) -> Candidate:
         return frames if len(order) == 3 else ScanOfFrames(frames, tuple(shape[axis] for axis in order[:2]))
 
     def load() -> np.ndarray:
-        import tifffile
-
-        return np.asarray(tifffile.imread(path, series=index, maxworkers=1))
+        pages = TifPages(path, count, frame, dtype.newbyteorder("="), index)
+        if frames.count == count:
+            return (frames if isinstance(frames, RawFrames) else pages).read_frames(range(count)).reshape(shape)
+        with open_pages(path) as tif:
+            return np.asarray(tif.series[index].asarray(maxworkers=1))
 
     q = [_imagej_step(tif, axis) for axis in "YX"]
     scalings = (*[None] * (len(shape) - 2), *q) if len(shape) >= 2 else ()

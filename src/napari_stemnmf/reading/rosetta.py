@@ -5,14 +5,11 @@ Where it is known to trust a sidecar file, what it says is checked against the f
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
-import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
 from napari_stemnmf.reading.empad import Empad, describe
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
+from napari_stemnmf.reading.tif_pages import quiet
 from napari_stemnmf.units import Scaling
 
 PLUGINS = {
@@ -100,7 +98,7 @@ def plugin(path: Path, kind: str) -> tuple[Any, str]:
 def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
     """All signals of a file, lazily where the plugin can, in whole patterns where it has the option."""
     parameters = inspect.signature(module.file_reader).parameters
-    with warnings.catch_warnings(), _without_warnings():
+    with warnings.catch_warnings(), quiet("rsciio", "tifffile"):
         warnings.simplefilter("ignore")
         try:
             signals = module.file_reader(str(path), lazy=True, **options)
@@ -212,18 +210,6 @@ def _scaling(axis: dict[str, Any]) -> Scaling:
         float(axis.get("offset") or 0.0),
         str(axis.get("name") or ""),
     )
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep RosettaSciIO's warnings about a file off the user's terminal; errors are raised."""
-    logger = logging.getLogger("rsciio")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _splits_patterns(array: Any) -> bool:

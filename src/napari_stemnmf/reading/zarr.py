@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ from napari_stemnmf.reading import calibrations
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
+from napari_stemnmf.reading.zarr_chunks import (
+    DESCRIPTIONS,
+    MOST_DESCRIPTION,
+    elsewhere,
+    layout_of,
+    missing_chunks,
+    read_chunks,
+)
 from napari_stemnmf.units import Scaling
 
 MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
@@ -39,6 +48,22 @@ def open_zarr(path: Path) -> Iterator[Any]:
         store.close()
 
 
+def check_descriptions(path: Path) -> None:
+    """A ReadError for a store with links out of its folder, or descriptions of a size that no array needs."""
+    if path.is_dir():
+        root = os.path.realpath(path)
+        for folder, below, files in os.walk(path, followlinks=False):
+            for entry in [*below, *files]:
+                whole = os.path.join(folder, entry)
+                if os.path.islink(whole) and not os.path.realpath(whole).startswith(root + os.sep):
+                    raise elsewhere(path, os.path.relpath(whole, path))
+        return
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.filename.rpartition("/")[2] in DESCRIPTIONS and info.file_size > MOST_DESCRIPTION:
+                raise ReadError(f"{path.name} is damaged: {info.filename} holds {info.file_size} bytes.")
+
+
 @dataclass(frozen=True)
 class ZarrArray(StoredArray):
     """An array of a Zarr store, a folder or a zip file."""
@@ -49,7 +74,12 @@ class ZarrArray(StoredArray):
     def read(self, index: Any) -> np.ndarray:
         """The part at an index of integers and slices."""
         with open_zarr(self.path) as root:
-            return np.asarray((root[self.name] if self.name else root)[index])
+            array = root[self.name] if self.name else root
+            layout = layout_of(array)
+            if layout is None:
+                return np.asarray(array[index])
+            where = index if isinstance(index, tuple) else (slice(None),) * array.ndim
+            return read_chunks(self.path, self.name, array, layout, where)
 
 
 def open_store(
@@ -69,6 +99,7 @@ def open_store(
 
 def store_candidates(path: Path) -> list[Candidate]:
     """The arrays of numbers in a Zarr store."""
+    check_descriptions(path)
     with open_zarr(path) as root:
         return [_candidate(path, name, array, parent) for name, array, parent in _arrays(root)]
 
@@ -106,15 +137,24 @@ def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
         if "pickle" in codecs.lower():
             raise ReadError(f"{path.name} asks for pickled objects to be loaded from {name}, which is not done.")
 
+    def gaps(axes: Sequence[int]) -> np.ndarray | None:
+        with open_zarr(path) as root:
+            found = missing_chunks(path, name, root[name] if name else root, axes)
+        if found is not None and found.all():
+            raise ReadError(f"{path.name} has room for {name or 'an array'}, but nothing was ever written to it.")
+        return found
+
     def load() -> np.ndarray:
         check()
+        if gaps(range(len(shape))) is not None:
+            raise ReadError(f"{name or 'The array'} in {path.name} was not written to its end; it is not whole.")
         return ZarrArray(path, name).read(...)
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         check()
         return array_blocks(ZarrArray(path, name), shape, order, kind, chunks)
 
-    return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent), load=load)
+    return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent), load=load, gaps=gaps)
 
 
 def _scalings(array: Any, parent: Any) -> tuple[Scaling | None, ...]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psygnal import Signal
 
-from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
 from napari_stemnmf.locks import is_held
 from napari_stemnmf.plugin.preferences import preferences
@@ -324,18 +324,15 @@ def earlier(scan: Path, dataset: Dataset) -> Path | None:
 
 def record_of(path: Path) -> Input | None:
     """Which data an analysis file is of; None for another file. Reads no results."""
-    import h5py
-
     from napari_stemnmf import storage
-    from napari_stemnmf.analysis import Input, is_analysis  # not above: places are asked for while a scan is opened
+    from napari_stemnmf.analysis import Input  # not above: places are asked for while a scan is opened
+    from napari_stemnmf.analysis_file import opened
 
-    if not is_analysis(path):
-        return None
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             record: Input = storage.read(file, "input", Input)
             return record
-    except (OSError, KeyError, TypeError, ValueError):
+    except AnalysisError:
         return None
 
 

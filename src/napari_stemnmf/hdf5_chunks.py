@@ -1,0 +1,199 @@
+"""HDF5 datasets read by their chunks: gzip unpacked here, and no chunk that is not what the dataset declares.
+
+HDF5 does one thing at a time in a process, and unpacks chunks while it holds its lock: threads that read a gzip file
+through it wait for each other. Here HDF5 only fetches the packed chunks; zlib unpacks them in the thread that reads.
+
+What a chunk unpacks to is bounded by the shape and type of the dataset: a chunk of 1 MB may hold 1 GB of zeros. Chunks
+of filters that only the library knows are looked at before it gets them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.errors import ReadError
+
+_DEFLATE, _SHUFFLE, _FLETCHER = 1, 2, 3
+_PIPELINES = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
+_CHECKSUM = 4
+"""Bytes that a checksum adds to a chunk."""
+_SLACK = 2**16
+"""Bytes that packing may add to what cannot be packed, beside a quarter of it."""
+_SIZES = {32001: (4, 8, "little"), 32004: (0, 8, "big"), 32008: (0, 8, "big")}
+"""Filters that write before a chunk how many bytes it unpacks to: Blosc, LZ4, Bitshuffle."""
+
+
+class Chunks:
+    """Indexes an open h5py dataset in chunks by integers and slices.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        With ``chunks``.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.filters = _filters(dataset)
+        self.size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+        dataset = self.dataset
+        if not can_unpack(dataset):
+            spans = [range(n)[i] if isinstance(i, slice) else [i] for i, n in zip(index, dataset.shape, strict=True)]
+            for origin in origins(spans, dataset.chunks) if self.filters else ():
+                self._check(origin)
+            return np.asarray(dataset[index])
+        return gathered(self._chunk, index, dataset.shape, dataset.chunks, dataset.dtype)
+
+    def _chunk(self, origin: tuple[int, ...]) -> Any:
+        """One chunk, or the fill value where it was never written."""
+        dataset, info = self.dataset, self._check(origin)
+        if info is None:
+            return np.asarray(dataset.fillvalue, dataset.dtype)[()]
+        active = self._active(info.filter_mask)
+        flat = np.frombuffer(self._unpacked(dataset.id.read_direct_chunk(origin)[1], active), np.uint8)
+        size = dataset.dtype.itemsize
+        if _SHUFFLE in active and size > 1:
+            flat = np.ascontiguousarray(flat.reshape(size, -1).T).reshape(-1)
+        chunk = flat.view(np.uint8 if dataset.dtype.kind == "b" else dataset.dtype).reshape(dataset.chunks)
+        return chunk != 0 if dataset.dtype.kind == "b" else chunk
+
+    def _unpacked(self, packed: bytes, active: list[int]) -> bytes:
+        try:
+            data = inflated(packed, self.size) if _DEFLATE in active else packed
+        except ValueError as error:
+            raise self._wrong(str(error)) from error
+        if len(data) != self.size:
+            raise self._wrong(f"holds {len(data)} bytes in place of {self.size}")
+        return data
+
+    def _active(self, mask: int) -> list[int]:
+        """The filters of a chunk, of which some may have been left out."""
+        return [code for i, code in enumerate(self.filters) if not mask >> i & 1]
+
+    def _check(self, origin: tuple[int, ...]) -> Any:
+        """What the file notes of a chunk, None where it was never written; an error where it cannot be what it is."""
+        dataset = self.dataset
+        info = dataset.id.get_chunk_info_by_coord(origin)
+        if info.byte_offset is None:
+            return None
+        active = self._active(info.filter_mask)
+        if info.size <= (_CHECKSUM if _FLETCHER in active else 0):
+            raise self._wrong("is empty")
+        if (not active and info.size != self.size) or info.size > self.size + self.size // 4 + _SLACK:
+            raise self._wrong(f"holds {info.size} bytes in place of {self.size}")
+        if active and self.filters not in _PIPELINES:
+            self._check_unpacked(origin, active)
+        return info
+
+    def _check_unpacked(self, origin: tuple[int, ...], active: list[int]) -> None:
+        """An error where a chunk that the library unpacks would come to more than its dataset declares."""
+        first = next((code for code in reversed(active) if code != _FLETCHER), None)
+        if first not in _SIZES and first != _DEFLATE:
+            return
+        _, packed = self.dataset.id.read_direct_chunk(origin)
+        most = self.size + self.size // 4 + _SLACK
+        if first == _DEFLATE:
+            inflater = zlib.decompressobj()
+            too_much = len(inflater.decompress(packed, most + 1)) > most
+        else:
+            start, stop, order = _SIZES[first]
+            too_much = int.from_bytes(packed[start:stop], order) > most  # type: ignore[arg-type]
+        if too_much:
+            raise self._wrong("unpacks to more than its shape has room for")
+
+    def _wrong(self, what: str) -> ReadError:
+        name = str(self.dataset.file.filename).replace("\\", "/").rpartition("/")[2]
+        return ReadError(f"{name} is damaged: a chunk of {self.dataset.name} {what}; get it once more.")
+
+
+def gathered(
+    chunk_at: Callable[[tuple[int, ...]], Any],
+    index: tuple[Any, ...],
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: np.dtype,
+) -> np.ndarray:
+    """The part of an array in chunks at integers and slices, put together of its chunks.
+
+    Parameters
+    ----------
+    chunk_at : callable
+        Gives the chunk that begins at a position: an array of the shape of a chunk, or one number.
+    index, shape, chunks, dtype
+        Which part, of an array of which shape, size of chunks and type.
+    """
+    wanted = [range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, shape, strict=True)]
+    spans = [range(min(r[0], r[-1]), max(r[0], r[-1]) + 1) if len(r) else range(0) for r in wanted]
+    out = np.empty([len(span) for span in spans], dtype)
+    for origin in origins(spans, chunks):
+        chunk = chunk_at(origin)
+        here, there = [], []
+        for start, size, span in zip(origin, chunks, spans, strict=True):
+            first, last = max(start, span.start), min(start + size, span.stop)
+            here.append(slice(first - span.start, last - span.start))
+            there.append(slice(first - start, last - start))
+        out[tuple(here)] = chunk if isinstance(chunk, np.generic) else chunk[tuple(there)]
+    return out[
+        tuple(slice(None, None, r.step) if isinstance(i, slice) else 0 for i, r in zip(index, wanted, strict=True))
+    ]
+
+
+def inflated(packed: bytes, size: int, form: int = zlib.MAX_WBITS) -> bytes:
+    """What zlib's data unpacks to; a ValueError where that is more than so many bytes, or it is cut off."""
+    inflater = zlib.decompressobj(form)
+    data = inflater.decompress(packed, size)
+    if not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1):
+        raise ValueError("unpacks to more than its shape has room for")
+    if not inflater.eof:
+        raise ValueError("is cut off")
+    return data
+
+
+def whole(dataset: Any) -> np.ndarray:
+    """All of an open h5py dataset, by its chunks where it has any."""
+    if dataset.chunks and dataset.dtype.kind in "biuf":
+        return np.asarray(Chunks(dataset)[(slice(None),) * dataset.ndim])
+    return np.asarray(dataset[()])
+
+
+def part(dataset: Any, index: tuple[Any, ...]) -> np.ndarray:
+    """The part of an open h5py dataset at integers and slices, by its chunks where it has any."""
+    return np.asarray((Chunks(dataset) if dataset.chunks else dataset)[index])
+
+
+def can_unpack(dataset: Any) -> bool:
+    """Whether a dataset holds plain numbers in chunks packed by gzip, perhaps shuffled, and by nothing else."""
+    if not dataset.chunks or dataset.dtype.kind not in "biuf":
+        return False
+    return _filters(dataset) in ([_DEFLATE], [_SHUFFLE, _DEFLATE])
+
+
+def unwritten(dataset: Any) -> list[tuple[int, ...]]:
+    """The first position of every chunk of a dataset that was never written; of a contiguous one, all or nothing."""
+    if dataset.is_virtual or dataset.external or not dataset.size or not dataset.chunks:
+        return []
+    grid = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+    if dataset.id.get_num_chunks() >= math.prod(map(len, grid)):
+        return []
+    there: set[tuple[int, ...]] = set()
+    dataset.id.chunk_iter(lambda info: there.add(tuple(info.chunk_offset)))
+    return [origin for origin in itertools.product(*grid) if origin not in there]
+
+
+def origins(spans: Sequence[Sequence[int]], chunks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Where the chunks begin that hold what is at spans of indices."""
+    ends = [(min(s[0], s[-1]), max(s[0], s[-1]) + 1) if len(s) else (0, 0) for s in spans]
+    return itertools.product(*[range(first // c * c, last, c) for (first, last), c in zip(ends, chunks, strict=True)])
+
+
+def _filters(dataset: Any) -> list[int]:
+    plist = dataset.id.get_create_plist()
+    return [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]

@@ -1,0 +1,217 @@
+"""Chunks of Zarr arrays, read and unpacked here: bounded by the array's shape, from the store's own folder only.
+
+A store is a folder of many files; a link among them may lead anywhere, a chunk of 1 MB may unpack to 1 GB, and one that
+is not there counts as zeros. Layouts that are not known here are left to the zarr library.
+"""
+
+from __future__ import annotations
+
+import bz2
+import itertools
+import lzma
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_stemnmf.errors import ReadError
+from napari_stemnmf.hdf5_chunks import gathered, inflated
+
+SLACK = 2**16
+"""Bytes that packing may add to what cannot be packed, beside a quarter of it."""
+DESCRIPTIONS = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
+MOST_DESCRIPTION = 64 * 2**20
+"""Bytes of a file that describes an array or a group, at most."""
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array is kept: shape, chunks, type as stored, order of values, name of its packing, fill value."""
+
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: np.dtype
+    order: str
+    packing: str
+    fill: Any
+
+    @property
+    def size(self) -> int:
+        """Bytes of a chunk."""
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+
+def layout_of(array: Any) -> Layout | None:
+    """The layout of a zarr array; None where it is one that only the library knows."""
+    described = array.metadata.to_dict()
+    shape, fill = tuple(int(n) for n in array.shape), array.fill_value
+    if described["zarr_format"] == 2:
+        packing = (described.get("compressor") or {"id": ""})["id"]
+        plain, order, dtype = not described.get("filters"), described["order"], np.dtype(array.dtype)
+    else:
+        codecs = [codec for codec in described["codecs"] if codec["name"] != "crc32c"]
+        plain = bool(codecs) and codecs[0]["name"] == "bytes" and len(codecs) == len(described["codecs"]) <= 2
+        packing, order = codecs[1]["name"] if len(codecs) > 1 else "", "C"
+        end = (codecs[0].get("configuration") or {}).get("endian", "little") if plain else "little"
+        dtype = np.dtype(array.dtype).newbyteorder(">" if end == "big" else "<")
+    if not plain or packing not in _UNPACKERS or dtype.kind not in "biuf" or order not in "CF":
+        return None
+    return Layout(shape, chunk_shape(array), dtype, order, packing, 0 if fill is None else fill)
+
+
+def chunk_shape(array: Any) -> tuple[int, ...]:
+    """The shape of what is kept in one file: a chunk, or a shard of them."""
+    return tuple(int(n) for n in (getattr(array, "shards", None) or array.chunks))
+
+
+def read_chunks(path: Path, name: str, array: Any, layout: Layout, index: tuple[Any, ...]) -> np.ndarray:
+    """The part of an array at integers and slices."""
+    with contents(path) as fetch:
+
+        def chunk(origin: tuple[int, ...]) -> Any:
+            at = tuple(start // size for start, size in zip(origin, layout.chunks, strict=True))
+            packed = fetch(f"{name}/{array.metadata.encode_chunk_key(at)}".strip("/"), layout.size)
+            if packed is None:
+                return np.asarray(layout.fill, layout.dtype)[()]
+            return _unpacked(packed, layout, path, name)
+
+        return gathered(chunk, index, layout.shape, layout.chunks, layout.dtype)
+
+
+def missing_chunks(path: Path, name: str, array: Any, axes: Sequence[int]) -> np.ndarray | None:
+    """Where along some axes of an array a chunk is not there, as a bool array; None where all are."""
+    shape, chunks = tuple(int(n) for n in array.shape), chunk_shape(array)
+    grid = [range(-(-n // c)) for n, c in zip(shape, chunks, strict=True)]
+    there = set(names_in(path, name))
+    if sum(each.rpartition("/")[2] not in DESCRIPTIONS for each in there) == math.prod(map(len, grid)):
+        return None
+    gaps = np.zeros([shape[axis] for axis in axes], bool)
+    for at in itertools.product(*grid):
+        if array.metadata.encode_chunk_key(at) not in there:
+            gaps[tuple(slice(at[axis] * chunks[axis], (at[axis] + 1) * chunks[axis]) for axis in axes)] = True
+    return gaps if gaps.any() else None
+
+
+def names_in(path: Path, name: str) -> Iterator[str]:
+    """What is below an array or group of a store, by the paths from there."""
+    if path.is_dir():
+        top = path / name
+        for folder, _, files in os.walk(top):
+            below = Path(folder).relative_to(top).as_posix()
+            yield from (file if below == "." else f"{below}/{file}" for file in files)
+        return
+    prefix = f"{name}/" if name else ""
+    with zipfile.ZipFile(path) as archive:
+        yield from (each[len(prefix) :] for each in archive.namelist() if each.startswith(prefix))
+
+
+class contents:  # noqa: N801  (a context, as those of contextlib)
+    """What gives the bytes of a file of a store, None where there is none: ``fetch(key, size)``.
+
+    `size` is what its content may come to; a ReadError where a file is larger than that can be, or lies elsewhere.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> Callable[[str, int], bytes | None]:
+        if self.path.is_dir():
+            self.root = os.path.realpath(self.path)
+            return self._of_folder
+        self.archive = zipfile.ZipFile(self.path)
+        return self._of_archive
+
+    def __exit__(self, *_: Any) -> None:
+        if self.archive is not None:
+            self.archive.close()
+
+    def _of_folder(self, key: str, size: int) -> bytes | None:
+        file = os.path.realpath(os.path.join(self.root, key))
+        if not file.startswith(self.root + os.sep):
+            raise elsewhere(self.path, key)
+        try:
+            with open(file, "rb") as opened:
+                self._check(key, os.fstat(opened.fileno()).st_size, size)
+                return opened.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def _of_archive(self, key: str, size: int) -> bytes | None:
+        assert self.archive is not None
+        try:
+            info = self.archive.getinfo(key)
+        except KeyError:
+            return None
+        self._check(key, info.file_size, size)
+        return self.archive.read(info)
+
+    def _check(self, key: str, there: int, size: int) -> None:
+        if there > size + size // 4 + SLACK:
+            raise ReadError(f"{self.path.name} is damaged: {key} holds {there} bytes in place of at most {size}.")
+
+
+def elsewhere(path: Path, key: str) -> ReadError:
+    """The error for a part of a store that is a link out of it."""
+    return ReadError(
+        f"{path.name} links to a file outside its own folder at {key}, which is not followed; "
+        "copy the store with what its links lead to."
+    )
+
+
+def _unpacked(packed: bytes, layout: Layout, path: Path, name: str) -> np.ndarray:
+    try:
+        data = _UNPACKERS[layout.packing](packed, layout.size)
+    except (ValueError, RuntimeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = str(error) if str(error).startswith(("unpacks", "is cut")) else "cannot be unpacked"
+        raise ReadError(f"{path.name} is damaged: a chunk of {name or 'its array'} {reason}; copy it again.") from error
+    if len(data) != layout.size:
+        raise ReadError(
+            f"{path.name} is damaged: a chunk of {name or 'its array'} holds {len(data)} bytes in place of "
+            f"{layout.size}; copy it again."
+        )
+    flat = np.frombuffer(data, np.uint8 if layout.dtype.kind == "b" else layout.dtype)
+    chunk = flat.reshape(layout.chunks, order=layout.order)  # type: ignore[call-overload]
+    return np.asarray(chunk != 0) if layout.dtype.kind == "b" else np.asarray(chunk)
+
+
+def _bounded(decompressor: Any, packed: bytes, size: int) -> bytes:
+    data: bytes = decompressor.decompress(packed, size)
+    if not decompressor.eof and decompressor.decompress(b"", 1):
+        raise ValueError("unpacks to more than its shape has room for")
+    return data
+
+
+def _by_codec(name: str) -> Callable[[bytes, int], Any]:
+    """Unpacking by a codec of numcodecs into a buffer of the size that it must have."""
+
+    def unpack(packed: bytes, size: int) -> Any:
+        import numcodecs
+
+        if name == "blosc" and int.from_bytes(packed[4:8], "little") > size:
+            raise ValueError("unpacks to more than its shape has room for")
+        out = np.empty(size, np.uint8)
+        filled = numcodecs.get_codec({"id": name}).decode(packed, out)
+        return np.asarray(filled).reshape(-1).view(np.uint8)
+
+    return unpack
+
+
+_UNPACKERS: dict[str, Callable[[bytes, int], Any]] = {
+    "": lambda packed, size: packed,
+    "gzip": lambda packed, size: inflated(packed, size, _GZIP),
+    "zlib": inflated,
+    "bz2": lambda packed, size: _bounded(bz2.BZ2Decompressor(), packed, size),
+    "lzma": lambda packed, size: _bounded(lzma.LZMADecompressor(), packed, size),
+    "zstd": _by_codec("zstd"),
+    "lz4": _by_codec("lz4"),
+    "blosc": _by_codec("blosc"),
+}
+"""By name of a packing: what unpacks bytes to at most so many."""
