@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from napari_stemnmf.calibration.friedel import friedel_centres
 from napari_stemnmf.calibration.origin import find_origin
-from napari_stemnmf.calibration.symmetry import symmetry
-from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.preprocessing.symmetry import inversion_center, symmetry
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 from napari_stemnmf.study.distorted import Distorted, distorted
 
@@ -271,6 +270,40 @@ def test_where_nothing_tells_that_is_said_and_in_the_error() -> None:
     assert "few grains do not tell" not in told.note
     assert rms(told.origin, np.broadcast_to([62.0, 63.0], (6, 6, 2))) < 0.1
     assert not told.error > 1.0
+
+
+def test_two_places_near_each_other_where_midpoints_gather_are_told_apart() -> None:
+    """Six pixels apart they are one at the widest scale; the tilted plane between them holds midpoints of both."""
+    chance = np.random.default_rng(3)
+    centre, wrong = np.array([31.7, 31.2]), np.array([33.6, 25.2])
+    g = np.array([[-18.0, -12.2], [-21.7, 0.4], [3.7, -12.5], [25.3, -12.9], [7.4, -25.1]])
+    paired = np.concatenate([centre + g, centre - g, [2 * wrong - (centre + g[0]), 2 * wrong - (centre + g[1])]])
+    height = np.concatenate([[7900.0, 6700.0, 6600.0, 3300.0, 330.0], [370.0, 330.0, 770.0, 100.0, 70.0], [370.0] * 2])
+    paired, height = paired[order := np.argsort(-height)], height[order]
+    scan, inside = (12, 12), np.hypot(*(np.indices((12, 12)) - 5.5)).ravel() < 5.0
+    number = np.where(inside, len(paired), 0)
+    at = np.tile(paired, (int(inside.sum()), 1)) + chance.normal(0, 0.03, (int(number.sum()), 2))
+    q_y, q_x = at.T.astype(np.float32)
+    heights = np.tile(height, int(inside.sum())).astype(np.float32)
+    central = np.full((144, 2), np.nan, np.float32)
+    peaks = Peaks(np.concatenate([[0], np.cumsum(number)]), q_y, q_x, heights, heights, central, scan, (64, 64))
+    y, x = np.indices((64, 64))
+    away = np.hypot(y - centre[0], x - centre[1])
+    mean, mask = 30.0 * np.exp(-away / 12.0), away > 3.0
+    hidden = Probe(np.zeros((3, 3), np.float32), 1.65, *centre, mask, True, "synthetic", (64, 64))
+    found = find_origin(peaks, hidden, mean * mask, scan)
+    assert rms(found.origin, np.broadcast_to(centre, (*scan, 2))) < 0.1
+    assert found.descan_error < 0.5
+
+
+def test_the_middle_of_a_saturated_disk_is_known_less_well(
+    open_scan: Distorted, disks: Callable, probe: Callable
+) -> None:
+    peaks = disks(open_scan)
+    sure, less = (
+        find_origin(peaks, probe(open_scan), FLAT, (12, 12), saturated=saturated).error for saturated in (False, True)
+    )
+    assert 0.02 < np.sqrt(less**2 - sure**2) < 0.2
 
 
 def test_a_pattern_without_contrast_or_overlap_tells_no_symmetry() -> None:

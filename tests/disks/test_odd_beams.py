@@ -140,3 +140,25 @@ def test_probe_that_is_too_large_ends_the_run_and_a_large_one_is_doubted() -> No
         analysed(counted(500.0 * disk(MIDDLE, MIDDLE, 33.0) + np.zeros((2, 2, 1, 1))))
     assert "much for 96 x 96 pixels" in doubtful(12.0, (SIDE, SIDE))
     assert doubtful(9.0, (SIDE, SIDE)) == ""
+
+
+def one_crystal(bright: float) -> np.ndarray:
+    """(5, 5, q_y, q_x): a crystal off its zone axis on carbon, one spot of which is `bright` times the direct beam."""
+    mean = 0.02 * np.exp(-AWAY / 20) + 0.3 * disk(MIDDLE, MIDDLE)
+    spots = ((17, 8, 0.3 * bright), (34, 16, 0.05), (-10, 21, 0.08), (7, 29, 0.03), (-27, 13, 0.06))
+    for y, x, height in spots:
+        mean = mean + height * disk(MIDDLE + y, MIDDLE + x) + 0.1 * height * disk(MIDDLE - y, MIDDLE - x)
+    return np.broadcast_to(mean, (5, 5, SIDE, SIDE))
+
+
+@pytest.mark.parametrize("bright", [0.7, 1.5, 5.0])
+def test_the_direct_beam_is_what_the_pattern_is_symmetric_about_and_not_the_brightest_disk(bright: float) -> None:
+    found = analysed(counted(3000.0 * one_crystal(bright)))
+    np.testing.assert_allclose([found.probe.q_y, found.probe.q_x], MIDDLE, atol=0.2)
+    assert np.isfinite(found.peaks.central).all()
+    assert ("brighter than the direct beam" in found.probe.notes) == (bright > 1.0)
+
+
+def test_the_direct_beam_in_vacuum_is_found_in_every_pattern() -> None:
+    found = analysed(counted(np.broadcast_to(3000.0 * disk(40.2, 44.1, 2.0), (5, 5, SIDE, SIDE))))
+    np.testing.assert_allclose(np.asarray(found.peaks.central), np.tile([40.2, 44.1], (25, 1)), atol=0.2)

@@ -10,12 +10,12 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from napari_stemnmf.dataset import Dataset
-from napari_stemnmf.disks.central_disk import inversion_center
 from napari_stemnmf.disks.probe import find_probe
 from napari_stemnmf.disks.template import binned, soft_disk, synthetic_kernel
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.preprocessing.survey import take_survey
+from napari_stemnmf.preprocessing.symmetry import inversion_center
 from napari_stemnmf.stage_settings import CenterSettings, PreprocessSettings, ProbeSettings
 from napari_stemnmf.study.distorted import distorted
 from napari_stemnmf.study.nanowire import nanowire

@@ -117,6 +117,21 @@ def test_a_saturated_beam_is_told_and_kept(top, times):
     assert "saturated" in sentences({SATURATED: 12})[0]
 
 
+@pytest.mark.parametrize("radius", [1.6, 3.0])
+def test_a_saturated_beam_with_a_sharp_edge_is_the_middle_of_all_other_light(radius):
+    """Beside it no pixel is bright; a dead block elsewhere is dead all the same."""
+    data = scan(counts=2e4).astype(np.uint32)
+    y, x = np.indices((48, 48))
+    beam = np.hypot(y - 23.5, x - 23.5) < radius + 0.2
+    around = np.hypot(y - 23.5, x - 23.5) < 4.0
+    data[..., around] = np.random.default_rng(1).poisson(3.0, (12, 12, int(around.sum())))
+    data[..., beam] = 2**32 - 1
+    data[(..., *BLOCK)] = 2**32 - 1
+    pixels = found(data)
+    np.testing.assert_array_equal(pixels[SATURATED], beam)
+    np.testing.assert_array_equal(np.argwhere(pixels[LARGEST]), np.argwhere(np.ones((2, 2))) + np.array([10, 12]))
+
+
 def test_one_blank_pattern_does_not_hide_a_dead_block():
     data = scan()
     data[(..., *BLOCK)] = 4095

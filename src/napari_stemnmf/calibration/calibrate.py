@@ -23,6 +23,7 @@ from napari_stemnmf.dataset import Axis
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.preprocessing.dead_pixels import SATURATED
 from napari_stemnmf.preprocessing.survey import Survey
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.stage_settings import EllipseSettings, PixelSizeSettings
@@ -72,7 +73,9 @@ def calibrate(
     scan_shape = (int(survey.pattern_sum.shape[0]), int(survey.pattern_sum.shape[1]))
     if peaks is not None and peaks.scan_shape != scan_shape:
         raise DataError(f"Disks of a scan of {peaks.scan_shape} do not go with a survey of {scan_shape}.")
-    origin = find_origin(peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center, control)
+    origin = find_origin(
+        peaks, probe, survey.mean, scan_shape, recipe.origin, recipe.center, control, SATURATED in survey.dead
+    )
     q_y, q_x = (float(part) for part in origin.origin.mean(axis=(0, 1), dtype=np.float64))
     known = Geometry(probe.detector_shape, q_y, q_x, probe.radius, *ellipse_of_pixels(axes), mask=probe.mask)
     found = Calibration(

@@ -16,15 +16,17 @@ from scipy import ndimage
 
 from napari_stemnmf.calibration.spots import drift_of
 from napari_stemnmf.calibration.surface import bearable, design, least_squares
-from napari_stemnmf.calibration.symmetry import symmetry
 from napari_stemnmf.compiled import njit
 from napari_stemnmf.control import Control
 from napari_stemnmf.disks.detection import Peaks
+from napari_stemnmf.preprocessing.symmetry import symmetry
 
 SEARCH = 0.25  # of the detector's shorter side: how far from the guess the centre is looked for
 REACH = 6.0  # probe radii about the mean centre in which the centres of all patterns lie
 LEAST_REACH = 10.0  # px
 MOST_DISKS = 40  # highest disks of a pattern that are paired: 780 pairs
+WIDE, NARROW, NARROW_RADII = 4.0, 1.0, 0.3
+"""Scales at which midpoints gather, px and probe radii: wide for a beam that moves, narrow for places that are near."""
 SHRINK = 0.7
 HELD = 0.75  # the scale shrinks no further where the surface would lose more of its midpoints than that
 STEPS = 3  # of the fit at each scale
@@ -148,23 +150,26 @@ def _gathered(
     """The surfaces on which midpoints gather, about `drift` (n, 2) to begin with."""
     moved = drift[peaks.pattern]
     disks = peaks.offsets, peaks.q_y - moved[:, 0], peaks.q_x - moved[:, 1], peaks.height
-    scale, reach = max(4.0, radius), max(REACH * radius, LEAST_REACH)
-    search = max(SEARCH * min(peaks.detector_shape), reach)
+    search = max(SEARCH * min(peaks.detector_shape), REACH * radius, LEAST_REACH)
     _, y, x, weight = _midpoints(*disks, guess, search, MOST_DISKS)
     near = SET * radius if known else 0.5 * search
     found = [
-        _surface_near(peaks, disks, middle, drift, radius, fit, control)
+        _surface_near(peaks, disks, middle, drift, scale, radius, fit, control)
+        for scale in (max(WIDE, radius), max(NARROW, NARROW_RADII * radius))
         for middle in _crowds(y, x, weight, guess, search, scale, near)
     ]
     return [part for part in found if part is not None]
 
 
 def _surface_near(
-    peaks: Peaks, disks: _Disks, middle: np.ndarray, drift: np.ndarray, radius: float, fit: str, control: Control
-) -> _Gathered | None:
-    """The surface on which midpoints gather about the middle (2,), of disks less the drift; None if there is none."""
-    scale, last = max(4.0, radius), max(0.3, 0.06 * radius)
-    reach = max(REACH * radius, LEAST_REACH)
+    peaks: Peaks, disks: _Disks, middle: np.ndarray, drift: np.ndarray, scale: float, radius: float, fit: str,
+    control: Control,
+) -> _Gathered | None:  # fmt: skip
+    """The surface on which midpoints gather, at a scale to begin with, about the middle (2,), of disks less the drift.
+
+    None if there is none.
+    """
+    last, reach = max(0.3, 0.06 * radius), max(REACH * radius, LEAST_REACH)
     control.check()
     start, y, x, weight = _midpoints(*disks, middle, reach, MOST_DISKS)
     if not len(y):

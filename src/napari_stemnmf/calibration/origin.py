@@ -15,9 +15,10 @@ from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, Pairs, friede
 from napari_stemnmf.calibration.lenses import centres_of_spots
 from napari_stemnmf.calibration.surface import covariances, slopes, spread, standard_errors
 from napari_stemnmf.control import Control
-from napari_stemnmf.disks.central_disk import inversion_center, off_detector
+from napari_stemnmf.disks.central_disk import off_detector
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.preprocessing.symmetry import inversion_center
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
 SELDOM = 0.6  # share of the patterns below which a word is said of it
@@ -27,6 +28,7 @@ WEAK = 0.01  # probe radii: error of the centres from which on spots of grains a
 ROUNDS = 2  # of that: by better centres spots are followed better
 TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
+CLIPPED = 0.3  # px, over the root of the pixels along its rim: error of the middle of a saturated disk
 PAIR_ERROR = 0.2  # probe radii: error of the centre that the pairs of one pattern give
 
 
@@ -52,12 +54,14 @@ def find_origin(
     settings: OriginSettings | None = None,
     center: CenterSettings | None = None,
     control: Control | None = None,
+    saturated: bool = False,
 ) -> Origin:
     """The centre of each pattern.
 
     A method that finds nothing gives way to the next: central disk, Friedel pairs, one centre for all. Without disks
     there is one centre for all, that of the probe, or of the mean pattern (q_y, q_x) where the mask hides the probe's
-    disk. A row or column that `center` sets becomes that of the mean centre.
+    disk. A row or column that `center` sets becomes that of the mean centre. A `saturated` central disk, all of whose
+    pixels count alike, tells its middle less well.
     """
     settings = OriginSettings() if settings is None else settings
     center = CenterSettings() if center is None else center
@@ -66,7 +70,7 @@ def find_origin(
     off = off_detector(center, probe.detector_shape)
     for method in () if off else _methods(settings.method, peaks, probe):
         if peaks is not None and method == "central":
-            found = _from_disks(peaks, probe.radius, settings)
+            found = _from_disks(peaks, probe.radius, settings, saturated)
         elif peaks is not None and method == "friedel":
             known = center.q_y is not None and center.q_x is not None
             pairs = friedel_centres(peaks, guess, probe.radius, settings.fit, control, mean, probe.mask, known)
@@ -136,7 +140,7 @@ def _from_pairs(pairs: Pairs, peaks: Peaks, radius: float, settings: OriginSetti
     )
 
 
-def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin | None:
+def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings, saturated: bool) -> Origin | None:
     central = np.asarray(peaks.central, np.float64)
     height, snr = brightness(peaks, radius)
     surface, inlier, fit, weight = fit_trusted(central, height, radius, peaks.scan_shape, settings.fit)
@@ -144,6 +148,8 @@ def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings) -> Origin
         return None
     measured, error = np.where(inlier[:, None], central, np.nan), own_error(snr, radius)
     known = SHARED**2 * covariances(measured - surface, weight, peaks.scan_shape, fit)
+    if saturated:
+        known[:, 0, 0] += CLIPPED**2 / (2.0 * np.pi * radius)
     if standard_errors(known, peaks.scan_shape, fit)[0] > WEAK * radius:
         surface, known = _by_spots(surface, known, peaks, radius, fit)
     found = _used(surface, measured, error, known, peaks.scan_shape, radius, ("central", fit), settings.use)
@@ -191,7 +197,7 @@ def _used(
             f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
             f"{own_error:.2f} px: where one was measured it is used, the {fit} elsewhere."
         )
-    elif method == "friedel" and np.isnan(error):
+    if method == "friedel" and np.isnan(error):
         notes.append(
             "Friedel pairs of disks were seen in a small part of the scan only: how well the centres are known cannot "
             "be told."

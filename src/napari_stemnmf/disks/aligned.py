@@ -117,7 +117,7 @@ def _disk(
         top, left = max(row - reach, 0), max(column - reach, 0)
         cut = np.s_[top : row + reach + 1, left : column + reach + 1]
         try:
-            disk = find_center(values[cut], mask=keep[cut], sharp=sharp)
+            disk = find_center(values[cut], mask=keep[cut], sharp=sharp, at=(row - top, column - left))
         except DataError:
             return None
         if reach >= WINDOW * disk.probe_radius + 3.0 or reach >= max(values.shape):

@@ -7,14 +7,16 @@ follows it. Isolated hot pixels are left out. Where a mask hides the disk, the c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import ndimage
 from scipy.special import erfc
 
 from napari_stemnmf.disks.rim import rim_of
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.sharp_spots import symmetric
+from napari_stemnmf.preprocessing.symmetry import inversion_center, symmetry
 from napari_stemnmf.stage_settings import CenterSettings
 
 HOT_FACTOR = 4.0  # pixels above this multiple of the 4th highest around them are hot; a small probe stays below
@@ -25,9 +27,13 @@ TOLERANCE = 1e-4  # px
 BRIDGED = 3.0  # px from a kept pixel up to which a masked one is taken to be as bright
 LEAST_PIXELS = 6  # of a cut disk, to tell its centre
 SMALL = 2.0  # px: a disk of a smaller radius is measured pixel by pixel
+CLEARLY, ALIKE = (
+    0.1,
+    0.35,
+)  # more correlation; share of the radius: as a disk that is no Bragg disk has, and is like one
+FINE = 2.5  # px: patterns are thinned until the radius is about that, to look at their symmetry
 CUT = 0.3  # share of a disk at the centre of symmetry that is enough to measure it on
 EDGE = 1.0  # standard deviation of a disk's edge, px, where it is cut
-FREE_OVERLAP, NEAR_OVERLAP = 0.3, 0.1  # least share of the valid pixels that have a partner: anywhere; near a guess
 _NEIGHBOURS = np.pad(np.ones((3, 3), bool), 1, constant_values=True)
 _NEIGHBOURS[[0, 0, -1, -1], [0, -1, 0, -1]] = False  # 5 x 5 less the corners, as in docs/method.md
 
@@ -47,6 +53,7 @@ def find_center(
     *,
     mask: np.ndarray | None = None,
     sharp: bool | None = None,
+    at: tuple[int, int] | None = None,
 ) -> Center:
     """Centre and radius of the central disk of a mean pattern.
 
@@ -63,6 +70,8 @@ def find_center(
         (q_y, q_x), True = keep.
     sharp : bool, optional
         Whether spots of about one pixel are disks, and not hot pixels; found from the pattern if it is not given.
+    at : tuple of int, optional
+        A pixel (row, column) of the disk; the brightest disk without.
 
     Raises
     ------
@@ -85,7 +94,7 @@ def find_center(
         )
     if not (sharp_spots(values) if sharp is None else sharp):
         values = without_hot_pixels(values)
-    y, x, radius = _start(values, keep)
+    y, x, radius = _start(values, keep, at)
     most = 1.5 * radius + 1.5
     y = y if settings.q_y is None or off else settings.q_y
     x = x if settings.q_x is None or off else settings.q_x
@@ -123,71 +132,63 @@ def sharp_spots(pattern: np.ndarray) -> bool:
     return bool(symmetric(without_hot_pixels(pattern) < pattern, pattern).any())
 
 
-def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> tuple[Center, bool]:
-    """The central disk of the mean pattern, and whether the mask hides it, or it is set to lie off the detector.
+class Located(NamedTuple):
+    """The central disk of a mean pattern; whether it is hidden; whether a Bragg disk is brighter."""
 
-    Where it is hidden, the centre is what is set or that of the mean pattern's symmetry under inversion, and the radius
-    that of the brightest visible disk. A DataError if the pattern is empty.
+    center: Center
+    hidden: bool
+    outshone: bool = False
+
+
+def locate(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None = None) -> Located:
+    """The central disk of the mean pattern; it is hidden where the mask says so, or it is set to lie off the detector.
+
+    Where one crystal fills the scan a Bragg disk may be brighter; then the central disk is the one about which the
+    pattern is symmetric. Where that is hidden, the centre is what is set or that of the mean pattern's symmetry under
+    inversion, and the radius that of the brightest visible disk. A DataError if the pattern is empty.
     """
     start = find_center(mean, center, mask=mask)
     if off_detector(center, mean.shape):
-        return start, True
+        return Located(start, True)
+    if center.q_y is None and center.q_x is None and (other := _outshone(mean, center, mask, start)):
+        return Located(other, False, True)
     if mask is None:
-        return start, False
+        return Located(start, False)
     q_y, q_x = inversion_center(mean, mask) or (start.q_y, start.q_x)
     q_y = q_y if center.q_y is None else center.q_y
     q_x = q_x if center.q_x is None else center.q_x
     radius = start.probe_radius
     seen, distance = _kept_share(mask, start.q_y, start.q_x, radius), np.hypot(start.q_y - q_y, start.q_x - q_x)
     if seen > CUT and distance <= 0.5 * radius + 0.5:
-        return start, False
+        return Located(start, False)
     visible = seen > 0.7
     there = _kept_share(mask, q_y, q_x, radius)  # of a disk about the centre of inversion
     if visible and (distance <= radius or (distance <= 2.0 * radius + 2.0 and there > 0.1)):
-        return start, False
+        return Located(start, False)
     if seen > CUT and there > 0.5:  # it would be seen there
-        return start, False
-    return Center(float(q_y), float(q_x), radius), True
+        return Located(start, False)
+    return Located(Center(float(q_y), float(q_x), radius), True)
 
 
-def inversion_center(
-    pattern: np.ndarray,
-    mask: np.ndarray | None = None,
-    guess: tuple[float, float] | None = None,
-    reach: float = np.inf,
-) -> tuple[float, float] | None:
-    """The point (q_y, q_x) about which a pattern is most similar to itself turned; None if no pixel has a partner.
-
-    The normalised cross-correlation of the logarithm of the pattern with its turned self, over the pixels that are
-    valid in both (D. Padfield, IEEE Trans. Image Process. 21, 2706, 2012), at all half pixels within `reach` px of the
-    `guess`, or anywhere; a parabola gives the fraction. The mask is True where pixels are kept.
-    """
-    values = np.maximum(np.nan_to_num(np.asarray(pattern, np.float64), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
-    keep = np.ones(values.shape, bool) if mask is None else np.asarray(mask, bool)
-    if not (keep & (values > 0)).any():
+def _outshone(mean: np.ndarray, center: CenterSettings, mask: np.ndarray | None, start: Center) -> Center | None:
+    """The disk, like the brightest one, about which the pattern is clearly more symmetric than about that; or None."""
+    radius, step = start.probe_radius, max(1, int(start.probe_radius / FINE))
+    about = symmetry(mean, mask, np.array([start.q_y, start.q_x]), 1.0, step)
+    middle = inversion_center(mean, mask) if about < 1.0 - CLEARLY else None
+    if middle is None or np.hypot(middle[0] - start.q_y, middle[1] - start.q_x) < 2.0 * radius + 2.0:
         return None
-    values = np.log(values + np.median(values[keep & (values > 0)]))
-    values = np.where(keep, values - values[keep].mean(), 0.0)
-    size = [fft.next_fast_len(2 * n - 1, real=True) for n in values.shape]
-    ones, first, second = (fft.rfft2(part, size) for part in (keep.astype(np.float64), values, values**2))
-
-    def paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # sum over p of a(p) b(s - p), at all s = 2 c
-        full: np.ndarray = fft.irfft2(a * b, size)
-        return full[: 2 * values.shape[0] - 1, : 2 * values.shape[1] - 1]
-
-    count = np.maximum(paired(ones, ones), 1e-3)
-    mean = paired(ones, first) / count  # of those that have a partner; the partners' is the same
-    variance = paired(ones, second) / count - mean**2
-    similarity = np.where(variance > 1e-9, (paired(first, first) / count - mean**2) / np.maximum(variance, 1e-9), 0.0)
-    there = count > (FREE_OVERLAP if guess is None else NEAR_OVERLAP) * keep.sum()
-    if guess is not None:
-        y, x = np.ogrid[: similarity.shape[0], : similarity.shape[1]]
-        there &= np.hypot(0.5 * y - guess[0], 0.5 * x - guess[1]) <= reach
-    similarity = ndimage.gaussian_filter(np.where(there, similarity, 0.0), 1.0)
-    row, column = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
-    if similarity[row, column] <= 0.0:
+    if symmetry(mean, mask, np.array(middle), 1.0, step) < about + CLEARLY:
         return None
-    return 0.5 * row + _vertex(similarity[:, column], int(row)), 0.5 * column + _vertex(similarity[row], int(column))
+    y, x = np.ogrid[: mean.shape[0], : mean.shape[1]]
+    near = np.where(np.hypot(y - middle[0], x - middle[1]) <= radius + 1.0, np.nan_to_num(mean, posinf=0.0), 0.0)
+    near *= 1.0 if mask is None else mask
+    if not near.any():
+        return None
+    row, column = np.unravel_index(int(np.argmax(near)), near.shape)
+    found = find_center(mean, center, mask=mask, at=(int(row), int(column)))
+    off = np.hypot(found.q_y - middle[0], found.q_x - middle[1])
+    like = abs(found.probe_radius - radius) <= ALIKE * radius
+    return found if like and off <= max(0.5 * radius, 1.0) else None
 
 
 def off_detector(settings: CenterSettings, shape: tuple[int, ...]) -> bool:
@@ -205,17 +206,18 @@ def off_detector(settings: CenterSettings, shape: tuple[int, ...]) -> bool:
     return off
 
 
-def _start(values: np.ndarray, keep: np.ndarray) -> tuple[float, float, float]:
-    """Centre of mass and radius of the brightest blob, above half between the smoothed maximum and the median.
+def _start(values: np.ndarray, keep: np.ndarray, at: tuple[int, int] | None) -> tuple[float, float, float]:
+    """Centre of mass and radius of the brightest blob, or of that at a pixel.
 
-    What is masked is as bright as the nearest kept pixel, if that is near: a cut disk is one blob.
+    It is what is above half between its smoothed height and the median. What is masked is as bright as the nearest kept
+    pixel, if that is near: a cut disk is one blob.
     """
     level = float(np.median(values[keep]))
     if not keep.all():
         away, nearest = ndimage.distance_transform_edt(~keep, return_indices=True)
         values = np.where(away <= BRIDGED, values[tuple(nearest)], 0.0)
     smooth = ndimage.uniform_filter(values, 3, mode="constant")
-    peak = np.unravel_index(int(np.argmax(np.where(keep, smooth, 0.0))), smooth.shape)
+    peak = np.unravel_index(int(np.argmax(np.where(keep, smooth, 0.0))), smooth.shape) if at is None else at
     level = min(level, 0.9 * smooth[peak])
     blobs, _ = ndimage.label(smooth > 0.5 * (smooth[peak] + level))
     blob = ndimage.binary_fill_holes(blobs == blobs[peak])
@@ -300,12 +302,3 @@ def _kept_share(mask: np.ndarray, q_y: float, q_x: float, radius: float) -> floa
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     disk = np.hypot(y - q_y, x - q_x) <= max(radius, 1.0)
     return float(mask[disk].mean()) if disk.any() else 0.0
-
-
-def _vertex(line: np.ndarray, at: int) -> float:
-    """Where the parabola through the values at, and a pixel (two steps) before and after, peaks: px from there."""
-    if not 2 <= at < len(line) - 2:
-        return 0.0
-    before, here, after = (float(v) for v in line[at - 2 : at + 3 : 2])
-    bend = before - 2.0 * here + after
-    return 0.0 if bend >= 0.0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))

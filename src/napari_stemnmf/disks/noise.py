@@ -26,6 +26,7 @@ TILE_BIAS = 0.83  # that quantile for nothing but noise: chi-squared of 32 degre
 PAIR_BIAS = 0.88  # the same for two patterns: of 64 degrees of freedom
 UNEVEN_QUANTILE, SAME = 0.75, 0.25  # of the tiles, those with disks: neighbours are the same that differ so much less
 FEWEST_TILES = 32  # among fewer there may be none without a disk
+FEW_LIT = 8  # tiles of a pattern with counts: of fewer the direct beam alone may fill all, as in vacuum
 ELECTRONS = 0.2  # a gain of whole numbers that is so near to 1 is that of electrons
 ALIKE = 2.0  # the upper over the lower quartile, up to which all tiles have one gain: 1.4 for nothing but noise
 STEP = 0.01  # of the gain: smaller steps are not those of counts, unless all values are multiples of one
@@ -95,11 +96,11 @@ def gain_of_most(found: np.ndarray) -> float:
 
 
 @njit(nogil=True, cache=True)
-def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no cover - compiled
+def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any, known: Any) -> Any:  # pragma: no cover - compiled
     """Variance over mean of the counts, where the pattern is smooth (from neighbours but one); the least there can be.
 
     The least is the smallest step between two counts; where values are continuous and all of the pattern has one gain,
-    that gain.
+    that gain. Where hardly anything but the direct beam has counts, it is what is `known` from neighbouring patterns.
     """
     size = 0
     least = np.inf
@@ -118,6 +119,8 @@ def gain_of(image: Any, tiles: Any, pad: Any, ratios: Any) -> Any:  # pragma: no
         if mean > 0.0:
             ratios[size] = square / mean
             size += 1
+    if size < FEW_LIT and known > 0.0:
+        return known, known
     if size == 0:
         return 0.0, 0.0
     order = np.sort(ratios[:size])
@@ -153,7 +156,7 @@ def gains(images: Any, tiles: Any) -> Any:  # pragma: no cover - compiled
     found = np.zeros(len(images), np.float32)
     ratios = np.empty(max(len(tiles), 1), np.float32)
     for p in range(len(images)):
-        gain, least = gain_of(images[p], tiles, 0, ratios)
+        gain, least = gain_of(images[p], tiles, 0, ratios, 0.0)
         found[p] = least if least > ONE * gain else gain
     return found
 

@@ -15,7 +15,7 @@ import numpy as np
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.disks.aligned import Aligned, align, among
-from napari_stemnmf.disks.central_disk import SMALL, Center, locate, off_detector, sharp_spots
+from napari_stemnmf.disks.central_disk import SMALL, Center, Located, locate, off_detector, sharp_spots
 from napari_stemnmf.disks.rim import STEP
 from napari_stemnmf.disks.scale import Heights
 from napari_stemnmf.disks.template import kernel_of, synthetic_kernel
@@ -120,7 +120,7 @@ def find_probe(
     if mask is not None and not mask.any():
         raise DataError("The mask leaves out the whole detector; no disk can be looked for.")
     pairs = list(_read(data, survey.left_out, control))
-    start, hidden, sample = _direct_beam([pair[0] for pair in pairs], survey, center, mask)
+    (start, hidden, outshone), sample = _direct_beam([pair[0] for pair in pairs], survey, center, mask)
     source = ("synthetic" if hidden else "central") if settings.source == "auto" else settings.source
     if source == "central" and hidden:
         raise DataError(
@@ -150,7 +150,7 @@ def find_probe(
     else:
         kernel = kernel_of(sample.profile, STEP, radius)
     kernel.setflags(write=False)
-    notes = "\n".join(_notes(center, sample, shape, pixel_ratio(survey.axes) if survey.axes else 1.0))
+    notes = "\n".join(_notes(center, sample, shape, pixel_ratio(survey.axes) if survey.axes else 1.0, outshone))
     reach = descan + 2.0 * radius
     return Probe(
         kernel, radius, float(q_y), float(q_x), mask, hidden, source, shape, reach, notes, gain_between(pairs, mask)
@@ -159,22 +159,22 @@ def find_probe(
 
 def _direct_beam(
     patterns: list[np.ndarray], survey: Survey, center: CenterSettings, mask: np.ndarray | None
-) -> tuple[Center, bool, Aligned]:
-    """The central disk of the mean pattern, whether it is hidden, and the disks of some patterns.
+) -> tuple[Located, Aligned]:
+    """The central disk of the mean pattern, and the disks of some patterns.
 
     They are measured on the brightest one, which is the central one where it is seen; where other radii look more like
     disks, on all that look like that.
     """
-    start, hidden = locate(survey.mean, center, mask)
+    start, hidden, _ = located = locate(survey.mean, center, mask)
     near = _near(start, hidden)
     heights = Heights(mask, None if hidden else (start.q_y, start.q_x, start.probe_radius), SEARCH)
     sample = align(heights.watched(patterns), mask, near, _sharp(survey, mask), start.probe_radius)
     if center.probe_radius is None and heights.doubt(
         sample.radius if np.isfinite(sample.radius) else start.probe_radius
     ):
-        start, hidden = locate(survey.mean, replace(center, probe_radius=heights.best()), mask)
+        start, hidden, _ = located = locate(survey.mean, replace(center, probe_radius=heights.best()), mask)
         sample = among(patterns, mask, _near(start, hidden), heights.best())
-    return start, hidden, sample
+    return located, sample
 
 
 def _near(start: Center, hidden: bool) -> tuple[float, float, float] | None:
@@ -186,7 +186,9 @@ def _sharp(survey: Survey, mask: np.ndarray | None) -> bool:
     return sharp_spots(np.where(True if mask is None else mask, np.nan_to_num(survey.mean, posinf=0.0), 0.0))
 
 
-def _notes(center: CenterSettings, sample: Aligned, shape: tuple[int, int], pixel_ratio: float) -> Iterator[str]:
+def _notes(
+    center: CenterSettings, sample: Aligned, shape: tuple[int, int], pixel_ratio: float, outshone: bool
+) -> Iterator[str]:
     """What is odd about the direct beam, a sentence each."""
     if off_detector(center, shape):
         yield (
@@ -194,6 +196,11 @@ def _notes(center: CenterSettings, sample: Aligned, shape: tuple[int, int], pixe
             "all patterns have the centre that is set."
         )
         return
+    if outshone:
+        yield (
+            "A Bragg disk is brighter than the direct beam, which is taken to be the disk about which the mean pattern "
+            "is symmetric; if that is another one, set center.q_y and center.q_x."
+        )
     if sample.hollow:
         yield (
             f"The disks are rings, dark in the middle: the probe's radius, {sample.radius:.2f} px, is that of their "

@@ -131,7 +131,7 @@ def _search(
         highest = brightest(image)
         if highest <= 0.0:
             continue
-        gain, least = gain_of(image, plan.tiles, pad, ratios)
+        gain, least = gain_of(image, plan.tiles, pad, ratios, plan.least)
         least = max(least, min(plan.least, gain))
         if plan.gain > 0.0:
             gain, least = plan.gain, plan.gain

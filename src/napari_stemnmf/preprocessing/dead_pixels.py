@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_stemnmf.preprocessing.sharp_spots import numbers
+from napari_stemnmf.preprocessing.symmetry import inversion_center
 
 NO_NUMBER, LARGEST, CONSTANT, SILENT, SATURATED = "no number", "largest", "constant", "silent", "saturated"
 """Kinds of pixels: NaN or infinite; at the largest number of a type; at another; that never count; a saturated beam."""
@@ -44,8 +45,9 @@ BRIGHTEST = 50
 BESIDE, ABREAST, FALLING, APART = 0.05, 0.5, 2.0, 4
 """Beside a saturated beam, the brightest pixel of each side has this share of the largest number and is so many times
 as bright as those APART px away; or it is ABREAST of it."""
-LONG = 3.0
-"""A beam is not so many times longer than it is wide."""
+LONG, ROUND, CORNERS = 3.0, 0.6, 4
+"""A beam is not so many times longer than it is wide, fills this share of the rectangle around it, and of one of so
+many pixels and more along each side not all."""
 SILENT_COUNTS = 40.0
 """Counts that pixels beside a silent one have over the scan..."""
 LIT, EVEN = 0.6, 0.3
@@ -197,9 +199,13 @@ def _constant(
 
 
 def _saturated_beam(candidates: np.ndarray, value: np.ndarray, mean: np.ndarray, lit: np.ndarray) -> np.ndarray:
-    """Groups of pixels at their largest number that are bright on all sides: a beam, and no dead block."""
+    """Groups of pixels at their largest number that are bright on all sides: a beam, and no dead block.
+
+    A beam with a sharp edge may be dark beside some of its pixels: then it is about the middle of all other light.
+    """
     groups, _ = ndimage.label(candidates, _EIGHT)
     beam = np.zeros(candidates.shape, bool)
+    middle: tuple[float, float] | None = None
     for label, box in enumerate(ndimage.find_objects(groups), 1):
         height, width = (span.stop - span.start for span in box)
         if max(height, width) > LONG * min(height, width):
@@ -209,7 +215,17 @@ def _saturated_beam(candidates: np.ndarray, value: np.ndarray, mean: np.ndarray,
         around = _bright_around(group, float(value[wide][group].max()), mean[wide], lit[wide])
         if around or _all_light_beside(groups == label, mean, lit):
             beam[wide] |= group
+        elif _like_a_disk(groups[box] == label):
+            middle = middle or inversion_center(mean, lit) or (np.inf, np.inf)
+            off = np.hypot(*(np.argwhere(groups == label).mean(axis=0) - middle))
+            if off <= max(1.0, 0.25 * (height + width)):
+                beam[wide] |= group
     return beam
+
+
+def _like_a_disk(group: np.ndarray) -> bool:
+    """Whether pixels fill the rectangle around them as a disk does; few pixels may fill all of it."""
+    return bool(group.mean() >= ROUND and (min(group.shape) < CORNERS or not group.all()))
 
 
 def _bright_around(group: np.ndarray, value: float, mean: np.ndarray, lit: np.ndarray) -> bool:
