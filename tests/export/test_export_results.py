@@ -12,6 +12,7 @@ import tifffile
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.export.chosen import chosen
 from napari_stemnmf.export.results import Requests, export
 from napari_stemnmf.grains.editing import Edit
 
@@ -53,7 +54,7 @@ def test_everything_lands_in_one_folder(analysis: stem.Analysis, tmp_path: Path)
 
 
 def test_only_accepted_grains(analysis: stem.Analysis, tmp_path: Path) -> None:
-    done = export(analysis, tmp_path, Requests(accepted_only=True, recipe=False, stacks=True))
+    done = export(analysis, tmp_path, Requests(grains="accepted", recipe=False, stacks=True))
     assert names(done.written) == {"grains-aa.csv", "labels-aa.tif", "stack-aa.tif"}
     accepted = int(analysis.grains["aa"].ids[1])
     assert pd.read_csv(tmp_path / "grains-aa.csv")["grain_id"].tolist() == [accepted]
@@ -80,3 +81,26 @@ def test_what_cannot_be_written_does_not_keep_the_rest(analysis: stem.Analysis, 
     (tmp_path / "file").touch()
     with pytest.raises(AnalysisError, match="cannot be made"):
         export(analysis, tmp_path / "file", Requests())
+
+
+def test_rejected_grains_stay_inside_unless_they_are_asked_for(analysis: stem.Analysis, tmp_path: Path) -> None:
+    out, *left = (int(i) for i in analysis.grains["rv"].ids)
+    reviewed = pipeline.edit(analysis, "rv", Edit("reject", (out,)))
+    for grains, ids in (("kept", left), ("all", [out, *left])):
+        folder = tmp_path / grains
+        export(reviewed, folder, Requests(grains=grains, recipe=False, stacks=True))
+        assert pd.read_csv(folder / "grains-rv.csv")["grain_id"].tolist() == ids
+        assert set(np.unique(tifffile.imread(folder / "stack-rv.tif"))) - {0} == set(ids)
+        assert len(pd.read_csv(folder / "grains-aa.csv")) == len(analysis.grains["aa"])
+    kept = chosen(reviewed)
+    assert len(kept.patterns["rv"]) == len(kept.tables["rv"]) == len(left)
+    assert np.array_equal(kept.patterns["rv"].patterns, analysis.patterns["rv"].patterns[1:])
+    assert len(reviewed.grains["rv"]) == len(left) + 1
+    with pytest.raises(AnalysisError, match="no choice 'some'"):
+        chosen(reviewed, "some")
+
+
+def test_no_grain_is_left(analysis: stem.Analysis, tmp_path: Path) -> None:
+    reviewed = pipeline.edit(analysis, "rv", Edit("reject", tuple(int(i) for i in analysis.grains["rv"].ids)))
+    done = export(reviewed, tmp_path, Requests(recipe=False))
+    assert names(done.written) == {"grains-aa.csv", "labels-aa.tif"}

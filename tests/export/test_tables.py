@@ -55,7 +55,7 @@ def test_tables_say_what_was_decided(reviewed, tmp_path, format):
     assert table["class"].tolist()[:3] == ["", "fcc, twin", ""]
     np.testing.assert_allclose(table["area_nm2"].astype(float), reviewed.tables["aa"]["area_nm2"])
     assert "verdict" not in (pd.read_csv(rv) if format == "csv" else pd.read_parquet(rv))
-    (only,) = write_tables(reviewed, tmp_path / "accepted", format, accepted_only=True)
+    (only,) = write_tables(reviewed, tmp_path / "accepted", format, grains="accepted")
     assert len(pd.read_csv(only) if format == "csv" else pd.read_parquet(only)) == 2
 
 
@@ -65,11 +65,12 @@ def test_rows_of_other_grains_are_not_written(measured, reviewed, tmp_path):
         with pytest.raises(AnalysisError, match="not as they were when they were measured; run Measure"):
             write_results(odd, tmp_path)
     said = pipeline.edit(measured, "aa", Edit("reject", (int(measured.grains["aa"].ids[0]),)))
-    assert table_of(said, "aa")["verdict"].iloc[0] == "rejected"
+    assert table_of(said, "aa", "all")["verdict"].iloc[0] == "rejected"
+    assert len(table_of(said, "aa")) == len(measured.grains["aa"]) - 1
     other = pipeline.with_recipe(said, said.recipe.replaced({"aa.refinement.min_size": 11}))
     assert len(table_of(other, "aa")) == len(table_of(said, "aa"))  # stale, and yet the table is that of the grains
     with pytest.raises(AnalysisError, match="No grain was accepted"):
-        write_tables(said, tmp_path, accepted_only=True)
+        write_tables(said, tmp_path, grains="accepted")
     with pytest.raises(AnalysisError, match="run Measure"):
         write_tables(replace(said, tables={}), tmp_path)
     with pytest.raises(AnalysisError, match="choose from csv, parquet"):

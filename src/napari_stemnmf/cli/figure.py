@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths, place
+from napari_stemnmf.cli.options import ANALYSIS_NAME, add_grains, add_truth, load_analyses, load_truths, place
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.recipe import FEATURES
 
@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--list", action="store_true", help="say which figures there are, and what each needs")
     add_truth(parser, default=[])
+    add_grains(parser)
     parser.add_argument("--feature", choices=tuple(FEATURES), help="representation; default: the first in the analysis")
     parser.add_argument("--out", type=place, metavar="STEM", help="path of the figure without its ending")
     parser.add_argument("--formats", default="pdf,png", metavar="pdf,png", help="of pdf, png and svg")
@@ -43,7 +44,7 @@ def _figure(options: argparse.Namespace) -> None:
         raise AnalysisError("Say which figure, of which analyses, and where it goes: NAME ANALYSIS --out STEM.")
     entry = catalogue.find(options.name)
     formats = [kind.strip() for kind in options.formats.split(",")]
-    analyses = load_analyses(options.analyses)
+    analyses = load_analyses(options.analyses, options.grains)
     truths = load_truths(options.truth, list(analyses)) if options.truth else {}
     datasets = _scans(analyses, options.analyses) if entry.uses_scan else {}
     figure = catalogue.draw(options.name, analyses, truths, datasets, options.feature)

@@ -77,6 +77,13 @@ def add_truth(parser: argparse.ArgumentParser, **how: Any) -> None:
     )  # fmt: skip
 
 
+def add_grains(parser: argparse.ArgumentParser) -> None:
+    from napari_stemnmf.export.chosen import CHOICES
+
+    about = "; ".join(f"{name}: {meaning}" for name, meaning in CHOICES.items())
+    parser.add_argument("--grains", choices=tuple(CHOICES), default="kept", help=f"{about}; default: kept")
+
+
 def settings_help() -> str:
     lines = []
     for name, f, value in walk(Recipe()):
@@ -148,8 +155,8 @@ def open_file(options: argparse.Namespace) -> Dataset:
     return open_scan(options.file, scan_shape=options.scan_shape, drop=options.drop)
 
 
-def load_analyses(paths: Sequence[Path]) -> dict[str, Analysis]:
-    """Analyses by name: that of their scan, and where several have it, their folder's as well.
+def load_analyses(paths: Sequence[Path], grains: str) -> dict[str, Analysis]:
+    """Analyses by the name of their scan, and where several have it, of their folder too; with the grains wanted.
 
     Raises
     ------
@@ -157,12 +164,13 @@ def load_analyses(paths: Sequence[Path]) -> dict[str, Analysis]:
         If a file is not an analysis, or is given twice.
     """
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.export.chosen import chosen
 
     places = [Path(path).resolve() for path in paths]
     twice = next((path for i, path in enumerate(places) if path in places[:i]), None)
     if twice is not None:
         raise AnalysisError(f"The analysis {twice} is given twice; give each one once.")
-    analyses = [Analysis.load(path) for path in paths]
+    analyses = [chosen(Analysis.load(path), grains) for path in paths]
     return dict(zip(unique_names([shown(analysis.input.name) for analysis in analyses], places), analyses, strict=True))
 
 

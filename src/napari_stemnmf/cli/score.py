@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.cli.options import ANALYSIS_NAME, add_truth, load_analyses, load_truths, place
+from napari_stemnmf.cli.options import ANALYSIS_NAME, add_grains, add_truth, load_analyses, load_truths, place
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.files import make_folder
 from napari_stemnmf.recipe import FEATURES
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
         "analyses", type=place, nargs="+", metavar="ANALYSIS", help=f"an analysis file, as in DIR/{ANALYSIS_NAME}"
     )
     add_truth(parser, required=True)
+    add_grains(parser)
     parser.add_argument(
         "--feature", choices=(*FEATURES, ALL),
         help="representation to score, or all; default: the first in the analysis, all of several analyses",
@@ -50,7 +51,7 @@ def add(commands: Any) -> None:
 def _score(options: argparse.Namespace) -> None:
     from napari_stemnmf.grains.scoring import score
 
-    analyses = load_analyses(options.analyses)
+    analyses = load_analyses(options.analyses, options.grains)
     truths = load_truths(options.truth, list(analyses))
     chosen = {
         (name, feature): score(analysis.grains[feature], truths[name])

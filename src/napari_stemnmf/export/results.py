@@ -14,17 +14,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import StemNMFError
+from napari_stemnmf.export.chosen import chosen
 from napari_stemnmf.export.record import recorded, tidy
 from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files import FILE_SUFFIX, make_folder, plain_name, result_file, write_text
-from napari_stemnmf.grains.review import ACCEPTED
 from napari_stemnmf.texts import why
 
 
@@ -44,8 +42,9 @@ class Requests:
         Every figure of the catalogue that needs no truth, as PDF and PNG.
     recipe, script, analysis : bool
         ``recipe.toml``, ``repeat.py`` and the analysis file.
-    accepted_only : bool
-        Leave out grains that no review has accepted; from the analysis file nothing is left out.
+    grains : {"kept", "accepted", "all"}
+        Which grains (`chosen.CHOICES`): all but rejected ones, accepted ones only, or all. From the analysis file and
+        the script nothing is left out.
     """
 
     tables: Literal["", "csv", "parquet"] = "csv"
@@ -56,7 +55,7 @@ class Requests:
     recipe: bool = True
     script: bool = False
     analysis: bool = False
-    accepted_only: bool = False
+    grains: Literal["kept", "accepted", "all"] = "kept"
 
 
 class Exported(NamedTuple):
@@ -69,7 +68,7 @@ class Exported(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """What is written from. `shown` is the analysis with the grains to be written: all, or those that were accepted."""
+    """What is written from. `shown` is the analysis with the grains that were chosen."""
 
     analysis: Analysis
     shown: Analysis
@@ -122,7 +121,7 @@ def export(
         If the user asked to stop; what was written stays.
     """
     directory, control = make_folder(directory), (control or Control()).for_stage("Export")
-    shown = accepted(analysis) if requests.accepted_only else analysis
+    shown = chosen(analysis, requests.grains)
     tasks = list(_tasks(Source(analysis, shown, requests, None, dataset, options or {}), directory))
     done = Exported([], [])
     for i, (name, write) in enumerate(tasks):
@@ -142,9 +141,9 @@ def write_results(analysis: Analysis, directory: str | Path, former: Analysis | 
     """Write ``grains-<feature>.csv``, ``labels-<feature>.tif``, ``overview-<feature>.png`` and ``recipe.toml``.
 
     Each file is whole or absent. Labels are those of the dominant grain; the table's column ``grain_id`` names them.
-    Where grains were reviewed, the table has what was decided. Features that the recipe leaves out, and that are
-    kept for the review's sake, are not written. Files that an earlier run has left there and that are not of this
-    analysis are removed, with a warning; others are never touched.
+    Where grains were reviewed, the table has what was decided, and rejected ones are left out. Features that the
+    recipe leaves out, and that are kept for the review's sake, are not written. Files that an earlier run has left
+    there and that are not of this analysis are removed, with a warning; others are never touched.
 
     Parameters
     ----------
@@ -167,7 +166,8 @@ def write_results(analysis: Analysis, directory: str | Path, former: Analysis | 
     grains = {name: found for name, found in analysis.grains.items() if name in analysis.recipe.features}
     measured = [name for name in grains if name in analysis.tables]
     requests = Requests(tables="csv" if measured else "", overviews=True)
-    source, folder = Source(analysis, replace(analysis, grains=grains), requests, measured), make_folder(directory)
+    shown, folder = chosen(replace(analysis, grains=grains)), make_folder(directory)
+    source = Source(analysis, shown, requests, measured)
     before = recorded(folder)
     written = [path for _, write in _tasks(source, folder) for path in write()]
     tidy(folder, written, before, [] if former is None else _names_of(former))
@@ -180,21 +180,6 @@ def _names_of(analysis: Analysis) -> list[str]:
     outputs = [output.name for output in OUTPUTS if getattr(wanted, output.request)]
     names = ["grains-{feature}.csv" if name == "tables" else name for name in outputs]
     return list(dict.fromkeys(name.format(feature=feature) for name in names for feature in analysis.grains))
-
-
-def accepted(analysis: Analysis) -> Analysis:
-    """The analysis with only those grains that were accepted, and features that have any."""
-    grains, tables = {}, {}
-    for name, found in analysis.grains.items():
-        review = analysis.reviews.get(name)
-        keep = np.zeros(len(found), bool) if review is None else (review.verdicts()["verdict"] == ACCEPTED).to_numpy()
-        if not keep.any():
-            continue
-        grains[name] = found.subset(keep)
-        if name in analysis.tables:
-            table = analysis.tables[name]
-            tables[name] = table[table["grain_id"].isin(grains[name].ids)].reset_index(drop=True)
-    return replace(analysis, grains=grains, tables=tables, patterns={})
 
 
 def _tasks(source: Source, directory: Path) -> Iterator[tuple[str, Callable[[], Sequence[Path]]]]:
@@ -214,7 +199,7 @@ def _tasks(source: Source, directory: Path) -> Iterator[tuple[str, Callable[[], 
 def _tables(source: Source, _: str, path: Path) -> list[Path]:
     requests = source.requests
     assert requests.tables
-    return write_tables(source.analysis, path.parent, requests.tables, requests.accepted_only, source.features)
+    return write_tables(source.analysis, path.parent, requests.tables, requests.grains, source.features)
 
 
 def _overview(source: Source, feature: str, path: Path) -> None:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.export.chosen import wanted
 from napari_stemnmf.files import plain_name, result_file
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.measurement import not_measured
-from napari_stemnmf.grains.review import ACCEPTED
 from napari_stemnmf.grains.scoring import ScoresByName, distributions, pairs, score_table
 
 FORMATS = {"csv": "csv", "parquet": "parquet"}
@@ -32,7 +32,7 @@ def write_tables(
     analysis: Analysis,
     directory: str | Path,
     format: Literal["csv", "parquet"] = "csv",
-    accepted_only: bool = False,
+    grains: Literal["kept", "accepted", "all"] = "kept",
     features: Collection[str] | None = None,
 ) -> list[Path]:
     """Write ``grains-<feature>.csv`` or ``.parquet`` for every feature that was measured.
@@ -44,8 +44,8 @@ def write_tables(
         Made if need be.
     format : {"csv", "parquet"}
         Parquet needs pyarrow (the extra ``parquet``).
-    accepted_only : bool
-        Leave out grains that were not accepted, and features without an accepted one.
+    grains : {"kept", "accepted", "all"}
+        Which grains (`chosen.CHOICES`); features without one of these are left out.
     features : collection of str, optional
         Those to write, if they were measured; all of them if not given.
 
@@ -64,11 +64,12 @@ def write_tables(
     names = [name for name in analysis.tables if features is None or name in features]
     if not names:
         raise AnalysisError("No grains were measured yet; run Measure, then export.")
-    tables = {name: table_of(analysis, name, accepted_only) for name in names}
-    if accepted_only:
-        tables = {name: table for name, table in tables.items() if len(table)}
-    if not tables:
+    tables = {name: table_of(analysis, name, grains) for name in names}
+    tables = {name: table for name, table in tables.items() if len(table) or not len(analysis.grains[name])}
+    if not tables and grains == "accepted":
         raise AnalysisError("No grain was accepted yet; accept grains in Review, or export all of them.")
+    if not tables:
+        raise AnalysisError("All grains were rejected; ask for all of them to export these too.")
     targets = {name: Path(directory) / f"grains-{plain_name(name)}.{FORMATS[format]}" for name in tables}
     for name, table in tables.items():
         with result_file(targets[name]) as part:
@@ -96,7 +97,7 @@ def harmless(value: Any) -> Any:
     return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value
 
 
-def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> pd.DataFrame:
+def table_of(analysis: Analysis, feature: str, grains: str = "kept") -> pd.DataFrame:
     """What was measured of a feature's grains, a row each; where there is a review, with `ANNOTATION` as last columns.
 
     Raises
@@ -117,10 +118,7 @@ def table_of(analysis: Analysis, feature: str, accepted_only: bool = False) -> p
         verdicts = review.verdicts()
         for name in ANNOTATION:
             table[name] = verdicts[name].reindex(table["grain_id"]).to_numpy()
-    if accepted_only:
-        accepted = table["verdict"] == ACCEPTED if review is not None else np.zeros(len(table), bool)
-        table = table[accepted].reset_index(drop=True)
-    return table
+    return table[wanted(analysis, feature, grains)].reset_index(drop=True)
 
 
 def write_scores(scores: ScoresByName, directory: str | Path) -> list[Path]:

@@ -28,7 +28,8 @@ def test_what_is_ticked_is_written_and_said(
     assert f"Wrote 4 files to {tmp_path / 'film-results'}." in widget.status.value
     assert any("grains-rv.csv, " in message for message in notifications)
     widget.tables.value = "none"
-    widget.ticks["accepted_only"].value = widget.ticks["labels"].value = True
+    widget.grains.value = "accepted only"
+    widget.ticks["labels"].value = True
     widget.folder.line_edit.value = str(tmp_path / "a.stemnmf.h5")
     click(widget)
     assert any("cannot be made" in message for message in notifications)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_stemnmf.export.results import Exported
 
 NO_TABLES = "none"
+GRAINS = {"all but rejected": "kept", "accepted only": "accepted", "all": "all"}
+"""Choices of grains, as the form names them."""
 TABLES = {"CSV": "csv", "Parquet": "parquet", NO_TABLES: ""}
 TICKS = {
     "labels": (
@@ -29,11 +31,6 @@ TICKS = {
     "recipe": ("recipe", "all settings, recipe.toml", True),
     "script": ("Python script", "repeat.py: repeats all that was done, edits included", True),
     "analysis": ("analysis file", "everything in one file that this plugin opens again (.stemnmf.h5)", False),
-    "accepted_only": (
-        "accepted grains only",
-        "leave out grains that no review has accepted; not in the analysis file",
-        False,
-    ),
 }
 """What can be ticked: text, tool tip, and whether it is at first."""
 
@@ -44,7 +41,8 @@ class ExportWidget(StepWidget):
     Attributes
     ----------
     folder : FileEdit
-    tables : ComboBox
+    tables, grains : ComboBox
+        Format of the tables; which grains are written.
     ticks : dict of CheckBox
         By the names of `export.results.Requests`.
     """
@@ -58,7 +56,9 @@ class ExportWidget(StepWidget):
         self.folder.tooltip = "where the files go; the folder is made if need be"
         self.tables = ComboBox(name="tables", label="tables", choices=list(TABLES), value="CSV")
         self.tables.tooltip = "a row for each grain, units in the headers, with what the review says"
-        return [self.folder, self.tables]
+        self.grains = ComboBox(name="grains", label="grains", choices=list(GRAINS), value="all but rejected")
+        self.grains.tooltip = "which grains, by the review; the analysis file and the script hold all"
+        return [self.folder, self.tables, self.grains]
 
     def _add_forms(self) -> None:
         self.feature.visible = False
@@ -83,7 +83,7 @@ class ExportWidget(StepWidget):
         from napari_stemnmf.plugin.jobs import tasks as jobs
 
         chosen: Any = {name: box.value for name, box in self.ticks.items()}
-        requests = Requests(tables=TABLES[self.tables.value], **chosen)  # type: ignore[arg-type]
+        requests = Requests(TABLES[self.tables.value], grains=GRAINS[self.grains.value], **chosen)  # type: ignore[arg-type]
         analysis, dataset, options = session.analysis, session.dataset, dict(session.options)
 
         def work(control: Control) -> Exported:

@@ -232,6 +232,7 @@ class FiguresWidget(QWidget):
 
     def _request(self) -> tuple[FigureRequest | None, str]:
         """What is to be drawn, or what it lacks."""
+        from napari_stemnmf.export.chosen import chosen
         from napari_stemnmf.figures.catalogue import CATALOGUE
 
         name = self.figure.currentData()
@@ -248,7 +249,7 @@ class FiguresWidget(QWidget):
             return None, f"{ticked[0][0]} holds no components or grains yet; run Cluster and Refine."
         return FigureRequest(
             name,
-            {each: session.analysis for each, session, _ in found if session.analysis is not None},
+            {each: chosen(session.analysis) for each, session, _ in found if session.analysis is not None},
             {each: truth if isinstance(truth, Path) else truth.data for each, _, truth in found if truth is not None},
             {each: session.dataset for each, session, _ in found if session.dataset is not None},
             self.feature.currentData() if entry.needs_feature else "",
