@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import napari_stemnmf as stem
@@ -90,3 +91,20 @@ def test_the_preset_is_recognised_until_a_setting_differs(session: Session) -> N
 
 def test_a_copied_layer_stays_with_its_scan(session: Session) -> None:
     assert copy.deepcopy({"stemnmf_session": session})["stemnmf_session"] is session
+
+
+def test_a_grain_that_is_no_more_is_selected_no_more(session: Session) -> None:
+    heard: list[tuple[str, int]] = []
+    session.grain_selected.connect(lambda *what: heard.append(what))
+    first, *_, last = session.analysis.grains["aa"].ids.tolist()  # type: ignore[union-attr]
+    keep = np.arange(len(session.analysis.grains["aa"])) == 0  # type: ignore[union-attr]
+    fewer = session.analysis.with_result("grains/aa", session.analysis.grains["aa"].subset(keep))  # type: ignore[union-attr]
+    for grain, left in ((last, 0), (first, first)):
+        session.select_grain("aa", grain)
+        whole = session.analysis
+        session.set_analysis(fewer)
+        assert session.selected["aa"] == left
+        session.set_analysis(whole)
+    assert heard == [("aa", last), ("aa", 0), ("aa", first)]
+    session.set_analysis(None)
+    assert session.selected["aa"] == 0

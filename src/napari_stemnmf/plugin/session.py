@@ -13,6 +13,7 @@ from psygnal import Signal
 
 from napari_stemnmf import stages
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.plugin.wording import other_scan
 from napari_stemnmf.recipe import FEATURES, Recipe
 from napari_stemnmf.texts import shown
 
@@ -117,8 +118,7 @@ class Session:
     @property
     def view(self) -> dict[str, Any]:
         """What the user is looking at, as `Analysis.view` keeps it."""
-        selected = {feature: grain_id for feature, grain_id in self.selected.items() if grain_id}
-        return {"position": self.position, "selected": selected}
+        return {"position": self.position, "selected": {f: grain for f, grain in self.selected.items() if grain}}
 
     def _look_where(self, view: Mapping[str, Any]) -> None:
         self.position = tuple(map(int, view.get("position", self.position)))[:2]  # type: ignore[assignment]
@@ -137,6 +137,13 @@ class Session:
         if self.selected.get(feature, 0) != grain_id:
             self.selected[feature] = grain_id
             self.grain_selected.emit(feature, grain_id)
+
+    def _select_what_is_there(self) -> None:
+        """Let go of grains that were selected and are no more, as after Refine found fewer."""
+        grains = self.analysis.grains if self.analysis is not None else {}
+        for feature, grain_id in list(self.selected.items()):
+            if grain_id and (feature not in grains or grain_id not in grains[feature].ids):
+                self.select_grain(feature, 0)
 
     def review(self, feature: str) -> Review | None:
         """What was made of the grains of a feature by hand; None before the first edit."""
@@ -180,8 +187,7 @@ class Session:
             return
         self.analysis = getattr(corrections, how)(self.analysis, feature, *edits)
         self.note = ""
-        if self.selected.get(feature, 0) not in (0, *self.analysis.grains[feature].ids):
-            self.select_grain(feature, 0)
+        self._select_what_is_there()
         self.edited.emit(feature)
         self.changed.emit()
 
@@ -214,6 +220,7 @@ class Session:
             analysis = pipeline.with_mask(analysis, self.mask)
         self.analysis = analysis
         self.note = note
+        self._select_what_is_there()
         self.changed.emit()
 
     def go_on_from(self, analysis: Analysis, path: Path) -> None:
@@ -221,6 +228,7 @@ class Session:
         self.mask, self.recipe, self.path = analysis.mask, analysis.recipe, path
         self.analysis, self.note = analysis, ""
         self._look_where(analysis.view)
+        self._select_what_is_there()
         if self.saver is not None:
             self.saver.opened(path)
         self.changed.emit()
@@ -243,7 +251,7 @@ class Session:
             If it is not the scan that the results are of.
         """
         if self.analysis is not None and record.fingerprint != self.analysis.input.fingerprint:
-            raise DataError(_other(record, self.analysis.input))
+            raise DataError(other_scan(record, self.analysis.input))
         self.dataset = dataset
         if self.analysis is not None:
             self.analysis = replace(self.analysis, input=record.after(self.analysis.input))
@@ -336,14 +344,6 @@ def session_of(layer: Any) -> Session | None:
     """The session that a layer belongs to, if any."""
     session = layer.metadata.get(SESSION_KEY) if layer is not None else None
     return session if isinstance(session, Session) else None
-
-
-def _other(found: Input, wanted: Input) -> str:
-    """Why a scan is not the one that results are of."""
-    if found.shape != wanted.shape:
-        shapes = (" x ".join(map(str, each.shape)) for each in (found, wanted))
-        return "{} holds {} values, the results are of {}.".format(found.name, *shapes)
-    return f"{found.name} is of the right shape but is not the file of these results, or was changed since."
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:

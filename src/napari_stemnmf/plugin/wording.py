@@ -1,11 +1,14 @@
-"""Messages as napari's window words them: what Python calls by keyword is named by its field in *Open scan*. No Qt."""
+"""Words and numbers as napari's window has them: what Python calls by keyword is named by its field. No Qt."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.texts import shown_lines
+
+if TYPE_CHECKING:
+    from napari_stemnmf.analysis import Input
 
 _MARKUP = re.compile(r"<\s*[A-Za-z/!?]")
 
@@ -27,3 +30,22 @@ def unmarked(text: Any) -> str:
     """A text in which Qt, which guesses, sees no markup: it would load the pictures that a file's name calls for."""
     plain = shown_lines(str(text))
     return plain.replace("<", "\u2039").replace(">", "\u203a") if _MARKUP.search(plain) else plain
+
+
+def other_scan(found: Input, wanted: Input) -> str:
+    """Why a scan is not the one that results are of."""
+    if found.shape != wanted.shape:
+        shapes = (" x ".join(map(str, each.shape)) for each in (found, wanted))
+        return "{} holds {} values, the results are of {}.".format(found.name, *shapes)
+    return f"{found.name} is of the right shape but is not the file of these results, or was changed since."
+
+
+def readable(number: float) -> str:
+    """A number to four digits, never with a power of ten: large ones are whole, with thousands apart.
+
+    Examples
+    --------
+    >>> readable(819200.0), readable(12.3456)
+    ('819,200', '12.35')
+    """
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"

@@ -469,3 +469,17 @@ def test_what_was_reviewed_is_there_without_the_scan_and_the_dock_lets_go(
     dock.native.parent().show()
     canvas.key(Qt.Key.Key_N)
     agree(dock, layer, 6)
+
+
+def test_fewer_grains_than_before_are_shown_without_the_one_that_is_gone(
+    viewer: Any, dock: ReviewWidget, session: Session
+) -> None:
+    last = int(session.analysis.grains["aa"].ids[-1])
+    dock.choose([last])
+    few = session.analysis.grains["aa"].subset(np.arange(len(PLACES)) < 2)
+    session.set_analysis(session.analysis.with_result("grains/aa", few))
+    assert dock.selected == 0
+    assert dock.chosen == ()
+    assert sorted(dock.grains.order) == few.ids.tolist()
+    dock.choose([int(few.ids[0])])
+    assert "Grain 1" in dock.numbers.text()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stemnmf.plugin.wording import readable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -302,7 +304,7 @@ def _likely(known: dict[str, Any]) -> str:
 
 
 def _shape(known: dict[str, Any], positions: int) -> list[str]:
-    nm = f" ({known['area_nm2']:.4g} nm²)" if "area_nm2" in known else ""
+    nm = f" ({readable(known['area_nm2'])} nm²)" if "area_nm2" in known else ""
     found = [f"{positions} position{'s' if positions != 1 else ''}{nm}"]
     if "feret_max_nm" in known:
         found.append(f"{known['feret_max_nm']:.3g} nm across at most")
