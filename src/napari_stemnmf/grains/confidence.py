@@ -192,6 +192,18 @@ def most_similar(patterns: np.ndarray, grains: Grains, keep: np.ndarray | None =
     return Similarity(grains.ids[best], r[np.arange(count), best], has_neighbour)
 
 
+def likeness(patterns: np.ndarray, keep: np.ndarray | None = None) -> float:
+    """The least correlation of any two of some patterns (g, q_y, q_x), as `most_similar` compares them."""
+    return float(_correlation(patterns, keep).min(initial=1.0))
+
+
+def in_one_piece(grains: Grains) -> bool:
+    """Whether grains are connected by those that overlap or touch, corners included."""
+    from scipy.sparse.csgraph import connected_components  # late: napari starts without it
+
+    return bool(connected_components(_touching(grains), directed=False)[0] <= 1)
+
+
 def compared_pixels(geometry: Geometry) -> np.ndarray:
     """The pixels (q_y, q_x) that patterns are compared by: those that are kept and lie beyond the direct beam."""
     rows, columns = geometry.detector_shape

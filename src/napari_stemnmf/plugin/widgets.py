@@ -96,6 +96,13 @@ def show_error(message: object) -> None:
     notifications.show_error(in_window(message))
 
 
+def show_warning(message: str) -> None:
+    """Show what speaks against something that was done, as a notification of napari."""
+    from napari.utils import notifications
+
+    notifications.show_warning(in_window(message))
+
+
 def chooser(titles: Mapping[str, str], tooltip: str) -> QComboBox:
     """A choice among named titles; the data of each entry is its name."""
     made = QComboBox()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QEvent, QItemSelectionModel, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -483,3 +484,22 @@ def test_fewer_grains_than_before_are_shown_without_the_one_that_is_gone(
     assert sorted(dock.grains.order) == few.ids.tolist()
     dock.choose([int(few.ids[0])])
     assert "Grain 1" in dock.numbers.text()
+
+
+def test_merging_grains_that_are_unlike_is_told(viewer: Any, dock: ReviewWidget, session: Session, qtbot: Any) -> None:
+    with notification_manager:
+        told = notification_manager.records
+        before = len(told)
+        dock.choose([3, 4])
+        dock.act("merge")  # alike, and beside each other
+        assert len(session.analysis.grains["aa"]) == len(PLACES) - 1
+        assert len(told) == before
+        ids = session.analysis.grains["aa"].ids.tolist()
+        dock.choose([ids[0], ids[-1]])
+        dock.act("merge")
+        assert len(session.analysis.grains["aa"]) == len(PLACES) - 2
+    text = str(told[-1].message)
+    assert text.startswith(
+        f"Grains {ids[0]} and {ids[-1]} are one now, though they do not touch and their patterns are"
+    )
+    assert text.endswith("Undo takes it back.")

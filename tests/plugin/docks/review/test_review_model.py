@@ -9,6 +9,7 @@ import pandas as pd
 
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.plugin.docks.review import model as reviewing
+from napari_stemnmf.plugin.docks.review import words
 from napari_stemnmf.plugin.layers.grain_layers import grain_features
 
 MASKS = np.zeros((3, 6, 8), bool)
@@ -53,14 +54,14 @@ def test_numbers_in_words() -> None:
         }
     )
     features = grain_features(GRAINS, table, stale=np.array([False, False, True]))
-    assert reviewing.numbers_in_words(features, 2, 20) == (
+    assert words.numbers_in_words(features, 2, 20) == (
         "Grain 2. 20 positions (5 nm²), 3.2 nm across at most, 30% shared with 1 other. "
         "Dissimilarity 3, more than in 50% of the grains. Stability over seeds 0.90."
     )
-    assert reviewing.numbers_in_words(features, 7, 1, chosen=2) == (
+    assert words.numbers_in_words(features, 7, 1, chosen=2) == (
         "Grain 7. 1 position. Changed since it was measured. 2 grains are selected."
     )
-    assert reviewing.numbers_in_words(features, 5, 0) == ""
+    assert words.numbers_in_words(features, 5, 0) == ""
     listed, order = reviewing.listed(GRAINS, features, "dissimilarity")
     assert listed["positions"].tolist() == [20, 16, 1]
     assert order == [2, 3, 7]
@@ -79,10 +80,10 @@ def test_a_stroke_comes_to_what_it_changed() -> None:
 def test_how_likely_a_grain_is_and_why_not_is_said_before_it_is_measured() -> None:
     judged = replace(GRAINS, confidence=np.array([0.97, 0.55, np.nan], np.float32), reasons=("", "only two spots", ""))
     features = grain_features(judged)
-    assert reviewing.numbers_in_words(features, 2, 20).startswith("Grain 2. Likely right: 97%. 20 positions")
-    assert "Likely right: 55%: only two spots. " in reviewing.numbers_in_words(features, 3, 16)
-    assert "Likely" not in reviewing.numbers_in_words(features, 7, 1)
-    assert "Likely" not in reviewing.numbers_in_words(grain_features(GRAINS), 3, 16)
+    assert words.numbers_in_words(features, 2, 20).startswith("Grain 2. Likely right: 97%. 20 positions")
+    assert "Likely right: 55%: only two spots. " in words.numbers_in_words(features, 3, 16)
+    assert "Likely" not in words.numbers_in_words(features, 7, 1)
+    assert "Likely" not in words.numbers_in_words(grain_features(GRAINS), 3, 16)
     table, order = reviewing.listed(judged, features, "confidence")
     assert order == [3, 2, 7]
     assert table["confidence"].round(2).tolist()[:2] == [0.97, 0.55]

@@ -1,4 +1,4 @@
-"""Which grain a click means and which comes next, its numbers in words, and its patterns. No Qt.
+"""Which grain a click means and which comes next, and its patterns. No Qt.
 
 After an edit the patterns that were measured belong to the grains whose masks are still the same: only those are shown
 and compared, until Measure has made the others.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from napari_stemnmf.plugin.wording import readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,48 +122,12 @@ def only_confidence(table: pd.DataFrame) -> bool:
     return bool(np.allclose(table["doubt"], 1 - table["confidence"]))
 
 
-def numbers_in_words(
-    features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1, origin: str = "component"
-) -> str:
-    """The numbers of a grain, in a few short sentences.
-
-    Parameters
-    ----------
-    features : DataFrame
-        As `grain_layers.grain_features` makes them.
-    grain_id : int
-        0, and one that was deleted, give an empty text.
-    positions : int
-        Probe positions of the grain.
-    chosen : int
-        How many grains are selected, this one among them.
-    origin : str
-        What a grain came from: a component, or a group of spots.
-    """
-    if not 0 < grain_id < len(features) or features["grain_id"].iloc[grain_id] != grain_id:
-        return ""
-    row = features.iloc[grain_id]
-    known = {name: row[name] for name in features.columns if _known(row[name])}
-    parts = [_title(grain_id, known, origin), _likely(known), *_shape(known, positions), *_patterns(known, features)]
-    if known.get("stale"):
-        parts.append("Changed since it was measured")
-    if chosen > 1:
-        parts.append(f"{chosen} grains are selected")
-    return ". ".join(part for part in parts if part) + "."
-
-
 def stroke(grain_id: int, before: np.ndarray, now: np.ndarray) -> list[Edit]:
     """A stroke of the brush as edits: what it added to a grain's mask, and what it erased."""
     from napari_stemnmf.grains.editing import Edit
 
     changes = (("add", now & ~before), ("erase", before & ~now))
     return [Edit(kind, (grain_id,), points=np.argwhere(mask)) for kind, mask in changes if mask.any()]
-
-
-def stale_line(count: int) -> str:
-    """What to do about grains that were changed."""
-    grains = "1 grain has" if count == 1 else f"{count} grains have"
-    return f"{grains} changed: press Measure changed." if count else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +200,7 @@ class Measured:
         ids = list(self.rows)
         grains = self.analysis.grains[self.feature]
         patterns = self.analysis.patterns[self.feature].patterns[list(self.rows.values())]
-        found = most_similar(patterns, _only(grains, ids), self._compared_pixels())
+        found = most_similar(patterns, only(grains, ids), self._compared_pixels())
         return replace(self, similarity=found)
 
     def pictures(self, grain_id: int) -> Pictures:
@@ -270,6 +232,15 @@ class Measured:
         r = float(self.similarity.correlation[at])
         return Pictures(mine, alone if positions else None, unlike, other, r, positions, notes)
 
+    def likeness(self, chosen: Sequence[int]) -> float:
+        """The least correlation of the patterns of some grains; NaN if one of them has none."""
+        from napari_stemnmf.grains.confidence import likeness
+
+        if not all(i in self.rows for i in chosen):
+            return float("nan")
+        patterns = self.analysis.patterns[self.feature].patterns[[self.rows[i] for i in chosen]]
+        return likeness(patterns, self._compared_pixels())
+
     def _compared_pixels(self) -> np.ndarray | None:
         from napari_stemnmf.grains.confidence import compared_pixels
 
@@ -281,53 +252,8 @@ class Measured:
         return keep if keep.any() else None
 
 
-def _only(grains: Grains, ids: list[int]) -> Grains:
+def only(grains: Grains, ids: Sequence[int]) -> Grains:
+    """Some of the grains, by their ids."""
     row_of = {int(i): row for row, i in enumerate(grains.ids)}
     rows = [row_of[i] for i in ids]
     return grains.subset(rows)
-
-
-def _title(grain_id: int, known: dict[str, Any], what: str) -> str:
-    verdict = f", {known['verdict']}" if known.get("verdict") else ""
-    kind = f", {known['class']}" if known.get("class") else ""
-    component = known.get("component", -1)
-    origin = f", of {what} {int(component)}" if component >= 0 else ""
-    return f"Grain {grain_id}{verdict}{kind}{origin}"
-
-
-def _likely(known: dict[str, Any]) -> str:
-    """How likely a grain is right, and what speaks against it."""
-    if "confidence" not in known:
-        return ""
-    why = f": {known['reason']}" if known.get("reason") else ""
-    return f"Likely right: {known['confidence']:.0%}{why}"
-
-
-def _shape(known: dict[str, Any], positions: int) -> list[str]:
-    nm = f" ({readable(known['area_nm2'])} nm²)" if "area_nm2" in known else ""
-    found = [f"{positions} position{'s' if positions != 1 else ''}{nm}"]
-    if "feret_max_nm" in known:
-        found.append(f"{known['feret_max_nm']:.3g} nm across at most")
-    elif "feret_max_px" in known:
-        found.append(f"{known['feret_max_px']:.3g} px across at most")
-    if known.get("touches_border"):
-        found.append("cut off by the border")
-    share, others = known.get("overlap_fraction", 0.0), int(known.get("overlap_grains", 0))
-    if others:
-        found.append(f"{share:.0%} shared with {others} other{'s' if others > 1 else ''}")
-    return [", ".join(found)]
-
-
-def _patterns(known: dict[str, Any], features: pd.DataFrame) -> list[str]:
-    found = []
-    if "dissimilarity" in known:
-        rest = features["dissimilarity"].dropna()
-        higher = f", more than in {(rest < known['dissimilarity']).mean():.0%} of the grains" if len(rest) > 1 else ""
-        found.append(f"Dissimilarity {known['dissimilarity']:.4g}{higher}")
-    if "stability" in known:
-        found.append(f"Stability over seeds {known['stability']:.2f}")
-    return found
-
-
-def _known(value: Any) -> bool:
-    return not (isinstance(value, float) and np.isnan(value))

@@ -12,7 +12,7 @@ from magicgui.widgets import PushButton
 from qtpy.QtWidgets import QWidget
 
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.plugin.docks.review import model
+from napari_stemnmf.plugin.docks.review import model, words
 from napari_stemnmf.plugin.docks.review.actions import DecideButtons, EditButtons, GoButtons, Keys
 from napari_stemnmf.plugin.docks.review.canvas import KINDS, GrainCanvas
 from napari_stemnmf.plugin.docks.review.model import Measured, Pictures
@@ -25,7 +25,7 @@ from napari_stemnmf.plugin.layers.grain_layers import features_of, stale_grains
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import Visibility, column, fill_with_forms, show_error, wrapping_label
+from napari_stemnmf.plugin.widgets import Visibility, column, fill_with_forms, show_error, show_warning, wrapping_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,9 +176,12 @@ class ReviewWidget(StepWidget):
         grains = self.chosen
         if kind == "delete" and grains:
             self._next = model.after_deletion(self.grains.order, grains)
-        elif kind == "merge":
+        against = ""
+        if kind == "merge":
             self._next = list(grains[:1])
-        self._edit(Edit(kind, grains, text))
+            against = words.against_merging(self._measured, grains) if self._measured and len(grains) > 1 else ""
+        if self._edit(Edit(kind, grains, text)) and against:
+            show_warning(against)
         self._next = None
 
     def _edit(self, *edits: Edit) -> bool:
@@ -261,7 +264,7 @@ class ReviewWidget(StepWidget):
             row_of = found.row_of(grain)
             positions = int(found.areas[row_of]) if row_of >= 0 else 0
             origin = "group" if self.feature.value == "vdf" else "component"
-            self.numbers.setText(model.numbers_in_words(features, grain, positions, len(self.chosen), origin))
+            self.numbers.setText(words.numbers_in_words(features, grain, positions, len(self.chosen), origin))
             kinds = sorted({kind for kind in features["class"] if kind})
             row = features.iloc[grain]
             self.decide.show_annotation(kinds, row["class"] if grain else "", row["comment"] if grain else "")
@@ -278,7 +281,7 @@ class ReviewWidget(StepWidget):
             return NO_GRAINS.format(feature.upper())
         stale = 0 if self._features is None or "stale" not in self._features else int(self._features["stale"].sum())
         obstacle = session.obstacle("measure", feature) if stale and session.running is None else ""
-        return "\n".join(line for line in (model.stale_line(stale), obstacle, session.note) if line)
+        return "\n".join(line for line in (words.stale_line(stale), obstacle, session.note) if line)
 
     def _can_run(self, session: Session) -> bool:
         feature = str(self.feature.value)
