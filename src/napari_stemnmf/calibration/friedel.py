@@ -133,7 +133,8 @@ def _likelihood(
     About half a lattice vector of a grain it is its own disks that are pairs, about the beam those of all grains.
     """
     centre = found.surface[peaks.pattern].T
-    spots = follow(peaks, *(np.stack([part.q_y, part.q_x]) - centre for part in (peaks, edges)), radius)
+    places, by_edges = (np.stack([part.q_y, part.q_x]) - centre for part in (peaks, edges))
+    spots = follow(peaks, places, by_edges, radius)
     grains = len(np.unique(grains_of(spots)[partners(spots, PARTNER * radius)[0]]))
     told = float(np.log(found.held) + SEVERAL * np.log1p(grains))
     if mean is not None:
