@@ -302,7 +302,7 @@ def test_the_dark_about_a_faint_beam_within_disks_on_nothing_is_no_stop(seed: in
     chance = np.random.default_rng(seed)
     y, x = np.indices((128, 128)) - 63.5
     mean = 0.02 * (np.hypot(y, x) < 4)
-    for angle in chance.uniform(0, np.pi / 2, 5):
+    for angle in chance.uniform(0, np.pi / 2, 4):
         for h, k in np.argwhere(np.ones((9, 9))) - 4:
             if h or k:
                 at = 20 * (h * np.cos(angle) + k * np.sin(angle)), 20 * (k * np.cos(angle) - h * np.sin(angle))

@@ -161,9 +161,8 @@ def _is_cut(light: Light, region: np.ndarray, away: np.ndarray) -> bool:
 def _gaps(light: Light, core: np.ndarray, beside: np.ndarray) -> float:
     """Share of the pixels beside a shadow that are as dark as it; 0 where single pixels have too few counts to tell."""
     one, lit = light.one * light.window**2, light.sharp[beside]
-    return (
-        float((lit <= np.percentile(light.sharp[core], HIDDEN) + one).mean()) if np.median(lit) > COUNTS * one else 0.0
-    )
+    dark = float(np.percentile(light.sharp[core], HIDDEN)) + 0.5 * one
+    return float((lit <= dark).mean()) if np.median(lit) > 0.5 * COUNTS * one else 0.0
 
 
 def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
