@@ -115,18 +115,21 @@ def test_pairs_are_looked_for_where_the_central_disk_is_rarely_seen(
     assert rms(found.origin, open_scan.center) < 0.1
 
 
+@pytest.mark.parametrize(("number", "masked"), [(70, False), (70, True), (120, True)])
 def test_pairs_are_taken_where_what_seems_the_central_disk_is_now_here_now_there(
-    stopped: Distorted, disks: Callable, probe: Callable
+    number: int, masked: bool, stopped: Distorted, disks: Callable, probe: Callable
 ) -> None:
-    """As behind a beam stop that nobody knows of."""
+    """As behind a beam stop that nobody knows of; where a mask may hide the beam it may be seen often."""
     peaks = disks(stopped)
     chance = np.random.default_rng(0)
-    some = chance.permutation(144)[:70]
-    peaks.central[some] = 62.0 + 25.0 * chance.normal(size=(70, 2))
-    found = find_origin(peaks, replace(probe(stopped), mask=None, hidden=False), FLAT, (12, 12))
+    some = chance.permutation(144)[:number]
+    peaks.central[some] = 62.0 + 25.0 * chance.normal(size=(number, 2))
+    seeming = replace(probe(stopped), hidden=False, q_y=88.0, q_x=76.0)
+    found = find_origin(peaks, seeming if masked else replace(seeming, mask=None, q_y=62.0, q_x=62.0), FLAT, (12, 12))
     assert found.method == "friedel"
     assert rms(found.origin, stopped.center) < 0.1
-    assert "in 49% of the patterns only" in found.note
+    assert ("in 49% of the patterns only" in found.note) == (number == 70)
+    assert ("hidden by what is masked" in found.note) == (number == 70 and masked)
 
 
 @given(st.integers(0, 1000), st.floats(-5, 5), st.floats(-5, 5), st.integers(2, 15))
@@ -258,6 +261,29 @@ def test_where_pairs_leave_half_a_lattice_vector_the_mean_patterns_symmetry_tell
     assert found.method == "friedel"
     assert rms(found.origin, np.broadcast_to(centre, (6, 6, 2))) < 0.3
     assert "few grains do not tell" not in found.note
+
+
+def test_midpoints_of_several_grains_are_about_the_beam_and_more_of_one_grain_are_not() -> None:
+    """A large grain has four pairs about half a lattice vector and one about the centre, three small ones have two."""
+    chance = np.random.default_rng(5)
+    centre, half = np.array([62.0, 63.0]), np.array([11.0, 4.0])
+    disks = []
+    for row, column in np.ndindex(12, 12):
+        grain = 0 if row < 6 else 1 + column // 4
+        own = np.random.default_rng(grain).uniform(18, 50, (5, 1)) * np.stack(
+            [np.cos(a := np.arange(5) + grain / 3), np.sin(a)], 1
+        )
+        wrong, right = (own[:4], own[4:]) if grain == 0 else (own[:0], own[:2])
+        middle = centre + half
+        disks.append(np.concatenate([middle + wrong, middle - wrong, centre + right, centre - right]))
+    number = [len(part) for part in disks]
+    at = np.concatenate(disks) + chance.normal(0, 0.03, (sum(number), 2))
+    q_y, q_x = at.T.astype(np.float32)
+    ones, central = np.ones(len(at), np.float32), np.full((144, 2), np.nan, np.float32)
+    peaks = Peaks(np.concatenate([[0], np.cumsum(number)]), q_y, q_x, ones, ones, central, (12, 12), (126, 126))
+    found = find_origin(peaks, plain_probe(), FLAT, (12, 12))
+    assert rms(found.origin, np.broadcast_to(centre, (12, 12, 2))) < 0.2
+    assert "few grains do not tell where it is" not in found.note
 
 
 def test_where_nothing_tells_that_is_said_and_in_the_error() -> None:

@@ -294,3 +294,17 @@ def test_a_disk_on_an_arm_that_a_beam_shines_through_is_found(passes: float, see
     assert keep is not None
     assert (~keep[ndimage.binary_erosion(stop, border_value=1)]).mean() > 0.95
     assert (~keep & (ndimage.distance_transform_edt(~stop) > 4)).sum() < 0.1 * stop.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_dark_about_a_faint_beam_within_disks_on_nothing_is_no_stop(seed: int) -> None:
+    """Disks of some grains close the first ring; between them, further out, it is as dark as within."""
+    chance = np.random.default_rng(seed)
+    y, x = np.indices((128, 128)) - 63.5
+    mean = 0.02 * (np.hypot(y, x) < 4)
+    for angle in chance.uniform(0, np.pi / 2, 4):
+        for h, k in np.argwhere(np.ones((9, 9))) - 4:
+            if h or k:
+                at = 20 * (h * np.cos(angle) + k * np.sin(angle)), 20 * (k * np.cos(angle) - h * np.sin(angle))
+                mean += 0.15 * np.exp(-(np.hypot(h, k) - 1) / 1.6) * (np.hypot(y - at[0], x - at[1]) < 5)
+    assert find_beam_stop(chance.poisson(mean * 4e4) / 400) is None

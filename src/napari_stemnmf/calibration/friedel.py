@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from napari_stemnmf.calibration.spots import drift_of
+from napari_stemnmf.calibration.followed import follow, grains_of, partners
+from napari_stemnmf.calibration.spots import PARTNER, drift_of
 from napari_stemnmf.calibration.surface import bearable, design, least_squares
 from napari_stemnmf.compiled import njit
 from napari_stemnmf.control import Control
@@ -39,6 +40,7 @@ CROWDED = 0.5  # share of the densest, from which a place where midpoints gather
 MOST_CROWDS = 3  # of them
 APART = 2.0  # probe radii between the mean centres of two surfaces that are not the same
 SYMMETRIC = 12.0  # what a correlation of 1 tells, in logarithms of likelihood; on multislice films behind a stop
+SEVERAL = 2.0  # what twice as many grains tell is that times ln 2; found there, too
 UNDECIDED = 1.0  # in the same: what is so near to the best may be the right one
 SET = 2.0  # probe radii: how near to a centre that was set the mean centre lies, a standard deviation
 FINE = 2.5  # px: patterns are thinned until the probe's radius is about that, to look at their symmetry
@@ -73,8 +75,8 @@ def friedel_centres(
 ) -> Pairs | None:
     """The surface of the patterns' centres, from midpoints of pairs of disks; None if midpoints do not gather anywhere.
 
-    Where they gather at more than one place, that counts which has more of them and about which the mean pattern is
-    more symmetric.
+    Where they gather at more than one place, that counts which has more of them, of more grains, and about which the
+    mean pattern is more symmetric.
 
     Parameters
     ----------
@@ -108,7 +110,9 @@ def friedel_centres(
                 found[same[0]] = part
     if not found:
         return None
-    likely = np.array([_likelihood(part, radius, mean, mask) if len(found) > 1 else 0.0 for part in found])
+    likely = np.zeros(len(found))
+    if len(found) > 1:
+        likely = np.array([_likelihood(part, peaks, edges, radius, mean, mask) for part in found])
     best = found[int(np.argmax(likely))]
     close = [part for part, value in zip(found, likely, strict=True) if value > likely.max() - UNDECIDED]
     farthest = max(close, key=lambda part: _distance(part, best))
@@ -121,12 +125,21 @@ def friedel_centres(
     return Pairs(surface, measured, order, None if known or farthest is best else farthest.surface)
 
 
-def _likelihood(found: _Gathered, radius: float, mean: np.ndarray | None, mask: np.ndarray | None) -> float:
-    """Logarithm of how likely the centres are, by their midpoints and by the symmetry of the mean pattern."""
-    told = 0.0
+def _likelihood(
+    found: _Gathered, peaks: Peaks, edges: Peaks, radius: float, mean: np.ndarray | None, mask: np.ndarray | None
+) -> float:
+    """Logarithm of how likely the centres are, by their midpoints, how many grains these are of, and symmetry.
+
+    About half a lattice vector of a grain it is its own disks that are pairs, about the beam those of all grains.
+    """
+    centre = found.surface[peaks.pattern].T
+    places, by_edges = (np.stack([part.q_y, part.q_x]) - centre for part in (peaks, edges))
+    spots = follow(peaks, places, by_edges, radius)
+    grains = len(np.unique(grains_of(spots)[partners(spots, PARTNER * radius)[0]]))
+    told = float(np.log(found.held) + SEVERAL * np.log1p(grains))
     if mean is not None:
-        told = SYMMETRIC * symmetry(mean, mask, found.surface.mean(axis=0), radius, max(int(radius / FINE), 1))
-    return float(np.log(found.held)) + told
+        told += SYMMETRIC * symmetry(mean, mask, found.surface.mean(axis=0), radius, max(int(radius / FINE), 1))
+    return told
 
 
 def _distance(one: _Gathered, other: _Gathered) -> float:
@@ -135,7 +148,10 @@ def _distance(one: _Gathered, other: _Gathered) -> float:
 
 
 class _Gathered(NamedTuple):
-    """Where midpoints gather: the surface, its order, the scale they were weighed at, what they are, their weight."""
+    """Where midpoints gather: the surface, its order, the scale they were weighed at, what they are.
+
+    `held` is the weight of those right on the surface.
+    """
 
     surface: np.ndarray
     fit: str
@@ -193,9 +209,10 @@ def _surface_near(
     for _ in range(STEPS):
         mean, total, _ = _means_about(start, y, x, weight, surface, scale)
         surface = least_squares(design(peaks.scan_shape, kept), mean, total**ALIKE)
+    held = float(_means_about(start, y, x, weight, surface, last)[1].sum())
     number = np.repeat(np.arange(len(drift)), np.diff(start))
     y, x = (part + drift[number, axis] for axis, part in enumerate((y, x)))
-    return _Gathered(surface + drift, kept, scale, (start, y, x, weight), float(total.sum()))
+    return _Gathered(surface + drift, kept, scale, (start, y, x, weight), held)
 
 
 def _crowds(

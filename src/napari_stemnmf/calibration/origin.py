@@ -25,6 +25,7 @@ SELDOM = 0.6  # share of the patterns below which a word is said of it
 ENOUGH = 0.1  # share of the patterns in which the central disk is to be found, to rely on it
 SHARED = 2.0  # factor on errors by blocks of the scan: grains are few, and all pull; as on multislice films
 WEAK = 0.01  # probe radii: error of the centres from which on spots of grains are asked, too
+SAME = 0.5  # correlation of what both err by: it is the same crystals that pull the central disk and their spots
 ROUNDS = 2  # of that: by better centres spots are followed better
 TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
@@ -73,7 +74,8 @@ def find_origin(
             found = _from_disks(peaks, probe.radius, settings, saturated)
         elif peaks is not None and method == "friedel":
             known = center.q_y is not None and center.q_x is not None
-            pairs = friedel_centres(peaks, guess, probe.radius, settings.fit, control, mean, probe.mask, known)
+            about = guess if astray is None or known else _behind(probe.mask, guess)
+            pairs = friedel_centres(peaks, about, probe.radius, settings.fit, control, mean, probe.mask, known)
             found = None if pairs is None else _from_pairs(pairs, peaks, probe.radius, settings)
         if found is not None and not _astray(found, peaks, probe, settings):
             break
@@ -82,19 +84,32 @@ def find_origin(
     if found is None:
         found = _one_for_all(probe, guess, None if off else mean, scan_shape)
     if peaks is not None and not probe.hidden and settings.method == "auto" and _seen(peaks) < SELDOM:
-        note = (
-            f"A direct beam was found in {_seen(peaks):.0%} of the patterns only: it may be off the detector. Then set "
-            "center.q_y and center.q_x, which may be off it as well."
+        note = f"A direct beam was found in {_seen(peaks):.0%} of the patterns only: " + (
+            "it may be hidden by what is masked, and is taken to lie where Friedel pairs of disks say."
+            if found.method == "friedel" and probe.mask is not None
+            else "it may be off the detector. Then set center.q_y and center.q_x, which may be off it as well."
         )
         found = found._replace(note="\n".join(filter(None, (found.note, note))))
     return _with_mean(found, center)
 
 
 def _astray(found: Origin, peaks: Peaks | None, probe: Probe, settings: OriginSettings) -> bool:
-    """Whether what was taken for the central disk is now this disk, now that: seldom seen, and all over the place."""
-    if settings.method != "auto" or found.method != "central" or peaks is None or _seen(peaks) >= SELDOM:
+    """Whether what was taken for the central disk is now this disk, now that: it is all over the place.
+
+    Then it is seldom seen, or what is masked hides the true one.
+    """
+    if settings.method != "auto" or found.method != "central" or peaks is None:
         return False
-    return found.residual > probe.radius
+    return found.residual > probe.radius and (_seen(peaks) < SELDOM or probe.mask is not None)
+
+
+def _behind(mask: np.ndarray | None, guess: tuple[float, float]) -> tuple[float, float]:
+    """The masked pixel nearest to the detector's middle, behind which the direct beam may be; else what was guessed."""
+    if mask is None or mask.all():
+        return guess
+    masked = np.argwhere(~mask)
+    row, column = masked[np.argmin(np.hypot(*(masked - 0.5 * (np.array(mask.shape) - 1)).T))]
+    return float(row), float(column)
 
 
 def _seen(peaks: Peaks) -> float:
@@ -172,7 +187,7 @@ def _by_spots(
         found = centres_of_spots(spots, peaks.scan_shape, radius, fit, None if own else (start - surface, known))
         if found is None:
             break
-        surface, covariance = surface + found.correction, found.covariance
+        surface, covariance = surface + found.correction, (1.0 if own else 1.0 + SAME) * found.covariance
     return surface, covariance
 
 
@@ -202,7 +217,7 @@ def _used(
             "Friedel pairs of disks were seen in a small part of the scan only: how well the centres are known cannot "
             "be told."
         )
-    elif error > TELLING * radius:
+    elif max(error, descan_error) > TELLING * radius:
         notes.append(
             f"The centres are known to {error:.2f} px only, and the descan to {descan_error:.2f} px: crystals pull "
             "what they are measured on, and few grains were seen."

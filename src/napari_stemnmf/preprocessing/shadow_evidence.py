@@ -33,6 +33,9 @@ SURE, COMPARED, BESIDE = 0.97, 0.6, 0.4
 rings of which it leaves so much."""
 ROUND = 0.75
 """A shadow that reaches no edge is a disk: the largest circle in it has this share of its area."""
+GAPS = 0.1
+"""Beside it no larger share of the pixels is as dark as behind it: as between disks that lie on nothing, whose inner
+ones are around a dark place, too."""
 GHOST = 3.0
 """The direct beam shines faintly through a stop: brighter than this, against what is brightest beside, it is not
 hidden."""
@@ -102,6 +105,7 @@ def is_a_stop(light: Light, rings: np.ndarray, region: np.ndarray) -> bool:
         and darkest < 0.5 * DARK * brightest
         and brightest - darkest > COUNTS * light.one
         and around >= AROUND
+        and _gaps(light, core, farther) <= GAPS
     )
 
 
@@ -152,6 +156,13 @@ def _is_cut(light: Light, region: np.ndarray, away: np.ndarray) -> bool:
     first = int(np.argmax(step[:-CUT]))
     after = level[first + CUT :]
     return bool(step[first] > STEEP * (after[CUT] - after[0]) and after.min() - after[0] > -FALL * step[first])
+
+
+def _gaps(light: Light, core: np.ndarray, beside: np.ndarray) -> float:
+    """Share of the pixels beside a shadow that are as dark as it; 0 where single pixels have too few counts to tell."""
+    one, lit = light.one * light.window**2, light.sharp[beside]
+    dark = float(np.percentile(light.sharp[core], HIDDEN)) + 0.5 * one
+    return float((lit <= dark).mean()) if np.median(lit) > 0.5 * COUNTS * one else 0.0
 
 
 def _sides(light: Light, region: np.ndarray, near: np.ndarray) -> float:
