@@ -79,11 +79,13 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     started = Processes(folder)
-    for _ in range(2):
-        started.add_worker()
-    started.wait_for(2)
-    yield started
-    started.end()
+    try:
+        for _ in range(2):
+            started.add_worker()
+        started.wait_for(2)
+        yield started
+    finally:
+        started.end()
 
 
 @pytest.fixture
@@ -236,10 +238,12 @@ def test_nobody_at_the_address_is_one_sentence() -> None:
 def test_a_scheduler_without_workers_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_stemnmf.streaming.cluster.WORKERS_TIMEOUT", 1)
     started = Processes(tmp_path)
-    started.wait_for(0)
-    with connected(started.address) as client, pytest.raises(StemNMFError, match="has no worker; start one"):
-        Cluster(client)
-    started.end()
+    try:
+        started.wait_for(0)
+        with connected(started.address) as client, pytest.raises(StemNMFError, match="has no worker; start one"):
+            Cluster(client)
+    finally:
+        started.end()
 
 
 def versions(**changes: str | None) -> dict[str, Any]:

@@ -21,14 +21,17 @@ peak, of its own."""
 def satellites(
     seen: csr_array, grown: csr_array, peak: np.ndarray, q: np.ndarray, radius: float, beam: float
 ) -> np.ndarray:
-    """Which tracks (tracks,) the tails of brighter spots, or of the direct beam, make: bool."""
-    from scipy.spatial import cKDTree  # late: who opens an analysis needs none of it
+    """Which tracks (tracks,) the tails of brighter spots, or of the direct beam, make: bool.
 
+    Only tracks that meet on the scan are compared: on the detector alone, all grains of a scan are near one another.
+    """
     distance = np.hypot(*q.T) / radius
     tail = (distance < REACH) & (beam > peak * _ratio(distance))
     size = np.diff(seen.indptr)
-    for t, near in enumerate(cKDTree(q).query_ball_point(q, REACH * radius)):
-        close = np.array(near)
+    meeting = (seen @ grown.T).tocsr()
+    for t in range(len(peak)):
+        close = row(meeting, t)[0]
+        close = close[np.square(q[close] - q[t]).sum(axis=1) <= (REACH * radius) ** 2]
         away = np.hypot(*(q[close] - q[t]).T) / radius
         close = close[(peak[close] > peak[t] * _ratio(away)) & (close != t)]
         if len(close):

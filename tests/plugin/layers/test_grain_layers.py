@@ -53,3 +53,19 @@ def test_planes_are_the_stack_and_can_be_painted() -> None:
     planes[0, 3, 5] = 9
     assert (planes[0, 3, 5], planes[0, 0, 0]) == (9, 2)
     assert not GRAINS.masks[0, 3, 5]
+
+
+def test_the_brush_and_its_undo_change_the_planes_that_are_painted_alone() -> None:
+    """napari's brush gives a list of points of one plane, fill of several planes of many."""
+    planes, dense = Planes(GRAINS), GRAINS.stack
+    for points, value in (
+        ((np.array([1, 1]), np.array([0, 3]), np.array([2, 4])), 7),
+        ((np.array([0, 2, 2]), np.array([3, 0, 1]), np.array([0, 0, 5])), np.array([1, 2, 3])),
+    ):
+        assert np.array_equal(planes[points], dense[points])
+        planes[points] = dense[points] = value
+        assert np.array_equal(planes, dense)
+        assert np.array_equal(planes[points], dense[points])
+    planes[..., 0] = dense[..., 0] = 5
+    assert np.array_equal(planes, dense)
+    assert np.array_equal(Planes(GRAINS), GRAINS.stack)

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_stemnmf.plugin.layers.grain_layers import grain_layers
 from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, on_detector, on_scan, placed
+from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.patterns.scan_patterns import limits, scaled
 from napari_stemnmf.plugin.session import ROLE_KEY, Session
 from napari_stemnmf.recipe import FEATURES
@@ -179,7 +180,9 @@ def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
 
 def _component_maps(session: Session, feature: str) -> LayerTuple:
     model = session.result("cluster", feature)
-    maps, what = model.maps, "component" if hasattr(model, "seeds") else "group"
+    of_nmf = hasattr(model, "seeds")
+    maps = model.maps if of_nmf else SparsePlanes(model.amplitude, model.scan_shape)
+    what = "component" if of_nmf else "group"
     meta = on_scan(session, f"{feature.upper()} {what} maps", f"maps/{feature}", what)
     return maps, meta | {"contrast_limits": _stack_limits(maps), "colormap": "viridis"}, "image"
 
@@ -194,7 +197,7 @@ def _dense(values: Any) -> np.ndarray:
     return np.asarray(values.tocsc()[:, chosen].toarray())
 
 
-def _stack_limits(stack: np.ndarray) -> tuple[float, float]:
+def _stack_limits(stack: np.ndarray | SparsePlanes) -> tuple[float, float]:
     sample = stack[:, :: max(1, stack.shape[1] // 64), :: max(1, stack.shape[2] // 64)]
     finite = sample[np.isfinite(sample)]
     return _limits(0.0, float(np.percentile(finite, 99.8)) if finite.size else 1.0)

@@ -352,7 +352,7 @@ def columns(analysis: stem.Analysis, *features: str) -> list[Compared]:
 
 def test_overlap_is_striped_with_all_its_grains() -> None:
     grains = two_overlapping()
-    drawn = picture(grains.masks, ["#ff0000", "#0000ff"])
+    drawn = picture(grains, ["#ff0000", "#0000ff"])
     fine = drawn.shape[0] // 12
     assert drawn.shape == (12 * fine, 20 * fine, 4)
 
