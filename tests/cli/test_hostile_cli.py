@@ -29,15 +29,7 @@ QUICK = [
     "--set",
     "bd.clustering.components=12",
 ]
-NAMES = [
-    b"sur\xff.h5",
-    b"a\nb\x1b]0;x\x07.h5",
-    "日本 é.h5".encode(),
-    b"$\\frac$.h5",
-    b"=cmd|x.h5",
-    b"-rf.h5",
-    b"a'\"b.h5",
-]
+NAMES = (b"sur\xff.h5", b"a\nb\x1b]0;x\x07.h5", "日本 é.h5".encode(), b"-$\\frac$ =cmd|x'\".h5")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +79,7 @@ def test_a_scan_of_any_name_comes_to_its_end_and_is_opened_again(
     assert {path.name for path in here.iterdir()} == {film.name, "out", "scores", "sizes.png"}
 
 
-@pytest.mark.parametrize("name", [b"m\n.npy", b"m\x1b[2J.npy", b'm".npy', b"m'''.npy", b"m\\.npy", "日本.npy".encode()])
+@pytest.mark.parametrize("name", [b"m\n\x1b[2J.npy", b"m'''\"\\.npy", "日本.npy".encode()])
 def test_a_mask_of_any_name_is_used_and_the_run_goes_on_later(name: bytes, scan: Path, here: Path) -> None:
     mask = np.ones((48, 48), bool)
     mask[:2] = False
