@@ -7,7 +7,7 @@ Asked for: every command ends with results or with a sentence; what is there aft
 peace gives the files that an undisturbed one gives, byte for byte (of the analysis all but its times), repeats no stage
 that was finished, and leaves nothing else behind, neither beside the results nor in the temporary folder. Kills come at
 any moment, within a chosen stage, and while a file is being written; of runs that begin, that replace another
-(--overwrite) and that unpack an npz file. POSIX only. With the right to mount (root), disks are really full and folders
+(--overwrite) and that unpack an npz file. Linux only. With the right to mount (root), disks are really full and folders
 read-only; else a limit on the size of files and rights do it. The exit status is 1 if anything went wrong.
 """
 
@@ -72,6 +72,7 @@ class Command:
 
     def __init__(self, *arguments: str | Path, limit: Callable[[], None] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._status: int | None = None
         self.begun = time.perf_counter()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -104,7 +105,10 @@ class Command:
 
     def has_ended(self) -> bool:
         """Whether it has come to an end by itself."""
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
 
     def kill(self) -> None:
         """End it as the system does when memory runs out."""
@@ -112,10 +116,11 @@ class Command:
 
     def wait(self) -> Ended:
         """Wait for its end."""
-        _, status = os.waitpid(self.pid, 0)
+        if self._status is None:
+            _, self._status = os.waitpid(self.pid, 0)
         said = self.said()
         self._said.close()
-        return Ended(os.waitstatus_to_exitcode(status), said)
+        return Ended(os.waitstatus_to_exitcode(self._status), said)
 
 
 @dataclass

@@ -15,9 +15,9 @@ from dataclasses import field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.texts import brief, is_plain
+from napari_stemnmf.texts import STEERING, brief, is_plain
 
-_TOML_ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
+_TOML_ESCAPED = re.compile(f'[{STEERING}"\\\\]')
 
 
 def setting(
