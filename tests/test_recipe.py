@@ -242,6 +242,7 @@ def test_a_name_that_cannot_be_kept_is_refused_before_a_run(name):
         "features = [1]",
         "features = 5",
         '"\\u001b[2J\\n" = 1',
+        '"" = "aa"',
         "[beam_stop]\nmask = {a = 1}",
     ],
 )

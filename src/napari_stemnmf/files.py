@@ -38,7 +38,8 @@ def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
     """A temporary file beside `path` that replaces it when the block ends well, and is deleted when it does not.
 
     It is made like any new file, so that the system gives it the rights that the user's umask allows; a file that is
-    there keeps its rights. Where `path` is a link it stays one, and what it points to is replaced.
+    there keeps its rights. Where `path` is a link it stays one, and what it points to is replaced. What processes that
+    were killed have left in the folder goes (`sweep`).
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
     """
     path = _target(path)
     former = _status(path)
+    sweep(path.parent)
     part = path.with_name(scrap_name(path.suffix))
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if former is None else 0o600))
     try:
@@ -82,7 +84,6 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
         with atomic_write(path) as part:
             yield part
     except (OSError, MemoryError) as error:

@@ -15,9 +15,9 @@ from dataclasses import field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.texts import brief, is_plain
+from napari_stemnmf.texts import STEERING, brief, is_plain
 
-_TOML_ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
+_TOML_ESCAPED = re.compile(f'[{STEERING}"\\\\]')
 
 
 def setting(
@@ -90,7 +90,7 @@ def replaced_at(node: Any, path: list[str], value: Any, full: str, root: Any) ->
 
 def present_name(kind: Any, name: str) -> str:
     """The name of a setting, or of a group of settings, where `name` may be the one of an earlier version."""
-    return next((f.name for f in fields(kind) if f.metadata.get("former") == name), name)
+    return next((f.name for f in fields(kind) if name and f.metadata.get("former") == name), name)
 
 
 def identity(settings: Any) -> str:

@@ -102,7 +102,7 @@ def room_for(value: Any) -> int:
         return sum(map(room_for, value.values())) + _OVERHEAD
     if isinstance(value, tuple | list):
         return sum(map(room_for, value))
-    return len(value) if isinstance(value, str) else _OVERHEAD // 8
+    return 4 * len(value) if isinstance(value, str) else _OVERHEAD // 8
 
 
 def read(parent: h5py.Group, name: str, kind: Any) -> Any:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from napari_stemnmf.control import Progress
@@ -37,7 +38,7 @@ class Careful(io.TextIOBase):
         self.error: Exception | None = None
 
     def write(self, text: str) -> int:
-        plain = shown_lines(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
+        plain = _encodable(shown_lines(text), self.encoding)
         self._try(lambda: self.stream.write(plain))
         return len(text)
 
@@ -71,6 +72,24 @@ class Careful(io.TextIOBase):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self.stream.fileno())
                 os.close(nowhere)
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """A text with what an encoding cannot hold as escapes, which strings of TOML and JSON know as well."""
+    try:
+        text.encode(encoding)
+        return text
+    except UnicodeEncodeError:
+        return "".join(map(partial(_letter, encoding=encoding), text))
+
+
+def _letter(letter: str, encoding: str) -> str:
+    try:
+        letter.encode(encoding)
+        return letter
+    except UnicodeEncodeError:
+        number = ord(letter)
+        return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 @contextlib.contextmanager

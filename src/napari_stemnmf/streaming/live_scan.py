@@ -19,6 +19,7 @@ from napari_stemnmf.errors import ReadError
 from napari_stemnmf.streaming.engine import Block, as_counts, blocks, load
 from napari_stemnmf.streaming.virtual_detectors import Detector
 from napari_stemnmf.streaming.virtual_images import CentresOfMass, coarse_to_fine, covering
+from napari_stemnmf.texts import why
 from napari_stemnmf.threads import default_workers, in_order
 
 logger = logging.getLogger(__name__)
@@ -195,7 +196,7 @@ class LiveScan:
             self.error = str(error)
         except Exception as error:  # whatever a format's library raises
             logger.exception("The live copy of %s failed.", self.dataset.name)
-            self.error = f"{self.dataset.name} cannot be read: {error}."
+            self.error = f"{self.dataset.name} cannot be read: {why(error)}."
 
     def _read(self, block: Block) -> Block:
         """Read the positions of the grid that a block holds into the table."""

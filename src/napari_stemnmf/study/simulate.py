@@ -21,7 +21,7 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import atomic_write, sweep
+from napari_stemnmf.files import atomic_write
 from napari_stemnmf.simulation.diffraction import wavelength
 from napari_stemnmf.simulation.film import ENERGY, SCAN_STEP, TRUE_THICKNESS
 from napari_stemnmf.study.films import (
@@ -286,7 +286,6 @@ def write_scan(
     control = Control() if control is None else control
     workers = checked(workers) or default_workers()
     try:
-        sweep(Path(path).parent)
         with atomic_write(path) as part, h5py.File(part, "w") as file:
             file.attrs.update({"made_by": MADE_BY, "name": scan.name, "energy_eV": scan.calibration["energy_eV"]})
             for name, (values, definition) in scan.truth.items():

@@ -15,6 +15,7 @@ from psygnal import Signal
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.preferences import preferences
+from napari_stemnmf.texts import why
 
 if TYPE_CHECKING:
     from napari_stemnmf.dataset import Dataset
@@ -239,7 +240,7 @@ class PatternReader:
         except StemNMFError:
             raise
         except Exception as error:  # whatever a format's library raises
-            raise StemNMFError(f"The pattern cannot be read: {error}.") from error
+            raise StemNMFError(f"The pattern cannot be read: {why(error)}.") from error
 
     def _read(self, request: PatternRequest) -> ShownPattern:
         scan, picture = request.scan, request.picture
