@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_chunks import unwritten
+from napari_stemnmf.gaps import gaps_of
+from napari_stemnmf.hdf5_chunks import is_complete, written_chunks
 from napari_stemnmf.hdf5_probe import prove
 from napari_stemnmf.reading.containment import within
 from napari_stemnmf.reading.hdf5_access import MOST_HOPS, Hdf5Array, locate, open_hdf5
@@ -122,17 +123,11 @@ def missing(array: StoredArray, axes: Sequence[int]) -> np.ndarray | None:
         return None
     with open_hdf5(array.path) as file:
         dataset = file[array.name]
-        shape, chunks = [dataset.shape[axis] for axis in axes], dataset.chunks
-        if not chunks:
-            never = not dataset.external and dataset.size and dataset.id.get_storage_size() == 0
-            return np.ones(shape, bool) if never else None
-        origins = unwritten(dataset)
-    if not origins:
-        return None
-    gaps = np.zeros(shape, bool)
-    for origin in origins:
-        gaps[tuple(slice(origin[axis], origin[axis] + chunks[axis]) for axis in axes)] = True
-    return gaps
+        if is_complete(dataset):
+            return None
+        if not dataset.chunks:
+            return np.ones([dataset.shape[axis] for axis in axes], bool)
+        return gaps_of(written_chunks(dataset), dataset.shape, dataset.chunks, axes)
 
 
 def _missing_of_virtual(array: VirtualArray, axes: Sequence[int]) -> np.ndarray | None:
