@@ -20,7 +20,7 @@ import numpy as np
 from napari_stemnmf.errors import ReadError
 
 _DEFLATE, _SHUFFLE, _FLETCHER = 1, 2, 3
-_PIPELINES = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
+_PIPELINES: tuple[list[int], ...] = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
 _CHECKSUM = 4
 """Bytes that a checksum adds to a chunk."""
 _SLACK = 2**16

@@ -25,6 +25,7 @@ from napari_stemnmf.export.tables import write_label_stack, write_labels, write_
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files import FILE_SUFFIX, result_file
 from napari_stemnmf.grains.review import ACCEPTED
+from napari_stemnmf.resuming import still_the_same
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def export(
     """
     directory, control = _folder(directory), (control or Control()).for_stage("Export")
     shown = accepted(analysis) if requests.accepted_only else analysis
+    still_the_same(analysis, dataset)
     tasks = list(_tasks(Source(analysis, shown, requests, None, dataset, options or {}), directory))
     done = Exported([], [])
     for i, (name, write) in enumerate(tasks):

@@ -238,7 +238,7 @@ def _positions(regular: _Hyperslab | None, shape: Sequence[int], path: Path) -> 
     """The positions along each axis of an array of that shape that a selection takes."""
     if regular is None:
         return tuple(np.arange(n) for n in shape)
-    found = []
+    found: list[np.ndarray] = []
     if len(regular[0]) != len(shape):
         raise ReadError(f"{path.name} is damaged: a source of its virtual dataset has other axes than it takes.")
     for start, stride, count, block, size in zip(*regular, shape, strict=True):
