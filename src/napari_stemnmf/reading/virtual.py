@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredAr
             )
         if not dataset.is_virtual:
             return Hdf5Array(path, name), tuple(dataset.shape)
-        sources, shape = dataset.virtual_sources(), list(dataset.shape)
+        sources, shape = dataset.virtual_sources(), _declared(dataset, path)
         fill, dtype = dataset.fillvalue, dataset.dtype
     found: list[tuple[Any, tuple[np.ndarray, ...], Path, str]] = []
     for source in sources:
@@ -273,6 +274,29 @@ def _last_of_series(name: str, path: Path) -> int:
 
 def _long(positions: Sequence[np.ndarray]) -> list[int]:
     return [axis for axis, at in enumerate(positions) if len(at) != 1]
+
+
+def _declared(dataset: Any, path: Path) -> list[int]:
+    """The shape that a virtual dataset was made with; the library tells of what its sources give at present.
+
+    It is looked for where the object begins in the file: sizes and largest sizes follow each other there.
+    """
+    import h5py
+
+    shape, most = list(dataset.shape), dataset.maxshape
+    endless = [axis for axis, n in enumerate(most) if n is None]
+    if len(endless) != 1:
+        return shape
+    numbers = [*shape, *(_UNLIMITED if n is None else n for n in most)]
+    parts = [struct.pack("<Q", n) for n in numbers]
+    pattern = b"".join(b"(.{8})" if i == endless[0] else re.escape(part) for i, part in enumerate(parts))
+    with path.open("rb") as file:
+        file.seek(h5py.h5o.get_info(dataset.id).addr + dataset.file.userblock_size)
+        found = re.search(pattern, file.read(4096), re.DOTALL)
+    declared = struct.unpack("<Q", found[1])[0] if found else 0
+    if declared <= MOST_PARTS * max(1, shape[endless[0]]):
+        shape[endless[0]] = max(shape[endless[0]], declared)
+    return shape
 
 
 def _copy(piece: Piece, spans: Sequence[range], out: np.ndarray) -> None:
