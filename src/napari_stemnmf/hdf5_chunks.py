@@ -102,7 +102,7 @@ class Chunks:
         most = self.size + self.size // 4 + _SLACK
         if first == _DEFLATE:
             inflater = zlib.decompressobj()
-            too_much = len(inflater.decompress(packed, most + 1)) > most
+            too_much = len(inflater.decompress(packed, self.size + _CHECKSUM + 1)) > self.size + _CHECKSUM
         else:
             start, stop, order = _SIZES[first]
             too_much = int.from_bytes(packed[start:stop], order) > most  # type: ignore[arg-type]
