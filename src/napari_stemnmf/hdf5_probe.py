@@ -20,6 +20,7 @@ import warnings
 from typing import Any
 
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.hdf5_chunks import part
 
 MOST_OBJECTS = 100_000
 """Objects of a file that are looked at, at most; readers list no more than that either."""
@@ -112,7 +113,7 @@ def _look_at(dataset: Any) -> None:
     if dataset.size <= WHOLE_VALUES and not dataset.chunks:
         _ = dataset[()]
     elif dataset.ndim:
-        _ = dataset[(0,) * dataset.ndim]
+        _ = part(dataset, (0,) * dataset.ndim)
 
 
 def _tried(what: Any) -> Any:
