@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import warnings
 from typing import Any
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_chunks import part
+from napari_stemnmf.hdf5_chunks import can_unpack, part
 
 MOST_OBJECTS = 100_000
 """Objects of a file that are looked at, at most; readers list no more than that either."""
@@ -108,8 +109,8 @@ def _look_at(dataset: Any) -> None:
         dataset.id.get_num_chunks()
         first = (0,) * dataset.ndim
         info = dataset.id.get_chunk_info_by_coord(first)
-        if info.byte_offset is None or not info.size:
-            return  # nothing, which is told when it is read
+        if info.byte_offset is None or not info.size or can_unpack(dataset):
+            return  # nothing, or what the library does not unpack here
     if dataset.size <= WHOLE_VALUES and not dataset.chunks:
         _ = dataset[()]
     elif dataset.ndim:
@@ -174,6 +175,7 @@ def _in_child(paths: tuple[str, ...]) -> None:
     """Go through files and end this process, without a word."""
     code = _FINE
     with contextlib.suppress(BaseException):
+        gc.disable()
         faulthandler.disable()
         _limit(CPU_SECONDS)
         for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT, signal.SIGXCPU):
