@@ -23,6 +23,7 @@ Asked for: none of the last five.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import json
 import os
@@ -397,6 +398,7 @@ def watched(cases: list[tuple[int, Seed]], before: dict[str, str], base: int, fo
 def _work(cases: list[tuple[int, Seed]], before: dict[str, str], base: int, folder: Path, behind: int) -> None:
     code = 1
     try:
+        faulthandler.disable()
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -22,6 +22,7 @@ from napari_stemnmf.reading.beside import tvips_parts
 from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
 from napari_stemnmf.reading.empad import Empad, describe
+from napari_stemnmf.reading.recordings import check_whole
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.reading.tif_pages import quiet
 from napari_stemnmf.units import Scaling
@@ -66,6 +67,7 @@ def open_rosetta(
         part = re.search(r"_(\d{3})\.tvips$", path.name) if kind == "tvips" else None
         if part and part[1] != "000":
             raise ReadError(f"{path.name} is part {int(part[1])} of a recording; open its part _000.tvips.")
+        check_whole(path, kind)
         if kind == "mib":
             signals, shape = _mib_signals(module, path, scan_shape)
         else:

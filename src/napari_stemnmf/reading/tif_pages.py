@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import struct
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator
@@ -52,6 +53,26 @@ def open_pages(path: Path) -> Iterator[Any]:
         if tif.is_ome:
             _check_parts(path, tif.ome_metadata or "")
         yield tif
+
+
+def check_chain(path: Path) -> None:
+    """A ReadError for a tif whose pages lead back to each other: they would have no end."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        end, big = ("<" if head[:2] == b"II" else ">"), head[2:4] in (b"+\0", b"\0+")
+        count, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
+        wide = struct.calcsize(count)
+        at = struct.unpack(end + link, head[8:16] if big else head[4:8])[0]
+        seen: set[int] = set()
+        while 0 < at < size - wide:
+            if at in seen:
+                raise ReadError(f"{path.name} is damaged: its pages lead in circles.")
+            seen.add(at)
+            file.seek(at)
+            file.seek(at + wide + entry * struct.unpack(end + count, file.read(wide))[0])
+            following = file.read(struct.calcsize(link))
+            at = struct.unpack(end + link, following)[0] if len(following) == struct.calcsize(link) else 0
 
 
 def page_array(page: Any, path: Path, number: int) -> np.ndarray:
