@@ -59,3 +59,7 @@ def test_tif_whose_pages_lead_in_circles_is_refused(tmp_path: Path, big: bool) -
     path.write_bytes(content)
     with pytest.raises(ReadError, match="in circles"):
         stem.open(path, scan_shape=(1, 3))
+    content[link : link + 4] = (2**31).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match="ends after 3 of its pages"):
+        stem.open(path, scan_shape=(1, 3))

@@ -41,7 +41,7 @@ class TifPages(Frames):
             pages = tif.pages if self.series is None else tif.series[self.series].pages
             out = np.empty((len(frames), *self.frame_shape), self.dtype)
             for i, number in enumerate(frames):
-                page = page_array(pages[number], self.path, number)
+                page = page_array(pages[number] if number < len(pages) else None, self.path, number)
                 if page.shape != tuple(self.frame_shape):
                     raise ReadError(f"{self.path.name} is damaged: pattern {number} is of another shape.")
                 out[i] = page

@@ -56,7 +56,7 @@ def open_pages(path: Path) -> Iterator[Any]:
 
 
 def check_chain(path: Path) -> None:
-    """A ReadError for a tif whose pages lead back to each other: they would have no end."""
+    """A ReadError for a tif whose pages lead back to each other, so that they have no end, or beyond its end."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(16)
@@ -65,7 +65,9 @@ def check_chain(path: Path) -> None:
         wide = struct.calcsize(count)
         at = struct.unpack(end + link, head[8:16] if big else head[4:8])[0]
         seen: set[int] = set()
-        while 0 < at < size - wide:
+        while at:
+            if at > size - wide:
+                raise ReadError(f"{path.name} is truncated: it ends after {len(seen)} of its pages.")
             if at in seen:
                 raise ReadError(f"{path.name} is damaged: its pages lead in circles.")
             seen.add(at)
@@ -77,7 +79,7 @@ def check_chain(path: Path) -> None:
 
 def page_array(page: Any, path: Path, number: int) -> np.ndarray:
     """The image of a page; a ReadError where it was never written, or unpacks to more than its shape."""
-    counts = page.databytecounts
+    counts = () if page is None else page.databytecounts
     if not counts or 0 in counts or 0 in page.dataoffsets:
         raise ReadError(f"{path.name} holds no data for pattern {number}: it was never written, or is damaged.")
     if page.compression == 1:
