@@ -36,8 +36,8 @@ FLOORS = (
         "units",
         "threads",
         "locks",
-        "hdf5_probe",
         "hdf5_chunks",
+        "hdf5_probe",
         "storage",
         "analysis_file",
     ),  # the ground

@@ -57,6 +57,11 @@ def problems(analysis: Any) -> Iterator[str]:
     for name in ("unexplained", "tables", "failed"):
         unknown = set(getattr(analysis, name)) - set(FEATURES)
         yield from (f"{name}: there is no representation {each!r:.20}" for each in unknown)
+    position = analysis.view.get("position", (0, 0))
+    if np.shape(position) != (2,) or any(
+        not 0 <= at < n for at, n in zip(position, analysis.input.shape, strict=False)
+    ):
+        yield f"what was last shown is at position {position}"
     yield from _together(analysis, detector)
 
 

@@ -84,7 +84,8 @@ def opened(path: str | Path) -> Iterator[Any]:
 
 def check_plain(file: Any) -> None:
     """A ValueError for an HDF5 file that leads elsewhere, in circles, or holds no plain data."""
-    seen, waiting = set(), [file]
+    seen: set[tuple[int, int]] = set()
+    waiting = [file]
     while waiting:
         node = waiting.pop()
         info = h5py.h5o.get_info(node.id)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from napari_stemnmf.errors import ReadError
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -29,6 +33,45 @@ class Gaps:
     def like(self, data: da.Array, missing: np.ndarray) -> Gaps | None:
         """What is missing of a part of the scan; None where nothing of that is."""
         return Gaps(missing, data) if missing.any() else None
+
+
+MOST_POSITIONS = 2**28
+"""Positions of a scan, at most, of which it is noted one by one whether they are there."""
+
+
+def gaps_of(present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], axes: Sequence[int]) -> np.ndarray | None:
+    """Where along some axes of an array in chunks one of its chunks is not there.
+
+    Parameters
+    ----------
+    present : ndarray of int
+        (n, axes of the array) places of the chunks that are there, counted in chunks; none twice.
+    shape, chunks : sequence of int
+        Of the array.
+    axes : sequence of int
+        Which axes.
+
+    Returns
+    -------
+    ndarray of bool, or None
+        Over those axes; None where all chunks are there.
+
+    Raises
+    ------
+    ReadError
+        If the array declares more positions than any scan has.
+    """
+    grid = [-(-int(n) // int(c)) for n, c in zip(shape, chunks, strict=True)]
+    if len(present) >= math.prod(grid):
+        return None
+    if math.prod(int(shape[axis]) for axis in axes) > MOST_POSITIONS:
+        raise ReadError(f"It declares {' x '.join(map(str, shape))} numbers, of which hardly any were written.")
+    counts = np.zeros([grid[axis] for axis in axes], np.int64)
+    np.add.at(counts, tuple(present[:, axis] for axis in axes), 1)
+    gaps = counts < math.prod(n for axis, n in enumerate(grid) if axis not in axes)
+    for i, axis in enumerate(axes):
+        gaps = np.repeat(gaps, chunks[axis], axis=i).take(np.arange(shape[axis]), axis=i)
+    return gaps
 
 
 def told_missing(missing: np.ndarray) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from napari_stemnmf.errors import ReadError
 
 _DEFLATE, _SHUFFLE, _FLETCHER = 1, 2, 3
-_PIPELINES = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
+_PIPELINES: tuple[list[int], ...] = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
 _CHECKSUM = 4
 """Bytes that a checksum adds to a chunk."""
 _SLACK = 2**16
@@ -102,7 +102,7 @@ class Chunks:
         most = self.size + self.size // 4 + _SLACK
         if first == _DEFLATE:
             inflater = zlib.decompressobj()
-            too_much = len(inflater.decompress(packed, most + 1)) > most
+            too_much = len(inflater.decompress(packed, self.size + _CHECKSUM + 1)) > self.size + _CHECKSUM
         else:
             start, stop, order = _SIZES[first]
             too_much = int.from_bytes(packed[start:stop], order) > most  # type: ignore[arg-type]
@@ -176,16 +176,25 @@ def can_unpack(dataset: Any) -> bool:
     return _filters(dataset) in ([_DEFLATE], [_SHUFFLE, _DEFLATE])
 
 
-def unwritten(dataset: Any) -> list[tuple[int, ...]]:
-    """The first position of every chunk of a dataset that was never written; of a contiguous one, all or nothing."""
-    if dataset.is_virtual or dataset.external or not dataset.size or not dataset.chunks:
-        return []
-    grid = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
-    if dataset.id.get_num_chunks() >= math.prod(map(len, grid)):
-        return []
-    there: set[tuple[int, ...]] = set()
-    dataset.id.chunk_iter(lambda info: there.add(tuple(info.chunk_offset)))
-    return [origin for origin in itertools.product(*grid) if origin not in there]
+def written_chunks(dataset: Any) -> np.ndarray:
+    """(n, axes) places of the chunks of a dataset that were written, counted in chunks; a ReadError if one is wrong."""
+    found: list[tuple[int, ...]] = []
+    dataset.id.chunk_iter(lambda info: found.append(tuple(info.chunk_offset)))
+    chunks = np.array(dataset.chunks, np.int64)
+    places = np.array(found, np.int64).reshape(-1, dataset.ndim)
+    if (places < 0).any() or (places >= np.array(dataset.shape)).any() or (places % chunks).any():
+        raise ReadError(f"{dataset.name} has chunks outside of its shape; the file is damaged.")
+    return np.unique(places // chunks, axis=0)
+
+
+def is_complete(dataset: Any) -> bool:
+    """Whether all of a dataset was written, as far as the file knows."""
+    if dataset.is_virtual or dataset.external or not dataset.size:
+        return True
+    if not dataset.chunks:
+        return bool(dataset.id.get_storage_size() >= dataset.nbytes)
+    grid = [-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+    return bool(dataset.id.get_num_chunks() >= math.prod(grid))
 
 
 def origins(spans: Sequence[Sequence[int]], chunks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

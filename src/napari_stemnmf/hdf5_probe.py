@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -20,12 +21,13 @@ import warnings
 from typing import Any
 
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.hdf5_chunks import can_unpack, part
 
-MOST_OBJECTS = 20_000
+MOST_OBJECTS = 100_000
 """Objects of a file that are looked at, at most; readers list no more than that either."""
 CPU_SECONDS, WALL_SECONDS = 2, 15.0
 """A process that takes longer is in a loop, or waits for something that will not come."""
-ENOUGH_SECONDS = 1.0
+ENOUGH_SECONDS = 0.5
 """CPU time after which a file of very many objects has been looked at for long enough."""
 MORE_MEMORY = 2 * 2**30
 """Bytes that going through a file may take."""
@@ -66,25 +68,33 @@ def examine(path: str) -> None:
     """Go through an HDF5 file as readers do; links out of it are not followed."""
     import h5py
 
-    began, seen = time.process_time(), set()
+    began = time.process_time()
+    seen: set[tuple[int, int]] = set()
     with h5py.File(path, "r", locking=False) as file:
-        waiting: list[Any] = [file]
+        waiting: list[tuple[Any, str | None]] = [(file, None)]
         while waiting and len(seen) < MOST_OBJECTS and time.process_time() - began < ENOUGH_SECONDS:
-            node = waiting.pop()
+            node, name = waiting.pop()
+            if name is not None:
+                node = _tried(lambda node=node, name=name: _member(node, name))
+                if node is None:
+                    continue
             info = h5py.h5o.get_info(node.id)
             if (info.fileno, info.addr) in seen:
                 continue
             seen.add((info.fileno, info.addr))
-            for name in _tried(lambda node=node: list(node.attrs)) or ():
-                _tried(lambda node=node, name=name: node.attrs[name])
+            for key in _tried(lambda node=node: list(node.attrs)) or ():
+                _tried(lambda node=node, key=key: node.attrs[key])
             if isinstance(node, h5py.Dataset):
                 _tried(lambda node=node: _look_at(node))
             elif isinstance(node, h5py.Group):
-                for name in _tried(lambda node=node: list(node)) or ():
-                    link = _tried(lambda node=node, name=name: node.get(name, getlink=True))
-                    if isinstance(link, h5py.HardLink):
-                        below = _tried(lambda node=node, name=name: node[name])
-                        waiting += [] if below is None else [below]
+                waiting += [(node, key) for key in reversed(_tried(lambda node=node: list(node)) or [])]
+
+
+def _member(group: Any, name: str) -> Any:
+    """What a hard link leads to."""
+    import h5py
+
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _look_at(dataset: Any) -> None:
@@ -99,12 +109,12 @@ def _look_at(dataset: Any) -> None:
         dataset.id.get_num_chunks()
         first = (0,) * dataset.ndim
         info = dataset.id.get_chunk_info_by_coord(first)
-        if info.byte_offset is None or not info.size:
-            return  # nothing, which is told when it is read
+        if info.byte_offset is None or not info.size or can_unpack(dataset):
+            return  # nothing, or what the library does not unpack here
     if dataset.size <= WHOLE_VALUES and not dataset.chunks:
         _ = dataset[()]
     elif dataset.ndim:
-        _ = dataset[(0,) * dataset.ndim]
+        _ = part(dataset, (0,) * dataset.ndim)
 
 
 def _tried(what: Any) -> Any:
@@ -165,6 +175,7 @@ def _in_child(paths: tuple[str, ...]) -> None:
     """Go through files and end this process, without a word."""
     code = _FINE
     with contextlib.suppress(BaseException):
+        gc.disable()
         faulthandler.disable()
         _limit(CPU_SECONDS)
         for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT, signal.SIGXCPU):

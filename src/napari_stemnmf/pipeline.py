@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, RunTime, is_analysis
+from napari_stemnmf.contents import Part
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
@@ -25,7 +26,15 @@ from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.files import FILE_SUFFIX, move_into
 from napari_stemnmf.locks import held
 from napari_stemnmf.recipe import Recipe
-from napari_stemnmf.resuming import changed_files, other_data, start, unfinished, with_mask, with_recipe
+from napari_stemnmf.resuming import (
+    changed_files,
+    other_data,
+    start,
+    still_the_same,
+    unfinished,
+    with_mask,
+    with_recipe,
+)
 from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.cluster import Cluster
@@ -235,10 +244,11 @@ def advance(
     Cancelled
         If the user asked to stop; its ``analysis`` holds what was finished.
     DataError, AnalysisError
-        If the data does not allow a stage to run, or what it needs is missing.
+        If the data does not allow a stage to run, what it needs is missing, or the scan's files were changed.
     """
     workers = checked(workers)
     names = tuple(analysis.recipe.features if features is None else features)
+    noted: tuple[Part, ...] = ()
     for stage, batch in stages.order(planned, names):
         wanted = todo(analysis, stage, batch)
         if not wanted:
@@ -247,6 +257,7 @@ def advance(
             if path and analysis.result(path) is None:
                 raise AnalysisError(missing(path))
         part = (control or Control()).for_stage(stage.heading(wanted))
+        noted = still_the_same(analysis, dataset, noted)
         given = executor if stage.reads else None
         task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
         wall, cpu = time.perf_counter(), time.process_time()
@@ -255,6 +266,7 @@ def advance(
         except Cancelled as stop:
             raise Cancelled(str(stop), analysis) from None
         took = RunTime(time.perf_counter() - wall, time.process_time() - cpu)
+        noted = still_the_same(analysis, dataset, noted) if stage.reads else noted
         analysis, stopped = _with_found(analysis, stage, found, took)
         if stopped:
             raise Cancelled(stopped, analysis)

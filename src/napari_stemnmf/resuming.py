@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from napari_stemnmf import stages
+from napari_stemnmf import contents, stages
 from napari_stemnmf.analysis import Analysis, Input
+from napari_stemnmf.contents import Part
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, DataError, StemNMFError
 from napari_stemnmf.files import FILE_SUFFIX
@@ -90,6 +91,40 @@ def with_mask(analysis: Analysis, mask: np.ndarray | None) -> Analysis:
         rows, columns = analysis.input.shape[2:]
         raise DataError(f"The mask is of shape {mask.shape}, but the detector has {rows} x {columns} pixels.")
     return replace(analysis, mask=mask)
+
+
+def still_the_same(analysis: Analysis, dataset: Dataset | None, known: Sequence[Part] = ()) -> tuple[Part, ...]:
+    """What is noted of a scan's files now; an error where they hold something else than the analysis was begun with.
+
+    Parameters
+    ----------
+    analysis, dataset
+        The dataset is None where the scan is not open.
+    known : sequence of Part
+        What was noted last: what has its size and times is not read again.
+
+    Raises
+    ------
+    AnalysisError
+        If a file was replaced, written to, or is gone.
+    """
+    before = analysis.input.parts
+    if dataset is None or not before or not dataset.files:
+        return tuple(known)
+    try:
+        now = contents.look(dataset.files, known or before)
+    except OSError as error:
+        raise AnalysisError(f"{error.filename or dataset.source} is not there any more; put the scan back.") from error
+    if contents.changed(before, now):
+        raise AnalysisError(
+            f"{dataset.source} was changed while it was worked with; nothing more is computed of it: results would "
+            "be of two scans. Open it again, and run it anew."
+        )
+    for name, found in _noted_files(dataset, analysis.recipe, analysis.files, strict=True).items():
+        path, noted = found.partition(" ")[2], analysis.files.get(name, found)
+        if noted.partition(" ")[2] == path and noted != found and not noted.startswith(f"{stages.FORMER} "):
+            raise AnalysisError(f"{path} ({name}) was changed while it was worked with; run anew.")
+    return now
 
 
 def other_data(earlier: Analysis, begun: Analysis, path: Path) -> str:

@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 from napari_stemnmf import __version__
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.files import atomic_write as atomic_write
-from napari_stemnmf.hdf5_chunks import unwritten, whole
+from napari_stemnmf.hdf5_chunks import is_complete, whole
 
 T = TypeVar("T")
 _CSR = "csr"
@@ -201,7 +201,7 @@ def _array(node: Any) -> np.ndarray:
         raise DataError(f"{node.name} is a group where an array belongs")
     if node.dtype.kind not in "biuf" or (node.dtype.kind == "f" and node.dtype.itemsize not in (4, 8)):
         raise DataError(f"{node.name} holds {node.dtype}, no numbers that can be computed with")
-    if unwritten(node) or (not node.chunks and node.id.get_storage_size() < node.nbytes):
+    if not is_complete(node):
         raise DataError(f"{node.name} was not written to its end")
     values = whole(node)
     if node.dtype.kind == "b":

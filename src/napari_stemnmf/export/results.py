@@ -23,6 +23,7 @@ from napari_stemnmf.export.record import recorded, tidy
 from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files import FILE_SUFFIX, make_folder, plain_name, result_file, write_text
+from napari_stemnmf.resuming import still_the_same
 from napari_stemnmf.texts import why
 
 
@@ -122,6 +123,7 @@ def export(
     """
     directory, control = make_folder(directory), (control or Control()).for_stage("Export")
     shown = chosen(analysis, requests.grains)
+    still_the_same(analysis, dataset)
     tasks = list(_tasks(Source(analysis, shown, requests, None, dataset, options or {}), directory))
     done = Exported([], [])
     for i, (name, write) in enumerate(tasks):

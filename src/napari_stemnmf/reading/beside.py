@@ -13,6 +13,7 @@ from pathlib import Path
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.reading.containment import within
 from napari_stemnmf.reading.stored_arrays import StoredArray
 
 
@@ -25,10 +26,34 @@ def files_of(path: Path, kind: str, scan: Dataset) -> tuple[str, ...]:
     elif kind == "xml":
         found += [path.parent / node.get("filename", "") for node in ET.parse(path).getroot().iter("raw_file")]
     elif kind == "tvips":
-        found += sorted(set(path.parent.glob(re.sub(r"_\d{3}\.tvips$", "_[0-9][0-9][0-9].tvips", path.name))) - {path})
+        found += tvips_parts(path)[1:]
     elif kind in ("mib", "ser", "emi", "mrc"):
         found += list(_described(path, kind))
     return tuple(dict.fromkeys(str(file.absolute()) for file in found if file == path or file.is_file()))
+
+
+def check_beside(path: Path, kind: str) -> None:
+    """A ReadError where a file beside a scan, which is read by its name, is a link out of the folder."""
+    for file in tvips_parts(path) if kind == "tvips" else _described(path, kind):
+        if file.is_file():
+            within(file.name, path, verb="is read with")
+
+
+def tvips_parts(path: Path) -> list[Path]:
+    """The parts of a TVIPS recording, in order, from its first on; a ReadError where one between them is missing."""
+    stem = re.sub(r"_\d{3}\.tvips$", "", path.name, flags=re.IGNORECASE)
+    if stem == path.name:
+        return [path]
+    pattern = re.compile(re.escape(stem) + r"_(\d{3})" + re.escape(path.suffix))
+    found = {int(match[1]): each for each in path.parent.iterdir() if (match := pattern.fullmatch(each.name))}
+    lacking = sorted(set(range(max(found, default=0))) - set(found))
+    if lacking:
+        names = ", ".join(f"_{number:03d}" for number in lacking[:8])
+        raise ReadError(
+            f"{path.name} is a recording in {max(found) + 1} parts, of which {len(lacking)} "
+            f"{'is' if len(lacking) == 1 else 'are'} missing ({names}); copy the whole recording."
+        )
+    return [found[number] for number in sorted(found)]
 
 
 def _described(path: Path, kind: str) -> Iterator[Path]:
@@ -39,7 +64,7 @@ def _described(path: Path, kind: str) -> Iterator[Path]:
         yield path.with_name(re.sub(r"_\d+$", "", path.stem) + ".emi")
     elif kind == "emi":
         yield from sorted(path.parent.glob(f"{path.stem}_*.ser"))
-    else:
+    elif kind == "mrc":
         prefix = re.match(r"\d{8}_\d+", path.name)
         yield path.with_name(re.sub(r"_movie\.mrc$", "_info.txt", path.name, flags=re.IGNORECASE))
         yield path.with_name(f"{prefix[0] if prefix else path.stem}_info.txt")

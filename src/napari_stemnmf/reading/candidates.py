@@ -303,8 +303,8 @@ def _named(candidates: Sequence[Candidate], file: str, dataset: str) -> Candidat
     if len(found) == 1:
         return replace(found[0], preferred=True)
     if found:
-        raise ReadError(f"{file} holds several datasets '{dataset}': {_listed(found)}; name one of them in full.")
-    held = f"it holds {_listed(candidates)}" if candidates else "it holds no array"
+        raise ReadError(f"{file} holds several datasets '{dataset}': {listed(found)}; name one of them in full.")
+    held = f"it holds {listed(candidates)}" if candidates else "it holds no array"
     raise ReadError(f"{file} holds no dataset '{dataset}'; {held}.")
 
 
@@ -318,12 +318,13 @@ def _clear(found: Sequence[Candidate], file: str) -> Candidate:
     if math.prod(found[0].shape) >= CLEARLY_LARGER * math.prod(found[1].shape):
         return found[0]
     raise ReadError(
-        f"{file} holds several {'scans' if found[0].role == 'scan' else 'stacks'}: {_listed(found)}; "
+        f"{file} holds several {'scans' if found[0].role == 'scan' else 'stacks'}: {listed(found)}; "
         f"name the one to open, as in {file}::{found[0].name.strip('/')}."
     )
 
 
-def _listed(candidates: Sequence[Candidate], most: int = 8) -> str:
+def listed(candidates: Sequence[Candidate], most: int = 8) -> str:
+    """The first arrays of a file by name and shape, and how many more there are."""
     more = f" and {len(candidates) - most} more" if len(candidates) > most else ""
     return ", ".join(c.label for c in candidates[:most]) + more
 

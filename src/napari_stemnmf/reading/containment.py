@@ -21,7 +21,7 @@ def beside(name: str, path: Path, folder: Path | None = None, verb: str = "links
     path : Path
         The file that names it.
     folder : Path, optional
-        The resolved folder that may not be left; that of the file if not given.
+        The resolved folder that may not be left; that of the file if not given, and of what it is a link to.
     verb : str
         What it does with the name, for messages.
 
@@ -38,19 +38,14 @@ def beside(name: str, path: Path, folder: Path | None = None, verb: str = "links
 
 def within(name: str, path: Path, folder: Path | None = None, verb: str = "links to") -> Path:
     """`beside` for a file that need not be there."""
-    folder = path.parent.resolve() if folder is None else folder
+    folders = [path.parent.resolve(), path.resolve().parent] if folder is None else [folder]
     try:
         found = (path.parent / name.replace("\\", "/")).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # circles of links, characters that no name may have
         raise ReadError(f"{path.name} {verb} {name!r:.80}, which cannot be a file; it is damaged.") from error
-    if not found.is_relative_to(folder):
+    if not any(found.is_relative_to(each) for each in folders):
         raise ReadError(
             f"{path.name} {verb} {name}, outside its own folder, which is not followed; "
             "copy that file beside it, and link to it by name."
         )
     return found
-
-
-def is_beside(found: Path, path: Path) -> bool:
-    """Whether a file that lies beside another is really there, and no link out of the folder."""
-    return found.is_file() and found.resolve().is_relative_to(path.parent.resolve())

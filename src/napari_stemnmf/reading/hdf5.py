@@ -7,6 +7,7 @@ fpd, Prismatic, Velox EMD image stacks, Dectris (Arina) masters with their data 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ from napari_stemnmf.reading.hdf5_access import identity, locate, open_hdf5, walk
 from napari_stemnmf.reading.stored_arrays import Stack, array_blocks
 from napari_stemnmf.reading.virtual import missing, stored
 
+MOST_ARRAYS = 200
+"""Arrays of a file that are described, at most."""
 _DECTRIS = re.compile(r"(^|/)data_\d{6}$")
 _AXIS = re.compile(r"/dim\d+$")  # one of the vectors that calibrate an EMD array
 _DEPTH = re.compile(r"CBED_array_depth(\d+)/")
@@ -37,9 +40,7 @@ def open_hdf5_scan(
     """An HDF5 file as a scan; arguments and errors are those of `opening.open`."""
     with reading(path, " as HDF5"):
         real = path.resolve()
-        found, broken = candidates(real)
-        if dataset is not None and not any(c.name.strip("/") == dataset.strip("/") for c in found):
-            found = [*found, *_linked(real, dataset)]
+        found, broken = _found(real, dataset)
         if not any(c.role for c in found) and broken is not None:
             raise broken
 
@@ -50,13 +51,26 @@ def open_hdf5_scan(
         return open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, drop=drop, metadata=metadata)
 
 
+def _found(path: Path, dataset: str | None) -> tuple[list[Candidate], ReadError | None]:
+    """`candidates`, with the one that is named, also where it is reached by links only, or among too many others."""
+    try:
+        found, broken = candidates(path)
+    except ReadError:
+        if dataset is None or not (direct := _linked(path, dataset)):
+            raise
+        return direct, None
+    if dataset is not None and not any(c.name.strip("/") == dataset.strip("/") for c in found):
+        found = [*found, *_linked(path, dataset)]
+    return found, broken
+
+
 def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
     """All arrays of a file, external links within its folder followed; and why a link was not, where none could be."""
     folder, found, broken = path.parent, [], None
     with open_hdf5(path) as file:
         objects = list(walk(file))
         linked = sorted(name for name, node in objects if not hasattr(node, "shape"))
-        nodes = [(name, node) for name, node in objects if getattr(node, "shape", None) is not None]
+        nodes = _largest([(name, node) for name, node in objects if getattr(node, "shape", None) is not None])
         named = nexus.signals(file)
         found += [
             _candidate(node, path, path, name, folder, named.get(identity(node)))
@@ -82,6 +96,14 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
                 nodes = [(below, node) for below, node in walk(file[inner], name) if getattr(node, "shape", None)]
                 found += [_candidate(node, path, target, below, folder, named.get(below)) for below, node in nodes]
     return _deepest(found), broken
+
+
+def _largest(nodes: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The arrays of a file; where they are very many, the largest of them, among which the scan is."""
+    if len(nodes) <= MOST_ARRAYS:
+        return nodes
+    several = [pair for pair in nodes if len(pair[1].shape) >= 2]
+    return sorted(several, key=lambda pair: math.prod(pair[1].shape), reverse=True)[:MOST_ARRAYS]
 
 
 def _linked(path: Path, dataset: str) -> list[Candidate]:

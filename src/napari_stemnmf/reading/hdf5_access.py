@@ -102,22 +102,29 @@ def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     import h5py
 
     seen: set[Any] = set()
-    stack = [(prefix, group)]
-    while stack and len(seen) < MOST_OBJECTS:
-        name, node = stack.pop()
-        if isinstance(node, h5py.ExternalLink):
-            yield name, node
-            continue
+    stack: list[tuple[str, Any, str | None]] = [(prefix, group, None)]
+    while stack:
+        name, node, key = stack.pop()
+        if key is not None:
+            kind = node.get(key, getlink=True)
+            name = f"{name}/{key}"
+            if isinstance(kind, h5py.ExternalLink):
+                yield name, kind
+            if not isinstance(kind, h5py.HardLink):
+                continue
+            node = node[key]
         if identity(node) in seen:
             continue
         seen.add(identity(node))
+        if len(seen) > MOST_OBJECTS:
+            raise ReadError(
+                f"{Path(group.file.filename).name} holds more than {MOST_OBJECTS} objects; "
+                "name the dataset to open, as in FILE::NAME."
+            )
         if isinstance(node, h5py.Dataset):
             yield name, node
         elif isinstance(node, h5py.Group):
-            for key in reversed(list(node)):
-                link = node.get(key, getlink=True)
-                if not isinstance(link, h5py.SoftLink):
-                    stack.append((f"{name}/{key}", link if isinstance(link, h5py.ExternalLink) else node[key]))
+            stack += [(name, node, below) for below in reversed(list(node))]
 
 
 def child(group: Any, name: str) -> Any:

@@ -18,7 +18,7 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading.blocks import Blocks, Frames, RawFrames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, choose, open_candidate, times
-from napari_stemnmf.reading.tif_pages import open_pages, page_array
+from napari_stemnmf.reading.tif_pages import check_chain, open_pages, page_array
 from napari_stemnmf.units import Scaling
 
 MRC_MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -41,7 +41,7 @@ class TifPages(Frames):
             pages = tif.pages if self.series is None else tif.series[self.series].pages
             out = np.empty((len(frames), *self.frame_shape), self.dtype)
             for i, number in enumerate(frames):
-                page = page_array(pages[number], self.path, number)
+                page = page_array(pages[number] if number < len(pages) else None, self.path, number)
                 if page.shape != tuple(self.frame_shape):
                     raise ReadError(f"{self.path.name} is damaged: pattern {number} is of another shape.")
                 out[i] = page
@@ -61,6 +61,7 @@ def open_tif(
 
 def tif_candidates(path: Path) -> list[Candidate]:
     """The series of images in a tif file."""
+    check_chain(path)
     with open_pages(path) as tif:
         kinds = {(series.shape, series.dtype, len(series.pages)) for series in tif.series}
         if len(tif.series) > 1 and len(kinds) == 1 and len(tif.series[0].shape) == 2 and len(tif.series[0].pages) == 1:

@@ -6,6 +6,7 @@ may also be PNG.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ import numpy as np
 from napari_stemnmf.errors import DataError, ReadError
 from napari_stemnmf.reading import opening
 from napari_stemnmf.reading.blocks import reading
-from napari_stemnmf.reading.candidates import Candidate, named, times
+from napari_stemnmf.reading.candidates import Candidate, listed, named, times
 
 USUAL_NAMES = ("labels", "masks", "grains", "grain_id", "truth")
 MASK_KINDS = "biu"
 """Kinds of numbers that can be masks: bool, and integers with or without sign."""
+PIXEL_BYTES = 8
+"""What a pixel of a mask takes while grains are scored: the mask, its weight, and their copies."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -53,8 +56,9 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
         name = f"{candidate.name} in {path.name}"
         if candidate.load is None or candidate.dtype.kind not in MASK_KINDS:
             raise _not_masks(name, candidate.dtype)
+        check_room(math.prod(candidate.shape) // 8, f"{name} holds {times(candidate.shape)} pixels")
         array = candidate.load()
-    return as_masks(array, name)
+        return as_masks(array, name)
 
 
 def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
@@ -88,6 +92,7 @@ def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
         array = array[np.newaxis] if array.dtype.kind == "b" else _planes(array, name)
     elif array.dtype.kind != "b":
         array = _stack(array, name)
+    check_room(array.size, f"{name} holds {times(array.shape)} pixels")
     masks: np.ndarray = array != 0
     masks = masks[masks.any(axis=(1, 2))]
     if not len(masks):
@@ -128,10 +133,10 @@ def load_detector_image(where: str | os.PathLike[str], shape: tuple[int, int], *
                 raise ReadError(f"{path.name} holds no array '{name}'.")
         fitting = [i for i in images if i.shape[-2:] == tuple(shape) and (len(i.shape) == 2 or stacks)]
         if not fitting:
-            held = ", ".join(times(i.shape) for i in images) or "no image"
+            held = ", ".join(times(i.shape) for i in images[:8]) or "no image"
             raise DataError(f"{path.name} holds {held}, but the detector has {times(shape)} pixels.")
         if len(fitting) > 1:
-            names = ", ".join(i.name for i in fitting)
+            names = ", ".join(i.name for i in fitting[:8])
             raise ReadError(f"{path.name} holds several images of the detector: {names}; name one, as in FILE::NAME.")
         image = fitting[0].load().reshape(fitting[0].shape)
     return image if image.ndim == 2 else np.asarray(image.mean(axis=0, dtype=np.float64))
@@ -171,7 +176,7 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
     if dataset is not None:
         found = named(arrays, dataset)
         if len(found) != 1 or len(_without_ones(found[0].shape)) not in (2, 3):
-            held = ", ".join(c.label for c in arrays) or "no array"
+            held = listed(arrays) or "no array"
             raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
         return found[0]
     can_be = [
@@ -181,9 +186,9 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
         if len(group) == 1:
             return group[0]
     if not can_be:
-        held = ", ".join(f"{c.label} of {c.dtype}" for c in arrays) or "no array"
+        held = listed(arrays) or "no array"
         raise ReadError(f"{name} holds no masks (bool or integer, in two or three axes); it holds {held}.")
-    names = ", ".join(c.label for c in can_be)
+    names = listed(can_be)
     raise ReadError(
         f"{name} holds several arrays that can be masks: {names}; name one, as in {name}::{can_be[0].name}."
     )
@@ -199,9 +204,27 @@ def _planes(labels: np.ndarray, name: str) -> np.ndarray:
     """One mask for each label of a label image; the background is 0, or what is negative where there is such."""
     values = np.unique(labels)
     values = values[values >= 0] if values[0] < 0 else values[values > 0]
-    if len(values) * labels.size > 2**33:
-        raise ReadError(f"{name} has {len(values)} labels in {times(labels.shape)} pixels: no label image of grains.")
+    check_room(len(values) * labels.size, f"{name} has {len(values)} labels in {times(labels.shape)} pixels")
     return labels[np.newaxis] == values[:, np.newaxis, np.newaxis]
+
+
+def check_room(pixels: int, what: str) -> None:
+    """A ReadError where masks of so many pixels together take more memory than is free, which `what` begins with."""
+    needed, free = PIXEL_BYTES * pixels, _free_bytes()
+    if needed > free:
+        raise ReadError(
+            f"{what}: as masks to score against they take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} are free; "
+            "give the truth of a part of the scan."
+        )
+
+
+def _free_bytes() -> int:
+    """Memory that is free, as far as the system tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return 2**33
 
 
 def _stack(planes: np.ndarray, name: str) -> np.ndarray:

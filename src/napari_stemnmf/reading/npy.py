@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import struct
 import threading
 import weakref
@@ -22,6 +21,9 @@ from napari_stemnmf.files import temporary_file
 from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, Blocks, Frames, RawFrames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, open_candidate, open_chosen, what_it_is
 from napari_stemnmf.reading.stored_arrays import Cube, Stack, StoredArray
+
+MOST_RATIO = 1100
+"""Zip packs no better than 1 to 1032."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Unpacked:
 
     path: Path
     member: str
+    size: int = 0
+    """Bytes that its header says it holds: no more are unpacked."""
     _state: dict[str, Path] = field(default_factory=dict, init=False, compare=False, repr=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, compare=False, repr=False)
 
@@ -63,12 +67,20 @@ class Unpacked:
                     zipfile.ZipFile(self.path) as archive,
                     archive.open(self.member) as source,
                 ):
-                    shutil.copyfileobj(source, target, 2**20)
+                    self._copy(source, target)
                 self._state["path"] = unpacked
             return self._state["path"]
 
+    def _copy(self, source: IO[bytes], target: IO[bytes]) -> None:
+        left = self.size
+        while left and (block := source.read(min(left, 2**20))):
+            target.write(block)
+            left -= len(block)
+        if left or source.read(1):
+            raise ReadError(f"{self.path.name} is damaged: {self.member} holds something else than its header says.")
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Unpacked, (self.path, self.member))
+        return (Unpacked, (self.path, self.member, self.size))
 
     def __dask_tokenize__(self) -> tuple[str, ...]:
         return ("Unpacked", str(self.path), self.member)
@@ -148,13 +160,15 @@ def npz_candidates(path: Path) -> list[Candidate]:
                 continue
             with archive.open(info) as file:
                 header = npy_header(file, path.name)
-            if header.nbytes + header.offset > info.file_size and not header.dtype.hasobject:
+            size = header.nbytes + header.offset
+            room = min(info.file_size, MOST_RATIO * (info.compress_size + 1024))
+            if size > room and not header.dtype.hasobject:
                 raise ReadError(f"{path.name} is damaged: {info.filename} is shorter than its header says.")
             container = None
             if info.compress_type == zipfile.ZIP_STORED:
                 header = replace(header, offset=header.offset + _member_start(path, info))
             else:
-                container = Unpacked(path, info.filename)
+                container = Unpacked(path, info.filename, size)
             found.append(_candidate(path, info.filename[:-4], header, container))
     return found
 
@@ -165,8 +179,10 @@ def npy_header(file: IO[bytes], name: str) -> NpyHeader:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
+        if any(n < 0 for n in shape):
+            raise ValueError("a shape below zero")
         return NpyHeader(tuple(int(n) for n in shape), dtype, bool(fortran), file.tell())
-    except (ValueError, OSError, SyntaxError, TypeError) as error:
+    except Exception as error:  # it is written as Python, which a damaged one need not be
         raise ReadError(f"{name} is damaged or truncated: its npy header cannot be read.") from error
 
 

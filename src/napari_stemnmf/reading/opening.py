@@ -80,9 +80,10 @@ def open(
     shape = _scan_shape(scan_shape)
     with reading(file):
         kind = sniff(file)
-    scan = _open(file, kind, dataset if dataset is not None else named, shape, drop)
-    from napari_stemnmf.reading.beside import files_of
+        from napari_stemnmf.reading.beside import check_beside, files_of
 
+        check_beside(file, kind)
+    scan = _open(file, kind, dataset if dataset is not None else named, shape, drop)
     with reading(file):
         return replace(scan, files=files_of(file, kind, scan))
 

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.dataset import Dataset, likely_scan_shape
-from napari_stemnmf.errors import ReadError
+from napari_stemnmf.errors import ReadError, ScanShapeError
+from napari_stemnmf.reading.beside import tvips_parts
 from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
 from napari_stemnmf.reading.empad import Empad, describe
+from napari_stemnmf.reading.recordings import check_whole
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.reading.tif_pages import quiet
 from napari_stemnmf.units import Scaling
@@ -65,6 +67,7 @@ def open_rosetta(
         part = re.search(r"_(\d{3})\.tvips$", path.name) if kind == "tvips" else None
         if part and part[1] != "000":
             raise ReadError(f"{path.name} is part {int(part[1])} of a recording; open its part _000.tvips.")
+        check_whole(path, kind)
         if kind == "mib":
             signals, shape = _mib_signals(module, path, scan_shape)
         else:
@@ -78,7 +81,19 @@ def open_rosetta(
         if kind == "xml" and described is not None:
             found = [_of_empad(candidate, described) for candidate in found]
         metadata |= _facts(signals)
-        scan = open_chosen(found, path, dataset=dataset, scan_shape=scan_shape, drop=drop, metadata=lambda _: metadata)
+        if part:
+            metadata["parts"] = _parts(path, sum(candidate.shape[0] for candidate in found))
+        try:
+            scan = open_chosen(
+                found, path, dataset=dataset, scan_shape=scan_shape, drop=drop, metadata=lambda _: metadata
+            )
+        except ScanShapeError as error:
+            if not part:
+                raise
+            of = "Its patterns are those of the parts that are there, " + metadata["parts"]
+            raise ScanShapeError(
+                f"{error} {of}: a part that followed those would be missing without a trace."
+            ) from error
         scan.pattern(scan.shape[0] - 1, scan.shape[1] - 1)  # the last pattern is there, or the file is truncated
         return scan
 
@@ -93,6 +108,13 @@ def plugin(path: Path, kind: str) -> tuple[Any, str]:
             f"{path.name} is {what}, which is read by RosettaSciIO: pip install 'napari-stemnmf[formats]'"
             f"{'' if (error.name or 'rsciio').startswith('rsciio') else f' (the module {error.name} is missing)'}."
         ) from error
+
+
+def _parts(path: Path, patterns: int) -> str:
+    """The parts of a TVIPS recording that are there, as in "3 (_000 to _002, 6 patterns)"."""
+    parts = tvips_parts(path)
+    last = f" to _{len(parts) - 1:03d}" if len(parts) > 1 else ""
+    return f"{len(parts)} (_000{last}, {patterns} patterns)"
 
 
 def read_signals(module: Any, path: Path, options: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import struct
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator
@@ -54,9 +55,31 @@ def open_pages(path: Path) -> Iterator[Any]:
         yield tif
 
 
+def check_chain(path: Path) -> None:
+    """A ReadError for a tif whose pages lead back to each other, so that they have no end, or beyond its end."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        end, big = ("<" if head[:2] == b"II" else ">"), head[2:4] in (b"+\0", b"\0+")
+        count, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
+        wide = struct.calcsize(count)
+        at = struct.unpack(end + link, head[8:16] if big else head[4:8])[0]
+        seen: set[int] = set()
+        while at:
+            if at > size - wide:
+                raise ReadError(f"{path.name} is truncated: it ends after {len(seen)} of its pages.")
+            if at in seen:
+                raise ReadError(f"{path.name} is damaged: its pages lead in circles.")
+            seen.add(at)
+            file.seek(at)
+            file.seek(at + wide + entry * struct.unpack(end + count, file.read(wide))[0])
+            following = file.read(struct.calcsize(link))
+            at = struct.unpack(end + link, following)[0] if len(following) == struct.calcsize(link) else 0
+
+
 def page_array(page: Any, path: Path, number: int) -> np.ndarray:
     """The image of a page; a ReadError where it was never written, or unpacks to more than its shape."""
-    counts = page.databytecounts
+    counts = () if page is None else page.databytecounts
     if not counts or 0 in counts or 0 in page.dataoffsets:
         raise ReadError(f"{path.name} holds no data for pattern {number}: it was never written, or is damaged.")
     if page.compression == 1:

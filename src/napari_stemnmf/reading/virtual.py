@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_chunks import unwritten
+from napari_stemnmf.gaps import gaps_of
+from napari_stemnmf.hdf5_chunks import is_complete, written_chunks
 from napari_stemnmf.hdf5_probe import prove
 from napari_stemnmf.reading.containment import within
 from napari_stemnmf.reading.hdf5_access import MOST_HOPS, Hdf5Array, locate, open_hdf5
@@ -99,7 +101,7 @@ def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredAr
             )
         if not dataset.is_virtual:
             return Hdf5Array(path, name), tuple(dataset.shape)
-        sources, shape = dataset.virtual_sources(), list(dataset.shape)
+        sources, shape = dataset.virtual_sources(), _declared(dataset, path)
         fill, dtype = dataset.fillvalue, dataset.dtype
     found: list[tuple[Any, tuple[np.ndarray, ...], Path, str]] = []
     for source in sources:
@@ -122,17 +124,11 @@ def missing(array: StoredArray, axes: Sequence[int]) -> np.ndarray | None:
         return None
     with open_hdf5(array.path) as file:
         dataset = file[array.name]
-        shape, chunks = [dataset.shape[axis] for axis in axes], dataset.chunks
-        if not chunks:
-            never = not dataset.external and dataset.size and dataset.id.get_storage_size() == 0
-            return np.ones(shape, bool) if never else None
-        origins = unwritten(dataset)
-    if not origins:
-        return None
-    gaps = np.zeros(shape, bool)
-    for origin in origins:
-        gaps[tuple(slice(origin[axis], origin[axis] + chunks[axis]) for axis in axes)] = True
-    return gaps
+        if is_complete(dataset):
+            return None
+        if not dataset.chunks:
+            return np.ones([dataset.shape[axis] for axis in axes], bool)
+        return gaps_of(written_chunks(dataset), dataset.shape, dataset.chunks, axes)
 
 
 def _missing_of_virtual(array: VirtualArray, axes: Sequence[int]) -> np.ndarray | None:
@@ -243,7 +239,7 @@ def _positions(regular: _Hyperslab | None, shape: Sequence[int], path: Path) -> 
     """The positions along each axis of an array of that shape that a selection takes."""
     if regular is None:
         return tuple(np.arange(n) for n in shape)
-    found = []
+    found: list[np.ndarray] = []
     if len(regular[0]) != len(shape):
         raise ReadError(f"{path.name} is damaged: a source of its virtual dataset has other axes than it takes.")
     for start, stride, count, block, size in zip(*regular, shape, strict=True):
@@ -278,6 +274,29 @@ def _last_of_series(name: str, path: Path) -> int:
 
 def _long(positions: Sequence[np.ndarray]) -> list[int]:
     return [axis for axis, at in enumerate(positions) if len(at) != 1]
+
+
+def _declared(dataset: Any, path: Path) -> list[int]:
+    """The shape that a virtual dataset was made with; the library tells of what its sources give at present.
+
+    It is looked for where the object begins in the file: sizes and largest sizes follow each other there.
+    """
+    import h5py
+
+    shape, most = list(dataset.shape), dataset.maxshape
+    endless = [axis for axis, n in enumerate(most) if n is None]
+    if len(endless) != 1:
+        return shape
+    numbers = [*shape, *(_UNLIMITED if n is None else n for n in most)]
+    parts = [struct.pack("<Q", n) for n in numbers]
+    pattern = b"".join(b"(.{8})" if i == endless[0] else re.escape(part) for i, part in enumerate(parts))
+    with path.open("rb") as file:
+        file.seek(h5py.h5o.get_info(dataset.id).addr + dataset.file.userblock_size)
+        found = re.search(pattern, file.read(4096), re.DOTALL)
+    declared = struct.unpack("<Q", found[1])[0] if found else 0
+    if declared <= MOST_PARTS * max(1, shape[endless[0]]):
+        shape[endless[0]] = max(shape[endless[0]], declared)
+    return shape
 
 
 def _copy(piece: Piece, spans: Sequence[range], out: np.ndarray) -> None:

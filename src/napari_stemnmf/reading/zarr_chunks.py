@@ -7,10 +7,10 @@ is not there counts as zeros. Layouts that are not known here are left to the za
 from __future__ import annotations
 
 import bz2
-import itertools
 import lzma
 import math
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.gaps import gaps_of
 from napari_stemnmf.hdf5_chunks import gathered, inflated
 
 SLACK = 2**16
@@ -88,15 +89,13 @@ def read_chunks(path: Path, name: str, array: Any, layout: Layout, index: tuple[
 def missing_chunks(path: Path, name: str, array: Any, axes: Sequence[int]) -> np.ndarray | None:
     """Where along some axes of an array a chunk is not there, as a bool array; None where all are."""
     shape, chunks = tuple(int(n) for n in array.shape), chunk_shape(array)
-    grid = [range(-(-n // c)) for n, c in zip(shape, chunks, strict=True)]
-    there = set(names_in(path, name))
-    if sum(each.rpartition("/")[2] not in DESCRIPTIONS for each in there) == math.prod(map(len, grid)):
-        return None
-    gaps = np.zeros([shape[axis] for axis in axes], bool)
-    for at in itertools.product(*grid):
-        if array.metadata.encode_chunk_key(at) not in there:
-            gaps[tuple(slice(at[axis] * chunks[axis], (at[axis] + 1) * chunks[axis]) for axis in axes)] = True
-    return gaps if gaps.any() else None
+    places = set()
+    for key in names_in(path, name):
+        place = tuple(int(number) for number in re.findall(r"\d+", key.rpartition("c/")[2]))
+        inside = len(place) == len(shape) and all(i * c < n for i, c, n in zip(place, chunks, shape, strict=True))
+        if inside and array.metadata.encode_chunk_key(place) == key:
+            places.add(place)
+    return gaps_of(np.array(sorted(places), np.int64).reshape(-1, len(shape)), shape, chunks, axes)
 
 
 def names_in(path: Path, name: str) -> Iterator[str]:
