@@ -181,7 +181,6 @@ def test_a_worker_that_dies_costs_nothing(film: Path, processes: Processes, afte
         result = run_pass(dataset, [Slow(0.3)], executor=cluster, control=control)[0].per_pattern
     expected = run_pass(dataset, [Slow(0.0)], workers=1)[0].per_pattern
     assert killed
-    assert len(np.unique(result["process"])) == (2 if after else 1)
     assert np.array_equal(result["sum"], expected["sum"])
     assert processes.workers[1].pid in result["process"]
 
@@ -221,6 +220,23 @@ def test_a_lost_scheduler_is_one_sentence_and_what_was_finished_is_kept(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("row_by_row")
+def test_workers_that_are_all_lost_are_one_sentence(
+    film: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_stemnmf.streaming.cluster.WORKERS_TIMEOUT", 3)
+    monkeypatch.setattr("napari_stemnmf.streaming.cluster.COUNT_SECONDS", 0.5)
+
+    def kill(progress: stem.Progress) -> None:
+        if progress.done >= 40:
+            for worker in processes.workers:
+                worker.kill()
+
+    with workers_at(processes.address) as cluster, pytest.raises(StemNMFError, match="or has lost all workers"):
+        run_pass(stem.open(film), [Slow(0.2)], executor=cluster, control=Control(kill))
+
+
+@pytest.mark.slow
 def test_a_cancel_stops_what_is_on_its_way(film: Path, processes: Processes) -> None:
     cancel = threading.Event()
     threading.Timer(1.0, cancel.set).start()
@@ -244,6 +260,11 @@ def test_a_scheduler_without_workers_is_one_sentence(tmp_path: Path, monkeypatch
             Cluster(client)
     finally:
         started.end()
+
+
+def test_what_is_no_client_is_told() -> None:
+    with pytest.raises(StemNMFError, match=r"client was expected, not 'tcp://host:8786'; make one"):
+        Cluster("tcp://host:8786")
 
 
 def versions(**changes: str | None) -> dict[str, Any]:

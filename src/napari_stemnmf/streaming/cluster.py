@@ -22,7 +22,7 @@ from napari_stemnmf.streaming.pools import POLL_SECONDS
 TIMEOUT = 5
 """Seconds that a scheduler has to answer in."""
 WORKERS_TIMEOUT = 30
-"""Seconds that a scheduler without a worker is waited for."""
+"""Seconds that a scheduler without a worker is waited for, at first and when it has lost all."""
 COUNT_SECONDS = 10
 """How often the threads of all workers are counted, as workers come and go."""
 TRIES = 5
@@ -42,16 +42,20 @@ class Cluster:
     Raises
     ------
     StemNMFError
-        If the client is asynchronous or closed, there is no worker, or one has another version of a package.
+        If it is no client, or asynchronous or closed, there is no worker, or one has another version of a package.
     """
 
     here = False
 
     def __init__(self, client: Any) -> None:
-        if getattr(client, "asynchronous", False):
-            raise StemNMFError("An asynchronous dask client cannot run an analysis; make a synchronous one.")
+        if not hasattr(client, "scatter"):
+            raise StemNMFError(f"A dask client was expected, not {client!r}; make one: distributed.Client(address).")
+        if client.asynchronous or client.status != "running":
+            what = "An asynchronous" if client.asynchronous else "A closed"
+            raise StemNMFError(f"{what} dask client cannot run an analysis; make one that is neither.")
         self._client = client
         self._counted, self._threads = float("-inf"), 0
+        self._manned = time.monotonic()
         with self._speaking():
             if not self.side_by_side:
                 self._wait_for_a_worker()
@@ -85,8 +89,7 @@ class Cluster:
         for _ in range(TRIES):
             while not task.future.done():
                 control.check()
-                if self._client.status in ("closed", "closing"):
-                    raise self._lost()
+                self._look_for_workers()
                 task.ended.wait(POLL_SECONDS)
             control.check()
             try:
@@ -149,6 +152,15 @@ class Cluster:
             time.sleep(POLL_SECONDS)
         raise self._lost()
 
+    def _look_for_workers(self) -> None:
+        """Raise if there is nobody who could answer, and has not been for a while."""
+        if self._client.status in ("closed", "closing"):
+            raise self._lost()
+        if self.side_by_side:
+            self._manned = time.monotonic()
+        elif time.monotonic() - self._manned > WORKERS_TIMEOUT:
+            raise self._lost()
+
     def _lost(self) -> StemNMFError:
         return StemNMFError(
             f"The dask scheduler at {self.address} does not answer any more, or has lost all workers; "
@@ -159,7 +171,6 @@ class Cluster:
     def _speaking(self) -> Iterator[None]:
         """Errors of the connection as one sentence; a CancelledError is for the caller."""
         from distributed import KilledWorker
-        from distributed.comm import CommClosedError
 
         try:
             yield
@@ -168,7 +179,7 @@ class Cluster:
                 f"A block ended every dask worker that worked on it, the last at {error.last_worker.address}; "
                 "look at the worker's log, and give it more memory."
             ) from error
-        except (CommClosedError, TimeoutError, ConnectionError) as error:
+        except OSError as error:  # that of a closed connection and that of a timeout are such
             raise self._lost() from error
 
 

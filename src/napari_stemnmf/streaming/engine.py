@@ -48,19 +48,19 @@ class PassResult(BlockResult):
     _pieces: list[tuple[np.ndarray, np.ndarray, Arrays]] = field(default_factory=list, repr=False)
 
     def join(self, n: int) -> None:
-        """Put the ragged rows of all blocks into the order of the scan."""
+        """Put the ragged rows of all blocks into the order of the scan; what was copied is let go at once."""
         if not self._pieces:
             return
         counts = np.zeros(n, np.int64)
         for positions, sizes, _ in self._pieces:
             counts[positions] = sizes
         self.offsets = np.concatenate([[0], np.cumsum(counts)])
-        for name in self._pieces[0][2]:
+        for name in list(self._pieces[0][2]):
             first = self._pieces[0][2][name]
             out = np.empty((int(self.offsets[-1]), *first.shape[1:]), first.dtype)
             for positions, sizes, values in self._pieces:
                 within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-                out[np.repeat(self.offsets[positions], sizes) + within] = values[name]
+                out[np.repeat(self.offsets[positions], sizes) + within] = values.pop(name)
             self.ragged[name] = out
         self._pieces.clear()
 
