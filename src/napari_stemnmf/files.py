@@ -160,8 +160,12 @@ def scrap_name(suffix: str) -> str:
     return f".stemnmf-{pid}-{where}-{began}-{secrets.token_hex(6)}.part{suffix}"
 
 
-def sweep(folder: str | Path) -> None:
-    """Remove from a folder what processes that have ended were writing; what cannot be removed stays."""
+def sweep(folder: str | Path | None = None) -> None:
+    """Remove from a folder what processes that have ended were writing; what cannot be removed stays.
+
+    Of the system's folder for temporary files where none is given.
+    """
+    folder = tempfile.gettempdir() if folder is None else folder
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _SCRAP.fullmatch(entry.name)
