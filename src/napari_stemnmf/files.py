@@ -22,7 +22,7 @@ from pathlib import Path
 
 from napari_stemnmf import processes
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.texts import why
+from napari_stemnmf.texts import NOT_WRITTEN, why
 
 FILE_SUFFIX = ".stemnmf.h5"
 """Ending of an analysis file."""
@@ -87,7 +87,7 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
         with atomic_write(path) as part:
             yield part
     except (OSError, MemoryError) as error:
-        raise AnalysisError(f"{what}{path} cannot be written: {why(error)}.") from error
+        raise AnalysisError(f"{what}{path} cannot be written: {why(error, NOT_WRITTEN)}.") from error
 
 
 def write_text(path: str | Path, text: str, what: str = "") -> None:
