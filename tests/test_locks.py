@@ -84,3 +84,44 @@ def test_a_lock_that_somebody_else_has_by_now_is_not_released(tmp_path: Path) ->
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match="cannot be written to"):
         take(tmp_path / "none" / "a.h5", "a run")
+
+
+def test_who_takes_a_lock_removes_what_killed_runs_have_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    code = "import sys; from napari_stemnmf.files import scrap_name; print(scrap_name('.npy'))"
+    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    for folder in (tmp_path, temporary):
+        (folder / name.strip()).touch()
+    with held(tmp_path / "a.h5", "a run"):
+        pass
+    assert list(tmp_path.iterdir()) == [temporary]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000, "[]", "1", '{"pid": "1"}', '{"since": 1e400}', '{"since": NaN}', '{"since": -1e300}',
+        '{"who": 1}', '{"no": 1}', "\0" * 100, "x" * 2**15, '{"pid": 99999999999999999999}',
+    ],
+)  # fmt: skip
+def test_a_lock_of_anything_stops_nobody_for_long(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    lock_of(path).write_text(text)
+    os.utime(lock_of(path), (1, 1))
+    refusal = ""
+    try:
+        take(path, "the next").release()
+    except AnalysisError as error:
+        refusal = str(error)
+    assert not refusal or f"delete {lock_of(path)}" in refusal
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are of POSIX")
+def test_a_pipe_in_place_of_a_lock_does_not_keep_anybody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    os.mkfifo(lock_of(path))
+    with pytest.raises(AnalysisError, match=r"delete .*lock"):
+        take(path, "the next")

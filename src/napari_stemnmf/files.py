@@ -22,7 +22,7 @@ from pathlib import Path
 
 from napari_stemnmf import processes
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.texts import why
+from napari_stemnmf.texts import NOT_WRITTEN, why
 
 FILE_SUFFIX = ".stemnmf.h5"
 """Ending of an analysis file."""
@@ -87,7 +87,7 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
         with atomic_write(path) as part:
             yield part
     except (OSError, MemoryError) as error:
-        raise AnalysisError(f"{what}{path} cannot be written: {why(error)}.") from error
+        raise AnalysisError(f"{what}{path} cannot be written: {why(error, NOT_WRITTEN)}.") from error
 
 
 def write_text(path: str | Path, text: str, what: str = "") -> None:
@@ -160,8 +160,12 @@ def scrap_name(suffix: str) -> str:
     return f".stemnmf-{pid}-{where}-{began}-{secrets.token_hex(6)}.part{suffix}"
 
 
-def sweep(folder: str | Path) -> None:
-    """Remove from a folder what processes that have ended were writing; what cannot be removed stays."""
+def sweep(folder: str | Path | None = None) -> None:
+    """Remove from a folder what processes that have ended were writing; what cannot be removed stays.
+
+    Of the system's folder for temporary files where none is given.
+    """
+    folder = tempfile.gettempdir() if folder is None else folder
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _SCRAP.fullmatch(entry.name)

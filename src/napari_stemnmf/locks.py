@@ -115,7 +115,8 @@ def take(path: str | Path, who: str) -> Lock:
     """
     path, me = Path(path), Holder.me(who)
     file = lock_of(path)
-    sweep(path.parent)
+    for folder in (path.parent, None):  # a run that was killed may have left something in either
+        sweep(folder)
     for _ in range(3):
         try:
             _write(file, me)

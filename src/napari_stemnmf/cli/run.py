@@ -23,6 +23,7 @@ from napari_stemnmf.cli.wording import in_options
 from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files import make_folder
 from napari_stemnmf.locks import held
+from napari_stemnmf.texts import NOT_WRITTEN, why
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
@@ -193,7 +194,10 @@ def _demo(options: argparse.Namespace) -> None:
     scan = options.out / "sample.h5"
     made = sample()
     if not scan.exists():
-        made.save(scan)
+        try:
+            made.save(scan)
+        except OSError as error:
+            raise AnalysisError(f"{scan} cannot be written: {why(error, NOT_WRITTEN)}.") from error
     rows, columns, q_y, q_x = made.dataset.shape
     print(f"{scan}: {rows} x {columns} patterns of {q_y} x {q_x} px, {len(made.masks)} true grains, some overlapping")
     analysis = run_into(open_scan(scan), recipe, options.out, workers=options.workers)

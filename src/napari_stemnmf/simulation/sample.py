@@ -17,7 +17,7 @@ from scipy import sparse
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files import atomic_write
 from napari_stemnmf.simulation.diffraction import Beams, disks
 from napari_stemnmf.simulation.film import ENERGY, Q_MAX, SCAN_STEP, TRUE_THICKNESS, diffuse_scattering, silver_film
 
@@ -65,7 +65,7 @@ class Sample:
         rows, columns = min(8, self.dataset.shape[0]), min(8, self.dataset.shape[1])
         labels = f"thickness > {TRUE_THICKNESS} A (grain, scan_y, scan_x), unblurred; grains overlap"
         orientations = "v_lab = R @ v_crystal; lab x along scan_x, y along scan_y, z the beam"
-        with result_file(path) as part, h5py.File(part, "w") as file:
+        with atomic_write(path) as part, h5py.File(part, "w") as file:
             file.attrs["name"] = self.dataset.name
             chunks = (rows, columns, *self.dataset.detector_shape)
             data = file.create_dataset("data", self.dataset.shape, self.dataset.dtype, chunks=chunks, **packed)
