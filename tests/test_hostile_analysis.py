@@ -97,6 +97,9 @@ CHANGES = {
     "columns": set_value("models/aa/kept", 0, False),
     "components": replace_by("models/aa/H", np.zeros((2, 2), "f4")),
     "table": without("tables/aa/grain_id"),
+    "grains of a table": lambda file: file["tables/aa/grain_id"].write_direct(
+        file["tables/aa/grain_id"][()] + np.int64(1000)
+    ),
     "column of angles": without("features/aa/columns/ring"),
     "representation": lambda file: file.move("features/aa", "features/xx"),
     "shape of the scan": set_attribute("input", "shape", np.array([16, 16])),

@@ -313,9 +313,15 @@ def _together(analysis: Any, detector: tuple[int, ...]) -> Iterator[str]:
             yield f"tables/{feature} lacks the column {lacking[0]}"
         elif table["grain_id"].dtype.kind not in "iu" or table["grain_id"].duplicated().any():
             yield f"tables/{feature} does not number its grains"
+        elif analysis.is_current(f"tables/{feature}") and set(table["grain_id"]) != set(_ids(analysis, feature)):
+            yield f"tables/{feature} is of other grains than there are"
     for feature, share in analysis.unexplained.items():
         if share.ndim != 2:
             yield f"unexplained/{feature} is no map of the scan"
+
+
+def _ids(analysis: Any, feature: str) -> list[int]:
+    return analysis.grains[feature].ids.tolist() if feature in analysis.grains else []
 
 
 def _is_shape(shape: Any, length: int) -> bool:

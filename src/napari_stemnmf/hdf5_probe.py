@@ -155,12 +155,18 @@ def _forked(*paths: str) -> int | None:
     _ = h5py.File
     with warnings.catch_warnings(), phil:  # nobody else is inside the library when the copy is made
         warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError:
+            return None  # no more processes of this kind
         if not child:
             _in_child(paths)
     began, pause = time.monotonic(), 0.0005
     while True:
-        done, status = os.waitpid(child, os.WNOHANG)
+        try:
+            done, status = os.waitpid(child, os.WNOHANG)
+        except ChildProcessError:
+            return None  # somebody else has waited for it
         if done:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() - began > WALL_SECONDS:

@@ -111,6 +111,21 @@ def test_a_run_refuses_what_is_missing_unless_the_recipe_leaves_it_out(tmp_path:
     assert any("14 missing" in note for note in survey.notes("rows", None))
 
 
+def test_scan_with_missing_patterns_can_be_looked_at(tmp_path: Path) -> None:
+    """napari opens it, with zeros in their place, and tells of them."""
+    from napari_stemnmf.plugin.layers.result_layers import patterns
+    from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.streaming.virtual_images import quick_image
+
+    dataset = stem.open(chunked(tmp_path / "a.h5"))
+    image = quick_image(dataset)
+    assert (image[4:] == 0).all()
+    assert (image[:4] > 0).all()
+    data, meta, _ = patterns(Session(dataset))
+    assert not np.asarray(data[5, 6]).any()
+    assert "14 of 42 patterns" in meta["metadata"]["notes"]
+
+
 def test_missing_patterns_follow_crops_and_turned_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

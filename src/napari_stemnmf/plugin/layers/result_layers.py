@@ -56,7 +56,7 @@ def patterns(session: Session) -> LayerTuple:
     meta = placed(session, "patterns", "patterns", dataset.axes)
     meta["metadata"] |= {DATASET_KEY: dataset, **dataset.metadata}
     style = {"contrast_limits": pattern_limits(dataset), "colormap": "inferno", "visible": False}
-    return dataset.data, meta | style, "image"
+    return dataset.without_gaps().data, meta | style, "image"  # a viewer that shows zeros; notes tell what is missing
 
 
 def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
@@ -161,9 +161,9 @@ def pattern_limits(dataset: Dataset) -> tuple[float, float]:
     """Contrast limits for single patterns, from a few of them spread over the scan: that few chunks are read."""
     rows, columns = dataset.scan_shape
     flat = np.unique(np.linspace(0, rows * columns - 1, SAMPLED_PATTERNS).astype(int))
-    highest = []
+    highest, shown = [], dataset.without_gaps()
     for index in flat:
-        pattern = dataset.pattern(*divmod(int(index), columns))
+        pattern = shown.pattern(*divmod(int(index), columns))
         finite = pattern[np.isfinite(pattern)]
         highest.append(float(np.percentile(finite, 99.5)) if finite.size else 0.0)
     return _limits(0.0, max(highest))
