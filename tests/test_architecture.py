@@ -32,6 +32,7 @@ FLOORS = (
         "recipe",
         "contents",
         "gaps",
+        "scan_shape",
         "dataset",
         "units",
         "threads",

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_stemnmf as stem
-from napari_stemnmf.dataset import BLOCK_BYTES, likely_scan_shape, whole_pattern_chunks
+from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks
 from napari_stemnmf.errors import DataError, ScanShapeError
+from napari_stemnmf.scan_shape import likely_scan_shape
 
 
 @pytest.fixture

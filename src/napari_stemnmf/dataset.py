@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,15 @@ import numpy as np
 
 from napari_stemnmf import contents
 from napari_stemnmf.contents import Part
-from napari_stemnmf.errors import DataError, ReadError, ScanShapeError
+from napari_stemnmf.errors import DataError, ReadError
 from napari_stemnmf.gaps import Gaps
+from napari_stemnmf.scan_shape import needs_scan_shape, patterns_of_scan
 from napari_stemnmf.texts import shown, shown_lines
 
 if TYPE_CHECKING:
     import dask.array as da
 
 AXIS_NAMES = ("scan_y", "scan_x", "q_y", "q_x")
-DROPS = ("last", "first")
-"""Ends of a recording at which patterns beyond the scan are dropped, the default first."""
 BLOCK_BYTES = 16 * 2**20  # aimed size of a chunk: large enough to amortise a task, small enough for threads x chunks
 
 
@@ -263,50 +261,6 @@ class _View:
         return np.asarray(self.array[where])
 
 
-def patterns_of_scan(
-    name: str, count: int, scan_shape: tuple[int, ...], drop: str | int = "last"
-) -> tuple[range, dict[str, Any]]:
-    """Which patterns of a recording are the scan, and what the dataset's metadata says of the others.
-
-    Parameters
-    ----------
-    name : str
-        Of the recording, for messages.
-    count : int
-        Its number of patterns.
-    scan_shape : tuple of int
-        Rows and columns of the scan.
-    drop : str or int
-        Which are left out where there are more patterns than positions: the ``last`` (the camera ran on), the
-        ``first`` (it started too early), or that many of the first and then the last.
-
-    Raises
-    ------
-    ScanShapeError
-        If there are fewer patterns than positions, or `drop` is none of these.
-    """
-    extra = count - scan_shape[0] * scan_shape[1]
-    whole = isinstance(drop, int | np.integer) and not isinstance(drop, bool)
-    if not (whole or drop in DROPS) or (whole and int(drop) < 0):
-        raise ScanShapeError(f'Patterns to drop are the "last", the "first", or a number of first ones, not {drop!r}.')
-    first = max(extra, 0) if drop == "first" else int(drop) if whole else 0
-    if extra < first:
-        raise wrong_scan_shape(name, scan_shape, count, first)
-    if not extra:
-        return range(count), {}
-    ends = [f"the {what} {n}" for what, n in (("first", first), ("last", extra - first)) if n]
-    other = ' (drop="first" would leave out the first)' if not first else ""
-    note = (
-        f"{shown(name)} holds {count} patterns, {extra} more than a scan of {scan_shape[0]} x {scan_shape[1]} has "
-        f"positions: {' and '.join(ends)} {'was' if extra == 1 else 'were'} dropped{other}."
-        + ("" if first else " A camera that runs on after the scan leaves such patterns.")
-    )
-    told: dict[str, Any] = {"notes": note}
-    if first:
-        told["skipped_patterns"] = first
-    return range(first, count - extra + first), told
-
-
 def working_dtype(dtype: np.dtype) -> np.dtype:
     """The type patterns are given in: bool as uint8, float16 as float32, long double as float64, else the file's."""
     if dtype.kind == "b":
@@ -314,37 +268,6 @@ def working_dtype(dtype: np.dtype) -> np.dtype:
     if dtype.kind == "f" and dtype.itemsize not in (4, 8):
         return np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
     return dtype.newbyteorder("=")
-
-
-def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int, skipped: int = 0) -> ScanShapeError:
-    """The error for a scan shape that needs more patterns than there are, or does not fit what there is."""
-    rows, columns = scan_shape
-    needed, left = rows * columns, count - skipped
-    error = f"A scan shape of {rows} x {columns} needs {needed} patterns, but {name} has {count}"
-    if skipped:
-        error += f", {skipped} of which are to be dropped"
-    if columns <= left < needed:
-        error += f"; scan_shape=({left // columns}, {columns}) takes the whole rows that are there"
-    elif left > 0:
-        error += f"; such a number of patterns fits scan_shape=({likely_scan_shape(left)})"
-    return ScanShapeError(f"{error}.")
-
-
-def needs_scan_shape(name: str, count: int, frame: tuple[int, ...]) -> ScanShapeError:
-    """The error for a stack of patterns of unknown scan shape."""
-    return ScanShapeError(
-        f"{name} is a stack of {count} patterns of {' x '.join(str(int(n)) for n in frame)}; "
-        f"give its scan shape (rows, columns), as in scan_shape=({likely_scan_shape(count)}), to open it as a scan."
-    )
-
-
-def likely_scan_shape(count: int) -> str:
-    """A scan shape that a number of patterns suggests: nearly square, or square with a few patterns beyond it."""
-    side = math.isqrt(count) or 1
-    rows = next(n for n in range(side, 0, -1) if count % n == 0)
-    if count // rows > 1.25 * rows and count - side * side <= 0.05 * count:
-        return f"{side}, {side}"
-    return f"{rows}, {count // rows}"
 
 
 def whole_pattern_chunks(shape: tuple[int, ...], itemsize: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemnmf.dataset import DROPS
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
+from napari_stemnmf.scan_shape import DROPS
 from napari_stemnmf.settings import walk
 from napari_stemnmf.texts import brief, shown
 from napari_stemnmf.threads import MOST

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf import units
-from napari_stemnmf.dataset import Dataset, needs_scan_shape, patterns_of_scan
+from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.gaps import Gaps, told_missing
 from napari_stemnmf.reading.blocks import Blocks, Frames, PartOfFrames, ScanOfFrames
 from napari_stemnmf.reading.empad import without_header
 from napari_stemnmf.reading.shaping import in_shape
+from napari_stemnmf.scan_shape import needs_scan_shape, patterns_of_scan
 from napari_stemnmf.units import Scaling
 
 CLEARLY_LARGER = 8  # a scan so many times larger than the next one is chosen without asking

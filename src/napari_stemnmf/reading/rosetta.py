@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.dataset import Dataset, likely_scan_shape
+from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError
 from napari_stemnmf.reading.beside import tvips_parts
 from napari_stemnmf.reading.blocks import reading
@@ -25,6 +25,7 @@ from napari_stemnmf.reading.empad import Empad, describe
 from napari_stemnmf.reading.recordings import check_whole
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.reading.tif_pages import quiet
+from napari_stemnmf.scan_shape import likely_scan_shape
 from napari_stemnmf.units import Scaling
 
 PLUGINS = {

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.dataset import patterns_of_scan, wrong_scan_shape
 from napari_stemnmf.errors import ReadError, ScanShapeError
 from napari_stemnmf.gaps import told_missing
 from napari_stemnmf.reading.blocks import Blocks
+from napari_stemnmf.scan_shape import patterns_of_scan, wrong_scan_shape
 
 
 def in_shape(

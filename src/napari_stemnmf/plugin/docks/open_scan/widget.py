@@ -9,10 +9,10 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit, LineEdit, PushButton, SpinBox
 from qtpy.QtWidgets import QSizePolicy
 
-from napari_stemnmf.dataset import DROPS
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.forms.form import align_labels
 from napari_stemnmf.plugin.widgets import show_error
+from napari_stemnmf.scan_shape import DROPS
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
