@@ -119,18 +119,20 @@ def test_same_command_again_computes_nothing(results, scan, capsys):
 
 def test_a_review_is_kept_and_written_and_not_replaced_unasked(results, scan, tmp_path, capsys):
     reviewed = stem.Analysis.load(results / "analysis.stemnmf.h5")
-    first, second, *_ = (int(i) for i in reviewed.grains["aa"].ids)
-    reviewed = pipeline.edit(reviewed, "aa", Edit("delete", (first,)), Edit("reject", (second,)))
+    first, second, third, *_ = (int(i) for i in reviewed.grains["aa"].ids)
+    reviewed = pipeline.edit(reviewed, "aa", Edit("delete", (first,)), Edit("reject", (second,)), Edit("accept", (third,)))
     reviewed.save(tmp_path / "analysis.stemnmf.h5")
     assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, "--set", "aa.refinement.min_size=9"]) == 1
     assert "holds a review of AA by hand" in capsys.readouterr().err
     other = ["--features", "rv", "--set", "rv.refinement.min_size=9"]
     assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, *other]) == 0
     assert set(stem.Analysis.load(tmp_path / "analysis.stemnmf.h5").grains) == {"aa", "rv"}
+    capsys.readouterr()
     assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK]) == 0
     table = pd.read_csv(tmp_path / "grains-aa.csv")
-    assert first not in table["grain_id"].tolist()
-    assert table["verdict"].tolist()[0] == "rejected"
+    assert not {first, second} & set(table["grain_id"])
+    assert table["verdict"].tolist()[0] == "accepted"
+    assert f"AA: {len(table)} grains and 1 that was rejected, from" in capsys.readouterr().out
 
 
 def test_recipe_command_prints_what_run_reads(scan, tmp_path, capsys):

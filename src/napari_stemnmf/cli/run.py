@@ -129,6 +129,7 @@ def run_into(
 
 def _summary(analysis: Analysis, name: str) -> str:
     """What was found of a representation, in a line."""
+    from napari_stemnmf.export.chosen import wanted
     from napari_stemnmf.grains.unexplained import whole
 
     grains, explain = analysis.grains[name], ""
@@ -136,7 +137,10 @@ def _summary(analysis: Analysis, name: str) -> str:
     if share is not None and len(grains) and analysis.peaks is not None and analysis.calibration is not None:
         explain = f"; they explain {1 - whole(share, analysis.peaks, analysis.calibration):.0%} of what is diffracted"
     note = f". {in_options(grains.note)}" if grains.note else ""
-    return f"{name.upper()}: {len(grains)} grains from {analysis.models[name]}{explain}{note}"
+    kept = int(wanted(analysis, name, "kept").sum())
+    out = len(grains) - kept
+    rejected = f" and {out} that {'was' if out == 1 else 'were'} rejected," if out else ""
+    return f"{name.upper()}: {kept} grains{rejected} from {analysis.models[name]}{explain}{note}"
 
 
 def _look_before(earlier: Analysis, path: Path, dataset: Dataset, recipe: Recipe) -> None:
