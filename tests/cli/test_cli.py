@@ -120,7 +120,8 @@ def test_same_command_again_computes_nothing(results, scan, capsys):
 def test_a_review_is_kept_and_written_and_not_replaced_unasked(results, scan, tmp_path, capsys):
     reviewed = stem.Analysis.load(results / "analysis.stemnmf.h5")
     first, second, third, *_ = (int(i) for i in reviewed.grains["aa"].ids)
-    reviewed = pipeline.edit(reviewed, "aa", Edit("delete", (first,)), Edit("reject", (second,)), Edit("accept", (third,)))
+    edits = Edit("delete", (first,)), Edit("reject", (second,)), Edit("accept", (third,))
+    reviewed = pipeline.edit(reviewed, "aa", *edits)
     reviewed.save(tmp_path / "analysis.stemnmf.h5")
     assert cli.main(["run", str(scan), "--out", str(tmp_path), *QUICK, "--set", "aa.refinement.min_size=9"]) == 1
     assert "holds a review of AA by hand" in capsys.readouterr().err
