@@ -55,7 +55,7 @@ def disk_rings(
     tops, _ = signal.find_peaks(counts, distance=4)
     rings = []
     for top in tops:
-        at = float(_vertex(counts, int(top)) + 0.5) * step
+        at = float(_between(counts, int(top)) + 0.5) * step
         low, high = top, top
         level = around[top] + 0.2 * (counts[top] - around[top])
         while low > 0 and top - low < 6 and level < counts[low - 1] <= 1.05 * counts[low]:
@@ -91,7 +91,7 @@ def profile_rings(profile: np.ndarray, probe_radius: float, first: float, last: 
             bounds = zip(tops, found["left_bases"], found["right_bases"], found["prominences"], strict=True)
             rings = [
                 Ring(
-                    float(_vertex(curve, int(top)) + inner),
+                    float(_between(curve, int(top)) + inner),
                     float(inner + _lowest(curve, left, top, tops)),
                     float(inner + _lowest(curve, top, right, tops)),
                     float(strength),
@@ -112,10 +112,8 @@ def _lowest(curve: np.ndarray, start: int, stop: int, tops: np.ndarray) -> int:
     return int(start + np.argmin(curve[start : stop + 1]))
 
 
-def _vertex(values: np.ndarray, top: int) -> float:
-    """Where the parabola through a maximum and its neighbours peaks."""
-    if not 0 < top < len(values) - 1:
-        return float(top)
-    before, here, after = values[top - 1 : top + 2]
-    bend = before - 2.0 * here + after
-    return top + (0.0 if bend >= 0.0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)))
+def _between(values: np.ndarray, top: int) -> float:
+    """Where a maximum lies between its neighbours."""
+    from napari_stemnmf.preprocessing.vertex import vertex
+
+    return top + float(vertex(*values[top - 1 : top + 2])) if 0 < top < len(values) - 1 else float(top)

@@ -14,6 +14,7 @@ from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import correlate, dot, window
 from napari_stemnmf.disks.ridges import flatten
 from napari_stemnmf.disks.template import FALLOFF_STEP
+from napari_stemnmf.preprocessing.vertex import vertex
 
 CONTRAST = 0.02  # an uneven background counts as noise of this share of its height
 TAPS = 4  # reach of the Lanczos kernel, px
@@ -107,15 +108,6 @@ def take_away(values: Any, top: Any, left: Any, falloff: Any, disks: Any) -> Non
         for i in range(values.shape[0]):
             for j in range(values.shape[1]):
                 values[i, j] -= disks[k, 2] * falloff_at(falloff, top + i - disks[k, 0], left + j - disks[k, 1])
-
-
-@njit(nogil=True, cache=True)
-def vertex(low: Any, middle: Any, high: Any) -> Any:  # pragma: no cover - compiled
-    """Where the parabola through three values one step apart has its maximum, within half a step of the middle."""
-    curvature = low - 2.0 * middle + high
-    if curvature >= 0.0:
-        return 0.0
-    return min(max(0.5 * (low - high) / curvature, -0.5), 0.5)
 
 
 @njit(nogil=True, cache=True)

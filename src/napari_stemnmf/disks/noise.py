@@ -17,6 +17,7 @@ from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import dot
 from napari_stemnmf.disks.overlap import is_maximum
 from napari_stemnmf.disks.template import FALLOFF_STEP
+from napari_stemnmf.preprocessing.vertex import vertex
 
 TILE_ROWS, TILE_COLUMNS, MOST_TILES = 4, 16, 256
 """Part of a pattern in which its noise is measured, and how many at most."""
@@ -316,6 +317,4 @@ def _explain(response: Any, plan: Any, disks: Any) -> Any:  # pragma: no cover -
 @njit(nogil=True, cache=True)
 def _shift(low: Any, middle: Any, high: Any) -> Any:  # pragma: no cover - compiled
     """Which of the tabled positions within a bin the vertex of a parabola through three values is nearest to."""
-    curvature = low - 2.0 * middle + high
-    place = 0.5 * (low - high) / curvature if curvature < 0.0 else 0.0
-    return min(max(int(np.floor((place + 0.5) * SHIFTS)), 0), SHIFTS - 1)
+    return min(max(int(np.floor((vertex(low, middle, high) + 0.5) * SHIFTS)), 0), SHIFTS - 1)

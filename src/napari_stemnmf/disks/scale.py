@@ -116,6 +116,7 @@ class Copies(NamedTuple):
 def copies(pattern: np.ndarray, mask: np.ndarray | None, radius: float, gain: float) -> Copies:
     """Where a pattern looks like a disk of a radius (px), by more than the noise; `gain` is that of its counts."""
     from napari_stemnmf.disks.correlation import bin_pixels, correlate, lay_out
+    from napari_stemnmf.preprocessing.vertex import vertex
 
     shape = pattern.shape
     size = max(1, int(radius / COARSE))
@@ -137,8 +138,10 @@ def copies(pattern: np.ndarray, mask: np.ndarray | None, radius: float, gain: fl
     wide = np.pad(height, 1, "edge")
     up, left, down, right = (wide[i + a, j + b] for a, b in ((0, 1), (1, 0), (2, 1), (1, 2)))
     middle = wide[i + 1, j + 1]
-    y = (i + _vertex(up, middle, down) + 0.5) * size - 0.5
-    x = (j + _vertex(left, middle, right) + 0.5) * size - 0.5
+    y, x = (
+        (at + np.array([vertex(*line) for line in zip(low, middle, high, strict=True)], np.float64) + 0.5) * size - 0.5
+        for at, low, high in ((i, up, down), (j, left, right))
+    )
     room = np.minimum(np.minimum(y, shape[0] - 1 - y), np.minimum(x, shape[1] - 1 - x)) + 0.5
     row, column = (np.clip(np.rint(axis).astype(int), 0, n - 1) for axis, n in zip((y, x), shape, strict=True))
     whole = (room >= radius) & (away[row, column] >= radius + 0.5)
@@ -171,12 +174,6 @@ def gain_of(pattern: np.ndarray, mask: np.ndarray | None) -> float:
         if np.abs(tiles / step - np.rint(tiles / step)).max() < ROUNDED:
             return step
     return float(low / TILE_BIAS)
-
-
-def _vertex(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where the parabola through three values one step apart has its maximum, within half a step of the middle."""
-    bend = low - 2.0 * middle + high
-    return np.where(bend < 0.0, np.clip(0.5 * (low - high) / np.where(bend < 0.0, bend, 1.0), -0.5, 0.5), 0.0)
 
 
 def crowd(pattern: np.ndarray, mask: np.ndarray | None, disks: Copies, reach: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,10 +17,11 @@ import numpy as np
 from napari_stemnmf.compiled import njit
 from napari_stemnmf.disks.correlation import bin_pixels, brightest, correlate, dot, is_saturated, lay_out
 from napari_stemnmf.disks.edges import FARTHEST, edges
-from napari_stemnmf.disks.measure import measure, refine, select, vertex
+from napari_stemnmf.disks.measure import measure, refine, select
 from napari_stemnmf.disks.noise import gain_of, uneven
 from napari_stemnmf.disks.overlap import INFLUENCE, is_maximum, keep_whole, neighbours, separate, tallest
 from napari_stemnmf.disks.ridges import Ground, ridges
+from napari_stemnmf.preprocessing.vertex import vertex
 
 LENIENCE = 0.7  # share of the least signal-to-noise ratio that a candidate on the binned pattern needs
 BESIDE = 2.0  # mismatches of the disks around it that a disk needs that is seen only with those taken away

@@ -96,13 +96,13 @@ def inversion_center(
     row, column = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
     if similarity[row, column] <= 0.0:
         return None
-    return 0.5 * row + _vertex(similarity[:, column], int(row)), 0.5 * column + _vertex(similarity[row], int(column))
+    lines = (similarity[:, column], int(row)), (similarity[row], int(column))
+    q_y, q_x = (0.5 * at + _between(line, at) for line, at in lines)
+    return q_y, q_x
 
 
-def _vertex(line: np.ndarray, at: int) -> float:
-    """Where the parabola through the values at, and a pixel (two steps) before and after, peaks: px from there."""
-    if not 2 <= at < len(line) - 2:
-        return 0.0
-    before, here, after = (float(v) for v in line[at - 2 : at + 3 : 2])
-    bend = before - 2.0 * here + after
-    return 0.0 if bend >= 0.0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
+def _between(line: np.ndarray, at: int) -> float:
+    """How far from a maximum the vertex lies of the parabola through it and what is a pixel (two steps) beside it."""
+    from napari_stemnmf.preprocessing.vertex import vertex
+
+    return float(vertex(*line[at - 2 : at + 3 : 2])) if 2 <= at < len(line) - 2 else 0.0
