@@ -113,8 +113,8 @@ def grain_patterns(
     covered = np.diff(members.indptr) > 0
     options: dict[str, Any] = {"workers": workers, "only": covered, "executor": executor}
 
-    means = np.full((members.shape[1], *shape), np.nan, np.float32)
-    singles = np.full(means.shape, np.nan, np.float32)
+    means = np.empty((members.shape[1], *shape), np.float32)  # takes room as the sums let go of theirs
+    singles = np.empty_like(means)
     distance = np.zeros(members.shape[1])
     weight = np.asarray(members.sum(axis=0))
     if covered.any():
@@ -122,13 +122,13 @@ def grain_patterns(
         alone = np.asarray((members * csr_array((~shared, members.indices, members.indptr), members.shape)).sum(axis=0))
         for row in range(members.shape[1]):
             single, other = sums.pop(f"single {row}", None), sums.pop(f"shared {row}", None)
-            if single is not None and alone[row] > 0:
-                singles[row] = single / alone[row]
+            singles[row] = single / alone[row] if single is not None and alone[row] > 0 else np.nan
             both = [part for part in (single, other) if part is not None]
-            if both and weight[row] > 0:
-                means[row] = sum(both) / weight[row]
+            means[row] = sum(both) / weight[row] if both and weight[row] > 0 else np.nan
         kernel = _Distances(members, _scaled(means, keep), keep)
         distance = run_pass(dataset, [kernel], control=control.part(1, 2), **options)[0].total["distance"]
+    else:
+        means[:] = singles[:] = np.nan
     dissimilarity = np.divide(distance, weight, out=np.full(len(weight), np.nan), where=weight > 0)
     patterns: dict[str, GrainPatterns] = {}
     start = 0
