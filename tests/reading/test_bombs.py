@@ -190,3 +190,17 @@ def test_what_libraries_say_of_a_file_does_not_reach_the_terminal(tmp_path: Path
     with contextlib.suppress(ReadError):
         read(tmp_path / "a.tif", scan_shape=(1, 2))
     assert capfd.readouterr().err == ""
+
+
+def test_virtual_datasets_of_virtual_datasets_do_not_multiply_for_ever(tmp_path: Path) -> None:
+    shape = (12, 4, 8, 8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["level0"] = np.ones(shape, "u2")
+        for level in range(1, 8):
+            layout = h5py.VirtualLayout(shape, "u2")
+            for row in range(12):
+                layout[row] = h5py.VirtualSource(".", f"level{level - 1}", shape)[row]
+            file.create_virtual_dataset(f"level{level}", layout)
+    assert (stem.open(tmp_path / "a.h5::level2").pattern(11, 3) == 1).all()
+    with pytest.raises(ReadError, match="too many"):
+        stem.open(tmp_path / "a.h5::level7")

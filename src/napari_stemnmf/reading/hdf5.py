@@ -7,6 +7,7 @@ fpd, Prismatic, Velox EMD image stacks, Dectris (Arina) masters with their data 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, open_chosen
 from napari_stemnmf.reading.containment import within
 from napari_stemnmf.reading.hdf5_access import identity, locate, open_hdf5, walk
-from napari_stemnmf.reading.stored_arrays import Stack, array_blocks
+from napari_stemnmf.reading.stored_arrays import Stack, StoredArray, array_blocks
 from napari_stemnmf.reading.virtual import missing, stored
 
 MOST_ARRAYS = 200
@@ -124,23 +125,31 @@ def _candidate(
     node: Any, path: Path, target: Path, name: str, folder: Path, named: nexus.Signal | None = None
 ) -> Candidate:
     """An HDF5 dataset as a candidate, with what NeXus says of it; its storage is checked when it is chosen."""
-    shape, dtype, chunks, inner = _shape_of(node, target, folder), node.dtype.newbyteorder("="), node.chunks, node.name
+    dtype, chunks, inner = node.dtype.newbyteorder("="), node.chunks, node.name
     velox = calibrations.is_velox(node)
 
+    @functools.cache
+    def array() -> tuple[StoredArray, tuple[int, ...]]:
+        return stored(target, inner, folder)
+
+    shape = tuple(node.shape)
+    if node.is_virtual:  # of a series, with what comes behind files that are missing
+        with contextlib.suppress(ReadError):  # told when it is chosen
+            shape = array()[1]
+
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
-        return array_blocks(stored(target, inner, folder)[0], shape, order, dtype, chunks)
+        return array_blocks(array()[0], shape, order, dtype, chunks)
 
     def gaps(axes: Sequence[int]) -> np.ndarray | None:
-        found = missing(stored(target, inner, folder)[0], axes)
+        found = missing(array()[0], axes)
         if found is not None and found.all():
             raise ReadError(f"{path.name} has room for {name}, but nothing was ever written to it.")
         return found
 
     def load() -> np.ndarray:
-        array = stored(target, inner, folder)[0]
-        if missing(array, range(len(shape))) is not None:
+        if missing(array()[0], range(len(shape))) is not None:
             raise ReadError(f"{name} in {path.name} was not written to its end; it is not whole.")
-        return array.read((slice(None),) * len(shape))
+        return array()[0].read((slice(None),) * len(shape))
 
     return Candidate(
         name,
@@ -153,14 +162,6 @@ def _candidate(
         frame_axis=2 if velox else 0,
         preferred=calibrations.is_preferred(node) or (named is not None and named.preferred),
     )
-
-
-def _shape_of(node: Any, path: Path, folder: Path) -> tuple[int, ...]:
-    """The shape of a dataset; of a series, with what comes behind files that are missing."""
-    if node.is_virtual:
-        with contextlib.suppress(ReadError):  # told when it is chosen
-            return stored(path, node.name, folder)[1]
-    return tuple(node.shape)
 
 
 def _dectris(path: Path, targets: list[tuple[str, Path, str]], scan: dict[str, Any], folder: Path) -> Candidate:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,10 +22,20 @@ from napari_stemnmf.hdf5_chunks import is_complete, written_chunks
 from napari_stemnmf.hdf5_probe import prove
 from napari_stemnmf.reading.containment import within
 from napari_stemnmf.reading.hdf5_access import MOST_HOPS, Hdf5Array, locate, open_hdf5
+from napari_stemnmf.reading.selections import (
+    LONGEST,
+    MOST_PARTS,
+    UNLIMITED,
+    declared_shape,
+    hyperslab,
+    last_of_series,
+    numbered,
+    positions,
+)
 from napari_stemnmf.reading.stored_arrays import StoredArray
 
-MOST_PARTS = 100_000
-"""Sources of a virtual dataset, at most."""
+Found: TypeAlias = tuple[StoredArray, tuple[int, ...]]
+"""What reads a dataset, and its shape."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,11 @@ class VirtualArray(StoredArray):
     fill: Any
     pieces: tuple[Piece, ...]
 
+    @property
+    def parts(self) -> int:
+        """How many datasets it is put together of, counted as often as they are taken."""
+        return sum(each.source.parts if isinstance(each.source, VirtualArray) else 1 for each in self.pieces)
+
     def read(self, index: tuple[Any, ...]) -> np.ndarray:
         """The part at an index of integers and slices."""
         spans = [
@@ -75,7 +89,9 @@ class VirtualArray(StoredArray):
         return out[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
 
 
-def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredArray, tuple[int, ...]]:
+def stored(
+    path: Path, name: str, folder: Path, hops: int = 0, known: dict[tuple[Path, str], Found] | None = None
+) -> Found:
     """What reads a dataset of an HDF5 file, and its shape.
 
     Parameters
@@ -84,6 +100,10 @@ def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredAr
         As `locate` gives them.
     folder : Path
         The resolved folder that sources may not leave.
+    hops : int
+        How deep this is in virtual datasets of virtual datasets.
+    known : dict, optional
+        What was located already, by file and name.
 
     Raises
     ------
@@ -92,6 +112,9 @@ def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredAr
     """
     if hops > MOST_HOPS:
         raise ReadError(f"The virtual datasets in {path.name} go in circles; the file is damaged.")
+    known = {} if known is None else known
+    if (path, name) in known:
+        return known[path, name]
     with open_hdf5(path) as file:
         dataset = file[name]
         if dataset.external:
@@ -100,8 +123,8 @@ def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredAr
                 "which is not followed; h5repack brings it into one file."
             )
         if not dataset.is_virtual:
-            return Hdf5Array(path, name), tuple(dataset.shape)
-        sources, shape = dataset.virtual_sources(), _declared(dataset, path)
+            return known.setdefault((path, name), (Hdf5Array(path, name), tuple(dataset.shape)))
+        sources, shape = dataset.virtual_sources(), declared_shape(dataset, path)
         fill, dtype = dataset.fillvalue, dataset.dtype
     found: list[tuple[Any, tuple[np.ndarray, ...], Path, str]] = []
     for source in sources:
@@ -109,8 +132,11 @@ def stored(path: Path, name: str, folder: Path, hops: int = 0) -> tuple[StoredAr
         if len(found) > MOST_PARTS:
             raise ReadError(f"{path.name} has more than {MOST_PARTS} sources, too many for one scan.")
     prove(*{target for _, _, target, _ in found})
-    pieces = tuple(_piece(*each, path, folder, hops) for each in found)
-    return VirtualArray(path, tuple(shape), dtype.newbyteorder("="), fill, pieces), tuple(shape)
+    pieces = tuple(_piece(*each, path, folder, hops, known) for each in found)
+    array = VirtualArray(path, tuple(shape), dtype.newbyteorder("="), fill, pieces)
+    if array.parts > MOST_PARTS:
+        raise ReadError(f"{path.name} is put together of {array.parts} parts, too many for one scan.")
+    return known.setdefault((path, name), (array, tuple(shape)))
 
 
 def missing(array: StoredArray, axes: Sequence[int]) -> np.ndarray | None:
@@ -160,34 +186,43 @@ def _of_source(
 
     `shape` grows where a series goes on behind a file that is missing.
     """
-    regular = _hyperslab(source.vspace, path)
-    endless = [axis for axis, count in enumerate(regular[2] if regular else ()) if count == _UNLIMITED]
-    numbered = bool(re.search(r"(?<!%)(?:%%)*%b", f"{source.file_name}\0{source.dset_name}"))
-    if not numbered:
-        target = path if source.file_name == "." else within(_named(source.file_name, 0), path, folder)
-        here = _positions(regular, shape, path)
-        return [(source.src_space, here, target, _named(source.dset_name, 0))]
+    regular = hyperslab(source.vspace, path)
+    endless = [axis for axis, count in enumerate(regular[2] if regular else ()) if count == UNLIMITED]
+    is_series = bool(re.search(r"(?<!%)(?:%%)*%b", f"{source.file_name}\0{source.dset_name}"))
+    if not is_series:
+        target = path if source.file_name == "." else within(numbered(source.file_name, 0), path, folder)
+        here = positions(regular, shape, path)
+        return [(source.src_space, here, target, numbered(source.dset_name, 0))]
     if len(endless) != 1 or regular is None:
         raise ReadError(f"{path.name} names a series {source.file_name} for a part of fixed size; it is damaged.")
     axis = endless[0]
-    start, stride, block = (regular[i][axis] for i in (0, 1, 3))
-    blocks = max(-(-(shape[axis] - start) // stride), _last_of_series(source.file_name, path) + 1, 0)
+    start, stride, block = regular[0][axis], max(1, regular[1][axis]), regular[3][axis]
+    blocks = max(-(-(shape[axis] - start) // stride), last_of_series(source.file_name, path) + 1, 0)
     if blocks > MOST_PARTS:
         raise ReadError(f"{path.name} has {blocks} sources, too many for one scan.")
     shape[axis] = max(shape[axis], start + (blocks - 1) * stride + block)
+    if shape[axis] > LONGEST:
+        raise ReadError(f"{path.name} declares {shape[axis]} positions along an axis; it is damaged.")
     found = []
     for number in range(blocks):
-        name = _named(source.file_name, number)
+        name = numbered(source.file_name, number)
         target = path if name == "." else within(name, path, folder)
         one = [list(part) for part in regular]
         one[0][axis], one[2][axis] = start + number * stride, 1
-        here = _positions(tuple(map(tuple, one)), shape, path)
-        found.append((source.src_space, here, target, _named(source.dset_name, number)))
+        here = positions(tuple(map(tuple, one)), shape, path)
+        found.append((source.src_space, here, target, numbered(source.dset_name, number)))
     return found
 
 
 def _piece(
-    space: Any, here: tuple[np.ndarray, ...], target: Path, name: str, path: Path, folder: Path, hops: int
+    space: Any,
+    here: tuple[np.ndarray, ...],
+    target: Path,
+    name: str,
+    path: Path,
+    folder: Path,
+    hops: int,
+    known: dict[tuple[Path, str], Found],
 ) -> Piece:
     """A source as it is found; without one where its file is not there."""
     if not target.is_file():
@@ -198,11 +233,11 @@ def _piece(
         if "has no dataset" not in str(error):
             raise
         return Piece(here)
-    source, shape = stored(*located, folder, hops + 1)
-    there = _positions(_hyperslab(space, path), list(shape), path)
+    source, shape = stored(*located, folder, hops + 1, known)
+    there = positions(hyperslab(space, path), list(shape), path)
     if len(_long(here)) == len(_long(there)):  # of a source that grew or shrank, what both have
         pairs = [(a, b, min(len(here[a]), len(there[b]))) for a, b in zip(_long(here), _long(there), strict=True)]
-        if _UNLIMITED in np.ravel((_hyperslab(space, path) or ((), (), ()))[2]):
+        if UNLIMITED in np.ravel((hyperslab(space, path) or ((), (), ()))[2]):
             here = tuple(_cut(at, axis, {a: n for a, _, n in pairs}) for axis, at in enumerate(here))
             there = tuple(_cut(at, axis, {b: n for _, b, n in pairs}) for axis, at in enumerate(there))
     if [len(here[a]) for a in _long(here)] != [len(there[b]) for b in _long(there)]:
@@ -219,88 +254,15 @@ def _cut(at: np.ndarray, axis: int, sizes: dict[int, int]) -> np.ndarray:
     return at[: sizes[axis]] if axis in sizes else at
 
 
-_UNLIMITED = 2**64 - 1
-_Hyperslab = tuple[tuple[int, ...], ...]
-
-
-def _hyperslab(space: Any, path: Path) -> _Hyperslab | None:
-    """Start, stride, count and block of a selection; None for all."""
-    import h5py
-
-    kind = space.get_select_type()
-    if kind == h5py.h5s.SEL_ALL:
-        return None
-    if kind != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
-        raise ReadError(f"{path.name} is put together of pieces of no regular shape; h5repack brings it into one file.")
-    return tuple(tuple(int(n) for n in part) for part in space.get_regular_hyperslab())
-
-
-def _positions(regular: _Hyperslab | None, shape: Sequence[int], path: Path) -> tuple[np.ndarray, ...]:
-    """The positions along each axis of an array of that shape that a selection takes."""
-    if regular is None:
-        return tuple(np.arange(n) for n in shape)
-    found: list[np.ndarray] = []
-    if len(regular[0]) != len(shape):
-        raise ReadError(f"{path.name} is damaged: a source of its virtual dataset has other axes than it takes.")
-    for start, stride, count, block, size in zip(*regular, shape, strict=True):
-        if count == _UNLIMITED:
-            count = max(0, -(-(size - start) // stride))
-        if count * block > size + block:
-            raise ReadError(f"{path.name} is damaged: a source of its virtual dataset leads out of it.")
-        at = (start + stride * np.arange(count)[:, np.newaxis] + np.arange(block)).ravel()
-        if count != regular[2][len(found)]:
-            at = at[at < size]
-        found.append(at)
-    return tuple(found)
-
-
-def _named(name: str, number: int) -> str:
-    """A name of a series with its number filled in."""
-    return re.sub(r"%(%|b)", lambda found: "%" if found[1] == "%" else str(number), name)
-
-
-def _last_of_series(name: str, path: Path) -> int:
-    """The highest number of the files of a series that are there; -1 where none is."""
-    folder, _, last = name.replace("\\", "/").rpartition("/")
-    if "%b" in folder or "%b" not in last:
-        return -1
-    pattern = re.compile(re.escape(last).replace("%%", "%").replace("%b", r"(\d{1,6})"))
-    try:
-        names = [each.name for each in (path.parent / folder).iterdir()]
-    except OSError:
-        return -1
-    return max((int(found[1]) for each in names if (found := pattern.fullmatch(each))), default=-1)
-
-
 def _long(positions: Sequence[np.ndarray]) -> list[int]:
     return [axis for axis, at in enumerate(positions) if len(at) != 1]
 
 
-def _declared(dataset: Any, path: Path) -> list[int]:
-    """The shape that a virtual dataset was made with; the library tells of what its sources give at present.
-
-    It is looked for where the object begins in the file: sizes and largest sizes follow each other there.
-    """
-    import h5py
-
-    shape, most = list(dataset.shape), dataset.maxshape
-    endless = [axis for axis, n in enumerate(most) if n is None]
-    if len(endless) != 1:
-        return shape
-    numbers = [*shape, *(_UNLIMITED if n is None else n for n in most)]
-    parts = [struct.pack("<Q", n) for n in numbers]
-    pattern = b"".join(b"(.{8})" if i == endless[0] else re.escape(part) for i, part in enumerate(parts))
-    with path.open("rb") as file:
-        file.seek(h5py.h5o.get_info(dataset.id).addr + dataset.file.userblock_size)
-        found = re.search(pattern, file.read(4096), re.DOTALL)
-    declared = struct.unpack("<Q", found[1])[0] if found else 0
-    if declared <= MOST_PARTS * max(1, shape[endless[0]]):
-        shape[endless[0]] = max(shape[endless[0]], declared)
-    return shape
-
-
 def _copy(piece: Piece, spans: Sequence[range], out: np.ndarray) -> None:
     """Put what a source gives of some spans where it belongs in `out`."""
+    for at, span in zip(piece.here, spans, strict=True):
+        if not len(at) or not len(span) or at[-1] < min(span[0], span[-1]) or at[0] > max(span[0], span[-1]):
+            return
     chosen = []
     for at, span in zip(piece.here, spans, strict=True):
         ahead = (at - span.start) * (1 if span.step > 0 else -1)
