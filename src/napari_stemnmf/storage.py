@@ -28,6 +28,8 @@ T = TypeVar("T")
 _CSR = "csr"
 _KIND = "kind"
 """Attribute that tells which of several dataclasses a group holds, where it is not the first: its `STORED_AS`."""
+_MOST = 1000
+"""Values of a tuple that become an attribute; HDF5 has room for 64 KiB. More are a dataset."""
 _OVERHEAD = 2048  # bytes that HDF5 takes for the description of a dataset or group
 
 
@@ -67,7 +69,8 @@ def write(parent: h5py.Group, name: str, value: Any) -> None:
         _write_records(parent, name, value)
     elif isinstance(value, tuple | list):
         text = bool(value) and isinstance(value[0], str)
-        parent.attrs.create(name, list(value), dtype=h5py.string_dtype() if text else None)
+        keep = parent.attrs.create if len(value) <= _MOST else parent.create_dataset
+        keep(name, data=list(value), dtype=h5py.string_dtype() if text else None)
     else:
         parent.attrs[name] = str(value) if isinstance(value, str) else value
 
@@ -125,6 +128,8 @@ def read(parent: h5py.Group, name: str, kind: Any) -> Any:
         return {key: read(node, key, inner[1]) for key in keys}
     if origin is tuple and is_dataclass(inner[0]):
         return _read_records(node, inner[0])  # type: ignore[arg-type]
+    if origin is tuple or kind is tuple:
+        return tuple((node.asstr() if h5py.check_string_dtype(node.dtype) else node)[()].tolist())
     if kind is dict or kind is Any:
         if isinstance(node, h5py.Dataset):
             return node[()]
