@@ -147,3 +147,19 @@ def test_a_sparse_array_without_values_comes_back(tmp_path):
         back = storage.read(file, "table", csr_array)
     assert back.shape == (4, 6)
     assert back.nnz == 0
+
+
+@dataclass(frozen=True)
+class Words:
+    words: tuple[str, ...]
+    numbers: tuple[float, ...]
+
+
+@pytest.mark.parametrize("count", [0, 3, 20_000])
+def test_many_words_come_back(tmp_path, count):
+    """HDF5 has room for 4,000 in an attribute, so an analysis of more grains could not be saved."""
+    words = Words(tuple(f"few spots: {i}" for i in range(count)), tuple(i / 2 for i in range(count)))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        storage.write(file, "words", words)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert storage.read(file, "words", Words) == words
