@@ -44,15 +44,15 @@ class _Call:
     """Calls a function once, in the thread; an error of ours becomes a sentence, a cancel a note."""
 
     def __init__(self, title: str, function: Callable[[Control], Any], control: Control) -> None:
-        self._title, self._control = title, control
-        self._function: Callable[[Control], Any] | None = function
+        self._title = title
+        self._given: tuple[Callable[[Control], Any], Control] | None = function, control
 
     def __call__(self) -> _Returned:
-        function, self._function = self._function, None
-        if function is None:
+        if self._given is None:
             raise RuntimeError("A task runs once.")
+        (function, control), self._given = self._given, None
         try:  # napari keeps every worker until its window closes: let it not keep the function's data as well
-            return _Returned(function(self._control))
+            return _Returned(function(control))
         except Cancelled as stop:
             return _Returned(note=str(stop))
         except StemNMFError as error:
@@ -65,10 +65,11 @@ class _Call:
 class _Worker(FunctionWorker):
     """A worker whose quit (napari calls it when the window closes) stops the task."""
 
-    task: Task
+    task: Task | None = None
 
     def quit(self) -> None:
-        self.task.abandon()
+        if self.task is not None:
+            self.task.abandon()
 
 
 class Task(Running):
@@ -199,6 +200,7 @@ class Task(Running):
         if self._viewer is not None:
             self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         session, self._session, self._viewer = self._session, None, None
+        self._worker.task = None  # napari keeps every worker, and with it what the task found
         if self._priority is not None:
             self._priority.end()
         if session is not None:
