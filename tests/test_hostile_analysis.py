@@ -100,6 +100,7 @@ CHANGES = {
     "grains of a table": lambda file: file["tables/aa/grain_id"].write_direct(
         file["tables/aa/grain_id"][()] + np.int64(1000)
     ),
+    "groups without features": without("features/vdf"),
     "column of angles": without("features/aa/columns/ring"),
     "representation": lambda file: file.move("features/aa", "features/xx"),
     "shape of the scan": set_attribute("input", "shape", np.array([16, 16])),

@@ -315,6 +315,8 @@ def _together(analysis: Any, detector: tuple[int, ...]) -> Iterator[str]:
             yield f"tables/{feature} does not number its grains"
         elif analysis.is_current(f"tables/{feature}") and set(table["grain_id"]) != set(_ids(analysis, feature)):
             yield f"tables/{feature} is of other grains than there are"
+    alone = [f for f, model in analysis.models.items() if isinstance(model, Groups) and f not in analysis.features]
+    yield from (f"models/{feature} is there without its features" for feature in alone)
     for feature, share in analysis.unexplained.items():
         if share.ndim != 2:
             yield f"unexplained/{feature} is no map of the scan"
