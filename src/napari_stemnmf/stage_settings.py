@@ -72,8 +72,9 @@ class PreprocessSettings(Settings):
     )
     missing: str = setting(
         "refuse",
-        "patterns that are not in the file, as of a copy that broke off: refuse to read them, or leave them out",
-        choices=("refuse", "leave out"),
+        "what is not in the file, as of a copy that broke off: refuse to read it, leave its patterns out, or take it "
+        "for zeros, which some writers leave out",
+        choices=("refuse", "leave out", "zeros"),
         added=True,
     )
     flyback_columns: tuple[int, ...] | None = _flyback("columns")

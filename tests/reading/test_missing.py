@@ -109,6 +109,10 @@ def test_a_run_refuses_what_is_missing_unless_the_recipe_leaves_it_out(tmp_path:
     np.testing.assert_allclose(survey.mean, counts()[:4].mean(axis=(0, 1)), rtol=1e-5)
     assert (survey.pattern_sum[4:] == 0).all()
     assert any("14 missing" in note for note in survey.notes("rows", None))
+    dark = run(start(dataset, Recipe().replaced({"preprocess.missing": "zeros"})), dataset, "survey").survey
+    assert not (dark.odd == MISSING).any()
+    np.testing.assert_allclose(dark.pattern_sum[:4], counts()[:4].sum(axis=(2, 3)), rtol=1e-5)
+    assert (dark.pattern_sum[4:] == 0).all()
 
 
 def test_scan_with_missing_patterns_can_be_looked_at(tmp_path: Path) -> None:

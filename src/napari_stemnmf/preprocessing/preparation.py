@@ -81,6 +81,8 @@ def cropped(dataset: Dataset, settings: PreprocessSettings) -> Dataset:
     """
     if settings.missing == "leave out":
         dataset = dataset.without_gaps()
+    elif settings.missing == "zeros":
+        dataset = replace(dataset.without_gaps(), gaps=None)
     if settings.scan_order == "winding":
         dataset = turned(dataset)
     spans = (settings.scan_y, settings.scan_x, settings.q_y, settings.q_x)

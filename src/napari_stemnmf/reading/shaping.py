@@ -73,7 +73,7 @@ class WithGaps(Blocks):
         if self.missing[np.ix_(rows, columns)].any():
             raise ReadError(
                 f"Of {self.path.name}, {told_missing(self.missing)}. Copy the file once more, or set "
-                'preprocess.missing to "leave out", to go on without them.'
+                'preprocess.missing to "leave out", to go on without them, or to "zeros", if the file leaves these out.'
             )
         return self.blocks.read(rows, columns)
 
