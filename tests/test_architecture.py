@@ -21,7 +21,6 @@ PACKAGE = Path(napari_stemnmf.__file__).parent
 FLOORS = (
     (
         "texts",
-        "processes",
         "errors",
         "compiled",
         "control",
@@ -30,17 +29,11 @@ FLOORS = (
         "stage_settings",
         "representation_settings",
         "recipe",
-        "contents",
         "gaps",
         "scan_shape",
         "dataset",
         "units",
         "threads",
-        "locks",
-        "hdf5_chunks",
-        "hdf5_probe",
-        "storage",
-        "analysis_file",
     ),  # the ground
     (
         "reading",

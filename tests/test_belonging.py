@@ -17,12 +17,13 @@ import pytest
 import zarr
 
 import napari_stemnmf as stem
-from napari_stemnmf import contents, pipeline, stages
+from napari_stemnmf import pipeline, stages
 from napari_stemnmf.analysis import Input
 from napari_stemnmf.errors import AnalysisError, Cancelled, DataError, ReadError, StemNMFError
+from napari_stemnmf.files import contents
+from napari_stemnmf.files.locks import held
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.grains import Grains
-from napari_stemnmf.locks import held
 from napari_stemnmf.resuming import unfinished
 
 SHAPE = (8, 8, 32, 32)

@@ -12,8 +12,8 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf.analysis_checks import problems
-from napari_stemnmf.analysis_file import is_analysis, is_sound
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files.analysis_file import is_analysis, is_sound
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_stemnmf import storage
 from napari_stemnmf.cli.options import add_settings_options, recipe_from
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.files import storage
 from napari_stemnmf.recipe import OF_PAPER, PRESETS, Recipe
 from napari_stemnmf.representation_settings import ClusteringSettings, RefinementSettings
 from napari_stemnmf.settings import identity, walk

@@ -19,19 +19,20 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from napari_stemnmf import analysis_file, stages, storage
+from napari_stemnmf import stages
 from napari_stemnmf.analysis_checks import check
-from napari_stemnmf.analysis_file import FORMAT, FORMAT_VERSION
-from napari_stemnmf.analysis_file import is_analysis as is_analysis
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.clustering.ensemble import Ensemble
 from napari_stemnmf.clustering.grouping import Groups
-from napari_stemnmf.contents import Part
 from napari_stemnmf.dataset import Axis, Dataset
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.features.features import Features
+from napari_stemnmf.files import analysis_file, storage
+from napari_stemnmf.files.analysis_file import FORMAT, FORMAT_VERSION
+from napari_stemnmf.files.analysis_file import is_analysis as is_analysis
+from napari_stemnmf.files.contents import Part
 from napari_stemnmf.grains.grains import Grains, notes_of_grains
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.review import Review

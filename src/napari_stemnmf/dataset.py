@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf import contents
-from napari_stemnmf.contents import Part
 from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.files import contents
+from napari_stemnmf.files.contents import Part
 from napari_stemnmf.gaps import Gaps
 from napari_stemnmf.scan_shape import needs_scan_shape, patterns_of_scan
 from napari_stemnmf.texts import shown, shown_lines

@@ -18,13 +18,13 @@ import numpy as np
 
 from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, RunTime, is_analysis
-from napari_stemnmf.contents import Part
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
-from napari_stemnmf.files import FILE_SUFFIX, move_into
-from napari_stemnmf.locks import held
+from napari_stemnmf.files.contents import Part
+from napari_stemnmf.files.locks import held
+from napari_stemnmf.files.writing import FILE_SUFFIX, move_into
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import (
     changed_files,

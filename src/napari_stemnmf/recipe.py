@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.files import read_text, write_text
+from napari_stemnmf.files.writing import read_text, write_text
 from napari_stemnmf.representation_settings import (
     AngularAverageSettings,
     BraggDiskSettings,

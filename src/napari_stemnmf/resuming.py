@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_stemnmf import contents, stages
+from napari_stemnmf import stages
 from napari_stemnmf.analysis import Analysis, Input
-from napari_stemnmf.contents import Part
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, DataError, StemNMFError
-from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.files import contents
+from napari_stemnmf.files.contents import Part
+from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.recipe import FEATURES, Recipe
 
 

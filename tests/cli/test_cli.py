@@ -247,9 +247,8 @@ def test_what_a_version_without_a_record_left_is_put_aside(scan, results, tmp_pa
 def test_a_second_run_into_a_folder_is_refused(scan, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
-    holding = (
-        f"import sys; from napari_stemnmf.locks import held\nwith held({str(out / 'analysis.stemnmf.h5')!r}, 'it'):"
-    )
+    path = str(out / "analysis.stemnmf.h5")
+    holding = f"import sys; from napari_stemnmf.files.locks import held\nwith held({path!r}, 'it'):"
     with subprocess.Popen(
         [sys.executable, "-c", f"{holding}\n    print('held', flush=True); sys.stdin.read()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from napari_stemnmf import storage
 from napari_stemnmf.clustering.ensemble import Ensemble, cluster, model_of
 from napari_stemnmf.clustering.windows import Window, found_side, grain_diameter, layout, windows_of
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.errors import Cancelled, DataError
+from napari_stemnmf.files import storage
 from napari_stemnmf.representation_settings import ClusteringSettings, ScalingSettings
 
 

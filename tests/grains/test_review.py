@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from napari_stemnmf import storage
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.files import storage
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.review import Review

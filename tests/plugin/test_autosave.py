@@ -17,8 +17,8 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
+from napari_stemnmf.files.locks import lock_of
 from napari_stemnmf.grains.editing import Edit
-from napari_stemnmf.locks import lock_of
 from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.session import Session
 

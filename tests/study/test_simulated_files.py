@@ -10,7 +10,7 @@ import pytest
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled, DataError
-from napari_stemnmf.hdf5_chunks import can_unpack
+from napari_stemnmf.files.hdf5_chunks import can_unpack
 from napari_stemnmf.reading.opening import open as open_scan
 from napari_stemnmf.study.simulate import Simulated, counted, is_simulated, rows_at_once, write_scan
 

@@ -19,8 +19,8 @@ from napari_stemnmf.cli.options import (
 )
 from napari_stemnmf.cli.run import warn
 from napari_stemnmf.cli.terminal import Reporter
-from napari_stemnmf.files import make_folder
-from napari_stemnmf.locks import held
+from napari_stemnmf.files.locks import held
+from napari_stemnmf.files.writing import make_folder
 
 
 def add(commands: Any) -> None:

@@ -21,8 +21,8 @@ from napari_stemnmf.cli.options import (
 from napari_stemnmf.cli.terminal import Reporter
 from napari_stemnmf.cli.wording import in_options
 from napari_stemnmf.errors import AnalysisError, StemNMFError
-from napari_stemnmf.files import make_folder
-from napari_stemnmf.locks import held
+from napari_stemnmf.files.locks import held
+from napari_stemnmf.files.writing import make_folder
 from napari_stemnmf.texts import NOT_WRITTEN, why
 
 if TYPE_CHECKING:

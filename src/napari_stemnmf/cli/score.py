@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.cli.options import ANALYSIS_NAME, add_grains, add_truth, load_analyses, load_truths, place
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import make_folder
+from napari_stemnmf.files.writing import make_folder
 from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files.writing import result_file
 
 if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import read_text, write_text
+from napari_stemnmf.files.writing import read_text, write_text
 from napari_stemnmf.recipe import LARGEST
 from napari_stemnmf.texts import why
 

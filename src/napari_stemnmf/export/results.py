@@ -22,7 +22,7 @@ from napari_stemnmf.export.chosen import chosen
 from napari_stemnmf.export.record import recorded, tidy
 from napari_stemnmf.export.tables import write_label_stack, write_labels, write_tables
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
-from napari_stemnmf.files import FILE_SUFFIX, make_folder, plain_name, result_file, write_text
+from napari_stemnmf.files.writing import FILE_SUFFIX, make_folder, plain_name, result_file, write_text
 from napari_stemnmf.resuming import still_the_same
 from napari_stemnmf.texts import why
 

@@ -16,7 +16,7 @@ import numpy as np
 from napari_stemnmf import __version__, stages
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import plain_name
+from napari_stemnmf.files.writing import plain_name
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.simulation.sample import NAME as SAMPLE
 from napari_stemnmf.texts import brief

@@ -13,7 +13,7 @@ import pandas as pd
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.export.chosen import wanted
-from napari_stemnmf.files import plain_name, result_file
+from napari_stemnmf.files.writing import plain_name, result_file
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.measurement import not_measured
 from napari_stemnmf.grains.scoring import ScoresByName, distributions, pairs, score_table

@@ -16,7 +16,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files.writing import result_file
 from napari_stemnmf.grains.scoring import FN, FP, TP
 from napari_stemnmf.recipe import IN_FIGURES
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
-from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.plugin.saving.autosave import saver_of
 from napari_stemnmf.plugin.session import SESSION_KEY, Session
 from napari_stemnmf.plugin.wording import in_window

@@ -24,9 +24,9 @@ from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
-from napari_stemnmf import contents
 from napari_stemnmf.dataset import BLOCK_BYTES, whole_pattern_chunks, working_dtype
 from napari_stemnmf.errors import ReadError, StemNMFError
+from napari_stemnmf.files import contents
 from napari_stemnmf.scan_shape import wrong_scan_shape
 
 if TYPE_CHECKING:

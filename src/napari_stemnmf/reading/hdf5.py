@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_probe import prove
+from napari_stemnmf.files.hdf5_probe import prove
 from napari_stemnmf.reading import calibrations, nexus
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, open_chosen

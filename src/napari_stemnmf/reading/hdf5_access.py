@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf import hdf5_chunks
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_probe import MOST_OBJECTS, prove
+from napari_stemnmf.files import hdf5_chunks
+from napari_stemnmf.files.hdf5_probe import MOST_OBJECTS, prove
 from napari_stemnmf.reading.containment import beside
 from napari_stemnmf.reading.stored_arrays import StoredArray
 

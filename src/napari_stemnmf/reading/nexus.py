@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemnmf.hdf5_probe import MOST_OBJECTS
+from napari_stemnmf.files.hdf5_probe import MOST_OBJECTS
 from napari_stemnmf.reading.hdf5_access import identity, is_group, member
 from napari_stemnmf.reading.vectors import number, number_list, scaling_of, text
 from napari_stemnmf.units import Scaling

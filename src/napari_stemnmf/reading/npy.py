@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.files import temporary_file
+from napari_stemnmf.files.writing import temporary_file
 from napari_stemnmf.reading.blocks import LARGEST_BLOCK_BYTES, Blocks, Frames, RawFrames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, open_candidate, open_chosen, what_it_is
 from napari_stemnmf.reading.stored_arrays import Cube, Stack, StoredArray

@@ -15,7 +15,7 @@ from typing import Any
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
-from napari_stemnmf.files import FILE_SUFFIX
+from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.texts import shown
 from napari_stemnmf.units import notes_of

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_chunks import inflated
+from napari_stemnmf.files.hdf5_chunks import inflated
 
 _DEFLATE = (8, 32946)
 _NO_PREDICTOR, _DIFFERENCES = 1, 2

@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.files.hdf5_chunks import is_complete, written_chunks
+from napari_stemnmf.files.hdf5_probe import prove
 from napari_stemnmf.gaps import gaps_of
-from napari_stemnmf.hdf5_chunks import is_complete, written_chunks
-from napari_stemnmf.hdf5_probe import prove
 from napari_stemnmf.reading.containment import within
 from napari_stemnmf.reading.hdf5_access import MOST_HOPS, Hdf5Array, locate, open_hdf5
 from napari_stemnmf.reading.selections import (

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from napari_stemnmf.errors import ReadError
+from napari_stemnmf.files.hdf5_chunks import gathered, inflated
 from napari_stemnmf.gaps import gaps_of
-from napari_stemnmf.hdf5_chunks import gathered, inflated
 
 SLACK = 2**16
 """Bytes that packing may add to what cannot be packed, beside a quarter of it."""

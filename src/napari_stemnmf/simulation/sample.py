@@ -17,7 +17,7 @@ from scipy import sparse
 
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import atomic_write
+from napari_stemnmf.files.writing import atomic_write
 from napari_stemnmf.simulation.diffraction import Beams, disks
 from napari_stemnmf.simulation.film import ENERGY, Q_MAX, SCAN_STEP, TRUE_THICKNESS, diffuse_scattering, silver_film
 

@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from napari_stemnmf.files import write_text
+from napari_stemnmf.files.writing import write_text
 from napari_stemnmf.study import figures, results
 from napari_stemnmf.study.claims import Verdict
 from napari_stemnmf.study.explanations import explanations, remarks

@@ -18,7 +18,7 @@ from typing import Any
 from napari_stemnmf import __version__
 from napari_stemnmf.analysis import is_analysis
 from napari_stemnmf.errors import AnalysisError, DataError
-from napari_stemnmf.files import read_text, write_text
+from napari_stemnmf.files.writing import read_text, write_text
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.study.paper import FILMS, MIN_SIZE, NANOWIRE, SEEDS
 from napari_stemnmf.texts import is_plain, why

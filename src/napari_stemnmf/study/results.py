@@ -15,7 +15,7 @@ import pandas as pd
 from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.export.tables import to_csv
-from napari_stemnmf.files import result_file
+from napari_stemnmf.files.writing import result_file
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.scoring import Scores, distributions, pairs, score, score_table
 from napari_stemnmf.study.claims import Judged

@@ -21,7 +21,7 @@ import numpy as np
 
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import atomic_write
+from napari_stemnmf.files.writing import atomic_write
 from napari_stemnmf.simulation.diffraction import wavelength
 from napari_stemnmf.simulation.film import ENERGY, SCAN_STEP, TRUE_THICKNESS
 from napari_stemnmf.study.films import (

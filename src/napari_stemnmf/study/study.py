@@ -25,7 +25,7 @@ from napari_stemnmf.analysis import Analysis
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import Cancelled, ReadError
-from napari_stemnmf.files import make_folder
+from napari_stemnmf.files.writing import make_folder
 from napari_stemnmf.grains.scoring import Scores
 from napari_stemnmf.pipeline import analyse
 from napari_stemnmf.reading.masks import load_masks

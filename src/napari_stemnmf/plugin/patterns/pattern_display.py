@@ -85,7 +85,7 @@ class PatternDisplay(QWidget):
 
     def save_array(self, path: str | Path = "") -> None:
         """Save the counts to a NumPy file; a dialog asks for its name if none is given."""
-        from napari_stemnmf.files import result_file
+        from napari_stemnmf.files.writing import result_file
 
         if self.image is None:
             return

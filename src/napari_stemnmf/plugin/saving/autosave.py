@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psygnal import Signal
 
 from napari_stemnmf.errors import AnalysisError, StemNMFError
-from napari_stemnmf.files import FILE_SUFFIX
-from napari_stemnmf.locks import is_held
+from napari_stemnmf.files.locks import is_held
+from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.saving.writers import Writers
 from napari_stemnmf.texts import NOT_WRITTEN, why
@@ -324,9 +324,9 @@ def earlier(scan: Path, dataset: Dataset) -> Path | None:
 
 def record_of(path: Path) -> Input | None:
     """Which data an analysis file is of; None for another file. Reads no results."""
-    from napari_stemnmf import storage
     from napari_stemnmf.analysis import Input  # not above: places are asked for while a scan is opened
-    from napari_stemnmf.analysis_file import opened
+    from napari_stemnmf.files import storage
+    from napari_stemnmf.files.analysis_file import opened
 
     try:
         with opened(path) as file:

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.locks import Lock, take
+from napari_stemnmf.files.locks import Lock, take
 
 
 class Writers:

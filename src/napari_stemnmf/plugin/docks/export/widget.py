@@ -9,7 +9,7 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, FileEdit
 
 from napari_stemnmf.control import Control
-from napari_stemnmf.files import plain_name
+from napari_stemnmf.files.writing import plain_name
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
 

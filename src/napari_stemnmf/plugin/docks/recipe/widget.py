@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QLabel, QWidget
 
 from napari_stemnmf import stages
-from napari_stemnmf.files import write_text
+from napari_stemnmf.files.writing import write_text
 from napari_stemnmf.plugin import status
 from napari_stemnmf.plugin.forms.choosing_step import ChoosingStep
 from napari_stemnmf.plugin.layers import display

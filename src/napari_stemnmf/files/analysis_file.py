@@ -17,8 +17,8 @@ from typing import Any
 import h5py
 
 from napari_stemnmf.errors import AnalysisError, ReadError
-from napari_stemnmf.files import FILE_SUFFIX
-from napari_stemnmf.hdf5_probe import MOST_OBJECTS, prove
+from napari_stemnmf.files.hdf5_probe import MOST_OBJECTS, prove
+from napari_stemnmf.files.writing import FILE_SUFFIX
 
 FORMAT = "napari-stemnmf analysis"
 FORMAT_VERSION = 2

@@ -23,8 +23,8 @@ from scipy.sparse import csr_array
 
 from napari_stemnmf import __version__
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.files import atomic_write as atomic_write
-from napari_stemnmf.hdf5_chunks import is_complete, whole
+from napari_stemnmf.files.hdf5_chunks import is_complete, whole
+from napari_stemnmf.files.writing import atomic_write as atomic_write
 
 T = TypeVar("T")
 _CSR = "csr"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.locks import Holder, held, lock_of, take
+from napari_stemnmf.files.locks import Holder, held, lock_of, take
 
 
 def left_by(path: Path, holder: Holder) -> None:
@@ -41,7 +41,7 @@ def test_another_thread_is_told_who_holds_it_and_what_to_do(tmp_path: Path) -> N
 
 def test_a_process_that_has_ended_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    code = f"import os; from napari_stemnmf.locks import take; take({str(path)!r}, 'a run'); os._exit(9)"
+    code = f"import os; from napari_stemnmf.files.locks import take; take({str(path)!r}, 'a run'); os._exit(9)"
     subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert lock_of(path).exists()
     with held(path, "the next"):
@@ -90,7 +90,7 @@ def test_who_takes_a_lock_removes_what_killed_runs_have_left(tmp_path: Path, mon
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    code = "import sys; from napari_stemnmf.files import scrap_name; print(scrap_name('.npy'))"
+    code = "import sys; from napari_stemnmf.files.writing import scrap_name; print(scrap_name('.npy'))"
     name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     for folder in (tmp_path, temporary):
         (folder / name.strip()).touch()

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_stemnmf import contents
-from napari_stemnmf.contents import changed, look, mark
+from napari_stemnmf.files import contents
+from napari_stemnmf.files.contents import changed, look, mark
 
 
 @pytest.fixture

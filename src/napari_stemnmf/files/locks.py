@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import read_text, scrap_name, sweep
-from napari_stemnmf.processes import has_ended, place, start_of
+from napari_stemnmf.files.processes import has_ended, place, start_of
+from napari_stemnmf.files.writing import read_text, scrap_name, sweep
 from napari_stemnmf.texts import why
 
 BEGINNING_SECONDS = 10.0

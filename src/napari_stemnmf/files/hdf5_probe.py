@@ -21,7 +21,7 @@ import warnings
 from typing import Any
 
 from napari_stemnmf.errors import ReadError
-from napari_stemnmf.hdf5_chunks import can_unpack, part
+from napari_stemnmf.files.hdf5_chunks import can_unpack, part
 
 MOST_OBJECTS = 100_000
 """Objects of a file that are looked at, at most; readers list no more than that either."""

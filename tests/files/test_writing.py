@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_stemnmf import files
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import (
+from napari_stemnmf.files import writing as files
+from napari_stemnmf.files.writing import (
     atomic_write,
     make_folder,
     move_into,
@@ -32,7 +32,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="rights and links of POSIX
 def killed_while_writing(folder: Path) -> Path:
     """Have a process killed in the middle of a write; the scrap that it leaves."""
     code = (
-        "import os, sys; from napari_stemnmf.files import atomic_write\n"
+        "import os, sys; from napari_stemnmf.files.writing import atomic_write\n"
         "with atomic_write(sys.argv[1]) as part:\n"
         "    part.write_text('half'); os.kill(os.getpid(), 9)"
     )

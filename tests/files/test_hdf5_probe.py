@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import napari_stemnmf as stem
-from napari_stemnmf import hdf5_probe
 from napari_stemnmf.errors import AnalysisError, ReadError
+from napari_stemnmf.files import hdf5_probe
 from napari_stemnmf.reading.masks import load_masks
 
 

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_stemnmf import processes
 from napari_stemnmf.errors import AnalysisError
+from napari_stemnmf.files import processes
 from napari_stemnmf.texts import NOT_WRITTEN, why
 
 FILE_SUFFIX = ".stemnmf.h5"

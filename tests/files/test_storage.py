@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from napari_stemnmf import storage
+from napari_stemnmf.files import storage
 
 
 @dataclass(frozen=True)
