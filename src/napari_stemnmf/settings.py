@@ -15,9 +15,11 @@ from dataclasses import field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 from napari_stemnmf.errors import RecipeError
-from napari_stemnmf.texts import STEERING, brief, is_plain
+from napari_stemnmf.texts import brief, is_plain, steering
 
-_TOML_ESCAPED = re.compile(f'[{STEERING}"\\\\]')
+MOST_THREADS = 1024
+"""More can only be a slip, and the system may not give them."""
+ESCAPED = '"\\'
 
 
 def setting(
@@ -167,7 +169,7 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f'"{_TOML_ESCAPED.sub(_toml_escape, value)}"'
+        return f'"{steering(and_=ESCAPED).sub(_toml_escape, value)}"'
     return repr(value)
 
 

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 
 STEERING = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 """Controls of terminals, ends of lines, what turns the direction of writing, and halves of characters."""
-_LINE = re.compile(f"[{STEERING}]")
-_LINES = re.compile(f"(?![\n\t])[{STEERING}]")
 LONGEST = 400
 """Letters of a value that a message repeats."""
 
 
+@cache
+def steering(*, but: str = "", and_: str = "") -> re.Pattern[str]:
+    """What is shown as an escape, but some letters, and some others; made when it is asked for, as it takes ms."""
+    kept = f"(?![{but}])" if but else ""
+    return re.compile(f"{kept}[{STEERING}{re.escape(and_)}]")
+
+
 def shown(text: object) -> str:
     r"""A text in one line, with what would steer a terminal written as Python writes it: ``\n``, ``\x1b``."""
-    return _LINE.sub(_escaped, str(text))
+    return steering().sub(_escaped, str(text))
 
 
 def shown_lines(text: str) -> str:
     """The same of a text whose ends of lines and tabulators are meant."""
-    return _LINES.sub(_escaped, text)
+    return steering(but="\n\t").sub(_escaped, text)
 
 
 def is_plain(text: str) -> bool:

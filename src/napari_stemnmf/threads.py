@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from napari_stemnmf.errors import RecipeError
+from napari_stemnmf.settings import MOST_THREADS as MOST
 from napari_stemnmf.texts import brief
 
-MOST = 1024
-"""Threads; more can only be a slip, and the system may not give them."""
 A = TypeVar("A")
 B = TypeVar("B")
 

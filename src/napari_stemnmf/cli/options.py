@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from napari_stemnmf.errors import AnalysisError, RecipeError
 from napari_stemnmf.recipe import FEATURES, PRESETS, Recipe
 from napari_stemnmf.scan_shape import DROPS
+from napari_stemnmf.settings import MOST_THREADS as MOST
 from napari_stemnmf.settings import walk
 from napari_stemnmf.texts import brief, shown
-from napari_stemnmf.threads import MOST
 
 if TYPE_CHECKING:
     import numpy as np
