@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -169,7 +170,7 @@ def test_a_live_copy_of_a_large_scan_is_of_use_before_it_is_complete() -> None:
 
 def test_a_scan_that_cannot_be_read_is_said_by_its_live_copy() -> None:
     def fail(block: np.ndarray) -> np.ndarray:
-        raise OSError("disk is gone")
+        raise OSError(errno.EIO, "disk is gone")
 
     data = da.zeros((4, 4, 8, 8), chunks=(2, 4, 8, 8), dtype=np.uint16).map_blocks(fail, dtype=np.uint16)
     live = LiveScan(Dataset.from_array(data, name="lost"))
