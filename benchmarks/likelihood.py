@@ -79,7 +79,7 @@ def tracked_film(path: Path) -> Film:
     """The groups of a film with `labels`, and how they fit."""
     dataset, truth = stem.open(path), load_masks(f"{path}::labels")
     done = stem.analyse(dataset, stem.Recipe.preset("default"), until="calibrate")
-    spots = VirtualDarkFields(done.peaks, done.calibration, done.survey)
+    spots = VirtualDarkFields(done.peaks, done.calibration, done.survey, gain=done.probe.gain if done.probe else 0.0)
     (measured,) = run_pass(dataset, [spots])
     features = spots.features(measured)
     drawn, found, now = judged(group(features), features)

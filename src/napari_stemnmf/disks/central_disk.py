@@ -27,10 +27,9 @@ TOLERANCE = 1e-4  # px
 BRIDGED = 3.0  # px from a kept pixel up to which a masked one is taken to be as bright
 LEAST_PIXELS = 6  # of a cut disk, to tell its centre
 SMALL = 2.0  # px: a disk of a smaller radius is measured pixel by pixel
-CLEARLY, ALIKE = (
-    0.1,
-    0.35,
-)  # more correlation; share of the radius: as a disk that is no Bragg disk has, and is like one
+CLEARLY, ALIKE = 0.1, 0.35
+"""How much higher the correlation about the direct beam is than about a Bragg disk; share by which their radii differ,
+at most."""
 FINE = 2.5  # px: patterns are thinned until the radius is about that, to look at their symmetry
 CUT = 0.3  # share of a disk at the centre of symmetry that is enough to measure it on
 EDGE = 1.0  # standard deviation of a disk's edge, px, where it is cut

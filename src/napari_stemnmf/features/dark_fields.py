@@ -105,8 +105,8 @@ class DarkFields:
     """The `Kernel` that measures the apertures of each pattern.
 
     Ragged: ``intensity``, the ``spread`` that its noise has for a gain of 1 (see `standard_errors`), and the ``gain``
-    of the pattern: the variance of its values over their mean, 1 for counts, whatever they were multiplied by. A
-    `gain` that is given is that of all patterns.
+    of the pattern: the variance of its values over their mean, 1 for counts, whatever they were multiplied by; not
+    where the `gain` of all patterns is given.
     """
 
     def __init__(self, where: Apertures, radius: float, keep: np.ndarray | None = None, gain: float = 0.0) -> None:
@@ -122,18 +122,19 @@ class DarkFields:
         keep = np.ones(block.shape[1:], bool) if self.keep is None else self.keep
         first = self.where.offsets[positions]
         _measure(block, keep, first, counts, self.where.q_y, self.where.q_x, self.radius, intensity, spread)
-        told = np.full(len(block), self.gain, np.float32) if self.gain else gains(block, tiles_of(keep))
-        gain = np.repeat(told, counts)
-        return BlockResult(ragged={"intensity": intensity, "spread": spread, "gain": gain}, counts=counts)
+        ragged = {"intensity": intensity, "spread": spread}
+        if not self.gain:
+            ragged["gain"] = np.repeat(gains(block, tiles_of(keep)), counts)
+        return BlockResult(ragged=ragged, counts=counts)
 
 
-def standard_errors(ragged: dict[str, np.ndarray]) -> np.ndarray:
+def standard_errors(ragged: dict[str, np.ndarray], gain: float = 0.0) -> np.ndarray:
     """(apertures,) standard error of each intensity, in its unit, of what `DarkFields` found in a scan.
 
-    One gain is taken for all of the scan, as it is the detector's: what most patterns tell. Less than one electron is
-    never known.
+    One gain is taken for all of the scan, as it is the detector's: that which is given, or what most patterns tell.
+    Less than one electron is never known.
     """
-    gain = gain_of_most(ragged["gain"]) or 1.0
+    gain = gain or gain_of_most(ragged["gain"]) or 1.0
     return np.sqrt(gain * np.maximum(ragged["spread"], np.float32(gain))).astype(np.float32)
 
 

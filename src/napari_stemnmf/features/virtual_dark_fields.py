@@ -47,7 +47,7 @@ class VirtualDarkFields:
         gain: float = 0.0,
         pooled: tuple[Dataset, float] | None = None,
     ) -> None:
-        geometry = calibration.geometry
+        geometry, self.gain = calibration.geometry, gain
         self.dataset: Dataset | None
         self.dataset, self.pooling = (None, 0.0) if pooled is None else pooled
         self.tracks: Tracks = follow(peaks, calibration.origin, geometry.probe_radius, settings)
@@ -80,7 +80,7 @@ class VirtualDarkFields:
         detected = np.zeros(len(entry), bool)
         detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
         details: dict[str, Any] = {
-            "sigma": standard_errors(found.ragged),
+            "sigma": standard_errors(found.ragged, self.gain),
             "detected": detected,
             "beam": self.beam,
             "probe_radius": self.geometry.probe_radius,

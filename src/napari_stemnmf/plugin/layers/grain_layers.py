@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf.plugin.layers.places import on_scan
+from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _for_all(column: pd.Series, index: np.ndarray, unknown: bool) -> np.ndarray:
     return column.reindex(index, fill_value=absent).to_numpy()
 
 
-class Planes:
+class Planes(SparsePlanes):
     """The ids of grains inside their masks, (g, scan_y, scan_x) int32, each plane made when it is shown.
 
     A scan of 200 grains would hold 50 MB that nobody sees. NumPy and napari take it for an array; only planes that
@@ -175,25 +176,11 @@ class Planes:
         What it was made from.
     """
 
-    dtype = np.dtype(np.int32)
-    ndim = 3
-
     def __init__(self, grains: Grains) -> None:
+        super().__init__(grains.inside, grains.scan_shape)
+        self.dtype = np.dtype(np.int32)
         self.grains = grains
         self._painted: dict[int, np.ndarray] = {}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Grains, rows and columns."""
-        return len(self.grains), *self.grains.scan_shape
-
-    @property
-    def size(self) -> int:
-        """Values in all."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self.grains.stack
