@@ -235,3 +235,70 @@ def test_mask_that_was_not_written_to_its_end_is_refused(tmp_path: Path) -> None
         file.create_dataset("labels", (6, 7), "i4", chunks=(3, 7))[:3] = 1
     with pytest.raises(ReadError, match="not written to its end"):
         load_masks(tmp_path / "truth.h5")
+
+
+PACKINGS = {
+    "plain": {},
+    "gzip": {"compression": "gzip"},
+    "checksum": {"fletcher32": True},
+    "both": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    "lzf": {"compression": "lzf"},
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_chunk_that_the_file_tells_of_but_does_not_lead_to_is_no_pattern_of_zeros(tmp_path: Path, packing: str) -> None:
+    """A damaged key of the index: the list of chunks is whole, and the library finds none at that place."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        scan = file.create_dataset("data", data=counts(), chunks=(2, 7, 16, 18), **PACKINGS[packing])
+        place = scan.id.get_chunk_info(1).byte_offset
+    np.testing.assert_array_equal(stem.open(path).data.compute(scheduler="synchronous"), counts())
+    data = bytearray(path.read_bytes())
+    child = data.index(place.to_bytes(8, "little"))  # the key stands before it; its last number is of no axis
+    data[child - 7] = 7
+    path.write_bytes(data)
+    dataset = stem.open(path)
+    np.testing.assert_array_equal(dataset.pattern(5, 6), counts()[5, 6])
+    with pytest.raises(ReadError, match="not where the file says"):
+        dataset.data.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_pattern_of_zeros_that_was_written_is_read(tmp_path: Path, packing: str) -> None:
+    data = counts()
+    data[2:4] = 0
+    data[5, 3] = 0
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", data=data, chunks=(2, 3, 16, 10), **PACKINGS[packing])
+    dataset = stem.open(tmp_path / "a.h5")
+    assert dataset.gaps is None
+    np.testing.assert_array_equal(dataset.data.compute(scheduler="synchronous"), data)
+    np.testing.assert_array_equal(dataset.data[1:6:2, 2:6, 3].compute(scheduler="synchronous"), data[1:6:2, 2:6, 3])
+
+
+def test_changed_bit_under_a_checksum_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        scan = file.create_dataset("data", data=counts(), chunks=(2, 7, 16, 18), fletcher32=True)
+        place = scan.id.get_chunk_info(1).byte_offset
+    data = bytearray(path.read_bytes())
+    data[place + 100] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(ReadError, match="does not have the sum"):
+        stem.open(path).pattern(2, 0)
+
+
+def test_many_small_chunks_are_found_in_a_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    """Not with its square: the library's own description of a chunk goes through all that come before it."""
+    from time import process_time
+
+    spent = []
+    for side in (48, 144):
+        with h5py.File(tmp_path / f"{side}.h5", "w") as file:
+            file.create_dataset("data", data=np.ones((side, side, 8, 8), "u1"), chunks=(1, 1, 8, 8), compression="gzip")
+        data = stem.open(tmp_path / f"{side}.h5").data
+        began = process_time()
+        assert data.compute(scheduler="synchronous").sum() == side * side * 64
+        spent.append(process_time() - began)
+    assert spent[1] < 9 * 3 * spent[0]
