@@ -50,7 +50,9 @@ class Chunks:
         dataset = self.dataset
         if can_unpack(dataset):
             return gathered(self._chunk, index, dataset.shape, dataset.chunks, dataset.dtype)
-        spans = [range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, dataset.shape)]
+        spans = [
+            range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, dataset.shape, strict=True)
+        ]
         for origin in origins(spans, dataset.chunks) if self.filters else ():
             self._packed(origin)
         found = np.asarray(dataset[index])
@@ -58,7 +60,7 @@ class Chunks:
         return found
 
     def _check_empty(self, found: np.ndarray, spans: list[range]) -> None:
-        """An error where the library gave the fill value for a chunk that the file tells of, but that it did not find."""
+        """An error where the library gave the fill value for a chunk that the file tells of, but it did not find."""
         if not found.size:
             return
         fill, chunks = np.asarray(self.dataset.fillvalue, found.dtype), self.dataset.chunks
@@ -225,7 +227,7 @@ def part(dataset: Any, index: tuple[Any, ...]) -> np.ndarray:
 
 
 def can_unpack(dataset: Any) -> bool:
-    """Whether a dataset holds plain numbers in chunks that are packed by gzip, if at all, shuffled or with a checksum."""
+    """Whether a dataset holds plain numbers in chunks that are packed by gzip, shuffled or with a checksum only."""
     if not dataset.chunks or dataset.dtype.kind not in "biuf":
         return False
     return bool(filters := _filters(dataset)) and filters in _PIPELINES
