@@ -76,7 +76,7 @@ def gaps_of(present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], ax
 
 def told_missing(missing: np.ndarray) -> str:
     """How much is missing, in words: "12 of 400 patterns (3 %) are missing, the first at row 2, column 5"."""
-    count, (row, column) = int(missing.sum()), (int(n) for n in np.argwhere(missing)[0])
+    count, (row, column) = int(missing.sum()), divmod(int(missing.argmax()), missing.shape[1])
     share = 100.0 * count / missing.size
     return (
         f"{count} of {missing.size} patterns ({share:.2g} %) {'is' if count == 1 else 'are'} missing, the first at row "
