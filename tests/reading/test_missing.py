@@ -302,3 +302,55 @@ def test_many_small_chunks_are_found_in_a_time_that_grows_with_their_number(tmp_
         assert data.compute(scheduler="synchronous").sum() == side * side * 64
         spent.append(process_time() - began)
     assert spent[1] < 9 * 3 * spent[0]
+
+
+def sparse_store(path: Path, **options: object) -> tuple[Path, np.ndarray]:
+    """Chunks of a quarter of a pattern, those without a count left out by the writer."""
+    data = counts()
+    data[:, :4, :8, :9] = 0
+    zarr.create_array(path, name="data", data=data, chunks=(1, 1, 8, 9), **options)
+    return path, data
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_empty_parts_of_patterns_that_a_writer_left_out_are_zeros_and_told(tmp_path: Path, version: int) -> None:
+    path, data = sparse_store(tmp_path / "a.zarr", zarr_format=version)
+    dataset = stem.open(path)
+    assert dataset.gaps is None
+    np.testing.assert_array_equal(dataset.data.compute(scheduler="synchronous"), data)
+    assert "24 of 42 patterns some chunks are not in the store" in dataset.metadata["notes"]
+    assert "24 of 168 chunks" in dataset.metadata["notes"]
+
+
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_patterns_that_a_shard_does_not_hold_are_missing(tmp_path: Path, location: str) -> None:
+    path, data = tmp_path / "a.zarr", counts()
+    data[3, 5] = 0  # no pattern is empty: what the writer leaves out stands for one that was lost
+    data[1, 2, :8, :9] = 0
+    array = zarr.create_array(
+        path,
+        name="data",
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=(1, 1, 8, 9),
+        shards={"shape": (2, 7, 16, 18), "index_location": location},
+    )
+    array[:] = data
+    dataset = stem.open(path)
+    assert np.argwhere(dataset.gaps.missing).tolist() == [[3, 5]]
+    assert "1 of 42 patterns some chunks are not in the store" in dataset.metadata["notes"]
+    np.testing.assert_array_equal(dataset.gaps.data.compute(scheduler="synchronous"), data)
+    (path / "data/c/2/0/0/0").unlink()
+    assert stem.open(path).gaps.missing.sum() == 15
+    shard = path / "data/c/0/0/0/0"
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(ReadError, match="ends before its list of chunks"):
+        stem.open(path)
+
+
+def test_truth_whose_background_a_writer_left_out_is_whole(tmp_path: Path) -> None:
+    labels = np.zeros((12, 14), np.int16)
+    labels[2:5, 3:6], labels[3:6, 8:12] = 1, 2
+    zarr.create_array(tmp_path / "a.zarr", name="labels", data=labels, chunks=(6, 7))
+    masks = load_masks(tmp_path / "a.zarr")
+    assert [int(mask.sum()) for mask in masks] == [9, 12]
