@@ -24,6 +24,7 @@ FLOORS = (
         "errors",
         "compiled",
         "control",
+        "memory",
         "files",
         "settings",
         "stage_settings",
