@@ -140,7 +140,7 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
     viewer = napari.Viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
 
-    def wait(until: Callable[[], bool], seconds: float = 120.0) -> None:
+    def wait(until: Callable[[], bool], seconds: float = 600.0) -> None:
         """In an event loop, as napari's own: outside of one Qt keeps every widget that is to be deleted."""
         end, loop, timer = time.perf_counter() + seconds, QEventLoop(), QTimer()
         timer.timeout.connect(lambda: loop.quit() if time.perf_counter() > end or until() else None)

@@ -36,9 +36,7 @@ def patterns_of_scan(
         If there are fewer patterns than positions, or `drop` is none of these.
     """
     extra = count - scan_shape[0] * scan_shape[1]
-    number = int(drop) if isinstance(drop, Integral) and not isinstance(drop, bool) else None
-    if not (number is not None or drop in DROPS) or (number is not None and number < 0):
-        raise ScanShapeError(f'Patterns to drop are the "last", the "first", or a number of first ones, not {drop!r}.')
+    number = check_drop(drop)
     first = max(extra, 0) if drop == "first" else number or 0
     if extra < first:
         raise wrong_scan_shape(name, scan_shape, count, first)
@@ -55,6 +53,16 @@ def patterns_of_scan(
     if first:
         told["skipped_patterns"] = first
     return range(first, count - extra + first), told
+
+
+def check_drop(drop: Any) -> int | None:
+    """The number of first patterns to drop, None for an end of `DROPS`; a ScanShapeError for anything else."""
+    number = int(drop) if isinstance(drop, Integral) and not isinstance(drop, bool) else None
+    if (number is None and drop not in DROPS) or (number is not None and number < 0):
+        raise ScanShapeError(
+            f'Patterns to drop are the "last", the "first", or a number of first ones, not {drop!r:.80}.'
+        )
+    return number
 
 
 def wrong_scan_shape(name: str, scan_shape: tuple[int, ...], count: int, skipped: int = 0) -> ScanShapeError:

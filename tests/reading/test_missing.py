@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
@@ -354,3 +355,13 @@ def test_truth_whose_background_a_writer_left_out_is_whole(tmp_path: Path) -> No
     zarr.create_array(tmp_path / "a.zarr", name="labels", data=labels, chunks=(6, 7))
     masks = load_masks(tmp_path / "a.zarr")
     assert [int(mask.sum()) for mask in masks] == [9, 12]
+
+
+def test_store_in_chunks_of_nothing_is_damaged(tmp_path: Path) -> None:
+    path, _ = sparse_store(tmp_path / "a.zarr", zarr_format=3)
+    described = path / "data/zarr.json"
+    text = described.read_text()
+    described.write_text(re.sub(r'"chunk_shape":\s*\[\s*1,', '"chunk_shape": [0,', text))
+    assert described.read_text() != text
+    with pytest.raises(ReadError, match=r"in chunks of \(0, 1, 8, 9\)"):
+        stem.open(path)

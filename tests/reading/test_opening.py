@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_name_with_colons_is_a_name_where_such_a_file_is(tmp_path: Path):
     assert split(f"{tmp_path}/c.h5::deep/data") == (tmp_path / "c.h5", "deep/data")
 
 
-@pytest.mark.parametrize("scan_shape", [(0, 4), (3,), "3x4", (2.5, "a"), (-3, -4)])
+@pytest.mark.parametrize("scan_shape", [(0, 4), (3,), "3x4", (2.5, "a"), (-3, -4), (1.5, 8), (float("inf"), 2)])
 def test_a_scan_shape_that_is_none_is_told(tmp_path: Path, scan_shape):
     np.save(tmp_path / "a.npy", SCAN)
     with pytest.raises(ScanShapeError, match="two whole numbers"):
@@ -212,3 +213,30 @@ def test_a_picture_with_axes_too_many_is_left_to_others(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", np.ones((1, 1, 64, 64), "u1"), metadata={"axes": "TZYX"})
     assert not can_open(tmp_path / "a.npy")
     assert not can_open(tmp_path / "a.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.h5")
+    for path in (tmp_path / "pipe.h5", "/dev/zero"):
+        with pytest.raises(ReadError, match="is no file but a pipe, socket or device"):
+            stem.open(path)
+        assert not can_open(path)
+    with pytest.raises(ReadError, match="^/ is a folder"):
+        stem.open("/")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 100_000])
+def test_a_dataset_of_a_name_that_none_can_have_is_not_there(tmp_path: Path, name: str):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["d"] = SCAN
+    with pytest.raises(ReadError, match="holds no dataset") as caught:
+        stem.open(tmp_path / "a.h5", dataset=name)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("drop", ["middle", -1, 1.5, True, None])
+def test_patterns_to_drop_that_are_none_are_told_of_any_file(tmp_path: Path, drop: object):
+    np.save(tmp_path / "a.npy", SCAN)
+    with pytest.raises(ScanShapeError, match="Patterns to drop"):
+        stem.open(tmp_path / "a.npy", drop=drop)

@@ -108,7 +108,7 @@ def read_text(path: str | Path, most: int) -> str:
     status = _status(Path(path))
     if status is not None and status.st_size > most:
         raise OSError(errno.EFBIG, f"it is larger than {most} bytes", str(path))
-    return Path(path).read_text(encoding="utf-8")
+    return Path(path).read_text(encoding="utf-8-sig")  # some editors mark the beginning
 
 
 def plain_name(name: str) -> str:

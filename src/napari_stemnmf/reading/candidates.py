@@ -310,7 +310,7 @@ def _named(candidates: Sequence[Candidate], file: str, dataset: str) -> Candidat
     if found:
         raise ReadError(f"{file} holds several datasets '{dataset}': {listed(found)}; name one of them in full.")
     held = f"it holds {listed(candidates)}" if candidates else "it holds no array"
-    raise ReadError(f"{file} holds no dataset '{dataset}'; {held}.")
+    raise ReadError(f"{file} holds no dataset '{dataset:.200}'; {held}.")
 
 
 def _clear(found: Sequence[Candidate], file: str) -> Candidate:

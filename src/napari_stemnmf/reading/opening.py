@@ -7,7 +7,9 @@ dropped on it.
 from __future__ import annotations
 
 import math
+import operator
 import os
+import stat
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError, StemNMFError
 from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.reading.blocks import reading
-from napari_stemnmf.texts import shown
+from napari_stemnmf.scan_shape import check_drop
+from napari_stemnmf.texts import is_plain, shown
 from napari_stemnmf.units import notes_of
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -78,12 +81,16 @@ def open(
     """
     file, named = split(path)
     shape = _scan_shape(scan_shape)
+    check_drop(drop)
+    name = dataset if dataset is not None else named
+    if name is not None and not is_plain(name):
+        raise ReadError(f"{shown(file.name)} holds no dataset {name!r:.80}: no dataset can have such a name.")
     with reading(file):
         kind = sniff(file)
         from napari_stemnmf.reading.beside import check_beside, files_of
 
         check_beside(file, kind)
-    scan = _open(file, kind, dataset if dataset is not None else named, shape, drop)
+    scan = _open(file, kind, name, shape, drop)
     with reading(file):
         return replace(scan, files=files_of(file, kind, scan))
 
@@ -189,7 +196,10 @@ def sniff(path: Path) -> str:
         raise ReadError(f"There is no file {path}.")
     if path.name.lower().endswith(FILE_SUFFIX):
         raise ReadError(f"{path.name} is an analysis, not a scan; load it with Analysis.load, or drop it on napari.")
-    if path.stat().st_size == 0:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ReadError(f"{shown(path)} is no file but a pipe, socket or device; save what it gives to a file first.")
+    if found.st_size == 0:
         raise ReadError(f"{path.name} is empty (0 bytes).")
     with path.open("rb") as file:
         head = file.read(1024)
@@ -222,7 +232,7 @@ def _folder(path: Path) -> str:
         return "zarr"
     scans = sorted(p.name for p in path.iterdir() if p.suffix.lower()[1:] in (*VENDORS, "h5", "hspy", "npy", "mrc"))
     inside = f"open one of its files, such as {scans[0]}" if scans else "open the file that holds the scan"
-    raise ReadError(f"{path.name} is a folder without a Zarr store in it; {inside}.")
+    raise ReadError(f"{path.name or path} is a folder without a Zarr store in it; {inside}.")
 
 
 def _zip(path: Path, suffix: str) -> str:
@@ -246,7 +256,7 @@ def _scan_shape(scan_shape: Any) -> tuple[int, int] | None:
     if scan_shape is None:
         return None
     try:
-        rows, columns = (int(n) for n in scan_shape)
+        rows, columns = (operator.index(n) for n in scan_shape)
     except (TypeError, ValueError):
         rows = columns = 0
     if rows < 1 or columns < 1:

@@ -131,6 +131,8 @@ class Absent:
 def absent_chunks(path: Path, name: str, array: Any) -> Absent:
     """Which chunks of an array are not there; of shards, which of the chunks in them."""
     shape, stored = tuple(int(n) for n in array.shape), chunk_shape(array)
+    if min(stored, default=1) < 1:
+        raise ReadError(f"{path.name} is damaged: {name or 'its array'} is kept in chunks of {stored}.")
     places = set()
     for key in names_in(path, name):
         place = tuple(int(number) for number in re.findall(r"\d+", key.rpartition("c/")[2]))
@@ -257,7 +259,7 @@ def _some(opened: IO[bytes], there: int, some: int | None) -> bytes:
     """All of an open file, or so many of its bytes, from its end if that is negative."""
     if some is not None and some < 0:
         opened.seek(max(0, there + some))
-    return opened.read(-1 if some is None else abs(some))
+    return opened.read(there if some is None else min(abs(some), there))
 
 
 def elsewhere(path: Path, key: str) -> ReadError:
