@@ -130,6 +130,11 @@ def modules_after(statements: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def test_help_imports_nothing_that_computes() -> None:
+    helped = "from napari_stemnmf import cli\ntry:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass"
+    assert not {"numpy", "h5py", "tempfile", "socket", "dask"} & modules_after(helped)
+
+
 def test_every_part_of_the_package_has_its_floor() -> None:
     assert {room(module) for module in MODULES} - {""} <= set(ORDER)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 import napari_stemnmf as stem
 from napari_stemnmf import cli
-from napari_stemnmf.cli.terminal import Careful
+from napari_stemnmf.cli.terminal import Careful, Reporter
 from napari_stemnmf.errors import RecipeError
 
 QUICK = [
@@ -258,3 +259,24 @@ def test_full_and_read_only_places_are_one_sentence(scan: Path, here: Path, caps
     if hasattr(os, "mkfifo"):
         os.mkfifo(here / "pipe")
         assert "device or a pipe" in refused(["recipe", "--recipe", "pipe"], capsys)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_run_whose_terminal_is_closed_ends_as_one_that_is_cancelled(number: str) -> None:
+    before = signal.getsignal(getattr(signal, number))
+    with Reporter() as reporter:
+        os.kill(os.getpid(), getattr(signal, number))
+        assert reporter.cancel.wait(5)
+    assert signal.getsignal(getattr(signal, number)) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
+def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Reporter() as reporter:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not reporter.cancel.wait(0.2)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -222,7 +222,7 @@ def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path):
         with pytest.raises(ReadError, match="is no file but a pipe, socket or device"):
             stem.open(path)
         assert not can_open(path)
-    with pytest.raises(ReadError, match="^/ is a folder"):
+    with pytest.raises(ReadError, match=r"^/ is a folder"):
         stem.open("/")
 
 

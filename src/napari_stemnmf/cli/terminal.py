@@ -123,7 +123,11 @@ class Reporter:
 
     def __enter__(self) -> Reporter:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            ends = {signal.SIGINT, signal.SIGTERM}
+            hang_up = getattr(signal, "SIGHUP", signal.SIGTERM)  # of a terminal that is closed
+            if signal.getsignal(hang_up) is not signal.SIG_IGN:  # as nohup has it
+                ends.add(hang_up)
+            for number in ends:
                 self._former[number] = signal.signal(number, lambda *_: self.cancel.set())
         return self
 
