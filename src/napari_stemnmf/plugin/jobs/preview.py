@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemnmf.errors import Cancelled, StemNMFError
+from napari_stemnmf.memory import keep_little
 
 logger = logging.getLogger(__name__)
 Request = TypeVar("Request")
@@ -42,6 +43,7 @@ class Preview(QObject, Generic[Request, Result]):
         self, function: Callable[[Request], Result], parent: QObject | None = None, *, every: bool = False
     ) -> None:
         super().__init__(parent)
+        keep_little()  # of what threads of a window free, which stays open for hours
         self._function = function
         self._every = every
         self._lock = threading.Lock()

@@ -21,6 +21,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer
 
 from napari_stemnmf.control import Control, Progress, Running
 from napari_stemnmf.errors import Cancelled, StemNMFError
+from napari_stemnmf.memory import keep_little
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session, sessions_of
 from napari_stemnmf.plugin.wording import in_window
@@ -113,6 +114,7 @@ class Task(Running):
         self.news: list[Any] = []
         self._begun = self._stage_begun = time.monotonic()
         call = _Call(title, work, self._control)
+        keep_little()
         self._worker: Any = create_worker(call, _worker_class=_Worker, _start_thread=False)
         self._worker.task = self
 
