@@ -24,6 +24,7 @@ RAYLEIGH = 1.1774  # median distance from the middle over the standard deviation
 OWN_ERROR = 0.1  # probe radii: a measured centre is no better than that, for what the crystal does to it
 COUNTING = 0.7  # error of a centre, in probe radii over the signal-to-noise ratio of its disk
 MOVED, AGREE = 0.6, 0.5  # share of a line's centres that stand elsewhere alike, and probe radii within which they do
+FEWER = 0.5  # share of the scan over which the beam may stand elsewhere
 SIGNIFICANT = 2.0  # the scatter is so many times the measurement's own error, or the surface says it all
 
 
@@ -105,7 +106,8 @@ def moved_lines(
     """(n,) bool: centres of rows or columns over which the beam stood elsewhere, as after it jumped.
 
     A Bragg disk may be taken for a dark central one, over a grain, but hardly alike over most of a line, nor where no
-    disk at all is `seen` (n,) at the place that the surface (n, 2) says.
+    disk at all is `seen` (n,) at the place that the surface (n, 2) says. Where most centres are away from the surface
+    it is the surface that is wrong.
     """
     residual = (central - surface).reshape(*scan_shape, 2)
     away = (np.isfinite(central).all(axis=1) & ~seen).reshape(scan_shape)
@@ -116,7 +118,7 @@ def moved_lines(
         with np.errstate(invalid="ignore"):
             alike = away & (np.hypot(*np.moveaxis(residual - middle, -1, 0)) < AGREE * radius)
         found |= alike & (alike.mean(axis=1 - axis, keepdims=True) >= MOVED)
-    return np.asarray(found.ravel())
+    return np.asarray(found.ravel() & (found.mean() <= FEWER))
 
 
 def with_residuals(
