@@ -16,7 +16,10 @@ from napari_stemnmf.export.formats import Source
 from napari_stemnmf.export.tables import table_of
 from napari_stemnmf.files.writing import result_file, write_text
 
-PIXELS = "scan pixels: x along scan_x, y along scan_y; the pixel of row r and column c is the square from (c, r) to (c + 1, r + 1)"
+PIXELS = (
+    "scan pixels: x along scan_x, y along scan_y; "
+    "the pixel of row r and column c is the square from (c, r) to (c + 1, r + 1)"
+)
 """What coordinates of files for annotation tools mean."""
 DEFAULT_CLASS = "grain"
 """Category of grains that a review has given no class."""

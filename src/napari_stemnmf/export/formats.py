@@ -7,7 +7,7 @@ returns what it wrote if that is not the path.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
@@ -48,6 +48,10 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+Task = tuple[Path, Callable[[], Sequence[Path]]]
+"""A file, and what writes it, and others beside it; that returns what was written."""
+
+
 class Format(NamedTuple):
     """A row of `FORMATS`."""
 
@@ -68,9 +72,10 @@ class Format(NamedTuple):
     ticked: bool = False
     """Whether napari offers it ticked."""
 
-    def write(self, source: Source, feature: str, path: Path) -> Sequence[Path]:
-        """Write it; returns the paths of what was written."""
-        return resolve_name(f"{__package__}.{self.function}")(source, feature, path) or [path]
+    def tasks(self, source: Source, feature: str, path: Path) -> Sequence[Task]:
+        """The files that it makes, and what writes each."""
+        do: Any = lambda: resolve_name(f"{__package__}.{self.function}")(source, feature, path)  # noqa: E731
+        return do() if self.several else [(path, lambda: do() or [path])]
 
 
 FORMATS: tuple[Format, ...] = (
@@ -102,7 +107,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "figures", "{figure}.pdf", "figures",
         "every figure that needs no truth, as PDF and PNG; takes some seconds each",
-        "writers:figures", several=True,
+        "writers:figures", each=False, several=True,
     ),
     Format(
         "recipe", "recipe.toml", "recipe",
@@ -142,8 +147,8 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "pyxem", "pyxem-patterns-{feature}.hspy", "pyxem, HyperSpy",
-        "hspy: the mean patterns of the grains as ElectronDiffraction2D, and beside it pyxem-vectors-….hspy, their disks "
-        "as DiffractionVectors",
+        "hspy: the mean patterns of the grains as ElectronDiffraction2D, and beside it pyxem-vectors-….hspy, their "
+        "disks as DiffractionVectors",
         "hspy:write_grains",
     ),
     Format(

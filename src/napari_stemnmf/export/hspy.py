@@ -67,7 +67,9 @@ def _write_vectors(source: Source, feature: str, found: vectors.Vectors, path: P
     with hdf5_file(path, rows.nbytes) as file:
         signal = _signal(file, source.analysis, f"disks of {feature.upper()}", "diffraction_vectors", ragged=True)
         signal.create_dataset("data", cells.shape, h5py.vlen_dtype(np.float64), data=cells, chunks=cells.shape)
-        signal.create_dataset("_ragged_shapes_data", shapes.shape, h5py.vlen_dtype(np.int64), data=shapes, chunks=shapes.shape)
+        signal.create_dataset(
+            "_ragged_shapes_data", shapes.shape, h5py.vlen_dtype(np.int64), data=shapes, chunks=shapes.shape
+        )
         _axis(signal, 0, "grain", len(found), navigate=True)
         about = signal["metadata"].create_group("VectorMetadata")
         about.attrs.update(detector_shape=NOTHING, offsets=NOTHING, scales=NOTHING)

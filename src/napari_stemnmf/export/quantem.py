@@ -1,6 +1,6 @@
 """Hand-off to quantem: a `Vector` of calibrated disks, as its own `save` writes it, for its orientation matching.
 
-Cells are (rows, columns) of a scan, N x 1 for grains; qx runs along rows, as quantem has it, and is q_y of this package.
+Cells are (rows, columns) of a scan, N x 1 for grains; qx runs down the rows, as quantem has it, and is our q_y.
 """
 
 from __future__ import annotations

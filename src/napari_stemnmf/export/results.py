@@ -7,11 +7,10 @@ in `formats`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from napari_stemnmf.analysis import Analysis
@@ -19,7 +18,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.export.chosen import chosen
-from napari_stemnmf.export.formats import FORMATS, Format, Source, chosen_formats
+from napari_stemnmf.export.formats import FORMATS, Format, Source, Task, chosen_formats
 from napari_stemnmf.export.record import recorded, tidy
 from napari_stemnmf.files.writing import make_folder, plain_name
 from napari_stemnmf.resuming import still_the_same
@@ -81,15 +80,15 @@ def export(
     done = Exported([], [])
     if not shown.grains and any(row.each for row in rows):
         done.left_out.append(_no_grains(analysis, grains))
-    for i, (name, write) in enumerate(tasks):
+    for i, (path, write) in enumerate(tasks):
         control.check()
-        control.report(i, len(tasks), name)
+        control.report(i, len(tasks), path.name)
         try:
             done.written.extend(write())
         except StemNMFError as error:
             done.left_out.append(str(error))
         except OSError as error:
-            done.left_out.append(f"{directory / name} cannot be written: {why(error)}.")
+            done.left_out.append(f"{path} cannot be written: {why(error)}.")
     control.report(len(tasks), len(tasks))
     return done
 
@@ -146,27 +145,12 @@ def _no_grains(analysis: Analysis, grains: str) -> str:
     return "All grains were rejected; ask for all of them to export these too."
 
 
-Written = tuple[str, Callable[[], Sequence[Path]]]
-"""The name of a file, and the function that writes it."""
-
-
-def _tasks(rows: Iterable[Format], source: Source, directory: Path) -> Iterator[Written]:
+def _tasks(rows: Iterable[Format], source: Source, directory: Path) -> Iterator[Task]:
     """What is to be written, by representation."""
-
-    def path_of(row: Format, feature: str) -> Path:
-        scan = plain_name(source.analysis.input.name)
-        return directory / row.file.format(feature=plain_name(feature), scan=scan, figure="figure")
-
-    def task(row: Format, feature: str) -> Written:
-        path = path_of(row, feature)
-        return path.name, lambda: row.write(source, feature, path)
-
-    for each, group in groupby(rows, lambda row: (row.each, row.several)):
+    scan = plain_name(source.analysis.input.name)
+    for each, group in groupby(rows, lambda row: row.each):
         of_group = list(group)
-        if each[1]:
+        for feature in source.shown.grains if each else ("",):
             for row in of_group:
-                listed = resolve_name(f"{__package__}.{row.function}")(source, "", path_of(row, ""))
-                yield from ((path.name, write) for path, write in listed)
-            continue
-        for feature in source.shown.grains if each[0] else ("",):
-            yield from (task(row, feature) for row in of_group)
+                name = row.file.format(feature=plain_name(feature), scan=scan, figure="figure")
+                yield from row.tasks(source, feature, directory / name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_stemnmf.export import tables
-from napari_stemnmf.export.formats import Source
+from napari_stemnmf.export.formats import Source, Task
 from napari_stemnmf.figures.catalogue import CATALOGUE, draw
 from napari_stemnmf.files.writing import plain_name, result_file, write_text
 
@@ -43,9 +42,9 @@ def overview(source: Source, feature: str, path: Path) -> None:
         in_style(figure.savefig)(part, dpi=DPI)
 
 
-def figures(source: Source, _: str, path: Path) -> list[tuple[Path, Callable[[], Sequence[Path]]]]:
+def figures(source: Source, _: str, path: Path) -> list[Task]:
     """Each figure of the catalogue that needs no truth: where it goes, and what draws it."""
-    found = []
+    found: list[Task] = []
     wanted = [(name, entry) for name, entry in CATALOGUE.items() if not entry.needs_truth]
     for name, entry in wanted:
         for feature in source.shown.grains if entry.needs_feature else ("",):
