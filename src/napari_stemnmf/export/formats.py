@@ -72,6 +72,11 @@ class Format(NamedTuple):
     ticked: bool = False
     """Whether napari offers it ticked."""
 
+    @property
+    def hand_off(self) -> bool:
+        """Whether it is a format of another program."""
+        return not self.function.startswith("writers:")
+
     def tasks(self, source: Source, feature: str, path: Path) -> Sequence[Task]:
         """The files that it makes, and what writes each."""
         do: Any = lambda: resolve_name(f"{__package__}.{self.function}")(source, feature, path)  # noqa: E731

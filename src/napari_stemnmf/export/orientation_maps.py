@@ -3,8 +3,8 @@
 A map has one grain at a position. So there is the map of the dominant grains, and where grains overlap one more for
 each layer in which none do, which together hold every grain whole.
 
-Angles are those of Bunge for the rotation that takes the axes of the sample to those of the crystal: v_crystal = g v_lab,
-lab x along scan_x, y along scan_y, z along the beam. It is the inverse of the matrices in an analysis.
+Angles are those of Bunge for the rotation from the axes of the sample to those of the crystal: v_crystal = g v_lab, lab
+x along scan_x, y along scan_y, z along the beam. It is the inverse of the matrices in an analysis.
 """
 
 from __future__ import annotations

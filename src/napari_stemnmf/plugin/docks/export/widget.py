@@ -51,7 +51,11 @@ class ExportWidget(StepWidget):
         for row in FORMATS:
             box = self.ticks[row.name] = CheckBox(name=row.name.replace("-", "_"), text=row.title, value=row.ticked)
             box.tooltip = row.about
-            self.form_area.append(box)
+            if not row.hand_off:
+                self.form_area.append(box)
+        others = [self.ticks[row.name].native for row in FORMATS if row.hand_off]
+        tooltip = "disks, patterns, orientations and masks, as other programs open them"
+        self.add_section("for other programs", *others, tooltip=tooltip)
 
     def features(self) -> tuple[str, ...]:
         """None: all there are."""
