@@ -127,7 +127,8 @@ told("they become polar vectors", type(vectors.to_polar()).__name__ == "PolarVec
 if "maps" in known:
     for name in ("orientations-vdf.h5", "orientations-vdf.ang"):
         xmap = io.load(f"{folder}/{name}")
-        told(f"{name}: shape and step", xmap.shape == tuple(known["scan_shape"]), f"{xmap.shape}, {xmap.dx} {xmap.scan_unit}")
+        step = f"{xmap.shape}, {xmap.dx} {xmap.scan_unit}"
+        told(f"{name}: shape and step", xmap.shape == tuple(known["scan_shape"]), step)
         labels = known["labels"].ravel()
         rows = np.searchsorted(known["ids"], labels)
         inside = (labels > 0) & (xmap.phase_id >= 0)
@@ -152,7 +153,8 @@ told("its values are the grain disks, largest difference [1/Å]", worst < 1e-6, 
 scan = load(f"{folder}/quantem-scan.zip")
 told("scan: a Vector", tuple(scan.shape) == tuple(known["scan_shape"]), str(scan.metadata))
 cube = read_emdfile_to_4dstem(f"{folder}/py4dstem-vdf.h5")
-told("pattern cube of the EMD file", np.array_equal(np.asarray(cube.array)[:, 0], known["patterns"]), str(cube.sampling))
+same = np.array_equal(np.asarray(cube.array)[:, 0], known["patterns"])
+told("pattern cube of the EMD file", same, str(cube.sampling))
 """
 
 OME_ZARR = """
@@ -164,26 +166,30 @@ from shapely.geometry import shape
 path = f"{folder}/grains-vdf.ome.zarr"
 layers = napari_get_reader(path)(path)
 image = [one for one in layers if one[2] == "image"][0]
-told("an image with scale and unit", np.array_equal(np.asarray(image[0][0]), known["image"]), f"{image[1]['scale']} {image[1]['units']}")
+same = np.array_equal(np.asarray(image[0][0]), known["image"])
+told("an image with scale and unit", same, f"{image[1]['scale']} {image[1]['units']}")
 seen, good = [], True
 for data, how, kind in layers:
     if kind != "labels":
         continue
     data, rows = np.asarray(data[0]), how["properties"]
-    told(f"{how['name']}: scale and unit", list(how["scale"]) == list(image[1]["scale"]), f"{how['scale']} {how['units']}")
+    same = list(how["scale"]) == list(image[1]["scale"])
+    told(f"{how['name']}: scale and unit", same, f"{how['scale']} {how['units']}")
     where = {int(i): n for n, i in enumerate(rows["index"])}
     for grain in np.unique(data[data > 0]):
         mask = known["masks"][list(known["ids"]).index(grain)]
         good &= np.array_equal(data == grain, mask) and rows["area_px"][where[int(grain)]] == mask.sum()
         seen.append(int(grain))
-told("labels are the masks, and properties the table's rows", good and sorted(seen) == known["ids"].tolist(), f"{len(seen)} grains")
+good = good and sorted(seen) == known["ids"].tolist()
+told("labels are the masks, and properties the table's rows", good, f"{len(seen)} grains")
 coco = COCO(f"{folder}/grains-vdf.coco.json")
 good = all(np.array_equal(coco.annToMask(coco.anns[int(i)]), m) for i, m in zip(known["ids"], known["masks"]))
 told("pycocotools: masks of the annotations", good, f"{len(coco.anns)} grains")
 features = json.load(open(f"{folder}/grains-vdf.geojson"))["features"]
 shapes = [shape(feature["geometry"]) for feature in features]
 told("shapely: polygons are valid", all(one.is_valid for one in shapes))
-told("shapely: their areas are those of the masks", [one.area for one in shapes] == known["masks"].sum(axis=(1, 2)).tolist())
+same = [one.area for one in shapes] == known["masks"].sum(axis=(1, 2)).tolist()
+told("shapely: their areas are those of the masks", same)
 """
 
 CHECKS = {"py4dstem": PY4DSTEM, "pyxem": PYXEM, "quantem": QUANTEM, "ome-zarr": OME_ZARR}
@@ -233,7 +239,8 @@ def expected(analysis: stem.Analysis, truth: Path | None) -> dict[str, np.ndarra
     found = of_grains(Source(analysis, analysis, "all"), "vdf")
     y, x = (part * calibration.pixel_size / 10 for part in centred(peaks, calibration))
     arrays = {
-        "ids": grains.ids, "masks": grains.masks, "labels": grains.labels, "patterns": analysis.patterns["vdf"].patterns,
+        "ids": grains.ids, "masks": grains.masks, "labels": grains.labels,
+        "patterns": analysis.patterns["vdf"].patterns,
         "offsets": found.offsets, "q_y": found.q_y, "q_x": found.q_x, "intensity": found.intensity,
         "scan_shape": np.array(grains.scan_shape), "scan_offsets": peaks.offsets, "scan_y": y, "scan_x": x,
         "image": analysis.survey.virtual_image,
