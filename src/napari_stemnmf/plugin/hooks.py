@@ -39,7 +39,10 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[Any]] | None:
 
 
 def read_scan(path: str) -> list[Any]:
-    """A virtual image and the lazy 4-D scan, which is kept apart beside a dock of ours; an error is shown as one sentence and gives no layers."""
+    """A virtual image and the lazy 4-D scan, which is kept apart beside a dock of ours.
+
+    An error is shown as one sentence and gives no layers.
+    """
     from napari_stemnmf.plugin.layers.result_layers import scan_layers
     from napari_stemnmf.reading.opening import open as open_scan
 

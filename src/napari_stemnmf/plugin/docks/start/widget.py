@@ -73,9 +73,7 @@ class StartWidget(StepWidget):
         self.run.tooltip = "all steps from the patterns to measured grains, in the background; what is done is kept"
         self.open = button("Open…", "open the file of a scan, or an analysis", self._on_open)
         self.folder = button("Folder…", "open a scan that is a folder: Zarr or zspy", self._on_open_folder)
-        self.other = button(
-            "Other…", "name a dataset of a file, or the shape of the scan", lambda: self._ask_more(None)
-        )
+        self.other = button("Other…", "name a dataset of a file, or the scan's shape", lambda: self._ask_more(None))
         self.sample = button("Sample", "a simulated silver film with overlapping grains", self._on_sample)
         self.about, self.pictures = QLabel(), Pictures()
         self.about.setWordWrap(True)
@@ -212,7 +210,9 @@ class StartWidget(StepWidget):
         return ALL
 
     def _show_session(self, session: Session | None) -> None:
-        for part in (self.about, self.pictures, self.patterns.native, self.adjust):
+        self.patterns.visible = session is not None
+        self.patterns.show_state(session, "patterns", session is not None and session.dataset is not None)
+        for part in (self.about, self.pictures, self.adjust):
             part.setVisible(session is not None)
         self.scan.visible = bool(self.scan.choices)
         self._listen_to(session.canvas.first_look if session is not None else None)
