@@ -101,7 +101,7 @@ class Keeper(QObject):
         for session in gone:
             _stop(session)
         if new and not known:
-            viewer.scale_bar.visible = True
+            viewer.canvas.overlays.scale_bar.visible = True
             if self.keeps_apart and not self.has_docks:
                 QTimer.singleShot(0, self._open_start)
         if self.keeps_apart:

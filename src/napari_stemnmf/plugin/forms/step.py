@@ -195,7 +195,7 @@ class StepWidget(Container):
 
     def _on_layers(self, event: Any = None) -> None:
         self.scan.reset_choices()
-        self._follow(in_view.scan_in_view(self._viewer))
+        self._choose_scan(in_view.scan_in_view(self._viewer))
 
     def reset_choices(self, *_: Any) -> None:
         """Called by napari when layers change."""
@@ -203,9 +203,9 @@ class StepWidget(Container):
 
     def _on_active(self, event: Any = None) -> None:
         """Follow the selected layer to its scan."""
-        self._follow(session_of(self._viewer.layers.selection.active))
+        self._choose_scan(session_of(self._viewer.layers.selection.active))
 
-    def _follow(self, session: Session | None) -> None:
+    def _choose_scan(self, session: Session | None) -> None:
         if session is not None and session is not self.scan.value and session in self.scan.choices:
             self.scan.value = session
         elif self.scan.value is None and self.scan.choices:

@@ -110,8 +110,8 @@ def doubtful(session: Session, feature: str) -> set[int]:
         sure = (table["confidence"].to_numpy(float) >= SURE) & (np.asarray(reasons) == "")
     decided: set[int] = set()
     if review is not None:
-        verdicts = review.verdicts()
-        decided = set(verdicts.loc[verdicts["verdict"] != "", "grain_id"].tolist())
+        verdicts = review.verdicts()["verdict"]
+        decided = set(verdicts.index[verdicts != ""].tolist())
     return {int(grain) for grain in table["grain_id"][~sure]} - decided
 
 

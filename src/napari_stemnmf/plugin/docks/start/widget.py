@@ -86,21 +86,15 @@ class StartWidget(StepWidget):
         self.steps = QVBoxLayout(holder)
         self.steps.setContentsMargins(0, 0, 0, 0)
         self.adjust = Section("Adjust", holder, tooltip="the steps one by one, with their settings")
-        area = self.form_area.native.layout()
         self.patterns = LayerToggle(
             self._viewer, "patterns", "the patterns as a layer", lambda session: [layers.patterns(session)],
             "the 4-D layer: the canvas becomes the detector, and napari's sliders move the probe",
         )  # fmt: skip
-        for part in (
-            row(self.open, self.folder, self.other, self.sample),
-            self.card,
-            self.about,
-            self.odd,
-            self.pictures,
-            self.patterns.native,
-            self.adjust,
-        ):
-            area.addLayout(part) if not isinstance(part, QWidget) else area.addWidget(part)
+        opening = QWidget()
+        row(self.open, self.folder, self.other, self.sample, parent=opening)
+        below = (self.card, self.about, self.odd, self.pictures, self.patterns.native, self.adjust)
+        for part in (opening, *below):
+            self.form_area.native.layout().addWidget(part)
 
     def _card(self) -> QFrame:
         frame = QFrame()
@@ -189,7 +183,7 @@ class StartWidget(StepWidget):
 
     def _status_text(self, session: Session | None, feature: str) -> str:
         if session is None:
-            return model.NO_SCAN
+            return ""
         obstacle = "" if session.running is not None else session.obstacle("featurize", "")
         failed = {} if session.analysis is None else session.analysis.failed
         left_out = [f"{name.upper()} was left out: {why}" for name, why in failed.items() if name in self.features()]
@@ -212,11 +206,12 @@ class StartWidget(StepWidget):
     def _show_session(self, session: Session | None) -> None:
         self.patterns.visible = session is not None
         self.patterns.show_state(session, "patterns", session is not None and session.dataset is not None)
-        for part in (self.about, self.pictures, self.adjust):
+        for part in (self.pictures, self.adjust):
             part.setVisible(session is not None)
         self.scan.visible = bool(self.scan.choices)
         self._listen_to(session.canvas.first_look if session is not None else None)
         if session is None:
+            self.about.setText(model.NO_SCAN)
             self.card.hide()
             self.odd.hide()
             return
