@@ -215,10 +215,10 @@ class StepWidget(Container):
         self._on_scan()
 
     def _on_scan(self, *_: Any) -> None:
-        session = self.scan.value
-        if session is not None and not isinstance(session, Session):
-            QTimer.singleShot(0, lambda: self._adopt(session))
-            session = None
+        chosen = self.scan.value
+        session = chosen if isinstance(chosen, Session) else None
+        if chosen is not None and session is None:
+            QTimer.singleShot(0, lambda: self._adopt(chosen))
         if session is self._session:
             return  # a layer came, went or was selected: what the dock shows is the session's
         self._leave()
@@ -234,7 +234,6 @@ class StepWidget(Container):
         """Make a scan of a 4-D image layer of others, as it was chosen."""
         if layer in self._viewer.layers and adopting.can_be_scan(layer):
             report(lambda: adopting.adopt(self._viewer, layer))
-        self._on_layers()
 
     def _on_feature(self, *_: Any) -> None:
         """Another representation was chosen: the canvas and all docks go over to it."""

@@ -29,7 +29,7 @@ def can_be_scan(layer: Any) -> bool:
 
 
 def adopt(viewer: ViewerModel, layer: Layer) -> Session:
-    """Take a 4-D image layer as a scan: its virtual image is added, and the layer is the scan's patterns from now on.
+    """Take a 4-D image layer as a scan, whose virtual image is added; the layer is its 4-D layer, and kept apart.
 
     Axes are scan_y, scan_x, q_y, q_x; steps in a length, and of the detector in a reciprocal length or an angle, count.
 
@@ -49,8 +49,9 @@ def adopt(viewer: ViewerModel, layer: Layer) -> Session:
     dataset = Dataset.from_array(layer.data, name=layer.name, **steps)
     session = give_place(watch(Session(dataset)), sessions_of(viewer.layers))
     ((image, meta, kind),) = layers.scan_layers(session, apart=True)
-    layer.visible = False
     layer.metadata = {**layer.metadata, SESSION_KEY: session, ROLE_KEY: "patterns"}
+    session.canvas.set_aside["patterns"] = layer
+    viewer.layers.remove(layer)  # first: beside it, the canvas would have no units
     getattr(viewer, f"add_{kind}")(image, **meta)
     return session
 

@@ -67,14 +67,15 @@ def show_feature(viewer: ViewerModel, session: Session, feature: str) -> None:
     canvas = session.canvas
     if canvas.feature == feature:
         return
-    canvas.feature = feature
+    left, canvas.feature = canvas.feature, feature
     for layer in _layers_of(viewer, session):
         role = layer.metadata.get(ROLE_KEY, "")
         kind, of = role_parts(role)
         if of not in FEATURES:
             continue
         if of != feature:
-            canvas.visible.setdefault(role, layer.visible)
+            if of == left:
+                canvas.visible.setdefault(role, layer.visible)
             _see(layer, False)
         elif is_in_view(viewer, session):
             _see(layer, canvas.visible.pop(role, _seen_at_first(viewer, session, kind, feature)))

@@ -17,6 +17,7 @@ from napari_stemnmf.plugin.docks.start.pictures import Pictures
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.jobs.waiting import Waiting, running_beside
+from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.layers import display, in_view
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
@@ -62,6 +63,9 @@ class StartWidget(StepWidget):
         super().__init__(viewer)
         self.feature.visible = False
         self._first_look.ready.connect(self._on_looked_over)
+        self._keeper = keeper_of(viewer)
+        if self._keeper is not None:
+            self._keeper.scans_changed.connect(self._on_scans)
 
     def features(self) -> tuple[str, ...]:
         """Those of the recipe."""
@@ -245,6 +249,10 @@ class StartWidget(StepWidget):
         self.pictures.line.setText(line)
         self.pictures.line.setVisible(bool(line))
 
+    def _on_scans(self) -> None:
+        """A scan has come, and with it what makes its first images."""
+        self._on_changed()
+
     def _listen_to(self, look: Any) -> None:
         if look is self._look:
             return
@@ -270,3 +278,6 @@ class StartWidget(StepWidget):
         super()._disconnect(*args)
         self._listen_to(None)
         self._first_look.close()
+        if self._keeper is not None:
+            self._keeper.scans_changed.disconnect(self._on_scans)
+            self._keeper = None
