@@ -5,6 +5,8 @@ One for each viewer, made by the reader or the first dock. It holds no viewer, a
 
 from __future__ import annotations
 
+import importlib
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,17 @@ TIDY = QEvent.Type(QEvent.registerEventType())
 """Comes before the window draws: napari tells of units that do not fit together when it draws them."""
 SOON = 1
 """Priority of that event: before what the window posts."""
+FIRST_NEEDED = (
+    "dask.array",
+    "scipy.ndimage",
+    "h5py",
+    "napari_stemnmf.reading.hdf5",
+    "napari_stemnmf.reading.npy",
+    "napari_stemnmf.streaming.first_images",
+    "napari_stemnmf.disks.central_disk",
+    "napari_stemnmf.preprocessing.oddities",
+)
+"""Modules that opening a scan imports."""
 START = ("napari-stemnmf", "STEM-NMF")
 """The dock that comes with the first scan where none of ours is open."""
 
@@ -161,6 +174,21 @@ class Keeper(QObject):
             session = ref()
             if session is not None and _surveyed(session):
                 _stop(session)
+
+
+def warm_up() -> threading.Thread:
+    """Load, in a thread, what the first scan of a process would wait for: the user is still choosing its file."""
+
+    def load() -> None:
+        import pint
+
+        for module in FIRST_NEEDED:
+            importlib.import_module(module)
+        pint.get_application_registry().parse_units("nanometer")
+
+    thread = threading.Thread(target=load, name="napari-stemnmf warm-up", daemon=True)
+    thread.start()
+    return thread
 
 
 def keeper_of(viewer: Any) -> Keeper | None:

@@ -17,7 +17,7 @@ from napari_stemnmf.plugin.docks.start.pictures import Pictures
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.jobs.waiting import Waiting, running_beside
-from napari_stemnmf.plugin.keeper import keeper_of
+from napari_stemnmf.plugin.keeper import keeper_of, warm_up
 from napari_stemnmf.plugin.layers import display, in_view
 from napari_stemnmf.plugin.layers import result_layers as layers
 from napari_stemnmf.plugin.session import Session
@@ -63,6 +63,8 @@ class StartWidget(StepWidget):
         super().__init__(viewer)
         self.feature.visible = False
         self._first_look.ready.connect(self._on_looked_over)
+        if self._session is None:
+            warm_up()
         self._keeper = keeper_of(viewer)
         if self._keeper is not None:
             self._keeper.scans_changed.connect(self._on_scans)
