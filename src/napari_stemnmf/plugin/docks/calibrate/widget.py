@@ -112,7 +112,7 @@ class CalibrateWidget(StepWidget):
     def _style(self) -> None:
         """Pattern above, settings below, and the user draws the line between them."""
         super()._style()
-        self._put_above(self.panel, 3, 2)
+        self._put_above(self.panel, 1, 1)
 
     # ---- what the user does
 

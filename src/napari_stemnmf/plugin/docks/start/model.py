@@ -115,6 +115,17 @@ def doubtful(session: Session, feature: str) -> set[int]:
     return {int(grain) for grain in table["grain_id"][~sure]} - decided
 
 
+def most_doubtful(session: Session, feature: str) -> int:
+    """The grain that most needs a look; 0 where none does."""
+    among = doubtful(session, feature)
+    if not among or session.analysis is None:
+        return 0
+    table = session.analysis.tables[feature].set_index("grain_id")
+    if "confidence" not in table:
+        return min(among)
+    return int(table["confidence"].fillna(0.0).loc[sorted(among)].idxmin())
+
+
 def reading_line(images: FirstImages | None, error: str = "") -> str:
     """How far the first images are; empty once they are whole."""
     if error:

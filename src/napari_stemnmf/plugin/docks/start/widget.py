@@ -108,7 +108,7 @@ class StartWidget(StepWidget):
         frame.setStyleSheet("QFrame#card { border: 1px solid palette(highlight); border-radius: 4px; }")
         self.result = wrapping_label()
         self.result.setStyleSheet("font-size: 15px; font-weight: bold;")
-        self.review = button("Review →", "look at the grains, those first that need it", lambda: self._go("review"))
+        self.review = button("Review →", "look at the grains, those first that need it", self._on_review)
         self.export = button("Table and figure…", "write tables, figures and more to a folder", self._on_export)
         column(self.result, row(self.review, self.export), parent=frame).setContentsMargins(8, 8, 8, 8)
         return frame
@@ -117,6 +117,17 @@ class StartWidget(StepWidget):
 
     def _go(self, page: str) -> None:
         self.pages.wanted.emit(page)
+
+    def _on_review(self) -> None:
+        """Go to the grain that most needs a look, if one does and none is selected."""
+        session = self._session
+        self._go("review")
+        if session is None:
+            return
+        feature = looked_at(session)
+        first = model.most_doubtful(session, feature)
+        if first and not session.selected.get(feature):
+            session.select_grain(feature, first)
 
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self.native, "Open a scan or an analysis")
