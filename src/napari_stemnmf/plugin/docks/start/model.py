@@ -123,7 +123,7 @@ def most_doubtful(session: Session, feature: str) -> int:
     table = session.analysis.tables[feature].set_index("grain_id")
     if "confidence" not in table:
         return min(among)
-    return int(table["confidence"].fillna(0.0).loc[sorted(among)].idxmin())
+    return min(sorted(among), key=lambda grain: float(table["confidence"].fillna(0.0)[grain]))
 
 
 def reading_line(images: FirstImages | None, error: str = "") -> str:
