@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers.grain_layers import grain_layers
+from napari_stemnmf.plugin.layers.grain_layers import MARKS, grain_layers
 from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, on_detector, on_scan, placed
 from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.patterns.scan_patterns import limits, scaled
@@ -86,7 +86,7 @@ def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]
     if step == "cluster":
         return [_component_maps(session, feature)]
     if step == "measure":
-        return [*_unexplained(session, feature), *grain_layers(session, feature)]
+        return [*unexplained(session, feature), *grain_layers(session, feature)]
     return grain_layers(session, feature) if step == "refine" else []
 
 
@@ -99,12 +99,11 @@ def all_layers(session: Session) -> list[LayerTuple]:
         found += odd_patterns(session)
     elif session.dataset is not None:
         found += scan_layers(session)
-    shown = False
+    first = next((feature for feature in FEATURES if session.result("refine", feature) is not None), "")
     for step in ("cluster", "refine"):
         for feature in FEATURES:
             for data, meta, kind in result_layers(session, step, feature):
-                show = not shown and meta["metadata"][ROLE_KEY].startswith("grains/")
-                shown |= show
+                show = meta["metadata"][ROLE_KEY] in (f"grains/{first}", f"{MARKS}/{first}")
                 found.append((data, meta | {"visible": show}, kind))
     return found
 
@@ -169,7 +168,7 @@ def pattern_limits(dataset: Dataset) -> tuple[float, float]:
     return _limits(0.0, max(highest))
 
 
-def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
+def unexplained(session: Session, feature: str) -> list[LayerTuple]:
     """The share of the diffracted intensity that no grain explains, hidden, and below the grains, at first."""
     found = session.analysis.unexplained.get(feature) if session.analysis is not None else None
     if found is None:

@@ -1,6 +1,6 @@
 """The tools of the Review dock: brush, eraser, and what a grain is split with. One at a time is in use, or none.
 
-A brush paints on the layer of the outline. A line, region or seeds to split a grain by are drawn on a layer that is
+A brush paints on a layer that is there while it is in use. A line, region or seeds to split a grain by are drawn on a layer that is
 removed when the split is done. No Qt but the buttons.
 """
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_stemnmf.plugin.docks.review.actions import KEYS, EditButtons
-from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas, make_visible
+from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas
 from napari_stemnmf.plugin.docks.review.model import stroke
-from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE
+from napari_stemnmf.plugin.layers.grain_layers import BRUSH, COLOUR
 from napari_stemnmf.plugin.layers.places import axes_of, inside_of, on_scan
 from napari_stemnmf.plugin.session import session_of
 from napari_stemnmf.plugin.widgets import show_error
@@ -30,7 +30,7 @@ BRUSHES = ("paint", "erase", "new")
 SELECT_FIRST = "Select a grain first: click it on the canvas or in the table."
 PEN = 1.5
 """Width of what is drawn, in probe positions."""
-BRUSH = 4
+BRUSH_SIZE = 4
 """Diameter of the brush at first, in probe positions."""
 
 
@@ -126,24 +126,19 @@ class Tools:
         self._canvas.show(grain)  # as the grain is now, whether the stroke was possible or not
 
     def _paint(self, mode: str, label: int) -> None:
-        """Put the outline into napari's mode "paint" or "erase", for the label of a grain."""
-        layer = self._canvas.layer(OUTLINE)
-        layer = self._canvas.add_outline(0) if layer is None else layer
-        make_visible(layer)
+        """Put the layer of brushes into napari's mode "paint" or "erase", for the label of a grain."""
+        layer = self._canvas.layer(BRUSH)
+        if layer is None:
+            layer = self._canvas.add_brush(label)
+            layer.n_edit_dimensions, layer.brush_size, layer.preserve_labels = 2, BRUSH_SIZE, False
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        layer.n_edit_dimensions = 2
-        layer.preserve_labels = False
-        if layer.mode == "pan_zoom":
-            layer.brush_size = BRUSH
         layer.mode = mode
-        layer.contour, layer.opacity = 0, 0.6  # the area under the brush is seen, not its edge only
 
     def _stop_painting(self) -> None:
-        layer = self._canvas.layer(OUTLINE)
+        layer = self._canvas.layer(BRUSH)
         if layer is not None:
-            layer.mode = "pan_zoom"
-            layer.contour, layer.opacity = CONTOUR, 1.0
+            self._viewer.layers.remove(layer)
 
     def _drawing_layer(self, session: Session, tool: str) -> Layer:
         """Add a layer to draw on: for "split line" and "split region" freehand, for "split seeds" by clicks."""

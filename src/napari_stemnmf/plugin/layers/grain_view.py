@@ -1,0 +1,143 @@
+"""Shows grains as they are now in the layers that are in a viewer, and draws anew only what has changed. No Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers.grain_colours import places_in_palette, recoloured
+from napari_stemnmf.plugin.layers.grain_layers import (
+    MARKS,
+    PLACES_KEY,
+    Planes,
+    ink_of,
+    label_colours,
+    marks_layer,
+    planes,
+    rejected_of,
+)
+from napari_stemnmf.plugin.layers.grain_marks import Box, changed, marks, raster
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.components import ViewerModel
+
+    from napari_stemnmf.grains.grains import Grains
+    from napari_stemnmf.plugin.session import Session
+
+SHOWN_KEY = "stemnmf_grains"
+"""In the metadata of the flat labels: the grains that the layers show."""
+
+
+def show_grains(
+    viewer: ViewerModel, session: Session, feature: str, features: pd.DataFrame, by: str = "neighbours"
+) -> None:
+    """Bring labels, stack, overlap and marks of a feature's grains up to date.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    session : Session
+    feature : str
+    features : DataFrame
+        As `grain_layers.features_of` makes them.
+    by : str
+        What the colours tell, one of `grain_colours.COLOURINGS`.
+    """
+    grains: Grains = session.result("refine", feature)
+    flat, stack, overlap, marked = (
+        display.find(viewer, session, f"{kind}/{feature}") for kind in ("grains", "stack", "overlap", MARKS)
+    )
+    before = flat.metadata.get(SHOWN_KEY) if flat is not None else None
+    said = flat.features if flat is not None else features
+    same = features.equals(said)
+    ids, box = changed(before, grains) if before is not None and before.scan_shape == grains.scan_shape else ([], None)
+    if flat is not None:
+        places = flat.metadata.get(PLACES_KEY)
+        if places is None or box is None:
+            places = places_in_palette(grains, places)
+        elif ids:
+            places = recoloured(grains, places, ids)
+        flat.metadata[PLACES_KEY] = places
+        flat.metadata[SHOWN_KEY] = grains
+    if grains is not before:
+        if flat is not None:
+            redraw(flat, grains.labels, box)
+        if stack is not None:
+            redraw(stack, planes(grains))
+        if overlap is not None:
+            redraw(overlap, grains.overlap)
+    for labels in (flat, stack):
+        if labels is not None and not features.equals(labels.features):
+            labels.features = features
+    recolour(viewer, session, feature, features, by)
+    if marked is not None and (grains is not before or not same):
+        _mark(marked, session, feature, features, said, box if grains is not before else Box(0, 0, 0, 0))
+
+
+def recolour(viewer: ViewerModel, session: Session, feature: str, features: pd.DataFrame, by: str) -> None:
+    """Give the layers of a feature's grains the colours that tell something, where they have others."""
+    flat = display.find(viewer, session, f"grains/{feature}")
+    grains = session.result("refine", feature)
+    if flat is None or grains is None:
+        return
+    places = flat.metadata.get(PLACES_KEY) or places_in_palette(grains)
+    made = label_colours(grains, features, places, by)
+    for kind in ("grains", "stack", MARKS):
+        layer = display.find(viewer, session, f"{kind}/{feature}")
+        if layer is not None and not _same_colours(layer.colormap, made):
+            layer.colormap = made
+
+
+def redraw(layer: Any, data: Any, box: Box | None = None) -> None:
+    """Show new values, in the same array if possible: napari then keeps its table, undo and extent.
+
+    Only what lies in a `box` is compared and drawn, if one is given.
+    """
+    if isinstance(data, Planes) or np.shape(layer.data) != data.shape or layer.data.dtype != data.dtype:
+        layer.data = data
+        return
+    within = slice(None) if box is None else (slice(box.top, box.bottom), slice(box.left, box.right))
+    at = np.argwhere(np.asarray(layer.data)[within] != data[within])
+    if not len(at):
+        return
+    if box is not None and hasattr(layer, "data_setitem"):
+        y, x = (at + (box.top, box.left)).T
+        layer.data_setitem((y, x), data[y, x])
+    else:
+        layer.data[...] = data
+        layer.refresh(extent=False)
+
+
+def _mark(
+    layer: Any, session: Session, feature: str, features: pd.DataFrame, said: pd.DataFrame, box: Box | None
+) -> None:
+    """Draw stripes and hatching anew, where grains have changed and where verdicts have."""
+    grains: Grains = session.result("refine", feature)
+    drawn, ink = rejected_of(features), ink_of(features)
+    if box is None or ink != ink_of(said):
+        data, _, _ = marks_layer(session, feature, features, layer.colormap)
+        redraw(layer, data)
+        return
+    boxes = [box]
+    for grain in set(drawn) ^ set(rejected_of(said)):
+        row = grains.row_of(grain)
+        if row >= 0:
+            y, x = grains.places(row)
+            boxes.append(Box(int(y.min()), int(y.max()) + 1, int(x.min()), int(x.max()) + 1))
+    finer = raster(grains.scan_shape).finer
+    for each in boxes:
+        if each.bottom > each.top:
+            fine = Box(*(finer * edge for edge in each))
+            data = marks(grains, drawn, ink, each)
+            before = np.asarray(layer.data)[fine.top : fine.bottom, fine.left : fine.right]
+            y, x = np.nonzero(before != data)
+            if len(y):
+                layer.data_setitem((y + fine.top, x + fine.left), data[y, x])
+
+
+def _same_colours(colormap: Any, other: Any) -> bool:
+    mine = getattr(colormap, "colors", None)
+    return mine is not None and np.array_equal(mine, other.colors)
