@@ -102,8 +102,15 @@ def silver_grains() -> list[LayerTuple]:
 
 
 def _watched(session: Session) -> Session:
-    """Have a session saved by itself, and what goes wrong then notified."""
+    """Have a session saved by itself, what goes wrong then notified, and strokes on its layers taken as edits."""
+    import napari
+
     saver_of(session).tell = _tell
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        from napari_stemnmf.plugin.saving.guard import guard_of
+
+        guard_of(viewer)
     return session
 
 

@@ -16,6 +16,7 @@ from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.forms.forms import Forms
 from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.saving.guard import watch_over
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import offered, status
 from napari_stemnmf.plugin.widgets import Section, column
@@ -99,6 +100,7 @@ class StepWidget(Container):
         layers.events.removed.connect(self._on_layers)
         layers.selection.events.active.connect(self._on_active)
         self.native.destroyed.connect(self._disconnect)
+        watch_over(viewer, self.native)
         self._refresh()
         self._on_layers()
 

@@ -1,7 +1,8 @@
 """The colours of grains on the canvas: such that neighbours differ, or after a number or the verdict. No viewer, no Qt.
 
-A label's colour is its place in a palette. The grains as Refine found them are coloured first, then those that edits have
-changed or made: what nobody edits keeps its colour, and a grain that is painted up to one of its own colour gets another.
+A label's colour is its place in a palette. The grains as Refine found them are coloured first, then those that edits
+have changed or made: what nobody edits keeps its colour, and a grain that is painted up to one of its own colour gets
+another.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 PALETTE = (
-    "#4e79c4", "#f28e2b", "#59a14f", "#e15759", "#39c0c8", "#b07aa1", "#9c755f", "#ff8fa8", "#8cd17d", "#7b61d1",
-    "#c86f9c", "#a0cbe8",
+    "#4a78d0", "#f28e2b", "#3f9e4d", "#e04f52", "#35c3cc", "#8f55d6", "#f5a3bd", "#96613f", "#a9cf3a", "#71839b",
 )  # fmt: skip
 """Colours that are told apart side by side; none is the yellow of the outline."""
+FAR = 0.5
+"""Distance of two colours (RGB, 0 to 1) from which more makes no difference to the eye."""
 ACCEPTED, REJECTED, OPEN, UNKNOWN = "#3fa34d", "#c0392b", "#8f9bb3", "#808080"
 COLOURINGS = {
     "neighbours": "grains beside each other have different colours",
@@ -34,6 +36,14 @@ COLOURINGS = {
 MAPS = {"confidence": "viridis", "size": "plasma"}
 BRIGHTEST = 0.92
 """End of a colour map that is used: beyond it plasma is the yellow of the outline."""
+
+
+def _rgb(colour: str) -> list[float]:
+    return [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+
+
+_COLOURS = np.array([_rgb(colour) for colour in PALETTE])
+_DISTANCES = np.linalg.norm(_COLOURS[:, None] - _COLOURS, axis=-1)
 
 
 def colours(grains: Grains, features: pd.DataFrame, places: Mapping[int, int], by: str = "neighbours") -> np.ndarray:
@@ -70,7 +80,7 @@ def places_in_palette(grains: Grains, before: Mapping[int, int] | None = None) -
     ----------
     grains : Grains
     before : mapping, optional
-        Places that are kept where they still differ from those of neighbours; of two that clash the higher id gives way.
+        Places that are kept where they still differ from those of neighbours; of two that clash the higher id yields.
 
     Examples
     --------
@@ -124,9 +134,12 @@ def _rows_at(grains: Grains, positions: np.ndarray) -> np.ndarray:
 
 
 def _free(used: np.ndarray, around: list[int]) -> int:
-    """The place that fewest neighbours have, and of those the one that is used least."""
-    clashes = np.bincount(around, minlength=len(used)) if around else np.zeros(len(used), np.int64)
-    return int(np.lexsort((used, clashes))[0])
+    """The place that fewest neighbours have, of those one that is far from theirs, and of those the one used least."""
+    if not around:
+        return int(used.argmin())
+    clashes = np.bincount(around, minlength=len(used))
+    apart = np.minimum(_DISTANCES[:, around].min(axis=1), FAR)
+    return int(np.lexsort((used, -apart, clashes))[0])
 
 
 def _beside(grains: Grains) -> csr_array:

@@ -46,7 +46,7 @@ STRIPED = 0.85
 
 
 def grain_layers(session: Session, feature: str, features: pd.DataFrame | None = None) -> list[LayerTuple]:
-    """Overlap, one plane a grain, the dominant grain of each position, and on top what marks overlaps and rejections."""
+    """Overlap, one plane a grain, the dominant grain of each position, and stripes and hatching on top."""
     grains: Grains = session.result("refine", feature)
     features = features_of(session, feature) if features is None else features
     name, overlap = feature.upper(), grains.overlap
@@ -113,7 +113,7 @@ def outline_layer(session: Session, feature: str) -> LayerTuple:
 
 
 def brush_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
-    """The whole of one grain, what others cover included, to paint on: a layer of its own leaves the others as they are."""
+    """The whole of one grain, what others cover included, to paint on without changing the others."""
     from napari.utils.colormaps import CyclicLabelColormap
 
     one = CyclicLabelColormap(colors=["transparent", COLOUR])
@@ -249,6 +249,11 @@ class Planes(SparsePlanes):
         self.dtype = np.dtype(np.int32)
         self.grains = grains
         self._painted: dict[int, np.ndarray] = {}
+
+    @property
+    def painted(self) -> dict[int, np.ndarray]:
+        """The planes that somebody has painted on."""
+        return dict(self._painted)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self.grains.stack

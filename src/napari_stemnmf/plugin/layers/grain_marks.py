@@ -1,7 +1,7 @@
 """What the flat labels cannot show: stripes where grains overlap, and hatching on rejected ones. No viewer, no Qt.
 
-A labels image finer than the scan, to lie on the flat one: where n grains overlap, every n-th stripe is of each of them,
-the first being what the flat image shows already. Rejected grains are hatched in black.
+A labels image finer than the scan, to lie on the flat one: where n grains overlap, every n-th stripe is of each of
+them, the first being what the flat image shows already. Rejected grains are hatched in black.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The outlines of grains as lines along the edges of their positions, and where a grain's number stands. No viewer, no Qt."""
+"""Outlines of grains as lines along the edges of their positions, and where a number can stand. No viewer, no Qt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def outlines(grains: Grains, grain_id: int) -> list[np.ndarray]:
             leads.setdefault(tuple(one), []).append(tuple(other))
     found = []
     while leads:
-        found.append(_corners(_loop(leads)) + (crop.top - 0.5, crop.left - 0.5))
+        found.append(_corners(_loop(leads)) + np.array([crop.top - 0.5, crop.left - 0.5]))
     return found
 
 
@@ -76,5 +76,5 @@ def number_places(grains: Grains) -> np.ndarray:
             depth = ndimage.distance_transform_cdt(crop.values)
             inner = np.argwhere(depth == depth.max())
             best = inner[np.abs(inner - inner.mean(axis=0)).sum(axis=1).argmin()]
-            found[row] = best + (crop.top, crop.left)
+            found[row] = best + np.array([crop.top, crop.left])
     return found

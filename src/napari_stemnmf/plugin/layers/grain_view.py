@@ -29,10 +29,18 @@ if TYPE_CHECKING:
 
 SHOWN_KEY = "stemnmf_grains"
 """In the metadata of the flat labels: the grains that the layers show."""
+COLOURING_KEY = "stemnmf_colouring"
+"""In the metadata of the flat labels: what the colours tell."""
 
 
 def show_grains(
-    viewer: ViewerModel, session: Session, feature: str, features: pd.DataFrame, by: str = "neighbours"
+    viewer: ViewerModel,
+    session: Session,
+    feature: str,
+    features: pd.DataFrame,
+    by: str = "",
+    *,
+    again: bool = False,
 ) -> None:
     """Bring labels, stack, overlap and marks of a feature's grains up to date.
 
@@ -44,7 +52,9 @@ def show_grains(
     features : DataFrame
         As `grain_layers.features_of` makes them.
     by : str
-        What the colours tell, one of `grain_colours.COLOURINGS`.
+        What the colours tell, one of `grain_colours.COLOURINGS`; what they told before if it is empty.
+    again : bool
+        Whether labels that somebody has painted on are drawn again, too.
     """
     grains: Grains = session.result("refine", feature)
     flat, stack, overlap, marked = (
@@ -62,9 +72,9 @@ def show_grains(
             places = recoloured(grains, places, ids)
         flat.metadata[PLACES_KEY] = places
         flat.metadata[SHOWN_KEY] = grains
-    if grains is not before:
+    if grains is not before or again:
         if flat is not None:
-            redraw(flat, grains.labels, box)
+            redraw(flat, grains.labels, None if again else box)
         if stack is not None:
             redraw(stack, planes(grains))
         if overlap is not None:
@@ -72,7 +82,9 @@ def show_grains(
     for labels in (flat, stack):
         if labels is not None and not features.equals(labels.features):
             labels.features = features
-    recolour(viewer, session, feature, features, by)
+    if flat is not None:
+        by = by or flat.metadata.get(COLOURING_KEY, "neighbours")
+        recolour(viewer, session, feature, features, by)
     if marked is not None and (grains is not before or not same):
         _mark(marked, session, feature, features, said, box if grains is not before else Box(0, 0, 0, 0))
 
@@ -83,6 +95,7 @@ def recolour(viewer: ViewerModel, session: Session, feature: str, features: pd.D
     grains = session.result("refine", feature)
     if flat is None or grains is None:
         return
+    flat.metadata[COLOURING_KEY] = by
     places = flat.metadata.get(PLACES_KEY) or places_in_palette(grains)
     made = label_colours(grains, features, places, by)
     for kind in ("grains", "stack", MARKS):
@@ -104,11 +117,17 @@ def redraw(layer: Any, data: Any, box: Box | None = None) -> None:
     if not len(at):
         return
     if box is not None and hasattr(layer, "data_setitem"):
-        y, x = (at + (box.top, box.left)).T
-        layer.data_setitem((y, x), data[y, x])
+        y, x = (at + np.array([box.top, box.left])).T
+        set_some(layer, (y, x), data[y, x])
     else:
         layer.data[...] = data
         layer.refresh(extent=False)
+
+
+def set_some(layer: Any, places: tuple[np.ndarray, np.ndarray], values: np.ndarray) -> None:
+    """Show new values at some places of a Labels layer; that is no stroke, and nobody is told of one."""
+    with layer.events.paint.blocker():
+        layer.data_setitem(places, values)
 
 
 def _mark(
@@ -135,7 +154,7 @@ def _mark(
             before = np.asarray(layer.data)[fine.top : fine.bottom, fine.left : fine.right]
             y, x = np.nonzero(before != data)
             if len(y):
-                layer.data_setitem((y + fine.top, x + fine.left), data[y, x])
+                set_some(layer, (y + fine.top, x + fine.left), data[y, x])
 
 
 def _same_colours(colormap: Any, other: Any) -> bool:

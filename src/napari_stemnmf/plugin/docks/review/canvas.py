@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,7 +190,7 @@ class GrainCanvas:
         layer, session = self.layer(UNEXPLAINED), self._session
         if layer is None and on and session is not None:
             for data, meta, _ in unexplained(session, self._feature):
-                layer = self._without_selecting(lambda data=data, meta=meta: self._viewer.add_image(data, **meta))
+                layer = self._without_selecting(partial(self._viewer.add_image, data, **meta))
         if layer is not None:
             layer.visible = on
         return layer is not None
