@@ -156,6 +156,16 @@ def features_of(session: Session, feature: str, stale: np.ndarray | None = None)
     return grain_features(grains, table, None if review is None else review.verdicts(), stale)
 
 
+def annotated(features: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The same features of the same grains with what is noted of them now, as `Review.verdicts` gives it."""
+    out = features.copy(deep=False)
+    for name in ("verdict", "class", "comment"):
+        values = out[name].to_numpy(dtype=object, copy=True)
+        values[verdicts.index] = verdicts[name].to_numpy()
+        out[name] = values
+    return out
+
+
 def stale_grains(analysis: Analysis, feature: str) -> np.ndarray:
     """(g,) whether what was measured of each grain is of another mask, or is not there yet."""
     grains = analysis.grains[feature]

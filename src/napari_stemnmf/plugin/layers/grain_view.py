@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SHOWN_KEY = "stemnmf_grains"
 """In the metadata of the flat labels: the grains that the layers show."""
+NOTED = ("verdict", "class", "comment")
+"""Features that a user has noted."""
 COLOURING_KEY = "stemnmf_colouring"
 """In the metadata of the flat labels: what the colours tell."""
 
@@ -61,9 +63,9 @@ def show_grains(
         display.find(viewer, session, f"{kind}/{feature}") for kind in ("grains", "stack", "overlap", MARKS)
     )
     before = flat.metadata.get(SHOWN_KEY) if flat is not None else None
-    said = flat.features if flat is not None else features
-    same = features.equals(said)
-    ids, box = changed(before, grains) if before is not None and before.scan_shape == grains.scan_shape else ([], None)
+    said = flat.features[["grain_id", "verdict"]].copy() if flat is not None else features
+    same = features[["grain_id", "verdict"]].equals(said)
+    ids, box = _changes(before, grains)
     if flat is not None:
         places = flat.metadata.get(PLACES_KEY)
         if places is None or box is None:
@@ -80,13 +82,36 @@ def show_grains(
         if overlap is not None:
             redraw(overlap, grains.overlap)
     for labels in (flat, stack):
-        if labels is not None and not features.equals(labels.features):
-            labels.features = features
+        if labels is not None and (labels is flat or labels.visible):
+            _describe(labels, features)
     if flat is not None:
         by = by or flat.metadata.get(COLOURING_KEY, "neighbours")
         recolour(viewer, session, feature, features, by)
     if marked is not None and (grains is not before or not same):
         _mark(marked, session, feature, features, said, box if grains is not before else Box(0, 0, 0, 0))
+
+
+def _changes(before: Grains | None, grains: Grains) -> tuple[list[int], Box | None]:
+    """Ids of what has changed, and where; no box where that is not known."""
+    if before is grains:
+        return [], Box(0, 0, 0, 0)
+    return ([], None) if before is None or before.scan_shape != grains.scan_shape else changed(before, grains)
+
+
+def _describe(layer: Any, features: pd.DataFrame) -> None:
+    """Give a Labels layer its features; where only what is noted of grains is new, in the table that napari has."""
+    table = layer.features
+    if list(table.columns) != list(features.columns) or len(table) != len(features):
+        layer.features = features
+        return
+    new = [name for name in features.columns if not features[name].equals(table[name])]
+    if set(new) <= set(NOTED):
+        for name in new:
+            table[name] = features[name].to_numpy()
+        if new:
+            layer.events.features()
+    else:
+        layer.features = features
 
 
 def recolour(viewer: ViewerModel, session: Session, feature: str, features: pd.DataFrame, by: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,11 +105,10 @@ def test_a_lasso_is_drawn_with_the_mouse(dock: ReviewWidget, qtbot: Any) -> None
         corner + QPoint(3 * (1 if i in (0, 3) else -1), 3 * (1 if i < 2 else -1)) for i, corner in enumerate(corners)
     ]
     QTest.mousePress(view, LEFT, NONE, corners[0])
-    for corner in corners[1:]:
-        for share in (0.5, 1.0):
-            _drag(view, corners[0] + (corner - corners[0]) * share if share < 1 else corner)
+    for before, corner in pairwise(corners):
+        _drag(view, (before + corner) / 2)
+        _drag(view, corner)
     QTest.mouseRelease(view, LEFT, NONE, corners[-1])
-    print("LINE", plot._box._line, plot._ids, plot._at, rect, view.rect())
     assert len(dock.chosen) >= 4  # all that is within the frame
 
 

@@ -91,6 +91,8 @@ class GrainCanvas:
         self._features: pd.DataFrame | None = None
         self._grains: Grains | None = None  # what the layers show
         self._numbered: Grains | None = None
+        self._outlined: tuple[Any, ...] = ()  # layer, grains and ids of the lines that are drawn
+        self._colours: list[str] = []
         self._zoom = 1.0
         self.colouring, self.numbers = "neighbours", False
 
@@ -219,16 +221,23 @@ class GrainCanvas:
                 return
             data, meta, _ = outline_layer(self._session, self._feature)
             layer = self._without_selecting(lambda: self._viewer.add_shapes(data, **meta))
-        lines = [(line, COLOUR if i == grain_id else BESIDE) for i in ids for line in outlines(grains, i)]
-        if layer.nshapes:
-            layer.selected_data = set(range(layer.nshapes))
-            layer.remove_selected()
-        if lines:
-            paths = [np.vstack([line, line[1:2]]) for line, _ in lines]
-            colours = [HALO] * len(paths) + [colour for _, colour in lines]
-            layer.add_paths(paths * 2, edge_width=self._widths(layer, len(paths)), edge_color=colours)
-            layer.selected_data = set()
         make_visible(layer)
+        if self._outlined == (layer, grains, ids):
+            return
+        lines = [(line, COLOUR if i == grain_id else BESIDE) for i in ids for line in outlines(grains, i)]
+        paths = [(np.vstack([line, line[1:2]]), "path") for line, _ in lines]
+        colours = [HALO] * len(paths) + [colour for _, colour in lines]
+        if lines and self._outlined[:1] == (layer,) and self._colours == colours == colours[: layer.nshapes]:
+            layer.data = paths * 2  # as many as before: napari keeps their widths and colours
+        else:
+            if layer.nshapes:
+                layer.selected_data = set(range(layer.nshapes))
+                layer.remove_selected()
+            if lines:
+                only = [path for path, _ in paths]
+                layer.add_paths(only * 2, edge_width=self._widths(layer, len(paths)), edge_color=colours)
+                layer.selected_data = set()
+        self._outlined, self._colours = (layer, grains, ids), colours
 
     def _widths(self, layer: Layer, count: int) -> list[float]:
         """Widths of so many halos and lines, in positions, at the present zoom."""

@@ -91,6 +91,17 @@ class GrainModel(QAbstractTableModel):
         self._stale = set() if table is None or "stale" not in table else set(table.index[table["stale"]])
         self.endResetModel()
 
+    def show_noted(self, features: pd.DataFrame) -> None:
+        """Take verdicts and classes anew, from features whose row is the id of a grain."""
+        for at, (name, _) in enumerate(COLUMNS.values()):
+            if name in ("verdict", "class"):
+                values = _column(features.iloc[self.ids], name)
+                moved = [row for row, value in enumerate(values) if value != self._cells[row][at]]
+                for row in moved:
+                    self._cells[row][at] = values[row]
+                if moved:
+                    self.dataChanged.emit(self.index(min(moved), at), self.index(max(moved), at))
+
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Grains."""
         return len(self.ids)
@@ -197,6 +208,13 @@ class GrainList(QTableView):
         if not self._by_confidence and table is not None and not _is_empty(table, "confidence"):
             self._by_confidence = True
             self.sortByColumn(list(COLUMNS).index("likely"), Qt.SortOrder.AscendingOrder)
+
+    def show_noted(self, features: pd.DataFrame) -> None:
+        """Show verdicts and classes anew; all else is as it was."""
+        self._grains.show_noted(features)
+        if self._table is not None and (features["class"] != "").any():
+            self._table = self._table.assign(**{"class": features["class"].iloc[self._grains.ids].to_numpy()})
+            self._choose_columns()
 
     def columns_menu(self) -> QMenu:
         """The columns to choose from; a tick is one that is shown."""

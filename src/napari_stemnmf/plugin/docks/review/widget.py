@@ -33,7 +33,7 @@ from napari_stemnmf.plugin.docks.review.tools import BRUSHES, Tools
 from napari_stemnmf.plugin.docks.review.views import DecidedBar, GrainList
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers.display import show_table
-from napari_stemnmf.plugin.layers.grain_layers import features_of, stale_grains
+from napari_stemnmf.plugin.layers.grain_layers import annotated, features_of, stale_grains
 from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.preferences import preferences
@@ -74,6 +74,9 @@ class ReviewWidget(SelectingWidget):
         self.chosen, self._next = (), None
         self._shown: tuple[Any, ...] = (None, "", None)
         self._features, self._measured = None, None
+        self._seen: tuple[Any, ...] = ()  # what the features were made from
+        self._stale: Any = None
+        self._only_noted = False
         self._order: list[int] = []
         self.decided, self.grains, self.pictures = DecidedBar(), GrainList(), GrainPictures()
         self.scatter, self.show_boxes = GrainScatter(), ShowBoxes()
@@ -194,8 +197,7 @@ class ReviewWidget(SelectingWidget):
             self.grains.show_grains(None)
             self.scatter.show_grains(None)
         else:
-            stale = stale_grains(session.analysis, feature)
-            self._features = features_of(session, feature, stale)
+            stale = self._know(session, feature, found)
             self.canvas.update(self._features)
             self._measured = Measured.of(session.analysis, feature, stale, self._measured)
             if self._measured.similarity is None and self._measured.rows:
@@ -206,10 +208,24 @@ class ReviewWidget(SelectingWidget):
             else:
                 kept = [i for i in self.chosen if i in found.ids]
                 self.chosen = tuple(kept) if self.selected in kept else (self.selected,) * bool(self.selected)
-            self._list_grains()
+            self._list_grains() if not self._only_noted else self.grains.show_noted(self._features)
         review = session.review(feature) if session is not None else None
         self.decided.show_decisions(None if review is None else review.verdicts(), 0 if found is None else len(found))
         self._show_selected()
+
+    def _know(self, session: Session, feature: str, found: Any) -> Any:
+        """Take what is known of the grains, or only what is noted of them, if that is all that is new; what is stale."""
+        analysis, review = session.analysis, session.review(feature)
+        seen = (session, found, analysis.tables.get(feature), analysis.keys.get(f"tables/{feature}"), feature)
+        same = len(self._seen) == len(seen) and all(new is old for new, old in zip(seen[:3], self._seen, strict=False))
+        same = same and seen[3:] == self._seen[3:]
+        if same and self._features is not None and review is not None:
+            self._features = annotated(self._features, review.verdicts())
+        else:
+            self._stale = stale_grains(analysis, feature)
+            self._features = features_of(session, feature, self._stale)
+        self._seen, self._only_noted = seen, same and review is not None
+        return self._stale
 
     def _list_grains(self) -> None:
         """Fill the table, and order the grains by review priority."""
