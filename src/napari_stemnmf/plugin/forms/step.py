@@ -17,6 +17,7 @@ from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.forms.forms import Forms
 from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.layers import adopting, display, in_view
+from napari_stemnmf.plugin.saving.guard import watch_over
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import offered, status
 from napari_stemnmf.plugin.widgets import Section, column, report
@@ -102,6 +103,7 @@ class StepWidget(Container):
         layers.events.removed.connect(self._on_layers)
         layers.selection.events.active.connect(self._on_active)
         self.native.destroyed.connect(self._disconnect)
+        watch_over(viewer, self.native)
         self._refresh()
         self._on_layers()
         keeper = keeper_of(viewer)
