@@ -23,6 +23,7 @@ FLOORS = (
         "texts",
         "errors",
         "compiled",
+        "memory",
         "control",
         "files",
         "settings",

@@ -25,6 +25,7 @@ from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.files.contents import Part
 from napari_stemnmf.files.locks import held
 from napari_stemnmf.files.writing import FILE_SUFFIX, move_into
+from napari_stemnmf.memory import give_back
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import (
     changed_files,
@@ -266,6 +267,7 @@ def advance(
         except Cancelled as stop:
             raise Cancelled(str(stop), analysis) from None
         took = RunTime(time.perf_counter() - wall, time.process_time() - cpu)
+        give_back()
         noted = still_the_same(analysis, dataset, noted) if stage.reads else noted
         analysis, stopped = _with_found(analysis, stage, found, took)
         if stopped:

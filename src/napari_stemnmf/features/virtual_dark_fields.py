@@ -13,7 +13,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration
-from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.compiled import njit
+from napari_stemnmf.dataset import Dataset, index_type
 from napari_stemnmf.disks.clarity import third_brightest
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import Tracks, follow
@@ -72,13 +73,13 @@ class VirtualDarkFields:
         """
         tracks, where = self.tracks, self.where
         n = int(np.prod(tracks.scan_shape))
-        values = csr_array((found.ragged["intensity"], where.track, where.offsets), shape=(n, len(tracks)))
+        offsets = where.offsets.astype(index_type(len(where.track)))
+        values = csr_array((found.ragged["intensity"], where.track, offsets), shape=(n, len(tracks)))
         y, x, scatter = tracks.means()
         radius, azimuth = self.geometry.to_polar(y + self.geometry.q_y, x + self.geometry.q_x)
         columns = {"q_y": y, "q_x": x, "radius": radius, "azimuth": azimuth, "scatter": scatter}
-        entry = np.repeat(np.arange(n), np.diff(where.offsets)) * len(tracks) + where.track  # ascending
-        detected = np.zeros(len(entry), bool)
-        detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
+        detected = np.zeros(len(where.track), bool)
+        _mark(where.offsets, where.track, tracks.offsets, tracks.position, detected)
         details: dict[str, Any] = {
             "sigma": standard_errors(found.ragged, self.gain),
             "detected": detected,
@@ -87,3 +88,12 @@ class VirtualDarkFields:
             "pooling": float(self.pooling),
         }
         return Features("vdf", values, columns, (), tracks.scan_shape, details)
+
+
+@njit(cache=True, nogil=True)
+def _mark(offsets, track, of_tracks, position, detected):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Mark the aperture of each disk of each track; `track` ascends within a position."""
+    for t in range(len(of_tracks) - 1):
+        for k in range(of_tracks[t], of_tracks[t + 1]):
+            first, last = offsets[position[k]], offsets[position[k] + 1]
+            detected[first + np.searchsorted(track[first:last], t)] = True

@@ -20,7 +20,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.grains import Grains
-from napari_stemnmf.streaming.engine import BlockResult, run_pass
+from napari_stemnmf.streaming.engine import BlockResult, PassResult, run_pass
 from napari_stemnmf.streaming.pools import Executor
 
 _PIXELS_AT_A_TIME = 2048  # their sums for some ten grains stay in the second cache
@@ -113,22 +113,16 @@ def grain_patterns(
     covered = np.diff(members.indptr) > 0
     options: dict[str, Any] = {"workers": workers, "only": covered, "executor": executor}
 
-    means = np.empty((members.shape[1], *shape), np.float32)  # takes room as the sums let go of theirs
-    singles = np.empty_like(means)
+    means = np.full((members.shape[1], *shape), np.nan, np.float32)
+    singles = np.full_like(means, np.nan)
     distance = np.zeros(members.shape[1])
     weight = np.asarray(members.sum(axis=0))
     if covered.any():
-        sums = run_pass(dataset, [_Sums(members, shared)], control=control.part(0, 2), **options)[0].total
-        alone = np.asarray((members * csr_array((~shared, members.indices, members.indptr), members.shape)).sum(axis=0))
-        for row in range(members.shape[1]):
-            single, other = sums.pop(f"single {row}", None), sums.pop(f"shared {row}", None)
-            singles[row] = single / alone[row] if single is not None and alone[row] > 0 else np.nan
-            both = [part for part in (single, other) if part is not None]
-            means[row] = sum(both) / weight[row] if both and weight[row] > 0 else np.nan
+        filling = _Means(members, shared, weight, means, singles)
+        kernel = _Sums(members, shared)
+        run_pass(dataset, [kernel], control=control.part(0, 2), merged=filling.merged, **options)
         kernel = _Distances(members, _scaled(means, keep), keep)
         distance = run_pass(dataset, [kernel], control=control.part(1, 2), **options)[0].total["distance"]
-    else:
-        means[:] = singles[:] = np.nan
     dissimilarity = np.divide(distance, weight, out=np.full(len(weight), np.nan), where=weight > 0)
     patterns: dict[str, GrainPatterns] = {}
     start = 0
@@ -143,7 +137,7 @@ def grain_patterns(
 
 
 def digests(grains: Grains, source: str = "") -> np.ndarray:
-    """A hash, (g,), of what each grain's pattern is made from: mask, weights, how many grains share it, and the source.
+    """A hash, (g,), of what each grain's pattern is made from: where it is, weights, how many share it, and the source.
 
     A grain that is moved to another row, or given another id, has the same pattern and the same digest.
     """
@@ -151,7 +145,7 @@ def digests(grains: Grains, source: str = "") -> np.ndarray:
     found = []
     for index in range(len(grains)):
         at, weights = grains.part(index)
-        parts = (np.packbits(grains.mask(index)), weights, overlap[at])
+        parts = (at.astype(np.int64), weights, overlap[at])
         whole = hashlib.sha256(f"{source} {shape} ".encode() + b"".join(part.tobytes() for part in parts))
         found.append(int.from_bytes(whole.digest()[:8], "little"))
     return np.array(found, np.uint64)
@@ -218,10 +212,13 @@ def _kept(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 def _scaled(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """The kept pixels of patterns (g, q_y, q_x), each pattern scaled to 0..1: (g, kept) float32."""
-    kept = _kept(patterns, keep)
-    low, high = kept.min(axis=1, keepdims=True), kept.max(axis=1, keepdims=True)
-    contrast = high > low
-    return np.where(contrast, (kept - low) / np.where(contrast, high - low, 1), 0).astype(np.float32)
+    scaled = np.zeros((len(patterns), np.count_nonzero(keep)), np.float32)
+    for row, pattern in enumerate(patterns):
+        kept = pattern[keep]
+        low, high = kept.min(), kept.max()
+        if high > low:
+            scaled[row] = (kept - low) / (high - low)
+    return scaled
 
 
 @dataclass
@@ -239,6 +236,32 @@ class _Sums:
         _add_patterns(block.reshape(len(block), -1), indptr, slot, self.members.data[entries], sums)
         names = [f"{'shared' if s % 2 else 'single'} {s // 2}" for s in used]
         return BlockResult(total={name: s.reshape(block.shape[1:]) for name, s in zip(names, sums, strict=True)})
+
+
+class _Means:
+    """Takes the sums of each grain out of a pass when its last block is done, and makes means (g, q_y, q_x) of them."""
+
+    def __init__(
+        self, members: csr_array, shared: np.ndarray, weight: np.ndarray, means: np.ndarray, singles: np.ndarray
+    ) -> None:
+        self.members, self.weight, self.means, self.singles = members, weight, means, singles
+        own = csr_array((~shared, members.indices, members.indptr), members.shape)
+        self.alone = np.asarray((members * own).sum(axis=0))
+        self.left = np.bincount(members.indices, minlength=members.shape[1])
+
+    def merged(self, results: list[PassResult], positions: np.ndarray) -> None:
+        """A block was added."""
+        sums = results[0].total
+        there = self.members.indices[_entries(self.members, positions)[1]]
+        rows, count = np.unique(there, return_counts=True)
+        self.left[rows] -= count
+        for row in rows[self.left[rows] == 0].tolist():
+            single, other = sums.pop(f"single {row}", None), sums.pop(f"shared {row}", None)
+            if single is not None and self.alone[row] > 0:
+                self.singles[row] = single / self.alone[row]
+            both = [part for part in (single, other) if part is not None]
+            if both and self.weight[row] > 0:
+                self.means[row] = sum(both) / self.weight[row]
 
 
 @dataclass

@@ -8,7 +8,7 @@ their answers together in the order of the blocks, so that the numbers do not de
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -122,6 +122,7 @@ def run_pass(
     control: Control | None = None,
     executor: Executor | None = None,
     only: np.ndarray | None = None,
+    merged: Callable[[list[PassResult], np.ndarray], None] | None = None,
 ) -> list[PassResult]:
     """Read the scan once and give every block to all kernels.
 
@@ -140,6 +141,9 @@ def run_pass(
         twice as many blocks as it works on at once are in flight.
     only : ndarray of bool, (n,), optional
         Positions that the kernels need: a block without any is not read. Kernels still get whole blocks.
+    merged : callable, optional
+        Called after each block, in their order, with what was found so far and the block's positions: who takes out
+        what is complete keeps the memory small.
 
     Returns
     -------
@@ -192,6 +196,8 @@ def run_pass(
                 flying.popleft()
                 for result, answer in zip(results, answers, strict=True):
                     _merge(result, answer, positions, n)
+                if merged is not None:
+                    merged(results, positions)
                 done += len(positions)
                 control.report(done, n)
     finally:
