@@ -28,7 +28,9 @@ from napari_stemnmf.files.writing import FILE_SUFFIX, move_into
 from napari_stemnmf.memory import give_back
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import (
+    blocks_of,
     changed_files,
+    key_of_blocks,
     other_data,
     start,
     still_the_same,
@@ -39,6 +41,7 @@ from napari_stemnmf.resuming import (
 from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.cluster import Cluster
+from napari_stemnmf.streaming.journal import Journal, Recorded
 from napari_stemnmf.streaming.pools import Executor
 from napari_stemnmf.texts import why
 from napari_stemnmf.threads import checked
@@ -155,8 +158,9 @@ def _through(
 ) -> Analysis:
     """Run all that is planned, and keep the file up to date; `earlier` is what it holds."""
     begun, control = analysis, how["control"]
+    journal = None if path is None else blocks_of(path)
     try:
-        for done in advance(analysis, dataset, planned, **how):
+        for done in advance(analysis, dataset, planned, **how, journal=journal):
             analysis = done.analysis
             if path is not None:
                 analysis.save(path)
@@ -167,6 +171,8 @@ def _through(
         if path is not None:
             analysis.save(path)
         raise Cancelled(str(stop), analysis) from None
+    if journal is not None:
+        journal.unlink(missing_ok=True)
     as_it_was = earlier is not None and path is not None and path.exists() and _alike(begun, earlier)
     if path is not None and analysis is begun and not as_it_was:
         analysis.save(path)
@@ -198,6 +204,7 @@ def _afresh(
         raise AnalysisError(f"The analysis cannot be written to {path}: {why(error)}.") from error
     except BaseException:
         part.unlink(missing_ok=True)
+        blocks_of(part).unlink(missing_ok=True)
         raise
     return found
 
@@ -221,6 +228,7 @@ def advance(
     workers: int | None = None,
     control: Control | None = None,
     executor: Executor | None = None,
+    journal: Path | None = None,
 ) -> Generator[Done, Analysis | None, None]:
     """Run stages one after the other, of each only what is missing or stale, and yield after each what there is.
 
@@ -239,6 +247,9 @@ def advance(
         Representations to run for; those of the recipe if not given.
     workers, control, executor
         As for `analyse`; `control` is a `Control`.
+    journal : Path, optional
+        Where answers of the stage that is running are kept (`streaming.journal`), so that it goes on where it was if it
+        is stopped. It is gone once its stage is done and the next one is asked for.
 
     Raises
     ------
@@ -259,7 +270,8 @@ def advance(
                 raise AnalysisError(missing(path))
         part = (control or Control()).for_stage(stage.heading(wanted))
         noted = still_the_same(analysis, dataset, noted)
-        given = executor if stage.reads else None
+        kept = None if journal is None else Journal(journal, key_of_blocks(analysis, stage, wanted))
+        given = executor if kept is None else Recorded(kept, executor, workers)
         task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
         wall, cpu = time.perf_counter(), time.process_time()
         try:
@@ -273,6 +285,8 @@ def advance(
         if stopped:
             raise Cancelled(stopped, analysis)
         sent = yield Done(stage, task.features, analysis)
+        if kept is not None:
+            kept.remove()
         analysis = analysis if sent is None else sent
 
 
