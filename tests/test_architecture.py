@@ -47,7 +47,7 @@ FLOORS = (
         "clustering",
         "grains",
     ),
-    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "cost", "pipeline"),
     ("figures", "simulation", "export", "study"),
     ("plugin", "cli"),  # the faces
 )

@@ -20,6 +20,7 @@ from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, RunTime, is_analysis
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
+from napari_stemnmf.cost.budget import threads_within
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.files.contents import Part
@@ -32,6 +33,7 @@ from napari_stemnmf.resuming import (
     changed_files,
     key_of_blocks,
     other_data,
+    stale,
     start,
     still_the_same,
     unfinished,
@@ -68,6 +70,7 @@ def analyse(
     mask: np.ndarray | None = None,
     until: str | None = None,
     overwrite: bool = False,
+    memory: float | None = None,
 ) -> Analysis:
     """Find the grains of a scan.
 
@@ -101,6 +104,9 @@ def analyse(
     overwrite : bool
         Whether to start afresh even if there is an analysis at `path`. It is replaced when the run has come to its end;
         what was finished before a cancel is kept beside it, and the same call goes on from there.
+    memory : float, optional
+        Bytes that the run may take; half of what is free if not given. Where all threads would take more, it has fewer;
+        where one would, it does not begin.
 
     Returns
     -------
@@ -114,6 +120,8 @@ def analyse(
     DataError, AnalysisError, ReadError
         If the data does not allow a stage to run, the file cannot be used or another process writes to it, or a file
         that a setting names cannot be read.
+    RecipeError
+        If the run would take more memory than it may, by an estimate from sizes alone; the message says what would fit.
     StemNMFError
         If the scheduler is lost, or has no worker that fits; what was finished is kept in the file.
     """
@@ -123,6 +131,8 @@ def analyse(
     how: dict[str, Any] = {"workers": workers, "control": Control(progress, cancel), "executor": executor}
 
     def begin(earlier: Analysis | None) -> Analysis:
+        limits: dict[str, Any] = {"until": until, "memory": memory, "elsewhere": executor is not None}
+        how["workers"] = threads_within(earlier, dataset, recipe, workers=workers, **limits)
         begun = start(dataset, recipe, earlier, strict=True)
         return begun if mask is None else with_mask(begun, mask)
 
@@ -333,15 +343,3 @@ def _with_found(analysis: Analysis, stage: Stage, found: Any, took: RunTime) -> 
             path = f"{name}/{feature}" if feature else name
             analysis = analysis.with_result(path, value, mark, took if name == stage.result else None)
     return analysis, stopped
-
-
-def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
-    """Which results are "missing" or "stale" under `recipe`, by name as in "models/aa"; empty when all is done."""
-    recipe = analysis.recipe if recipe is None else recipe
-    names = [name for name in recipe.features if name not in analysis.failed]
-    return {
-        path: "stale" if path in analysis.keys else "missing"
-        for stage in stages.STAGES
-        for path in stage.paths(names)
-        if not analysis.is_current(path, recipe)
-    }

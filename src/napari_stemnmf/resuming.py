@@ -168,3 +168,15 @@ def key_of_blocks(analysis: Analysis, stage: Stage, wanted: Sequence[str]) -> st
     found = sorted(analysis.keys.items())
     keys = [analysis.key_of(path, analysis.recipe) for path in stage.paths(wanted)]
     return hashlib.sha256(repr([__version__, stage.name, wanted, keys, found]).encode()).hexdigest()
+
+
+def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
+    """Which results are "missing" or "stale" under `recipe`, by name as in "models/aa"; empty when all is done."""
+    recipe = analysis.recipe if recipe is None else recipe
+    names = [name for name in recipe.features if name not in analysis.failed]
+    return {
+        path: "stale" if path in analysis.keys else "missing"
+        for stage in stages.STAGES
+        for path in stage.paths(names)
+        if not analysis.is_current(path, recipe)
+    }

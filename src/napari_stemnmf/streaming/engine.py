@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_stemnmf.control import Control
+from napari_stemnmf.control import Control, Pace
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset, working_dtype
 from napari_stemnmf.errors import DataError, ReadError
 from napari_stemnmf.streaming.pools import Executor, in_turn, pool_of
@@ -164,7 +164,8 @@ def run_pass(
     if dataset.dtype.kind not in "buif":
         raise DataError(f"{dataset.name} holds values of type {dataset.dtype}; counts must be whole or real numbers.")
     columns = dataset.scan_shape[1]
-    todo = (block for block in blocks(dataset) if only is None or only[block.positions(columns)].any())
+    todo = [block for block in blocks(dataset) if only is None or only[block.positions(columns)].any()]
+    pace = Pace()
     results = [PassResult() for _ in kernels]
     n = dataset.n_patterns
     done = 0
@@ -184,14 +185,16 @@ def run_pass(
         with one_blas_thread():
             control.report(0, n)
             shared = pool.shared(tuple(kernels))
-            for answers in in_turn(pool, tasks(), control):
+            for number, answers in enumerate(in_turn(pool, tasks(), control), 1):
                 positions = asked.popleft()
                 for result, answer in zip(results, answers, strict=True):
                     _merge(result, answer, positions, n)
                 if merged is not None:
                     merged(results, positions)
                 done += len(positions)
-                control.report(done, n)
+                rate = pace.rate(done)
+                speed = f", {rate:.0f} patterns a second" if rate else ""
+                control.report(done, n, f"block {number} of {len(todo)}{speed}")
             if done < n:
                 control.report(n, n)
             for result in results:
