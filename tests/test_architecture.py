@@ -23,6 +23,7 @@ FLOORS = (
         "texts",
         "errors",
         "compiled",
+        "memory",
         "control",
         "files",
         "settings",
@@ -48,7 +49,7 @@ FLOORS = (
         "simulation",
         "orientation",
     ),
-    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "cost", "pipeline"),
     ("figures", "export", "study"),
     ("plugin", "cli"),  # the faces
 )
