@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_stemnmf import stages
+from napari_stemnmf import memory, stages
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.plugin.on_canvas import OnCanvas, short_name
 from napari_stemnmf.plugin.wording import other_scan
@@ -72,6 +72,7 @@ class Session:
         path: Path | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
+        memory.keep_little()  # in a window that stays open for hours
         self.dataset = dataset
         self.analysis = analysis
         self.path = path
