@@ -111,9 +111,9 @@ def silver_grains() -> list[LayerTuple]:
 
 
 def _watched(session: Session) -> bool:
-    """Have a session saved by itself, and what goes wrong then notified; beside the scans that are open already.
+    """Have a session saved by itself, what goes wrong then notified, and strokes on its layers taken as edits.
 
-    Returns whether its 4-D layer is to be kept apart.
+    It comes beside the scans that are open already. Returns whether its 4-D layer is to be kept apart.
     """
     saver_of(session).tell = _tell
     napari = sys.modules.get("napari")
@@ -121,7 +121,9 @@ def _watched(session: Session) -> bool:
     if viewer is not None:
         from napari_stemnmf.plugin.keeper import keeper_of
         from napari_stemnmf.plugin.layers.in_view import give_place
+        from napari_stemnmf.plugin.saving.guard import guard_of
 
+        guard_of(viewer)
         give_place(session, sessions_of(viewer.layers))
         keeper = keeper_of(viewer)
         return keeper is not None and keeper.keeps_apart

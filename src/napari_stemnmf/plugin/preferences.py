@@ -68,7 +68,8 @@ class Preferences:
 
     def workers(self, dataset: Dataset | None = None) -> int:
         """Threads to compute with: as many as are wanted and as the memory holds blocks of the scan for, at least 1."""
-        from napari_stemnmf.streaming.engine import AHEAD, blocks
+        from napari_stemnmf.streaming.engine import blocks
+        from napari_stemnmf.streaming.pools import AHEAD
         from napari_stemnmf.threads import default_workers
 
         wanted = self.threads or default_workers()

@@ -34,8 +34,6 @@ from napari_stemnmf.plugin.widgets import Section
 
 RESET_WIDTH = 24
 """Of the button that takes a default again, in pixels of the screen."""
-KEY_STEPS = 50
-"""Presses of an arrow key that take a slider from end to end, at most."""
 LARGEST = 2**31 - 1
 """Upper bound of an editor whose setting has none."""
 
@@ -225,9 +223,7 @@ def _text(values: Any) -> str:
 def _slider(f: Field, kind: Any, top: float) -> FloatSlider | Slider:
     if kind is int:
         return Slider(min=int(f.metadata["low"]), max=int(top), tracking=True)
-    made = FloatSlider(min=f.metadata["low"], max=top, step=f.metadata["step"], tracking=True)
-    made.native.setSingleStep(max(float(f.metadata["step"] or 0.0), (top - f.metadata["low"]) / KEY_STEPS))
-    return made
+    return FloatSlider(min=f.metadata["low"], max=top, step=f.metadata["step"], tracking=True)
 
 
 def _box(f: Field, kind: Any, is_list: bool, value: Any) -> ValueWidget:

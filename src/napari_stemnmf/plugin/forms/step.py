@@ -18,6 +18,7 @@ from napari_stemnmf.plugin.forms.forms import Forms
 from napari_stemnmf.plugin.forms.scan_choice import ScanChoice
 from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.saving.guard import watch_over
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.status import status
 from napari_stemnmf.plugin.widgets import Section, column
@@ -96,6 +97,7 @@ class StepWidget(ScanChoice):
         layers.events.removed.connect(self._on_layers)
         layers.selection.events.active.connect(self._on_active)
         self.native.destroyed.connect(self._disconnect)
+        watch_over(viewer, self.native)
         self._refresh()
         self._on_layers()
         keeper = keeper_of(viewer)

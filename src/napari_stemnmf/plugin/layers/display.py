@@ -106,7 +106,7 @@ def _put_beside_its_own(viewer: ViewerModel, layer: Any) -> None:
 
 def _put_under_grains(viewer: ViewerModel, layer: Any) -> None:
     """Move an image below the grains of its scan, if there are any."""
-    session, roles = session_of(layer), ("overlap", "stack", "grains")
+    session, roles = session_of(layer), ("overlap", "stack", "grains", "marks")
     if layer.metadata[ROLE_KEY].split("/")[0] in roles:
         return
     for place, other in enumerate(viewer.layers):
@@ -126,6 +126,9 @@ def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:
             setattr(layer, name, meta[name])
     if kind == "labels":
         layer.features = meta["features"]
+        if "colormap" in meta:
+            layer.colormap = meta["colormap"]
+        layer.metadata.update(meta["metadata"])
     else:
         layer.contrast_limits_range = meta["contrast_limits"]
         layer.contrast_limits = meta["contrast_limits"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers.grain_layers import grain_layers
+from napari_stemnmf.plugin.layers.grain_layers import MARKS, grain_layers
 from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, on_detector, on_scan, placed
 from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.patterns.scan_patterns import limits, scaled
@@ -102,7 +102,7 @@ def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]
     if step == "cluster":
         return [_component_maps(session, feature)]
     if step == "measure":
-        return [*_unexplained(session, feature), *grain_layers(session, feature)]
+        return [*unexplained(session, feature), *grain_layers(session, feature)]
     return grain_layers(session, feature) if step == "refine" else []
 
 
@@ -122,7 +122,7 @@ def all_layers(session: Session) -> list[LayerTuple]:
     for step in ("cluster", "refine"):
         for feature in FEATURES:
             for data, meta, kind in result_layers(session, step, feature):
-                show = meta["metadata"][ROLE_KEY] == f"grains/{shown}"
+                show = meta["metadata"][ROLE_KEY] in (f"grains/{shown}", f"{MARKS}/{shown}")
                 found.append((data, meta | {"visible": show}, kind))
     return found
 
@@ -193,7 +193,7 @@ def pattern_limits(dataset: Dataset) -> tuple[float, float]:
     return _limits(0.0, max(highest))
 
 
-def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
+def unexplained(session: Session, feature: str) -> list[LayerTuple]:
     """The share of the diffracted intensity that no grain explains, hidden, and below the grains, at first."""
     found = session.analysis.unexplained.get(feature) if session.analysis is not None else None
     if found is None:
