@@ -37,6 +37,7 @@ def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
         "Export",
         "Import grains",
         "Open scan",
+        "Dask scheduler",
     ]
 
 
