@@ -204,6 +204,16 @@ def move_to(viewer: ViewerModel, layer: Layer, low: Sequence[float], high: Seque
     camera.center = (0.0, *middle)
 
 
+def bring_into_view(viewer: ViewerModel, layer: Layer, rows: np.ndarray, columns: np.ndarray) -> None:
+    """Move the canvas to positions of a layer, if their middle cannot be seen."""
+    low, high = (rows.min(), columns.min()), (rows.max(), columns.max())
+    camera = viewer.scene.camera
+    middle = np.mean([layer.data_to_world(corner) for corner in (low, high)], axis=0)[-2:]
+    away = np.abs(middle - np.array(camera.center)[-2:])
+    if (away > np.array(viewer.canvas.size) / camera.zoom / 2).any():
+        move_to(viewer, layer, low, high)
+
+
 def show_table(viewer: Any, session: Session | None, feature: str) -> None:
     """Select the grains' layer and open napari's features table below the canvas."""
     from qtpy.QtCore import Qt
