@@ -24,14 +24,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.export.results import Requests, export, write_results
+from napari_stemnmf.export.results import export, write_results
 from napari_stemnmf.grains.editing import Edit
 
 FLAT_MB, WINDOW_MB = 20.0, 100.0
@@ -119,7 +118,7 @@ def files(folder: Path, options: argparse.Namespace) -> bool:
             stem.open(folder / "damaged.h5")
         path = folder / "saved.stemnmf.h5"
         pipeline.edit(analysis, "vdf", Edit("comment", (grain,), f"number {i}")).save(path)
-        export(stem.Analysis.load(path), folder / "out", Requests(script=True, stacks=True))
+        export(stem.Analysis.load(path), folder / "out", ["csv", "labels", "recipe", "script", "stacks"])
 
     good = repeated("files", once, options.loops, max(2, options.loops // 3))
     left = [path.name for path in folder.rglob(".*")]
@@ -130,7 +129,7 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
     """A session in a real window, as long as is asked for."""
     import napari
     from npe2 import PluginManager, PluginManifest
-    from qtpy.QtWidgets import QApplication
+    from qtpy.QtCore import QEventLoop, QTimer
 
     manager = PluginManager.instance()
     if "napari-stemnmf" not in manager:
@@ -139,16 +138,17 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
 
     scan = scan_in(folder)
     viewer = napari.Viewer(show=True)
-    application: Any = QApplication.instance()
     _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
 
     def wait(until: Callable[[], bool], seconds: float = 120.0) -> None:
-        end = time.perf_counter() + seconds
-        while not until():
-            application.processEvents()
-            time.sleep(0.005)
-            if time.perf_counter() > end:
-                raise TimeoutError(until)
+        """In an event loop, as napari's own: outside of one Qt keeps every widget that is to be deleted."""
+        end, loop, timer = time.perf_counter() + seconds, QEventLoop(), QTimer()
+        timer.timeout.connect(lambda: loop.quit() if time.perf_counter() > end or until() else None)
+        timer.start(5)
+        loop.exec()
+        timer.stop()
+        if not until():
+            raise TimeoutError(until)
 
     def rest(seconds: float) -> None:
         end = time.perf_counter() + seconds
@@ -170,7 +170,7 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
             session.move_probe(i, i)
             rest(0.1)
         session.undo(feature)
-        export(session.analysis, folder / "out", Requests(overviews=True))
+        export(session.analysis, folder / "out", ["csv", "labels", "recipe", "overviews"])
         saver = session.saver
         saver.save_now()
         wait(lambda: not saver.waiting)

@@ -45,9 +45,11 @@ FLOORS = (
         "features",
         "clustering",
         "grains",
+        "simulation",
+        "orientation",
     ),
     ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
-    ("figures", "simulation", "export", "study"),
+    ("figures", "export", "study"),
     ("plugin", "cli"),  # the faces
 )
 """What lies on which floor. A room may import rooms of lower floors, and those before it on its own."""

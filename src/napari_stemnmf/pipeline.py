@@ -19,7 +19,7 @@ import numpy as np
 from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, RunTime, is_analysis
 from napari_stemnmf.control import Control, Progress
-from napari_stemnmf.corrections import changed, choose_seed, edit, missing, redo, undo
+from napari_stemnmf.corrections import changed, choose_seed, edit, import_grains, missing, redo, undo
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.files.contents import Part
@@ -45,7 +45,7 @@ from napari_stemnmf.threads import checked
 logger = logging.getLogger(__name__)
 
 __all__ = [
-    "Done", "advance", "analyse", "changed", "choose_seed", "edit", "prepared", "redo", "run", "stale",
+    "Done", "advance", "analyse", "changed", "choose_seed", "edit", "import_grains", "prepared", "redo", "run", "stale",
     "start", "todo", "undo", "with_mask", "with_recipe",
 ]  # fmt: skip
 

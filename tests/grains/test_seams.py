@@ -86,3 +86,13 @@ def test_a_scan_of_a_line_has_no_seams() -> None:
     light = csr_array(np.full((2, 40), 100, np.float32))
     for shape in ((1, 40), (40, 1)):
         assert borders(light, csr_array(np.ones((2, 40), np.float32)), shape) == Borders.of(shape)
+
+
+def test_a_grain_that_begins_in_the_dark_is_no_seam() -> None:
+    """Two wide grains with straight sides, the first of which starts along a whole row."""
+    fields = np.zeros((2, 20, 20), np.float32)
+    fields[0, 2:12, 1:19] = 1000
+    fields[1, 8:17, 3:20] = 900
+    light = csr_array(fields.reshape(2, -1))
+    sigma = csr_array((np.full(light.nnz, 10, np.float32), light.indices, light.indptr), shape=light.shape)
+    assert borders(light, sigma, (20, 20)) == Borders.of((20, 20))

@@ -27,7 +27,17 @@ def test_every_command_is_named_after_the_plugin(manifest: PluginManifest) -> No
 def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
     names = [widget.display_name for widget in manifest.contributions.widgets]
     steps = ["Explore", "Calibrate", "Featurize", "Cluster", "Refine", "Measure", "Review"]
-    assert names == ["STEM-NMF", *steps, "Run recipe", "Score", "Compare", "Figures", "Export", "Open scan"]
+    assert names == [
+        "STEM-NMF",
+        *steps,
+        "Run recipe",
+        "Score",
+        "Compare",
+        "Figures",
+        "Export",
+        "Import grains",
+        "Open scan",
+    ]
 
 
 def test_every_entry_of_a_menu_opens_something_and_every_preference_is_read(manifest: PluginManifest) -> None:

@@ -143,5 +143,15 @@ def slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:
 
 
 def spread(residuals: np.ndarray) -> float:
-    """Robust standard deviation along one axis, from residuals (..., 2) about zero; NaN if there are none."""
-    return float(MAD_TO_SIGMA * np.median(np.abs(residuals))) if residuals.size else float("nan")
+    """Robust standard deviation along one axis, from residuals (n, 2) about zero; NaN if there are none.
+
+    The root mean square of the two axes': a beam that is unsteady along one alone is unsteady.
+    """
+    return float(np.sqrt(np.mean(spreads(residuals) ** 2)))
+
+
+def spreads(residuals: np.ndarray) -> np.ndarray:
+    """(2,) robust standard deviation along each axis, from residuals (n, 2) about zero; NaN if there are none."""
+    if not residuals.size:
+        return np.full(2, np.nan)
+    return np.asarray(MAD_TO_SIGMA * np.median(np.abs(residuals), axis=0))

@@ -150,7 +150,8 @@ def _grouped(
     own = _of_enough(own, settings.min_tracks)
     maps = mean_maps(own, weight, amplitude)
     masks = masks_of(maps, LEVEL, shape)
-    dropped = explained(masks, grown(masks, 1, shape), _spots(own, q, peak), radius)
+    every = [q[own == g] for g in range(masks.shape[0])]
+    dropped = explained(masks, grown(masks, 1, shape), _spots(own, q, peak), radius, every)
     number = np.append(np.where(dropped, -2, np.cumsum(~dropped) - 1), -1)
     return number[own], maps[~dropped]
 

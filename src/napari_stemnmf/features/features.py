@@ -19,7 +19,7 @@ class Features:
         ``vdf``, ``aa``, ``rv`` or ``bd``.
     values : ndarray or csr_array of float32
         (n, m) unscaled values of the columns that were kept; sparse for VDF and BD. A pattern that was left out as odd
-        has a row of NaN, in a sparse one an empty row.
+        has a row of NaN, in BD an empty row, and in VDF what its neighbours show.
     columns : dict of ndarray
         (m,) each, what the columns stand for: ``ring``, ``r_in``, ``r_out`` [px], ``azimuth`` [deg] for AA,
         ``radius`` [px] for RV; those of VDF and BD are told where they are made.

@@ -16,7 +16,7 @@ CLEAR = 8.0
 ALIKE = 0.5
 """Of the usual likeness of neighbouring lines; less is a seam."""
 LIT = 0.5
-"""Share of a line where there is light."""
+"""Share of the two lines beside a seam where there is light: a grain that begins in the dark is none."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def borders(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) ->
 
 def _starts(places: csr_array, scan_shape: tuple[int, int], axis: int) -> tuple[int, ...]:
     """Where pieces begin and end along an axis of the scan."""
-    length, across = scan_shape[axis], scan_shape[1 - axis]
+    length = scan_shape[axis]
     if length < 3:
         return 0, length
     step = scan_shape[1] if axis == 0 else 1  # from a place to the next one
@@ -75,9 +75,10 @@ def _starts(places: csr_array, scan_shape: tuple[int, int], axis: int) -> tuple[
     common, mean = np.zeros((2, *scan_shape))
     common.ravel()[step:] = np.asarray((root[:-step] * root[step:]).sum(axis=1)).ravel()
     mean.ravel()[step:] = (light[:-step] + light[step:]) / 2
-    both, either, lit = (values.sum(axis=1 - axis)[1:] for values in (common, mean, mean > 0))
+    both, either = (values.sum(axis=1 - axis)[1:] for values in (common, mean))
     likeness = both / np.maximum(either, 1e-30)
-    bright = lit >= LIT * across
+    lit = (light.reshape(scan_shape) > 0).mean(axis=1 - axis)
+    bright = np.minimum(lit[1:], lit[:-1]) >= LIT
     if not bright.any():
         return 0, length
     seam = bright & (likeness < ALIKE * np.median(likeness[bright]))

@@ -21,6 +21,7 @@ GROUPS = {
     "gui_priority": "computing",
     "colormap": "display",
     "scaling": "display",
+    "start_page": "display",
     "autosave": "saving",
 }
 """The manifest's configuration that each preference is declared in."""
@@ -44,6 +45,8 @@ class Preferences:
         Whether the analysis is saved after each step and edit.
     scheduler : str
         Address of a dask scheduler whose workers read and compute, as in "tcp://host:8786"; empty for this machine.
+    start_page : bool
+        Whether the dock with the start page opens with the first scan of a window where no other of ours is open.
     gui_priority : bool
         Whether, while threads compute, Python hands its lock to the window sooner and collects garbage in the window's
         thread only.
@@ -55,6 +58,7 @@ class Preferences:
     scaling: str = "log"
     autosave: bool = True
     scheduler: str = ""
+    start_page: bool = True
     gui_priority: bool = False
 
     @property

@@ -58,6 +58,12 @@ def offered(session: Session | None) -> tuple[str, ...]:
     return tuple(name for name in FEATURES if name in session.recipe.features or name in known)
 
 
+def looked_at(session: Session | None) -> str:
+    """The representation that is in view; the first that is offered where none was chosen."""
+    names = offered(session)
+    return session.canvas.feature if session is not None and session.canvas.feature in names else names[0]
+
+
 def status(session: Session | None, step: str, feature: str) -> str:
     """What is set, missing or stale before and at a step, in words."""
     if session is None:

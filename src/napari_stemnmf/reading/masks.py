@@ -52,13 +52,23 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
     """
     path, dataset = opening.split(where)
     with reading(path):
-        candidate = _chosen(arrays_in(path), path.name, dataset)
-        name = f"{candidate.name} in {path.name}"
-        if candidate.load is None or candidate.dtype.kind not in MASK_KINDS:
-            raise _not_masks(name, candidate.dtype)
-        check_room(math.prod(candidate.shape) // 8, f"{name} holds {times(candidate.shape)} pixels")
-        array = candidate.load()
-        return as_masks(array, name)
+        return as_masks(*load_array(path, dataset))
+
+
+def load_array(path: Path, dataset: str | None = None, kinds: str = MASK_KINDS) -> tuple[np.ndarray, str]:
+    """The array of a file that was named, or the only one that can be masks, and what to call it in errors.
+
+    Raises
+    ------
+    ReadError
+        If there is none, there are several, or its numbers are of none of the `kinds`.
+    """
+    candidate = _chosen(arrays_in(path), path.name, dataset, kinds)
+    name = f"{candidate.name} in {path.name}"
+    if candidate.load is None or candidate.dtype.kind not in kinds:
+        raise _not_masks(name, candidate.dtype)
+    check_room(math.prod(candidate.shape) // 8, f"{name} holds {times(candidate.shape)} pixels")
+    return candidate.load(), name
 
 
 def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
@@ -171,7 +181,7 @@ def _not_masks(name: str, dtype: np.dtype) -> ReadError:
     )
 
 
-def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidate:
+def _chosen(arrays: list[Candidate], name: str, dataset: str | None, kinds: str = MASK_KINDS) -> Candidate:
     """The array that was named, or the only one that can be masks."""
     if dataset is not None:
         found = named(arrays, dataset)
@@ -179,9 +189,7 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
             held = listed(arrays) or "no array"
             raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
         return found[0]
-    can_be = [
-        c for c in arrays if len(_without_ones(c.shape)) in (2, 3) and c.dtype.kind in MASK_KINDS and 0 not in c.shape
-    ]
+    can_be = [c for c in arrays if len(_without_ones(c.shape)) in (2, 3) and c.dtype.kind in kinds and 0 not in c.shape]
     for group in (can_be, [c for c in can_be if c.name.rsplit("/", 1)[-1] in USUAL_NAMES]):
         if len(group) == 1:
             return group[0]

@@ -15,11 +15,12 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.forms.forms import Forms
-from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.keeper import keeper_of
+from napari_stemnmf.plugin.layers import adopting, display, in_view
 from napari_stemnmf.plugin.saving.guard import watch_over
 from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
 from napari_stemnmf.plugin.status import offered, status
-from napari_stemnmf.plugin.widgets import Section, column
+from napari_stemnmf.plugin.widgets import Section, column, report
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -36,9 +37,11 @@ class StepWidget(Container):
     Attributes
     ----------
     scan : ComboBox
-        The scan to work on: follows the selected layer, and can be set.
+        The scan to work on, which is the one in view: follows the selected layer, and can be set. A 4-D image layer of
+        others can be chosen, too, and becomes a scan.
     feature : ComboBox
-        The representation to work on, "vdf", "aa", "rv" or "bd"; hidden where a step works on all.
+        The representation to work on, "vdf", "aa", "rv" or "bd", which is the one in view; hidden where a step works on
+        all.
     run, cancel : PushButton
     status : Label
         What is set, missing or stale, in words.
@@ -94,7 +97,7 @@ class StepWidget(Container):
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.scan.changed.connect(self._on_scan)
-        self.feature.changed.connect(self._on_changed)
+        self.feature.changed.connect(self._on_feature)
         layers = viewer.layers
         layers.events.inserted.connect(self._on_layers)
         layers.events.removed.connect(self._on_layers)
@@ -103,6 +106,9 @@ class StepWidget(Container):
         watch_over(viewer, self.native)
         self._refresh()
         self._on_layers()
+        keeper = keeper_of(viewer)
+        if keeper is not None:
+            keeper.join(self.native)
 
     def _head(self) -> list[Any]:
         """More widgets between the chooser of the scan and that of the feature."""
@@ -184,12 +190,14 @@ class StepWidget(Container):
 
     # ---- what happens around
 
-    def _scans(self, _: Any = None) -> list[tuple[str, Session]]:
-        return named(sessions_of(self._viewer.layers))
+    def _scans(self, _: Any = None) -> list[tuple[str, Any]]:
+        layers = self._viewer.layers
+        others = [(f"{layer.name} (4-D layer)", layer) for layer in layers if adopting.can_be_scan(layer)]
+        return [*named(sessions_of(layers)), *others]
 
     def _on_layers(self, event: Any = None) -> None:
         self.scan.reset_choices()
-        self._on_active()
+        self._choose_scan(in_view.scan_in_view(self._viewer))
 
     def reset_choices(self, *_: Any) -> None:
         """Called by napari when layers change."""
@@ -197,7 +205,9 @@ class StepWidget(Container):
 
     def _on_active(self, event: Any = None) -> None:
         """Follow the selected layer to its scan."""
-        session = session_of(self._viewer.layers.selection.active)
+        self._choose_scan(session_of(self._viewer.layers.selection.active))
+
+    def _choose_scan(self, session: Session | None) -> None:
         if session is not None and session is not self.scan.value and session in self.scan.choices:
             self.scan.value = session
         elif self.scan.value is None and self.scan.choices:
@@ -207,7 +217,10 @@ class StepWidget(Container):
         self._on_scan()
 
     def _on_scan(self, *_: Any) -> None:
-        session = self.scan.value
+        chosen = self.scan.value
+        session = chosen if isinstance(chosen, Session) else None
+        if chosen is not None and session is None:
+            QTimer.singleShot(0, lambda: self._adopt(chosen))
         if session is self._session:
             return  # a layer came, went or was selected: what the dock shows is the session's
         self._leave()
@@ -215,7 +228,19 @@ class StepWidget(Container):
         if session is not None:
             session.changed.connect(self._on_changed)
             session.probe_moved.connect(self._on_probe)
+            if not in_view.is_in_view(self._viewer, session):
+                in_view.show_scan(self._viewer, session)
         self._refresh()
+
+    def _adopt(self, layer: Any) -> None:
+        """Make a scan of a 4-D image layer of others, as it was chosen."""
+        if layer in self._viewer.layers and adopting.can_be_scan(layer):
+            report(lambda: adopting.adopt(self._viewer, layer))
+
+    def _on_feature(self, *_: Any) -> None:
+        """Another representation was chosen: the canvas and all docks go over to it."""
+        if self._session is not None and not self._refreshing and self.feature.value:
+            in_view.show_feature(self._viewer, self._session, str(self.feature.value))
 
     def _on_changed(self, *_: Any) -> None:
         if self._in_front:
@@ -226,9 +251,9 @@ class StepWidget(Container):
 
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""
-        if [name for _, name in self._representations()] != list(self.feature.choices):
-            self.feature.reset_choices()
-        session, feature = self._session, str(self.feature.value)
+        session = self._session
+        self._show_feature(session)
+        feature = str(self.feature.value)
         running = session.running if session is not None else None
         self._refreshing = True
         try:
@@ -250,6 +275,19 @@ class StepWidget(Container):
             self._timer.stop()
         self._show_progress()
 
+    def _show_feature(self, session: Session | None) -> None:
+        """Choose the representation that is in view, among those that there are; the first where none was chosen."""
+        was, self._refreshing = self._refreshing, True
+        try:
+            if [name for _, name in self._representations()] != list(self.feature.choices):
+                self.feature.reset_choices()
+            if session is not None and session.canvas.feature in self.feature.choices:
+                self.feature.value = session.canvas.feature
+        finally:
+            self._refreshing = was
+        if session is not None and session.canvas.feature != self.feature.value:
+            in_view.show_feature(self._viewer, session, str(self.feature.value))
+
     def _show_session(self, session: Session | None) -> None:
         """Show what a subclass shows beyond the forms."""
 
@@ -266,15 +304,20 @@ class StepWidget(Container):
         from napari_stemnmf.cost import estimate, is_known
         from napari_stemnmf.plugin.preferences import preferences
 
-        self.cost.visible = is_known(self.step)
-        if session is None or not is_known(self.step):
+        self.cost.visible = is_known(self._costed)
+        if session is None or not is_known(self._costed):
             self.cost.value = ""
             return
         asked, threads = self.features(), preferences().threads
-        given = (session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
+        given = (session.analysis, session.dataset, session.recipe, self._costed, asked, threads or None)
         cost = estimate(*given, **self._known())
         self.cost.value = f"{self.run.text}: {cost.text()}"
         self.cost.tooltip = f"time [s] and memory [GB] beside what is held now. {cost.why}"
+
+    @property
+    def _costed(self) -> str:
+        """The step that Run is estimated as."""
+        return self.step
 
     def _known(self) -> dict[str, Any]:
         """What the dock knows beside its session, as options of `estimate`."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers import camera, display
 from napari_stemnmf.plugin.layers.grain_layers import (
     AROUND,
     BESIDE,
@@ -156,7 +156,7 @@ class GrainCanvas:
                 display.show_plane(self._viewer, session, f"stack/{self._feature}", row)
         flat = self.layer("grains")
         if row >= 0 and flat is not None:
-            display.bring_into_view(self._viewer, flat, *grains.places(row))
+            camera.bring_into_view(self._viewer, flat, *grains.places(row))
 
     def show_again(self) -> None:
         """Draw the outlines that were not drawn while a brush was in use."""
