@@ -30,7 +30,7 @@ import numpy as np
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import StemNMFError
-from napari_stemnmf.export.results import Requests, export, write_results
+from napari_stemnmf.export.results import export, write_results
 from napari_stemnmf.grains.editing import Edit
 
 FLAT_MB, WINDOW_MB = 20.0, 100.0
@@ -118,7 +118,7 @@ def files(folder: Path, options: argparse.Namespace) -> bool:
             stem.open(folder / "damaged.h5")
         path = folder / "saved.stemnmf.h5"
         pipeline.edit(analysis, "vdf", Edit("comment", (grain,), f"number {i}")).save(path)
-        export(stem.Analysis.load(path), folder / "out", Requests(script=True, stacks=True))
+        export(stem.Analysis.load(path), folder / "out", ["csv", "labels", "recipe", "script", "stacks"])
 
     good = repeated("files", once, options.loops, max(2, options.loops // 3))
     left = [path.name for path in folder.rglob(".*")]
@@ -170,7 +170,7 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
             session.move_probe(i, i)
             rest(0.1)
         session.undo(feature)
-        export(session.analysis, folder / "out", Requests(overviews=True))
+        export(session.analysis, folder / "out", ["csv", "labels", "recipe", "overviews"])
         saver = session.saver
         saver.save_now()
         wait(lambda: not saver.waiting)

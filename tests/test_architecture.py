@@ -23,6 +23,7 @@ FLOORS = (
         "texts",
         "errors",
         "compiled",
+        "memory",
         "control",
         "memory",
         "files",
@@ -46,9 +47,11 @@ FLOORS = (
         "features",
         "clustering",
         "grains",
+        "simulation",
+        "orientation",
     ),
-    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
-    ("figures", "simulation", "export", "study"),
+    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "cost", "pipeline"),
+    ("figures", "export", "study"),
     ("plugin", "cli"),  # the faces
 )
 """What lies on which floor. A room may import rooms of lower floors, and those before it on its own."""

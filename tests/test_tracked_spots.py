@@ -98,3 +98,26 @@ def test_the_direct_beam_of_pooled_patterns_is_pooled(made):
     assert pooled.values.max() / pooled.details["beam"] == pytest.approx(
         plain.values.max() / plain.details["beam"], rel=0.5
     )
+
+
+@pytest.mark.parametrize("kind", ["no number", "forty times as bright", "empty", "saturated"])
+def test_one_odd_pattern_in_a_grain_costs_its_position_alone(made, analysis, kind):
+    """Such a pattern outshone, or put out, each dark field that it was in, and its grain was lost."""
+    grains = analysis.grains["vdf"]
+    largest = grains.masks[int(grains.areas.argmax())]
+    y, x = (int(part[len(part) // 2]) for part in np.nonzero(largest))
+    data = np.asarray(made.dataset.data).astype(np.float32)
+    data[y, x] = {
+        "no number": np.nan, "forty times as bright": 40 * data[y, x], "empty": 0, "saturated": 65535
+    }[kind]  # fmt: skip
+    data = data if kind == "no number" else data.astype(np.uint32)
+    found = stem.analyse(stem.Dataset.from_array(data), workers=1)
+    assert found.left_out is not None
+    assert found.left_out[y, x]
+    again = found.grains["vdf"].masks
+    assert len(again) == len(grains)
+    expected = largest.copy()
+    expected[y, x] = False
+    best = max((mask & expected).sum() / (mask | expected).sum() for mask in again)
+    assert best > 0.97
+    assert not again[:, y, x].any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from napari_stemnmf.analysis import INCOMPLETE, Analysis
 from napari_stemnmf.clustering import ensemble
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.grains.editing import Edit
+from napari_stemnmf.grains.editing import Edit, import_of
 from napari_stemnmf.grains.measurement import not_measured
 from napari_stemnmf.grains.patterns import digests
 from napari_stemnmf.grains.review import Review
@@ -58,6 +60,40 @@ def edit(analysis: Analysis, feature: str, *edits: Edit) -> Analysis:
     return analysis.with_review(feature, review)
 
 
+def import_grains(
+    analysis: Analysis, feature: str, given: str | os.PathLike[str] | np.ndarray, *, more: bool = False
+) -> Analysis:
+    """The analysis with grains that another program has drawn in the place of a feature's, or beside them.
+
+    It is an edit like others: it can be undone, and what it changes is to be measured again. A grain whose number and
+    mask are those of one that is there stays that one, with its weights and what a review says.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        With grains of the feature.
+    feature : str
+    given : path or ndarray
+        A file, as `reading.given_grains.load_grains` takes it, or an array: a label image, or a stack of masks or of
+        label images.
+    more : bool
+        Whether those that are there stay; the new ones then get new ids.
+
+    Raises
+    ------
+    AnalysisError
+        If the feature has no grains yet.
+    ReadError, DataError
+        If there are no grains in the file, they are of another shape, or are those that there are.
+    """
+    from napari_stemnmf.reading.given_grains import grains_in, load_grains
+
+    _require(analysis, f"grains/{feature}")
+    shape = analysis.grains[feature].scan_shape
+    found = grains_in(given, shape) if isinstance(given, np.ndarray) else load_grains(given, shape)
+    return edit(analysis, feature, import_of(found.parts, shape[1], more=more))
+
+
 def undo(analysis: Analysis, feature: str) -> Analysis:
     """The analysis without the last edit of a feature's grains.
 
@@ -80,20 +116,23 @@ def redo(analysis: Analysis, feature: str) -> Analysis:
     return analysis.with_review(feature, _review(analysis, feature).redo())
 
 
-def changed(analysis: Analysis, feature: str) -> np.ndarray:
-    """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale."""
+def changed(analysis: Analysis, feature: str, rows: Sequence[int] | None = None) -> np.ndarray:
+    """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale.
+
+    Only some `rows` of grains are asked about where these are given, and the answer is in their order.
+    """
     _require(analysis, f"grains/{feature}")
     grains, table, known = analysis.grains[feature], analysis.tables.get(feature), analysis.patterns.get(feature)
     if table is None or known is None or not analysis.is_current(f"grains/{feature}", partial=True):
-        return np.ones(len(grains), bool)
+        return np.ones(len(grains) if rows is None else len(rows), bool)
     if analysis.is_current(f"tables/{feature}", partial=True):
-        return np.zeros(len(grains), bool)
+        return np.zeros(len(grains) if rows is None else len(rows), bool)
     review = analysis.reviews.get(feature)
     if not len(known.digests) and review is not None:  # a file of version 0.3: what was measured is the grains as found
         before = analysis.with_review(feature, Review(review.base))
         if before.is_current(f"tables/{feature}", partial=True):
             known = replace(known, digests=digests(review.base, analysis.keys.get("survey", "")))
-    return not_measured(grains, table, known, analysis.keys.get("survey", ""))
+    return not_measured(grains, table, known, analysis.keys.get("survey", ""), rows)
 
 
 def _review(analysis: Analysis, feature: str) -> Review:

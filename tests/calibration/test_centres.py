@@ -107,6 +107,37 @@ def test_a_beam_that_jitters_has_its_measured_centres_used_and_it_is_said() -> N
     np.testing.assert_allclose(taken.origin.reshape(-1, 2)[seen], central[seen], atol=1e-4)
 
 
+def test_a_beam_that_jitters_along_one_axis_jitters() -> None:
+    """A scatter that is taken over both axes at once does not see it."""
+    jitter = np.random.default_rng(2).normal(0, 2.0, (SCAN[0] * SCAN[1], 2)) * [0, 1]
+    found = find_origin(table(descanned() + jitter, np.full(len(jitter), 100.0)), probe(), FLAT, SCAN)
+    assert found.use == "both"
+    assert rms(found.origin, descanned() + jitter) < 0.2
+    assert found.error < 1.0
+
+
+@pytest.mark.parametrize("rows", [3, 20])
+def test_a_beam_that_jumps_for_some_lines_is_followed_and_it_is_said(rows: int) -> None:
+    truth = descanned().reshape(*SCAN, 2)
+    truth[-rows:] += [4.0, -1.0]
+    truth = truth.reshape(-1, 2)
+    central = truth + np.random.default_rng(3).normal(0, 0.03, truth.shape)
+    found = find_origin(table(central, np.full(len(truth), 100.0)), probe(), FLAT, SCAN)
+    assert found.use == "both"
+    assert rms(found.origin, truth) < 0.3
+    assert "beam" in found.note or "scatter" in found.note
+
+
+def test_a_bragg_disk_over_part_of_a_line_is_no_jump() -> None:
+    """Where a grain's disk was taken for the direct beam, the surface stands."""
+    truth = descanned().reshape(*SCAN, 2)
+    central = truth.copy()
+    central[3:9, : SCAN[1] // 2] += [12.0, 3.0]
+    found = find_origin(table(central.reshape(-1, 2), np.full(truth.size // 2, 100.0)), probe(), FLAT, SCAN)
+    assert found.use == "surface"
+    assert rms(found.origin, truth.reshape(-1, 2)) < 0.2
+
+
 def test_what_grains_do_is_no_jitter() -> None:
     truth, (pull, height) = descanned(), pulled()
     found = find_origin(table(truth + pull, height), probe(), FLAT, SCAN)

@@ -20,6 +20,7 @@ from napari_stemnmf.files.writing import (
     plain_name,
     read_text,
     result_file,
+    result_folder,
     scrap_name,
     sweep,
     temporary_file,
@@ -74,6 +75,35 @@ def test_what_is_unpacked_into_the_temporary_folder_goes_with_the_next(
 
 
 @POSIX
+def test_a_folder_is_whole_or_what_it_was_before(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.zarr"
+
+    def write(text: str, ours: bool = True, fails: bool = False) -> None:
+        with result_folder(path, lambda there: ours and (there / "mark").is_file()) as part:
+            (part / "mark").write_text(text)
+            (part / "below").mkdir()
+            if fails:
+                raise OSError(28, "No space left on device")
+
+    with pytest.raises(AnalysisError, match="No space left"):
+        write("none", fails=True)
+    assert list(path.parent.iterdir()) == []
+    write("one")
+    (path / "below" / "old").touch()
+    with pytest.raises(AnalysisError, match="No space left"):
+        write("half", fails=True)
+    assert ((path / "mark").read_text(), (path / "below" / "old").exists()) == ("one", True)
+    write("two")
+    assert ((path / "mark").read_text(), (path / "below" / "old").exists()) == ("two", False)
+    with pytest.raises(AnalysisError, match="something else"):
+        write("three", ours=False)
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.zarr"]
+    half = path.parent / scrap_name(".zarr").replace(f"-{os.getpid()}-", "-4194305-")  # of a process that is no more
+    (half / "below").mkdir(parents=True)
+    write("four")
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.zarr"]
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o664])
 def test_a_file_keeps_its_rights(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "a.txt"

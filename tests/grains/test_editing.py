@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.editing import Edit
+from napari_stemnmf.grains.editing import Edit, import_of
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.review import Review
 
@@ -255,3 +255,35 @@ def test_each_edit_touches_what_it_names_and_no_id_is_used_twice(review):
             np.testing.assert_array_equal(of(after, edit.grains[0])[0], union)
         assert after.masks.any(axis=(1, 2)).all()
         assert ((after.weights != 0) <= after.masks).all()
+
+
+def test_an_import_takes_the_place_of_all_and_what_is_the_same_stays_what_it_is(grains):
+    review = Review(grains).with_edit(Edit("comment", (1,), "mine"))
+    first, other = int(grains.ids[0]), int(grains.ids[1])
+    drawn = np.arange(4)
+    edit = import_of({first: grains.part(0)[0], other: drawn, 40: drawn + 8}, grains.scan_shape[1])
+    after = review.with_edit(edit)
+    assert after.grains.ids.tolist() == [first, other, 40]
+    assert np.array_equal(after.grains.part(0)[1], grains.part(0)[1])  # weights, too
+    assert after.grains.component.tolist() == [grains.component[0], -1, -1]
+    assert after.grains.part(1)[0].tolist() == drawn.tolist()
+    assert after.verdicts().loc[1, "comment"] == "mine"
+    parted = [review.with_edit(import_of({1: drawn[:n], 2: drawn[n:]}, grains.scan_shape[1])) for n in (1, 2)]
+    assert parted[0].digest != parted[1].digest  # the same positions, another border
+    assert same(after.undo().grains, grains)
+    assert after.undo().redo().grains.ids.tolist() == [first, other, 40]
+    assert after.with_edit(Edit("new", points=[(0, 0)])).grains.ids.tolist()[-1] == 41
+    beside = review.with_edit(import_of({7: drawn}, grains.scan_shape[1], more=True))
+    assert beside.grains.ids.tolist() == [*grains.ids.tolist(), int(grains.ids.max()) + 1]
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:2:3", "0:4", "1:2 1:2", "1:3", "1:4 2:0", "a:4"])
+def test_an_import_that_makes_no_sense_says_so(grains, text):
+    with pytest.raises(DataError, match="id and number of positions"):
+        Review(grains).with_edit(Edit("import", (), text, [(0, 0), (0, 1), (0, 2), (0, 3)]))
+
+
+def test_an_import_of_what_there_is_changes_nothing(grains):
+    parts = {int(i): grains.part(row)[0] for row, i in enumerate(grains.ids)}
+    with pytest.raises(DataError, match="nothing was changed"):
+        Review(grains).with_edit(import_of(parts, grains.scan_shape[1]))

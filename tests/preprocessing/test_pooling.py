@@ -78,3 +78,17 @@ def test_faint_disks_are_pooled_as_far_as_neighbours_are_alike() -> None:
 def test_what_is_even_loses_nothing() -> None:
     """A signal that is the same everywhere."""
     assert blurred(1.0, np.ones((14, 14))) == pytest.approx(0)
+
+
+def test_an_odd_pattern_is_added_to_none() -> None:
+    data = scan().astype(np.float32)
+    odd = np.zeros(data.shape[:2], bool)
+    odd[7, 9] = True
+    whole = pooled(Dataset.from_array(data), 1.0).data.compute()
+    data[7, 9] = np.nan
+    without = pooled(Dataset.from_array(data), 1.0, odd).data.compute()
+    assert np.isfinite(without).all()
+    away = ~odd
+    away[3:12, 5:14] = False
+    np.testing.assert_allclose(without[away], whole[away], rtol=1e-5)
+    np.testing.assert_allclose(without[5:10, 7:12].mean(), whole[5:10, 7:12].mean(), rtol=0.1)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_stemnmf.calibration.centres import brightness, fit_trusted, own_error, with_residuals
+from napari_stemnmf.calibration.centres import brightness, fit_trusted, moved_lines, own_error, with_residuals
 from napari_stemnmf.calibration.followed import follow
 from napari_stemnmf.calibration.friedel import LEAST_REACH, REACH, Pairs, friedel_centres
 from napari_stemnmf.calibration.lenses import centres_of_spots
@@ -18,6 +18,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import off_detector
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.disks.sampled import sampled
 from napari_stemnmf.preprocessing.symmetry import inversion_center
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
@@ -27,6 +28,7 @@ SHARED = 2.0  # factor on errors by blocks of the scan: grains are few, and all 
 WEAK = 0.01  # probe radii: error of the centres from which on spots of grains are asked, too
 SAME = 0.5  # correlation of what both err by: it is the same crystals that pull the central disk and their spots
 ROUNDS = 2  # of that: by better centres spots are followed better
+HERE = 0.5  # probe radii: a disk so near to where the centre should be is the direct beam
 TELLING = 0.04  # probe radii: an error of the centres above that is told
 LEAST_ERROR = 0.004  # probe radii
 CLIPPED = 0.3  # px, over the root of the pixels along its rim: error of the middle of a saturated disk
@@ -161,14 +163,22 @@ def _from_disks(peaks: Peaks, radius: float, settings: OriginSettings, saturated
     surface, inlier, fit, weight = fit_trusted(central, height, radius, peaks.scan_shape, settings.fit)
     if not inlier.any():
         return None
-    measured, error = np.where(inlier[:, None], central, np.nan), own_error(snr, radius)
+    moved = moved_lines(central, surface, _disk_at(surface, peaks, HERE * radius), radius, peaks.scan_shape)
+    measured, error = np.where((inlier | moved)[:, None], central, np.nan), own_error(snr, radius)
     known = SHARED**2 * covariances(measured - surface, weight, peaks.scan_shape, fit)
     if saturated:
         known[:, 0, 0] += CLIPPED**2 / (2.0 * np.pi * radius)
     if standard_errors(known, peaks.scan_shape, fit)[0] > WEAK * radius:
         surface, known = _by_spots(surface, known, peaks, radius, fit)
-    found = _used(surface, measured, error, known, peaks.scan_shape, radius, ("central", fit), settings.use)
+    found = _used(surface, measured, error, known, peaks.scan_shape, radius, ("central", fit), settings.use, moved)
     return found._replace(residual=spread((central - surface)[np.isfinite(central).all(axis=1)]))
+
+
+def _disk_at(surface: np.ndarray, peaks: Peaks, reach: float) -> np.ndarray:
+    """(n,) bool: patterns with a disk where a surface (n, 2) says that the centre is, to within `reach` px."""
+    own = surface[peaks.pattern]
+    near = np.hypot(peaks.q_y - own[:, 0], peaks.q_x - own[:, 1]) < reach
+    return np.bincount(peaks.pattern[near], minlength=len(surface)) > 0
 
 
 def _by_spots(
@@ -179,6 +189,7 @@ def _by_spots(
     What was `known` of the terms counts as well, unless that is from such spots of its `own`. Where few grains have
     pairs of spots, all stays as it was.
     """
+    peaks = sampled(peaks)
     start, edges, covariance = surface, peaks.by_edges(), known
     for _ in range(ROUNDS):
         centre = surface[peaks.pattern].T
@@ -193,21 +204,30 @@ def _by_spots(
 
 def _used(
     surface: np.ndarray, measured: np.ndarray, own: np.ndarray, covariance: np.ndarray, scan_shape: tuple[int, int],
-    radius: float, how: tuple[str, str], use: str,
+    radius: float, how: tuple[str, str], use: str, moved: np.ndarray | None = None,
 ) -> Origin:  # fmt: skip
     """The centres that are used, their errors, and in words what is odd about them.
 
-    `own` (n,) is the error of each measured centre (n, 2), `covariance` that of the surface's terms.
+    `own` (n,) is the error of each measured centre (n, 2), `covariance` that of the surface's terms; `moved` (n,) are
+    those of lines over which the beam stood elsewhere.
     """
     method, fit = how
     asked = "surface" if use == "auto" and fit == "constant" else use
-    centres, used, own_error = with_residuals(surface, measured, own, asked)
+    centres, used, own_error = with_residuals(surface, measured, own, asked, moved)
     residual = spread((measured - surface)[np.isfinite(measured).all(axis=1)])
     error, descan_error = (
         float(np.hypot(e, LEAST_ERROR * radius)) for e in standard_errors(covariance, scan_shape, fit)
     )
+    if used != "surface":  # what was measured beside it corrects the surface, in the mean of the scan too
+        error = min(error, float(np.sqrt(2.0)) * own_error) if np.isfinite(error) else error
     notes = []
-    if use == "auto" and used == "both":
+    if moved is not None and moved.any():
+        away = float(np.median(np.hypot(*(measured - surface)[moved].T)))
+        notes.append(
+            f"Over whole lines of the scan ({moved.sum()} positions) the beam stood {away:.1f} px from the {fit}: "
+            f"their measured centres are {'used' if used != 'surface' else 'not used, as it is set'}."
+        )
+    elif use == "auto" and used == "both":
         notes.append(
             f"The centres of the patterns scatter by {residual:.2f} px about the {fit}, and are measured to "
             f"{own_error:.2f} px: where one was measured it is used, the {fit} elsewhere."
@@ -217,7 +237,7 @@ def _used(
             "Friedel pairs of disks were seen in a small part of the scan only: how well the centres are known cannot "
             "be told."
         )
-    elif max(error, descan_error) > TELLING * radius:
+    elif used == "surface" and max(error, descan_error) > TELLING * radius:
         notes.append(
             f"The centres are known to {error:.2f} px only, and the descan to {descan_error:.2f} px: crystals pull "
             "what they are measured on, and few grains were seen."

@@ -143,5 +143,18 @@ def slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:
 
 
 def spread(residuals: np.ndarray) -> float:
-    """Robust standard deviation along one axis, from residuals (..., 2) about zero; NaN if there are none."""
-    return float(MAD_TO_SIGMA * np.median(np.abs(residuals))) if residuals.size else float("nan")
+    """Robust standard deviation along one axis, from residuals (n, 2) about zero; NaN if there are none.
+
+    It is that of both axes together, but no less than what a beam that is unsteady along one alone has.
+    """
+    if not residuals.size:
+        return float("nan")
+    together = float(MAD_TO_SIGMA * np.median(np.abs(residuals)))
+    return max(together, float(spreads(residuals).max() / np.sqrt(2.0)))
+
+
+def spreads(residuals: np.ndarray) -> np.ndarray:
+    """(2,) robust standard deviation along each axis, from residuals (n, 2) about zero; NaN if there are none."""
+    if not residuals.size:
+        return np.full(2, np.nan)
+    return np.asarray(MAD_TO_SIGMA * np.median(np.abs(residuals), axis=0))

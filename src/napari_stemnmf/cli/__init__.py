@@ -20,7 +20,8 @@ from napari_stemnmf.texts import shown, why
 
 CANCELLED = 130  # what a shell expects of a command that was interrupted
 COMMANDS = (
-    "info.add", "run.add", "calibrate.add", "score.add", "figure.add", "info.add_recipe", "run.add_demo", "study.add",
+    "info.add", "run.add", "calibrate.add", "score.add", "figure.add", "exchange.add", "exchange.add_import",
+    "info.add_recipe", "run.add_demo", "study.add",
 )  # fmt: skip
 """Functions of this folder's modules that add a command, in the order of the help."""
 

@@ -71,12 +71,15 @@ def _virtual_dark_fields(found: Found) -> VirtualDarkFields:
         raise DataError("Virtual dark fields (VDF) need the disks of every pattern; run disk detection first.")
     settings = found.recipe.vdf.featurize
     given = found.calibration, found.survey, settings
-    faint = pooling_of(found.dataset, found.peaks, found.calibration) if settings.pooling is None else settings.pooling
+    odd = found.survey.left_out
+    faint = (
+        pooling_of(found.dataset, found.peaks, found.calibration, odd) if settings.pooling is None else settings.pooling
+    )
     gain = found.probe.gain if found.probe is not None else 0.0
     if not faint or found.probe is None:
         return VirtualDarkFields(found.peaks, *given, gain=gain)
-    data = pooled(found.dataset, faint)
-    peaks = find_disks(data, found.probe, found.recipe.disks, gain=gain, **found.how).without(found.survey.left_out)
+    data = pooled(found.dataset, faint, odd)
+    peaks = find_disks(data, found.probe, found.recipe.disks, gain=gain, **found.how).without(odd)
     return VirtualDarkFields(peaks, *given, gain=gain, pooled=(data, faint))
 
 

@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def atomic_write(path: str | Path, size: int = 0) -> Iterator[Path]:
 
 
 @contextmanager
-def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
+def result_file(path: str | Path, what: str = "", size: int = 0) -> Iterator[Path]:
     """`atomic_write` for a file of results: its folder is made, and what prevents it is an error that names the file.
 
     Parameters
@@ -72,6 +72,8 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
     path : path
     what : str
         What the message begins with, before the path: "The figure ".
+    size : int
+        Bytes that there must be room for, as for `atomic_write`.
 
     Raises
     ------
@@ -81,10 +83,46 @@ def result_file(path: str | Path, what: str = "") -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as part:
+        with atomic_write(path, size) as part:
             yield part
     except (OSError, MemoryError) as error:
         raise AnalysisError(f"{what}{path} cannot be written: {why(error, NOT_WRITTEN)}.") from error
+
+
+@contextmanager
+def result_folder(path: str | Path, replaces: Callable[[Path], bool]) -> Iterator[Path]:
+    """The same for results that are a folder: a temporary one that takes its place when the block ends well.
+
+    Parameters
+    ----------
+    path : path
+    replaces : callable
+        Whether what is there may be replaced; it is not asked where there is nothing.
+
+    Raises
+    ------
+    AnalysisError
+        If the folder cannot be written, or there is something else.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _named(path)
+        if os.path.lexists(path) and not (path.is_dir() and not path.is_symlink() and replaces(path)):
+            raise AnalysisError(f"{path} is there and is something else; move it away, or choose another folder.")
+        sweep(path.parent)
+        part, former = (path.with_name(scrap_name(path.suffix)) for _ in range(2))
+        os.mkdir(part)
+        try:
+            yield part
+            if path.exists():
+                os.rename(path, former)
+            os.rename(part, path)
+        finally:
+            for left in (part, former):
+                shutil.rmtree(left, ignore_errors=True)
+    except (OSError, MemoryError) as error:
+        raise AnalysisError(f"{path} cannot be written: {why(error, NOT_WRITTEN)}.") from error
 
 
 def write_text(path: str | Path, text: str, what: str = "") -> None:
@@ -173,7 +211,10 @@ def sweep(folder: str | Path | None = None) -> None:
             found = _SCRAP.fullmatch(entry.name)
             if found is not None and _is_left(entry, int(found[1]), found[2], found[3]):
                 with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
 
 
 def _is_left(entry: os.DirEntry[str], pid: int, where: str, began: str) -> bool:

@@ -7,7 +7,9 @@ Refine found. Grains overlap: an edit changes the masks of the grains that it na
 - split: the largest part keeps the id, the others get new ones, by their first position; of a split by a region,
   the part inside it gets the new one;
 - delete: the ids are never used again;
-- add, erase: positions; added ones weigh as much as the grain's do on average, in a new grain 1.
+- add, erase: positions; added ones weigh as much as the grain's do on average, in a new grain 1;
+- import: grains that another program has drawn take the place of all there are, by their own ids; one that has the
+  mask of the one with its id is that one still. With "import more" those there are stay, and new ones get new ids.
 
 A new id is the highest ever used + 1. Rows keep their order, new grains come last.
 """
@@ -25,7 +27,10 @@ from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.grains.splitting import by_line, by_region, by_seeds
 from napari_stemnmf.texts import shown_lines
 
-GEOMETRY = frozenset({"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"})
+IMPORTS = frozenset({"import", "import more"})
+"""Kinds of edits by which grains come in from other programs."""
+
+GEOMETRY = IMPORTS | {"merge", "split region", "split line", "split seeds", "delete", "add", "erase", "new"}
 """Kinds of edits that change masks."""
 
 ANNOTATIONS = frozenset({"accept", "reject", "undecide", "comment", "class"})
@@ -41,11 +46,12 @@ class Edit:
     kind : str
         One of `GEOMETRY` or `ANNOTATIONS`.
     grains : tuple of int
-        Ids of the grains that it acts on; none for "new", one for splits, "add" and "erase".
+        Ids of the grains that it acts on; none for "new" and imports, one for splits, "add" and "erase".
     text : str
-        The comment or the class.
+        The comment or the class; of an import, id and number of positions of each grain, as in "5:183 7:44".
     points : ndarray of float64, (n, 2)
-        (row, column): positions of the scan for "split region", "add", "erase" and "new", seeds for "split seeds",
+        (row, column): positions of the scan for "split region", "add", "erase" and "new", of the grains of an import
+        one after the other, seeds for "split seeds",
         and the vertices of the line, between positions too, for "split line".
 
     Raises
@@ -71,6 +77,16 @@ class Edit:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "text", shown_lines(str(self.text)))
         object.__setattr__(self, "grains", tuple(dict.fromkeys(int(grain) for grain in self.grains)))
+
+
+def import_of(grains: Mapping[int, np.ndarray], columns: int, *, more: bool = False) -> Edit:
+    """The edit by which grains come in: by id the flat positions of each, on a scan of so many columns.
+
+    With `more` those there are stay, and the new ones get new ids.
+    """
+    text = " ".join(f"{grain}:{len(at)}" for grain, at in grains.items())
+    flat = np.concatenate([np.asarray(at, np.int64) for at in grains.values()]) if grains else np.empty(0, np.int64)
+    return Edit("import more" if more else "import", (), text, np.stack(np.divmod(flat, columns), axis=1))
 
 
 class Shape(NamedTuple):
@@ -134,6 +150,8 @@ class Shapes:
         DataError
             If it names a grain that is not there, would change nothing or would leave a grain without positions.
         """
+        if edit.kind in IMPORTS:
+            return _imported(self, edit)
         changed, made = _CHANGES[edit.kind](self, edit)
         by_id = {i: changed.get(i, shape) for i, shape in self.by_id.items()}
         by_id |= {self.highest + 1 + i: shape for i, shape in enumerate(made)}
@@ -219,6 +237,38 @@ def _new(shapes: Shapes, edit: Edit) -> Change:
     if not len(at):
         raise DataError("A new grain needs a position at least; paint where it lies.")
     return {}, [Shape(at, np.ones(len(at), np.float32), -1)]
+
+
+def _imported(shapes: Shapes, edit: Edit) -> Shapes:
+    """The grains after an import."""
+    shapes.chosen(edit, 0, 0)
+    before = shapes.by_id
+    by_id: dict[int, Shape] = {} if edit.kind == "import" else dict(before)
+    highest = shapes.highest
+    for grain, points in _grains_of(edit):
+        at = _positions(points, shapes.base.scan_shape)
+        if edit.kind == "import":
+            same = before[grain] if grain in before and np.array_equal(before[grain].at, at) else None
+        else:
+            grain, same = highest + 1, None
+        by_id[grain] = same or Shape(at, np.ones(len(at), np.float32), -1)
+        highest = max(highest, grain)
+    if by_id.keys() == before.keys() and all(by_id[i] is before[i] for i in before):
+        raise DataError("These are the grains that there are already; nothing was changed.")
+    order = [*(i for i in before if i in by_id), *(i for i in by_id if i not in before)]
+    return Shapes(shapes.base, {i: by_id[i] for i in order}, highest)
+
+
+def _grains_of(edit: Edit) -> list[tuple[int, np.ndarray]]:
+    """The grains of an import: id and positions (n, 2) of each."""
+    try:
+        pairs = [tuple(map(int, pair.split(":"))) for pair in edit.text.split()]
+        ids, counts = [i for i, _ in pairs], [count for _, count in pairs]
+    except ValueError:
+        ids, counts = [], []
+    if not ids or min(ids) < 1 or len(set(ids)) < len(ids) or min(counts) < 1 or sum(counts) != len(edit.points):
+        raise DataError("An import needs positions, and id and number of positions of each grain, each id once.")
+    return list(zip(ids, np.split(edit.points, np.cumsum(counts)[:-1]), strict=True))
 
 
 _CHANGES = {

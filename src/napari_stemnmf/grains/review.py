@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from napari_stemnmf.errors import DataError
-from napari_stemnmf.grains.editing import GEOMETRY, Edit, Shapes
+from napari_stemnmf.grains.editing import GEOMETRY, IMPORTS, Edit, Shapes
 from napari_stemnmf.grains.grains import Grains
 
 ACCEPTED, REJECTED = "accepted", "rejected"
@@ -94,7 +94,7 @@ class Review:
         done = [edit for edit in self.edits if edit.kind in GEOMETRY]
         if not done:
             return ""
-        parts = [repr((edit.kind, edit.grains, edit.points.shape)).encode() + edit.points.tobytes() for edit in done]
+        parts = [_mark(edit) + edit.points.tobytes() for edit in done]
         return hashlib.sha256(b"\n".join(parts)).hexdigest()[:16]
 
     @cached_property
@@ -135,6 +135,12 @@ class _State(NamedTuple):
             annotations[edit.grains[0]] = before[0]._replace(verdict="")
             annotations |= {i: Annotation(kind=before[0].kind) for i in made}
         return _State(shapes, annotations)
+
+
+def _mark(edit: Edit) -> bytes:
+    """What an edit of masks is beside its points."""
+    whose = (edit.text,) if edit.kind in IMPORTS else ()
+    return repr((edit.kind, edit.grains, edit.points.shape, *whose)).encode()
 
 
 def _annotated(before: Annotation, edit: Edit) -> Annotation:

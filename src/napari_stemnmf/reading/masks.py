@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.memory import available
 from napari_stemnmf.reading import opening
 from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, listed, named, times
@@ -52,13 +53,23 @@ def load_masks(where: str | os.PathLike[str]) -> np.ndarray:
     """
     path, dataset = opening.split(where)
     with reading(path):
-        candidate = _chosen(arrays_in(path), path.name, dataset)
-        name = f"{candidate.name} in {path.name}"
-        if candidate.load is None or candidate.dtype.kind not in MASK_KINDS:
-            raise _not_masks(name, candidate.dtype)
-        check_room(math.prod(candidate.shape) // 8, f"{name} holds {times(candidate.shape)} pixels")
-        array = candidate.load()
-        return as_masks(array, name)
+        return as_masks(*load_array(path, dataset))
+
+
+def load_array(path: Path, dataset: str | None = None, kinds: str = MASK_KINDS) -> tuple[np.ndarray, str]:
+    """The array of a file that was named, or the only one that can be masks, and what to call it in errors.
+
+    Raises
+    ------
+    ReadError
+        If there is none, there are several, or its numbers are of none of the `kinds`.
+    """
+    candidate = _chosen(arrays_in(path), path.name, dataset, kinds)
+    name = f"{candidate.name} in {path.name}"
+    if candidate.load is None or candidate.dtype.kind not in kinds:
+        raise _not_masks(name, candidate.dtype)
+    check_room(math.prod(candidate.shape) // 8, f"{name} holds {times(candidate.shape)} pixels")
+    return candidate.load(), name
 
 
 def as_masks(array: np.ndarray, name: str = "The truth") -> np.ndarray:
@@ -171,7 +182,7 @@ def _not_masks(name: str, dtype: np.dtype) -> ReadError:
     )
 
 
-def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidate:
+def _chosen(arrays: list[Candidate], name: str, dataset: str | None, kinds: str = MASK_KINDS) -> Candidate:
     """The array that was named, or the only one that can be masks."""
     if dataset is not None:
         found = named(arrays, dataset)
@@ -179,9 +190,7 @@ def _chosen(arrays: list[Candidate], name: str, dataset: str | None) -> Candidat
             held = listed(arrays) or "no array"
             raise ReadError(f"{name} holds no masks or label image '{dataset}'; it holds {held}.")
         return found[0]
-    can_be = [
-        c for c in arrays if len(_without_ones(c.shape)) in (2, 3) and c.dtype.kind in MASK_KINDS and 0 not in c.shape
-    ]
+    can_be = [c for c in arrays if len(_without_ones(c.shape)) in (2, 3) and c.dtype.kind in kinds and 0 not in c.shape]
     for group in (can_be, [c for c in can_be if c.name.rsplit("/", 1)[-1] in USUAL_NAMES]):
         if len(group) == 1:
             return group[0]
@@ -210,21 +219,12 @@ def _planes(labels: np.ndarray, name: str) -> np.ndarray:
 
 def check_room(pixels: int, what: str) -> None:
     """A ReadError where masks of so many pixels together take more memory than is free, which `what` begins with."""
-    needed, free = PIXEL_BYTES * pixels, _free_bytes()
+    needed, free = PIXEL_BYTES * pixels, available()
     if needed > free:
         raise ReadError(
             f"{what}: as masks to score against they take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} are free; "
             "give the truth of a part of the scan."
         )
-
-
-def _free_bytes() -> int:
-    """Memory that is free, as far as the system tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return 2**33
 
 
 def _stack(planes: np.ndarray, name: str) -> np.ndarray:

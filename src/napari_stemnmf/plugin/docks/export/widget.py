@@ -1,4 +1,4 @@
-"""Export: tables, label images, figures, recipe, script and the analysis file into one folder, in a thread."""
+"""Export: what is ticked of all formats that can be written, into one folder, in a thread."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, FileEdit
 
 from napari_stemnmf.control import Control
+from napari_stemnmf.export.formats import FORMATS
 from napari_stemnmf.files.writing import plain_name
 from napari_stemnmf.plugin.forms.step import StepWidget
 from napari_stemnmf.plugin.session import Session
@@ -16,23 +17,8 @@ from napari_stemnmf.plugin.session import Session
 if TYPE_CHECKING:
     from napari_stemnmf.export.results import Exported
 
-NO_TABLES = "none"
 GRAINS = {"all but rejected": "kept", "accepted only": "accepted", "all": "all"}
 """Choices of grains, as the form names them."""
-TABLES = {"CSV": "csv", "Parquet": "parquet", NO_TABLES: ""}
-TICKS = {
-    "labels": (
-        "label images",
-        "TIFF: at each position the grain that dominates, by its id; ImageJ reads its scale",
-        True,
-    ),
-    "stacks": ("label stacks", "TIFF: one plane a grain, so that nothing is lost where grains overlap", True),
-    "figures": ("figures", "every figure that needs no truth, as PDF and PNG; takes some seconds each", False),
-    "recipe": ("recipe", "all settings, recipe.toml", True),
-    "script": ("Python script", "repeat.py: repeats all that was done, edits included", True),
-    "analysis": ("analysis file", "everything in one file that this plugin opens again (.stemnmf.h5)", False),
-}
-"""What can be ticked: text, tool tip, and whether it is at first."""
 
 
 class ExportWidget(StepWidget):
@@ -41,10 +27,10 @@ class ExportWidget(StepWidget):
     Attributes
     ----------
     folder : FileEdit
-    tables, grains : ComboBox
-        Format of the tables; which grains are written.
+    grains : ComboBox
+        Which grains are written.
     ticks : dict of CheckBox
-        By the names of `export.results.Requests`.
+        By the names of `export.formats.FORMATS`.
     """
 
     step: ClassVar[str] = "export"
@@ -54,20 +40,22 @@ class ExportWidget(StepWidget):
         self._offered: tuple[Session | None, str] = (None, "")
         self.folder = FileEdit(name="folder", label="folder", mode=FileDialogMode.EXISTING_DIRECTORY)
         self.folder.tooltip = "where the files go; the folder is made if need be"
-        self.tables = ComboBox(name="tables", label="tables", choices=list(TABLES), value="CSV")
-        self.tables.tooltip = "a row for each grain, units in the headers, with what the review says"
         self.grains = ComboBox(name="grains", label="grains", choices=list(GRAINS), value="all but rejected")
         self.grains.tooltip = "which grains, by the review; the analysis file and the script hold all"
-        return [self.folder, self.tables, self.grains]
+        return [self.folder, self.grains]
 
     def _add_forms(self) -> None:
         self.feature.visible = False
         self.run.tooltip = "write what is ticked; files of the same names are replaced"
         self.ticks = {}
-        for name, (text, tooltip, ticked) in TICKS.items():
-            box = self.ticks[name] = CheckBox(name=name, text=text, value=ticked)
-            box.tooltip = tooltip
-            self.form_area.append(box)
+        for row in FORMATS:
+            box = self.ticks[row.name] = CheckBox(name=row.name.replace("-", "_"), text=row.title, value=row.ticked)
+            box.tooltip = row.about
+            if not row.hand_off:
+                self.form_area.append(box)
+        others = [self.ticks[row.name].native for row in FORMATS if row.hand_off]
+        tooltip = "disks, patterns, orientations and masks, as other programs open them"
+        self.add_section("for other programs", *others, tooltip=tooltip)
 
     def features(self) -> tuple[str, ...]:
         """None: all there are."""
@@ -79,15 +67,15 @@ class ExportWidget(StepWidget):
         session, folder = self._session, self._folder()
         if session is None or session.running is not None or session.analysis is None:
             return
-        from napari_stemnmf.export.results import Requests, export
+        from napari_stemnmf.export.results import export
         from napari_stemnmf.plugin.jobs import tasks as jobs
 
-        chosen: Any = {name: box.value for name, box in self.ticks.items()}
-        requests = Requests(TABLES[self.tables.value], grains=GRAINS[self.grains.value], **chosen)  # type: ignore[arg-type]
+        to, grains = [name for name, box in self.ticks.items() if box.value], GRAINS[self.grains.value]
         analysis, dataset, options = session.analysis, session.dataset, dict(session.options)
 
         def work(control: Control) -> Exported:
-            return export(analysis, folder, requests, dataset=dataset, options=options, control=control)
+            how: Any = {"dataset": dataset, "options": options, "control": control}
+            return export(analysis, folder, to, grains=grains, **how)
 
         jobs.Task(self._viewer, session, "Export", work, _take).start()
 

@@ -1,0 +1,1 @@
+"""Which crystal each grain is, and which way it is turned."""
