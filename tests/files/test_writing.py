@@ -6,13 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.files import writing as files
 from napari_stemnmf.files.writing import (
     atomic_write,
     make_folder,
@@ -65,7 +65,7 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_result(tmp_path: P
 def test_what_is_unpacked_into_the_temporary_folder_goes_with_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     scrap = killed_while_writing(tmp_path)
     made = temporary_file(".npy")
     assert not scrap.exists()
