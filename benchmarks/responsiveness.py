@@ -1,6 +1,7 @@
 """Does the window ever wait? Probe moves, canvas reads, the event loop in runs, and a scan of 34 GB, in real windows.
 
-    tools/with-screen .venv/bin/python benchmarks/responsiveness.py [probe hidden film scan large] [--scan F] [--film F]
+    tools/with-screen .venv/bin/python benchmarks/responsiveness.py [probe hidden film scan large review] [--scan F]
+        [--film F]
 
 Each part runs in a process of its own; without a name, all do. Prints what was measured beside its bound, and ends with
 1 when a bound is missed. Wall time, since it is what a user feels: run it on an idle machine. The time that the event
@@ -40,6 +41,10 @@ LARGE_SHAPE = (512, 512, 256, 256)
 """34 GB of uint16, in a sparse file."""
 SEEDS = 3
 """Of a clustering: enough to see the window while it runs."""
+REVIEWED, REVIEWED_ON = 300, (512, 512)
+"""Grains, and the scan that they are on, of the review."""
+ANSWER_MS, SWITCH_MS, DEEDS = 50.0, 300.0, 40
+"""The bounds of a select, accept or stroke and of a change of representation, and how many of each are made."""
 STAGES = ("calibrate", "featurize", "cluster", "refine", "measure")
 
 
@@ -425,9 +430,115 @@ def large(options: argparse.Namespace, table: Table) -> None:
         viewer.close()
 
 
+def review(options: argparse.Namespace, table: Table) -> None:
+    """Selecting, accepting, rejecting, painting and changing the representation, with 300 grains on 512 x 512."""
+    import napari
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    from napari_stemnmf.plugin.layers.display import find
+    from napari_stemnmf.plugin.layers.result_layers import all_layers
+
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW)
+    session = reviewed()
+    for data, meta, kind in all_layers(session):
+        getattr(viewer, f"add_{kind}")(data, **meta)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "Review")
+    settle(2.0)
+    dock.feature.value = "aa"
+    viewer.fit_to_view()
+    settle(3.0)  # similarities
+    canvas = next(w for w in QApplication.allWidgets() if type(w).__name__ == "CanvasBackendDesktop")
+
+    def timed(what: str, deed: Callable[[int], object], bound: float, count: int = DEEDS) -> None:
+        took, cpu = [], []
+        for index in range(count):
+            starved, start, work = _starved(), time.perf_counter(), time.thread_time()
+            deed(index)
+            QApplication.processEvents()
+            took.append(1e3 * (time.perf_counter() - start - (_starved() - starved)))
+            cpu.append(1e3 * (time.thread_time() - work))
+            settle(0.05)
+        median = float(np.median(took))
+        measured = f"{median:.0f} ms ({np.median(cpu):.0f} at work), {max(took):.0f} at most"
+        table.row(f"{what}, median of {count}", measured, f"{bound:.0f} ms", median <= bound)
+
+    def key(code: Any) -> Callable[[int], object]:
+        return lambda _: QTest.keyClick(canvas, code)
+
+    canvas.setFocus()
+    timed("select the next grain", key(Qt.Key.Key_N), ANSWER_MS)
+    timed("accept", lambda _: (dock.act("next"), QTest.keyClick(canvas, Qt.Key.Key_A)), ANSWER_MS)
+    timed("reject, and go on", key(Qt.Key.Key_W), ANSWER_MS)
+    dock.choose([int(session.analysis.grains["aa"].ids[0])])
+    dock.act("paint")
+    settle(0.5)
+    brush = find(viewer, session, "brush/aa")
+    centre = np.argwhere(np.asarray(brush.data) != 0).mean(axis=0)
+
+    def stroke(index: int) -> None:
+        """As napari ends one: the labels are changed, and the event is sent."""
+        place = np.rint(centre + 30 * np.array([np.cos(index / 3), np.sin(index / 3)])).astype(int)
+        brush.paint(tuple(int(i) for i in np.clip(place, 0, 511)), brush.selected_label)
+        brush.events.paint(value=[])
+
+    timed("a stroke of the brush", stroke, ANSWER_MS)
+    dock.tools.stop()
+    settle(0.5)
+    timed("undo", lambda _: dock.act("undo"), ANSWER_MS, DEEDS // 2)
+
+    def switch(index: int) -> None:
+        dock.feature.value = ("rv", "aa")[index % 2]
+
+    switch(0)
+    switch(1)
+    settle(1.0)
+    timed("another representation", switch, SWITCH_MS, 12)
+    viewer.close()
+
+
+def reviewed() -> Any:
+    """A session of a small detector on a large scan, with grains of two representations, found and measured."""
+    from napari_stemnmf.analysis import Analysis, Input
+    from napari_stemnmf.dataset import Dataset
+    from napari_stemnmf.grains.grains import Grains
+    from napari_stemnmf.grains.measurement import measure
+    from napari_stemnmf.grains.patterns import grain_patterns
+    from napari_stemnmf.plugin.session import Session
+    from napari_stemnmf.preprocessing.survey import take_survey
+    from napari_stemnmf.recipe import Recipe
+
+    chance, (rows, columns) = np.random.default_rng(0), REVIEWED_ON
+    data = chance.poisson(2.0, (rows, columns, 12, 12)).astype(np.uint8)
+    dataset = Dataset.from_array(data, scan_step=0.5, q_step=0.1, name="crowd")
+    analysis = Analysis(Recipe.preset("nmf", ("aa", "rv")), Input.of(dataset))
+    analysis = analysis.with_result("survey", take_survey(dataset, analysis.recipe.preprocess))
+    for stage in ("probe", "peaks", "calibration"):
+        analysis = analysis.with_result(stage, None)
+    y, x = np.mgrid[:rows, :columns]
+    for feature in ("aa", "rv"):
+        parts = []
+        for _ in range(REVIEWED):
+            middle, radius = chance.uniform(0, REVIEWED_ON), chance.uniform(8, 28)
+            away = np.hypot(y - middle[0], x - middle[1]) / radius
+            at = np.flatnonzero(away < 1)
+            parts.append((at, (1.1 - away.ravel()[at]).astype(np.float32)))
+        grains = Grains.of(parts, REVIEWED_ON)
+        for name, result in (("features", None), ("models", None), ("grains", grains)):
+            analysis = analysis.with_result(f"{name}/{feature}", result)
+        known = grain_patterns(dataset, {feature: grains}, source=analysis.keys["survey"])[feature]
+        analysis = analysis.with_result(f"patterns/{feature}", known)
+        analysis = analysis.with_result(f"tables/{feature}", measure(grains, dataset.axes, known))
+    analysis.features.clear()
+    analysis.models.clear()
+    return Session(dataset, analysis)
+
+
 # ---- all of it
 
-PARTS = {part.__name__: part for part in (probe, hidden, film, scan, large)}
+PARTS = {part.__name__: part for part in (probe, hidden, film, scan, large, review)}
 
 
 def make_scan(path: Path) -> None:

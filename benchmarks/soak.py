@@ -24,7 +24,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -130,7 +129,7 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
     """A session in a real window, as long as is asked for."""
     import napari
     from npe2 import PluginManager, PluginManifest
-    from qtpy.QtWidgets import QApplication
+    from qtpy.QtCore import QEventLoop, QTimer
 
     manager = PluginManager.instance()
     if "napari-stemnmf" not in manager:
@@ -139,16 +138,17 @@ def window(folder: Path, options: argparse.Namespace) -> bool:
 
     scan = scan_in(folder)
     viewer = napari.Viewer(show=True)
-    application: Any = QApplication.instance()
     _, dock = viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
 
     def wait(until: Callable[[], bool], seconds: float = 120.0) -> None:
-        end = time.perf_counter() + seconds
-        while not until():
-            application.processEvents()
-            time.sleep(0.005)
-            if time.perf_counter() > end:
-                raise TimeoutError(until)
+        """In an event loop, as napari's own: outside of one Qt keeps every widget that is to be deleted."""
+        end, loop, timer = time.perf_counter() + seconds, QEventLoop(), QTimer()
+        timer.timeout.connect(lambda: loop.quit() if time.perf_counter() > end or until() else None)
+        timer.start(5)
+        loop.exec()
+        timer.stop()
+        if not until():
+            raise TimeoutError(until)
 
     def rest(seconds: float) -> None:
         end = time.perf_counter() + seconds

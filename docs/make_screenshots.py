@@ -66,7 +66,8 @@ class Window:
         else:
             self.viewer.open(str(path), plugin="napari-stemnmf")
         _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
-        self.session: Session = self.dock.step("explore").session
+        self.session: Session = self.dock.step("start").session
+        self.dock.steps["start"].adjust.expand()
         settle(1)
         self.viewer.fit_to_view()
         settle()
@@ -128,6 +129,20 @@ class Window:
         close_notifications()
         settle(0.5)
         self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+
+
+def start(folder: Path) -> None:
+    """The start page of the sample, before and after *Find grains*."""
+    tour = Window()
+    page = tour.dock.step("start")
+    page.adjust.expand(False)
+    settle(1, until=lambda: all(button.isEnabled() for button in page.pictures.buttons.values()))
+    tour.viewer.fit_to_view()
+    tour.picture(folder / "start.png")
+    tour.run(page)
+    settle(1, until=page.card.isVisible)
+    tour.picture(folder / "card.png")
+    tour.viewer.close()
 
 
 def tour(folder: Path) -> None:
@@ -333,7 +348,7 @@ def settle(seconds: float = 0.3, until: Callable[[], bool] = lambda: True) -> No
         time.sleep(0.01)
 
 
-PICTURES |= {each.__name__: each for each in (tour, nmf, film, calibrate, score, compare, figures)}
+PICTURES |= {each.__name__: each for each in (start, tour, nmf, film, calibrate, score, compare, figures)}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES, tuple(sys.argv[2:]))

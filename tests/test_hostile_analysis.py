@@ -101,6 +101,13 @@ CHANGES = {
         file["tables/aa/grain_id"][()] + np.int64(1000)
     ),
     "groups without features": without("features/vdf"),
+    "pooling": set_attribute("features/vdf/details", "pooling", 1e30),
+    "pooling that is no number": set_attribute("features/vdf/details", "pooling", np.nan),
+    "radius of its probe": set_attribute("features/vdf/details", "probe_radius", "wide"),
+    "rings": set_attribute("features/aa/details", "rings", 3.0),
+    "step of angles": set_attribute("features/aa/details", "angle_step", 0.0),
+    "bins": set_attribute("features/bd/details", "bin", -1.0),
+    "grid of bins": set_attribute("features/bd/details", "grid", np.array([3, 2])),
     "column of angles": without("features/aa/columns/ring"),
     "representation": lambda file: file.move("features/aa", "features/xx"),
     "shape of the scan": set_attribute("input", "shape", np.array([16, 16])),

@@ -19,6 +19,7 @@ from napari_stemnmf.clustering.grouping import EXPLAINED, Groups
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.features import expected
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.grains.patterns import GrainPatterns
 from napari_stemnmf.grains.refinement import Grains
@@ -171,29 +172,7 @@ def _of_rows(features: Features) -> Iterator[str]:
     if values.ndim != 2 or values.shape[0] != n or values.dtype.kind != "f":
         yield f"its values of shape {values.shape} do not fit a scan of {features.scan_shape}"
         return
-    for name, column in features.columns.items():
-        if column.shape != (values.shape[1],):
-            yield f"its column {name!r:.20} has {column.shape} entries, not {values.shape[1]}"
-    lacking = set(_COLUMNS.get(features.name, ())) - set(features.columns)
-    if lacking:
-        yield f"it lacks the column {sorted(lacking)[0]}"
-    lacking = set(_DETAILS.get(features.name, ())) - set(features.details)
-    if lacking:
-        yield f"it lacks {sorted(lacking)[0]}"
-    for name in ("sigma", "detected"):
-        detail = features.details.get(name)
-        if isinstance(values, csr_array) and detail is not None and np.shape(detail) != values.data.shape:
-            yield f"its {name} does not go along with its values"
-
-
-_COLUMNS = {
-    "vdf": ("q_y", "q_x"),
-    "aa": ("ring", "r_in", "r_out", "azimuth"),
-    "rv": ("radius",),
-    "bd": ("q_y", "q_x"),
-}
-_DETAILS = {"vdf": ("probe_radius", "beam", "sigma", "detected")}
-"""What later stages ask of each representation."""
+    yield from expected.problems(features)
 
 
 def _of_ensemble(model: Ensemble) -> Iterator[str]:

@@ -39,7 +39,9 @@ MOST_POSITIONS = 2**28
 """Positions of a scan, at most, of which it is noted one by one whether they are there."""
 
 
-def gaps_of(present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], axes: Sequence[int]) -> np.ndarray | None:
+def gaps_of(
+    present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], axes: Sequence[int], *, wholly: bool = False
+) -> np.ndarray | None:
     """Where along some axes of an array in chunks one of its chunks is not there.
 
     Parameters
@@ -50,6 +52,8 @@ def gaps_of(present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], ax
         Of the array.
     axes : sequence of int
         Which axes.
+    wholly : bool
+        Where none of them is there, rather than not all.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def gaps_of(present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], ax
         raise ReadError(f"It declares {' x '.join(map(str, shape))} numbers, of which hardly any were written.")
     counts = np.zeros([grid[axis] for axis in axes], np.int64)
     np.add.at(counts, tuple(present[:, axis] for axis in axes), 1)
-    gaps = counts < math.prod(n for axis, n in enumerate(grid) if axis not in axes)
+    gaps = counts < (1 if wholly else math.prod(n for axis, n in enumerate(grid) if axis not in axes))
     for i, axis in enumerate(axes):
         gaps = np.repeat(gaps, chunks[axis], axis=i).take(np.arange(shape[axis]), axis=i)
     return gaps
@@ -76,7 +80,7 @@ def gaps_of(present: np.ndarray, shape: Sequence[int], chunks: Sequence[int], ax
 
 def told_missing(missing: np.ndarray) -> str:
     """How much is missing, in words: "12 of 400 patterns (3 %) are missing, the first at row 2, column 5"."""
-    count, (row, column) = int(missing.sum()), (int(n) for n in np.argwhere(missing)[0])
+    count, (row, column) = int(missing.sum()), divmod(int(missing.argmax()), missing.shape[1])
     share = 100.0 * count / missing.size
     return (
         f"{count} of {missing.size} patterns ({share:.2g} %) {'is' if count == 1 else 'are'} missing, the first at row "

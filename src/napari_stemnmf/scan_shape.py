@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 from napari_stemnmf.errors import ScanShapeError
 from napari_stemnmf.texts import shown
@@ -37,10 +36,10 @@ def patterns_of_scan(
         If there are fewer patterns than positions, or `drop` is none of these.
     """
     extra = count - scan_shape[0] * scan_shape[1]
-    whole = isinstance(drop, int | np.integer) and not isinstance(drop, bool)
-    if not (whole or drop in DROPS) or (whole and int(drop) < 0):
+    number = int(drop) if isinstance(drop, Integral) and not isinstance(drop, bool) else None
+    if not (number is not None or drop in DROPS) or (number is not None and number < 0):
         raise ScanShapeError(f'Patterns to drop are the "last", the "first", or a number of first ones, not {drop!r}.')
-    first = max(extra, 0) if drop == "first" else int(drop) if whole else 0
+    first = max(extra, 0) if drop == "first" else number or 0
     if extra < first:
         raise wrong_scan_shape(name, scan_shape, count, first)
     if not extra:

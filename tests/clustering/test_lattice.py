@@ -1,8 +1,10 @@
 """Spots of one crystal are told by their sums."""
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.lattice import beside, independent, made_of, made_of_both
+from napari_stemnmf.clustering.deflation import Spots, explained
+from napari_stemnmf.clustering.lattice import beside, between, independent, made_of, made_of_both
 
 RADIUS = 2.5
 LATTICE = np.array([[20.0, 3.0], [-5.0, 24.0]])
@@ -40,3 +42,24 @@ def test_streaks_are_beside_a_spot() -> None:
     """Within a probe radius or so."""
     q = LATTICE[:1] + np.array([[0.0, 1.2 * RADIUS], [0.0, 2.5 * RADIUS]])
     assert beside(q, LATTICE, RADIUS).tolist() == [True, False]
+
+
+def test_disks_that_overlap_are_seen_between_them() -> None:
+    a, b = np.array([[20.0, 0.0], [0.0, 30.0]]), np.array([[20.0, 3.0], [12.0, 30.0]])
+    q = np.array([[20.0, 1.2], [20.0, 4.5], [21.5, 1.5], [6.0, 30.0]])
+    np.testing.assert_array_equal(between(q, a, b, 2.0), [True, False, False, False])
+
+
+def test_what_two_grains_of_touching_disks_make_is_no_third_one() -> None:
+    """Where two grains overlap on the scan and their disks on the detector, one disk is seen between each two."""
+    first, second, both = np.zeros((3, 12, 12), np.float32)
+    first[1:8, 1:8], second[4:11, 4:11], both[4:8, 4:8] = 1, 1, 1
+    masks = csr_array(np.stack([first, second, both]).reshape(3, -1))
+    lattice = np.array([[y, x] for y in (-16.0, 0.0, 16.0) for x in (-17.0, 0.0, 17.0) if y or x])
+    other = lattice + np.array([1.8, 1.0])
+    peak = np.linspace(1, 2, 8)
+    third = np.array([[9.0, 4.0], [-9.0, -4.0], [5.0, 21.0], [-5.0, -21.0], [13.0, 9.0]])
+    for q, expected in ((0.5 * (lattice + other)[:5], True), (third, False)):
+        spots = [Spots(lattice, peak), Spots(other, peak), Spots(q, 5 * peak[:5])]
+        found = explained(masks, masks, spots, 2.0)
+        assert found.tolist() == [False, False, expected]

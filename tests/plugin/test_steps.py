@@ -14,7 +14,8 @@ import pytest
 from qtpy.QtCore import Qt, QThreadPool
 
 import napari_stemnmf as stem
-from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.plugin.layers import in_view
+from napari_stemnmf.plugin.session import Session, session_of, sessions_of
 from napari_stemnmf.representation_settings import (
     AngularAverageSettings,
     ClusteringSettings,
@@ -353,7 +354,6 @@ def test_the_4d_layer_is_put_away_by_the_first_maps_and_comes_back(
     for name in ("Featurize", "Cluster"):
         click(step(name))
     assert patterns not in viewer.layers
-    assert "taken out of the viewer" in step("Cluster").status.value
     assert [f"{u:~}" for u in viewer.layers.extent.units[-2:]] == ["nm", "nm"]
     featurize.patterns.native.click()
     assert layer("patterns") is patterns
@@ -429,6 +429,7 @@ def test_all_steps_in_one_dock_share_scan_and_feature_and_say_how_far_they_are(
     assert cluster.session is first
     assert stages.buttons["cluster"].text().endswith("✓")
     cluster.feature.value = "rv"
+    in_view.show_feature(viewer, second, "rv")
     first.set_recipe(first.recipe.replaced({"rv.clustering.merge_threshold": 0.11}))
     assert stages.buttons["cluster"].text().endswith("↻")
     assert "stale" in stages.buttons["cluster"].toolTip()
@@ -476,7 +477,7 @@ def test_a_stack_of_patterns_opens_with_its_scan_shape_given(
     assert "15 patterns" in notifications[-1]
     widget.columns.value = 4
     widget.open_button.native.click()
-    assert layer("patterns").data.shape == (3, 4, 16, 16)
+    assert sessions_of(viewer.layers)[0].dataset.shape == (3, 4, 16, 16)
 
 
 def test_of_too_many_patterns_those_that_are_named_are_dropped_and_the_status_tells(
@@ -494,9 +495,9 @@ def test_of_too_many_patterns_those_that_are_named_are_dropped_and_the_status_te
     assert "3 scan rows and 4 scan columns in Open scan takes the whole rows" in notifications[-1]
     widget.rows.value, widget.drop.value = 3, "first"
     widget.open_button.native.click()
-    found = layer("patterns")
-    assert np.asarray(found.data[0, 0]).max() == 2
-    assert "the first 2 were dropped" in status(session_of(found), "calibrate", "")
+    session = session_of(layer("virtual image"))
+    assert session.dataset.pattern(0, 0).max() == 2
+    assert "the first 2 were dropped" in status(session, "calibrate", "")
 
 
 def test_one_of_several_datasets_opens_by_its_name(viewer: Any, tmp_path: Path, layer: Any) -> None:
@@ -509,4 +510,4 @@ def test_one_of_several_datasets_opens_by_its_name(viewer: Any, tmp_path: Path, 
     widget.path.value = tmp_path / "two.h5"
     widget.dataset.value = "b/data"
     widget.open_button.native.click()
-    assert layer("patterns").data.shape == (4, 4, 16, 16)
+    assert sessions_of(viewer.layers)[0].dataset.shape == (4, 4, 16, 16)

@@ -235,3 +235,122 @@ def test_mask_that_was_not_written_to_its_end_is_refused(tmp_path: Path) -> None
         file.create_dataset("labels", (6, 7), "i4", chunks=(3, 7))[:3] = 1
     with pytest.raises(ReadError, match="not written to its end"):
         load_masks(tmp_path / "truth.h5")
+
+
+PACKINGS = {
+    "plain": {},
+    "gzip": {"compression": "gzip"},
+    "checksum": {"fletcher32": True},
+    "both": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    "lzf": {"compression": "lzf"},
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_chunk_that_the_file_tells_of_but_does_not_lead_to_is_no_pattern_of_zeros(tmp_path: Path, packing: str) -> None:
+    """A damaged key of the index: the list of chunks is whole, and the library finds none at that place."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        scan = file.create_dataset("data", data=counts(), chunks=(2, 7, 16, 18), **PACKINGS[packing])
+        place = scan.id.get_chunk_info(1).byte_offset
+    np.testing.assert_array_equal(stem.open(path).data.compute(scheduler="synchronous"), counts())
+    data = bytearray(path.read_bytes())
+    child = data.index(place.to_bytes(8, "little"))  # the key stands before it; its last number is of no axis
+    data[child - 7] = 7
+    path.write_bytes(data)
+    dataset = stem.open(path)
+    np.testing.assert_array_equal(dataset.pattern(5, 6), counts()[5, 6])
+    with pytest.raises(ReadError, match="not where the file says"):
+        dataset.data.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_pattern_of_zeros_that_was_written_is_read(tmp_path: Path, packing: str) -> None:
+    data = counts()
+    data[2:4] = 0
+    data[5, 3] = 0
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", data=data, chunks=(2, 3, 16, 10), **PACKINGS[packing])
+    dataset = stem.open(tmp_path / "a.h5")
+    assert dataset.gaps is None
+    np.testing.assert_array_equal(dataset.data.compute(scheduler="synchronous"), data)
+    np.testing.assert_array_equal(dataset.data[1:6:2, 2:6, 3].compute(scheduler="synchronous"), data[1:6:2, 2:6, 3])
+
+
+def test_changed_bit_under_a_checksum_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        scan = file.create_dataset("data", data=counts(), chunks=(2, 7, 16, 18), fletcher32=True)
+        place = scan.id.get_chunk_info(1).byte_offset
+    data = bytearray(path.read_bytes())
+    data[place + 100] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(ReadError, match="does not have the sum"):
+        stem.open(path).pattern(2, 0)
+
+
+def test_many_small_chunks_are_found_in_a_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    """Not with its square: the library's own description of a chunk goes through all that come before it."""
+    from time import process_time
+
+    spent = []
+    for side in (48, 144):
+        with h5py.File(tmp_path / f"{side}.h5", "w") as file:
+            file.create_dataset("data", data=np.ones((side, side, 8, 8), "u1"), chunks=(1, 1, 8, 8), compression="gzip")
+        data = stem.open(tmp_path / f"{side}.h5").data
+        began = process_time()
+        assert data.compute(scheduler="synchronous").sum() == side * side * 64
+        spent.append(process_time() - began)
+    assert spent[1] < 9 * 3 * spent[0]
+
+
+def sparse_store(path: Path, **options: object) -> tuple[Path, np.ndarray]:
+    """Chunks of a quarter of a pattern, those without a count left out by the writer."""
+    data = counts()
+    data[:, :4, :8, :9] = 0
+    zarr.create_array(path, name="data", data=data, chunks=(1, 1, 8, 9), **options)
+    return path, data
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_empty_parts_of_patterns_that_a_writer_left_out_are_zeros_and_told(tmp_path: Path, version: int) -> None:
+    path, data = sparse_store(tmp_path / "a.zarr", zarr_format=version)
+    dataset = stem.open(path)
+    assert dataset.gaps is None
+    np.testing.assert_array_equal(dataset.data.compute(scheduler="synchronous"), data)
+    assert "24 of 42 patterns some chunks are not in the store" in dataset.metadata["notes"]
+    assert "24 of 168 chunks" in dataset.metadata["notes"]
+
+
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_patterns_that_a_shard_does_not_hold_are_missing(tmp_path: Path, location: str) -> None:
+    path, data = tmp_path / "a.zarr", counts()
+    data[3, 5] = 0  # no pattern is empty: what the writer leaves out stands for one that was lost
+    data[1, 2, :8, :9] = 0
+    array = zarr.create_array(
+        path,
+        name="data",
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=(1, 1, 8, 9),
+        shards={"shape": (2, 7, 16, 18), "index_location": location},
+    )
+    array[:] = data
+    dataset = stem.open(path)
+    assert np.argwhere(dataset.gaps.missing).tolist() == [[3, 5]]
+    assert "1 of 42 patterns some chunks are not in the store" in dataset.metadata["notes"]
+    np.testing.assert_array_equal(dataset.gaps.data.compute(scheduler="synchronous"), data)
+    (path / "data/c/2/0/0/0").unlink()
+    assert stem.open(path).gaps.missing.sum() == 15
+    shard = path / "data/c/0/0/0/0"
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(ReadError, match="ends before its list of chunks"):
+        stem.open(path)
+
+
+def test_truth_whose_background_a_writer_left_out_is_whole(tmp_path: Path) -> None:
+    labels = np.zeros((12, 14), np.int16)
+    labels[2:5, 3:6], labels[3:6, 8:12] = 1, 2
+    zarr.create_array(tmp_path / "a.zarr", name="labels", data=labels, chunks=(6, 7))
+    masks = load_masks(tmp_path / "a.zarr")
+    assert [int(mask.sum()) for mask in masks] == [9, 12]

@@ -14,6 +14,7 @@ from scipy import ndimage
 from napari_stemnmf.calibration.surface import fit_surface, spreads
 from napari_stemnmf.disks.detection import Peaks
 
+AT_A_TIME = 65536  # patterns whose disks are looked at together
 CLASSES = 10  # of brightness, and of roughness, that have an error of their own
 FEWEST = 20  # patterns in a class
 ROUNDS = 6  # of fit and errors
@@ -24,16 +25,22 @@ RAYLEIGH = 1.1774  # median distance from the middle over the standard deviation
 OWN_ERROR = 0.1  # probe radii: a measured centre is no better than that, for what the crystal does to it
 COUNTING = 0.7  # error of a centre, in probe radii over the signal-to-noise ratio of its disk
 MOVED, AGREE = 0.6, 0.5  # share of a line's centres that stand elsewhere alike, and probe radii within which they do
+FEWER = 0.5  # share of the scan over which the beam may stand elsewhere
 SIGNIFICANT = 2.0  # the scatter is so many times the measurement's own error, or the surface says it all
 
 
 def brightness(peaks: Peaks, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Height (n,) of each pattern's central disk, and its signal-to-noise ratio; 0 where there is none."""
-    centre = peaks.central[peaks.pattern]
-    near = np.hypot(peaks.q_y - centre[:, 0], peaks.q_x - centre[:, 1]) < radius
-    height, snr = np.zeros(len(peaks.counts)), np.zeros(len(peaks.counts))
-    np.maximum.at(height, peaks.pattern[near], peaks.height[near])
-    np.maximum.at(snr, peaks.pattern[near], peaks.snr[near])
+    n = len(peaks.central)
+    height, snr = np.zeros(n), np.zeros(n)
+    for first in range(0, n, AT_A_TIME):
+        last = min(first + AT_A_TIME, n)
+        pattern = np.repeat(np.arange(first, last), np.diff(peaks.offsets[first : last + 1]))
+        own = slice(int(peaks.offsets[first]), int(peaks.offsets[last]))
+        centre = peaks.central[pattern]
+        near = np.hypot(peaks.q_y[own] - centre[:, 0], peaks.q_x[own] - centre[:, 1]) < radius
+        np.maximum.at(height, pattern[near], peaks.height[own][near])
+        np.maximum.at(snr, pattern[near], peaks.snr[own][near])
     return height, snr
 
 
@@ -105,7 +112,8 @@ def moved_lines(
     """(n,) bool: centres of rows or columns over which the beam stood elsewhere, as after it jumped.
 
     A Bragg disk may be taken for a dark central one, over a grain, but hardly alike over most of a line, nor where no
-    disk at all is `seen` (n,) at the place that the surface (n, 2) says.
+    disk at all is `seen` (n,) at the place that the surface (n, 2) says. Where most centres are away from the surface
+    it is the surface that is wrong.
     """
     residual = (central - surface).reshape(*scan_shape, 2)
     away = (np.isfinite(central).all(axis=1) & ~seen).reshape(scan_shape)
@@ -116,7 +124,7 @@ def moved_lines(
         with np.errstate(invalid="ignore"):
             alike = away & (np.hypot(*np.moveaxis(residual - middle, -1, 0)) < AGREE * radius)
         found |= alike & (alike.mean(axis=1 - axis, keepdims=True) >= MOVED)
-    return np.asarray(found.ravel())
+    return np.asarray(found.ravel() & (found.mean() <= FEWER))
 
 
 def with_residuals(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_stemnmf.cli.batch import is_batch, run_all
 from napari_stemnmf.cli.options import (
     ANALYSIS_NAME,
     add_file,
@@ -37,8 +39,8 @@ DEMO_SEEDS = 10  # enough for the sample; a scan of one's own deserves more
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("run", help="find the grains of a scan", **with_settings())
-    add_file(parser)
-    out_help = "folder for the results; made if need be"
+    add_file(parser, several=True)
+    out_help = "folder for the results, of several scans with a folder for each in it; made if need be"
     parser.add_argument("--out", required=True, type=place, metavar="DIR", help=out_help)
     overwrite_help = "start afresh even if DIR holds an analysis, which is replaced when the run is done"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
@@ -47,16 +49,31 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=_run)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     recipe = recipe_from(options)
-    dataset = open_file(options)
+    several = is_batch(options.files)
+    dataset = None if several else open_file(options, options.files[0])
     with _cluster(options) as executor:
-        how = {"workers": options.workers, "executor": executor}
-        run_into(dataset, recipe, options.out, overwrite=options.overwrite, **how)
+        how = {
+            "workers": options.workers,
+            "executor": executor,
+            "memory": options.memory,
+            "overwrite": options.overwrite,
+        }
+        if dataset is None:
+            return run_all(
+                options.files,
+                options.out,
+                lambda file, out: run_into(open_file(options, str(file)), recipe, out, **how),
+            )
+        run_into(dataset, recipe, options.out, **how)
+    return 0
 
 
 def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
-    """Where the scan is read and worked on."""
+    """Where the scan is read and worked on, and what that may take."""
+    memory_help = "memory that the run may take, as in 4; default: half of what is free"
+    parser.add_argument("--memory", type=gigabytes, metavar="GB", help=memory_help)
     group = parser.add_mutually_exclusive_group()
     at_help = "have the workers of a dask scheduler read the scan, as in tcp://host:8786; they need to see its file"
     group.add_argument("--scheduler", default="", metavar="ADDRESS", help=at_help)
@@ -69,6 +86,17 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is no number of processes; give 1 or more")
     return int(text)
+
+
+def gigabytes(text: str) -> float:
+    """Bytes, from a number of GB above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of GB; give one above 0")
+    return number * 1e9
 
 
 def _cluster(options: argparse.Namespace) -> AbstractContextManager[Executor | None]:
@@ -86,6 +114,7 @@ def run_into(
     workers: int | None = None,
     overwrite: bool = False,
     executor: Executor | None = None,
+    memory: float | None = None,
 ) -> Analysis:
     """Analyse, write all results into `out`, and print what was found and where it is."""
     from napari_stemnmf.analysis import Analysis
@@ -106,7 +135,7 @@ def run_into(
             with Reporter() as reporter:
                 analysis = analyse(
                     dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=workers, path=path,
-                    overwrite=overwrite, executor=executor,
+                    overwrite=overwrite, executor=executor, memory=memory,
                 )  # fmt: skip
         except StemNMFError:
             if recorded(out):

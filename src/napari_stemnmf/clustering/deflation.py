@@ -9,11 +9,12 @@ a lattice of its own. Everything is decided among groups that overlap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.lattice import beside, independent, made_of, made_of_both
+from napari_stemnmf.clustering.lattice import beside, between, independent, made_of, made_of_both
 
 COVERED = 0.75
 """Share of a group's mask that a group which explains it covers."""
@@ -26,6 +27,9 @@ TOGETHER, LEAST = 0.5, 2
 met by chance."""
 ALIKE, MADE = 0.4, 3
 """IoU with a stronger group, and spots of that on the weaker one's lattice, from which both are of one grain too."""
+
+BLENDED, ENOUGH = 0.75, 3
+"""Share of a group's spots that two others make by overlapping on the detector, and their least number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,9 @@ def one_lattice(masks: csr_array, spots: list[Spots], radius: float) -> csr_arra
     return csr_array((joined, (a, b)), shape=shared.shape)
 
 
-def explained(masks: csr_array, wide: csr_array, spots: list[Spots], radius: float) -> np.ndarray:
+def explained(
+    masks: csr_array, wide: csr_array, spots: list[Spots], radius: float, every: list[np.ndarray] | None = None
+) -> np.ndarray:
     """Which groups (groups,) others explain: bool.
 
     Parameters
@@ -84,6 +90,8 @@ def explained(masks: csr_array, wide: csr_array, spots: list[Spots], radius: flo
         Of each group.
     radius : float
         Of the probe, px.
+    every : list of ndarray, (tracks, 2)
+        Places of all spots of each group, if `spots` are the strongest only.
     """
     covers, area = (masks @ wide.T).tocsr(), masks.sum(axis=1)
     strength = np.array([s.strength for s in spots])
@@ -96,7 +104,7 @@ def explained(masks: csr_array, wide: csr_array, spots: list[Spots], radius: flo
         like = near[shared >= ALIKE * (area[near] + area[b] - shared)]
         found[b] = _by(spots[b], [spots[a] for a in near], radius)
         found[b] |= any(_makes(spots[b], spots[a], radius) for a in like)
-    return found | _unions(masks, spots, radius)
+    return found | _unions(masks, spots, radius) | _blends(masks, spots, every or [s.q for s in spots], radius)
 
 
 def _makes(group: Spots, other: Spots, radius: float) -> bool:
@@ -131,4 +139,27 @@ def _unions(masks: csr_array, spots: list[Spots], radius: float) -> np.ndarray:
             union = np.unique(masks[inner].indices)
             both = np.isin(union, masks.indices[masks.indptr[b] : masks.indptr[b + 1]]).sum()
             found[b] = both >= UNION * (len(union) + area[b] - both)
+    return found
+
+
+def _blends(masks: csr_array, spots: list[Spots], every: list[np.ndarray], radius: float) -> np.ndarray:
+    """Which groups (groups,) are where two others are, and of disks that both share on the detector: bool.
+
+    Disks of two lattices overlap: they are seen as one between them, or as one spot of the union of both grains.
+    """
+    shared, area = (masks @ masks.T).tocsr(), masks.sum(axis=1)
+    found = np.zeros(len(spots), bool)
+    for b in np.argsort([len(q) for q in every], kind="stable"):
+        own = masks.indices[masks.indptr[b] : masks.indptr[b + 1]]
+        near = shared.indices[shared.indptr[b] : shared.indptr[b + 1]]
+        near = [int(n) for n in near if n != b and not found[n] and len(every[n]) > len(every[b])]
+        for first, second in combinations(near, 2):
+            if np.isin(own, masks[[first, second]].indices).sum() < COVERED * area[b]:
+                continue
+            q, one, two = spots[b].q, spots[first].q, spots[second].q
+            made = between(q, every[first], every[second], radius)
+            made |= made_of(q, one, radius) & made_of(q, two, radius)
+            if made.sum() >= ENOUGH and made @ spots[b].weight >= BLENDED:
+                found[b] = True
+                break
     return found

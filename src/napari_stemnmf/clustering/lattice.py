@@ -15,6 +15,8 @@ NO_SPOT = 0.5
 """Probe radii within which a sum is the direct beam."""
 BESIDE = 1.5
 """Probe radii to which a streak leaves its spot."""
+TOUCH, ON_LINE = 2.0, 0.35
+"""Probe radii between two disks that touch, and between the line that joins them and a disk that both make."""
 TWICE = 0.1
 """Least that the product of two beams is to the beam that they may make, all over the direct beam."""
 
@@ -51,6 +53,19 @@ def made_of_both(
 def beside(q: np.ndarray, other: np.ndarray, radius: float) -> np.ndarray:
     """Which spots (n, 2) lie at one of `other` (m, 2) or so near that they may be its streak: (n,) bool."""
     return np.asarray(_close(q, other, BESIDE * radius).any(axis=1))
+
+
+def between(q: np.ndarray, a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """Which spots (n, 2) lie between one of `a` (m, 2) and one of `b` (k, 2) that touch each other: (n,) bool.
+
+    Two disks that overlap are seen as one, at a place between them.
+    """
+    first, second = np.nonzero(_close(a, b, TOUCH * radius))
+    start, along = a[first], b[second] - a[first]
+    length = np.maximum((along**2).sum(axis=1), 1e-12)
+    share = np.clip(((q[:, None] - start[None]) * along[None]).sum(axis=-1) / length, 0.0, 1.0)
+    away = np.hypot(*np.moveaxis(q[:, None] - start[None] - share[..., None] * along[None], -1, 0))
+    return np.asarray((away < ON_LINE * radius).any(axis=1))
 
 
 def _close(q: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:

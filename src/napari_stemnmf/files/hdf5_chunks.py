@@ -9,6 +9,7 @@ of filters that only the library knows are looked at before it gets them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import zlib
@@ -20,7 +21,9 @@ import numpy as np
 from napari_stemnmf.errors import ReadError
 
 _DEFLATE, _SHUFFLE, _FLETCHER = 1, 2, 3
-_PIPELINES: tuple[list[int], ...] = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
+_PACKINGS: tuple[list[int], ...] = ([_DEFLATE], [_SHUFFLE, _DEFLATE], [])
+_PIPELINES = tuple([*packing, *check] for packing in _PACKINGS for check in ([], [_FLETCHER]))
+"""Filters, in the order in which they were applied, that are undone here."""
 _CHECKSUM = 4
 """Bytes that a checksum adds to a chunk."""
 _SLACK = 2**16
@@ -45,28 +48,49 @@ class Chunks:
 
     def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
         dataset = self.dataset
-        if not can_unpack(dataset):
-            spans = [range(n)[i] if isinstance(i, slice) else [i] for i, n in zip(index, dataset.shape, strict=True)]
-            for origin in origins(spans, dataset.chunks) if self.filters else ():
-                self._check(origin)
-            return np.asarray(dataset[index])
-        return gathered(self._chunk, index, dataset.shape, dataset.chunks, dataset.dtype)
+        if can_unpack(dataset):
+            return gathered(self._chunk, index, dataset.shape, dataset.chunks, dataset.dtype)
+        spans = [
+            range(n)[i] if isinstance(i, slice) else range(i, i + 1) for i, n in zip(index, dataset.shape, strict=True)
+        ]
+        for origin in origins(spans, dataset.chunks) if self.filters else ():
+            self._packed(origin)
+        found = np.asarray(dataset[index])
+        self._check_empty(found.reshape([len(span) for span in spans]), spans)
+        return found
+
+    def _check_empty(self, found: np.ndarray, spans: list[range]) -> None:
+        """An error where the library gave the fill value for a chunk that the file tells of, but it did not find."""
+        if not found.size:
+            return
+        fill, chunks = np.asarray(self.dataset.fillvalue, found.dtype), self.dataset.chunks
+        starts = [range(min(s[0], s[-1]) // c * c, max(s[0], s[-1]) + 1, c) for s, c in zip(spans, chunks, strict=True)]
+        parts = [[_inside(span, each, c) for each in at] for span, at, c in zip(spans, starts, chunks, strict=True)]
+        parts = [[part for part in along if part.start < part.stop] for along in parts]
+        middles = [[(part.start + part.stop - 1) // 2 for part in along] for along in parts]
+        for place in np.argwhere(found[np.ix_(*middles)] == fill):
+            where = tuple(along[i] for along, i in zip(parts, place, strict=True))
+            if (found[where] == fill).all():
+                at = [span[part.start] // c * c for span, part, c in zip(spans, where, chunks, strict=True)]
+                self._packed(tuple(at))
 
     def _chunk(self, origin: tuple[int, ...]) -> Any:
         """One chunk, or the fill value where it was never written."""
-        dataset, info = self.dataset, self._check(origin)
-        if info is None:
+        dataset, found = self.dataset, self._packed(origin)
+        if found is None:
             return np.asarray(dataset.fillvalue, dataset.dtype)[()]
-        active = self._active(info.filter_mask)
-        flat = np.frombuffer(self._unpacked(dataset.id.read_direct_chunk(origin)[1], active), np.uint8)
+        active, packed = found
+        flat = np.frombuffer(self._unpacked(packed, active), np.uint8)
         size = dataset.dtype.itemsize
         if _SHUFFLE in active and size > 1:
             flat = np.ascontiguousarray(flat.reshape(size, -1).T).reshape(-1)
         chunk = flat.view(np.uint8 if dataset.dtype.kind == "b" else dataset.dtype).reshape(dataset.chunks)
         return chunk != 0 if dataset.dtype.kind == "b" else chunk
 
-    def _unpacked(self, packed: bytes, active: list[int]) -> bytes:
+    def _unpacked(self, packed: Any, active: list[int]) -> Any:
         try:
+            if _FLETCHER in active:
+                packed = _checked(packed)
             data = inflated(packed, self.size) if _DEFLATE in active else packed
         except ValueError as error:
             raise self._wrong(str(error)) from error
@@ -78,27 +102,50 @@ class Chunks:
         """The filters of a chunk, of which some may have been left out."""
         return [code for i, code in enumerate(self.filters) if not mask >> i & 1]
 
-    def _check(self, origin: tuple[int, ...]) -> Any:
-        """What the file notes of a chunk, None where it was never written; an error where it cannot be what it is."""
-        dataset = self.dataset
-        info = dataset.id.get_chunk_info_by_coord(origin)
-        if info.byte_offset is None:
-            return None
-        active = self._active(info.filter_mask)
-        if info.size <= (_CHECKSUM if _FLETCHER in active else 0):
-            raise self._wrong("is empty")
-        if (not active and info.size != self.size) or info.size > self.size + self.size // 4 + _SLACK:
-            raise self._wrong(f"holds {info.size} bytes in place of {self.size}")
-        if active and self.filters not in _PIPELINES:
-            self._check_unpacked(origin, active)
-        return info
+    @functools.cached_property
+    def _room(self) -> np.ndarray:
+        """Where packed chunks are put, one after the other: none may be larger."""
+        return np.empty(self.size + self.size // 4 + _SLACK, np.uint8)
 
-    def _check_unpacked(self, origin: tuple[int, ...], active: list[int]) -> None:
+    @functools.cached_property
+    def _unwritten(self) -> Callable[[tuple[int, ...]], bool]:
+        """Whether, as far as the file tells, a chunk that begins at a place was never written."""
+        if is_complete(self.dataset):
+            return lambda origin: False
+        listed: set[tuple[int, ...]] = set()
+        self.dataset.id.chunk_iter(lambda info: listed.add(tuple(info.chunk_offset)))
+        return lambda origin: origin not in listed
+
+    def _packed(self, origin: tuple[int, ...]) -> tuple[list[int], Any] | None:
+        """The filters and bytes of a chunk, which the next call overwrites; None where it was never written.
+
+        An error where the chunk cannot be what it is, or where the file tells of it but does not lead to it: what the
+        library takes for zeros.
+        """
+        try:
+            mask, packed = self.dataset.id.read_direct_chunk(origin, out=self._room)
+        except ValueError as error:
+            raise self._wrong("holds more bytes than its shape has room for") from error
+        except (RuntimeError, OSError) as error:
+            if getattr(error, "errno", None):
+                raise  # of the disk
+            if self._unwritten(origin):
+                return None
+            raise self._wrong("is not where the file says") from error
+        active = self._active(mask)
+        if len(packed) <= (_CHECKSUM if _FLETCHER in active else 0):
+            raise self._wrong("is empty")
+        if not active and len(packed) != self.size:
+            raise self._wrong(f"holds {len(packed)} bytes in place of {self.size}")
+        if active and self.filters not in _PIPELINES:
+            self._check_unpacked(packed, active)
+        return active, packed
+
+    def _check_unpacked(self, packed: Any, active: list[int]) -> None:
         """An error where a chunk that the library unpacks would come to more than its dataset declares."""
         first = next((code for code in reversed(active) if code != _FLETCHER), None)
         if first not in _SIZES and first != _DEFLATE:
             return
-        _, packed = self.dataset.id.read_direct_chunk(origin)
         most = self.size + self.size // 4 + _SLACK
         if first == _DEFLATE:
             inflater = zlib.decompressobj()
@@ -146,7 +193,7 @@ def gathered(
     ]
 
 
-def inflated(packed: bytes, size: int, form: int = zlib.MAX_WBITS) -> bytes:
+def inflated(packed: Any, size: int, form: int = zlib.MAX_WBITS) -> bytes:
     """What zlib's data unpacks to; a ValueError where that is more than so many bytes, or it is cut off."""
     inflater = zlib.decompressobj(form)
     data = inflater.decompress(packed, size)
@@ -155,6 +202,16 @@ def inflated(packed: bytes, size: int, form: int = zlib.MAX_WBITS) -> bytes:
     if not inflater.eof:
         raise ValueError("is cut off")
     return data
+
+
+def _checked(data: Any) -> Any:
+    """Data without the checksum that follows it; a ValueError where that is another's."""
+    from numcodecs.fletcher32 import Fletcher32
+
+    try:
+        return memoryview(Fletcher32().decode(data)).cast("B")
+    except RuntimeError as error:
+        raise ValueError("does not have the sum that was noted of it") from error
 
 
 def whole(dataset: Any) -> np.ndarray:
@@ -170,10 +227,10 @@ def part(dataset: Any, index: tuple[Any, ...]) -> np.ndarray:
 
 
 def can_unpack(dataset: Any) -> bool:
-    """Whether a dataset holds plain numbers in chunks packed by gzip, perhaps shuffled, and by nothing else."""
+    """Whether a dataset holds plain numbers in chunks that are packed by gzip, shuffled or with a checksum only."""
     if not dataset.chunks or dataset.dtype.kind not in "biuf":
         return False
-    return _filters(dataset) in ([_DEFLATE], [_SHUFFLE, _DEFLATE])
+    return bool(filters := _filters(dataset)) and filters in _PIPELINES
 
 
 def written_chunks(dataset: Any) -> np.ndarray:
@@ -201,6 +258,15 @@ def origins(spans: Sequence[Sequence[int]], chunks: tuple[int, ...]) -> Iterator
     """Where the chunks begin that hold what is at spans of indices."""
     ends = [(min(s[0], s[-1]), max(s[0], s[-1]) + 1) if len(s) else (0, 0) for s in spans]
     return itertools.product(*[range(first // c * c, last, c) for (first, last), c in zip(ends, chunks, strict=True)])
+
+
+def _inside(span: range, start: int, size: int) -> slice:
+    """Which of the positions of a span, by their number, lie in a chunk that begins at `start`."""
+    if not len(span):
+        return slice(0)
+    first, last = (start, start + size - 1) if span.step > 0 else (start + size - 1, start)
+    ahead, behind = -((span.start - first) // span.step), (last - span.start) // span.step + 1
+    return slice(max(0, ahead), max(0, min(behind, len(span))))
 
 
 def _filters(dataset: Any) -> list[int]:

@@ -8,11 +8,8 @@ start.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -46,11 +43,13 @@ class Holder:
     """When the process began, as the system counts; numbers are given again."""
     thread: int = 0
     since: float = field(default_factory=time.time)
-    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    token: str = field(default_factory=lambda: os.urandom(8).hex())
 
     @classmethod
     def me(cls, who: str) -> Holder:
         """This thread of this process."""
+        import socket
+
         pid = os.getpid()
         return cls(who, pid, _user(), socket.gethostname(), place(), start_of(pid), threading.get_ident())
 
@@ -204,6 +203,8 @@ def _put_aside(file: Path, token: str) -> None:
 
 
 def _user() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 from functools import cache
 from pathlib import Path
 
 
 def place() -> str:
     """This machine; within it the container, whose processes have numbers of their own."""
+    import socket
+
     try:
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -184,6 +181,8 @@ def move_into(part: Path, path: Path) -> None:
 
 def temporary_file(suffix: str) -> Path:
     """An empty file in the system's folder for such, which is the caller's to delete; `sweep` finds it, too."""
+    import tempfile
+
     folder = Path(tempfile.gettempdir())
     sweep(folder)
     path = folder / scrap_name(suffix)
@@ -195,7 +194,7 @@ def scrap_name(suffix: str) -> str:
     """A name for what this process is writing, which tells that and where it runs."""
     pid = os.getpid()
     where, began = _mark(processes.place()), _mark(processes.start_of(pid))
-    return f".stemnmf-{pid}-{where}-{began}-{secrets.token_hex(6)}.part{suffix}"
+    return f".stemnmf-{pid}-{where}-{began}-{os.urandom(6).hex()}.part{suffix}"
 
 
 def sweep(folder: str | Path | None = None) -> None:
@@ -203,7 +202,10 @@ def sweep(folder: str | Path | None = None) -> None:
 
     Of the system's folder for temporary files where none is given.
     """
-    folder = tempfile.gettempdir() if folder is None else folder
+    if folder is None:
+        import tempfile
+
+        folder = tempfile.gettempdir()
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _SCRAP.fullmatch(entry.name)
@@ -223,6 +225,8 @@ def _is_left(entry: os.DirEntry[str], pid: int, where: str, began: str) -> bool:
 
 
 def _mark(text: str) -> str:
+    import hashlib
+
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

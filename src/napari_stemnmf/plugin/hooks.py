@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stemnmf.errors import AnalysisError, StemNMFError
 from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.plugin.saving.autosave import saver_of
-from napari_stemnmf.plugin.session import SESSION_KEY, Session
+from napari_stemnmf.plugin.session import SESSION_KEY, Session, sessions_of
 from napari_stemnmf.plugin.wording import in_window
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[Any]] | None:
 
 
 def read_scan(path: str) -> list[Any]:
-    """A virtual image and the lazy 4-D scan; an error is shown as one sentence and gives no layers."""
+    """A virtual image and the lazy 4-D scan, which is kept apart beside a dock of ours.
+
+    An error is shown as one sentence and gives no layers.
+    """
     from napari_stemnmf.plugin.layers.result_layers import scan_layers
     from napari_stemnmf.reading.opening import open as open_scan
 
     try:
-        return scan_layers(_watched(Session(open_scan(path))))
+        session = Session(open_scan(path))
+        apart = _watched(session)
+        return scan_layers(session, apart=apart)
     except StemNMFError as error:
         if path.lower().endswith((".h5", ".hdf5")):
             from napari_stemnmf.analysis import is_analysis
@@ -56,12 +62,14 @@ def read_scan(path: str) -> list[Any]:
 def read_analysis(path: str) -> list[Any]:
     """All layers of an analysis, and its scan where that is still where it was."""
     from napari_stemnmf.analysis import Analysis
-    from napari_stemnmf.plugin.layers.result_layers import all_layers
+    from napari_stemnmf.plugin.layers.result_layers import all_layers, shown_first
     from napari_stemnmf.reading.finding import find_scan
 
     try:
         analysis = Analysis.load(path)
-        session = _watched(Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path)))
+        session = Session(find_scan(analysis.input, Path(path).parent), analysis, path=Path(path))
+        _watched(session)
+        session.canvas.feature = shown_first(session)
         return all_layers(session) or _shown(AnalysisError(f"The analysis {path} holds no results yet."))
     except StemNMFError as error:
         return _shown(error)
@@ -98,13 +106,28 @@ def silver_grains() -> list[LayerTuple]:
 
     dataset = sample().dataset
     image = dataset.data.mean(axis=(2, 3), dtype="f4").compute(scheduler="synchronous")  # small, and in memory
-    return scan_layers(_watched(Session(dataset)), image)
+    session = Session(dataset)
+    return scan_layers(session, image, apart=_watched(session))
 
 
-def _watched(session: Session) -> Session:
-    """Have a session saved by itself, and what goes wrong then notified."""
+def _watched(session: Session) -> bool:
+    """Have a session saved by itself, what goes wrong then notified, and strokes on its layers taken as edits.
+
+    It comes beside the scans that are open already. Returns whether its 4-D layer is to be kept apart.
+    """
     saver_of(session).tell = _tell
-    return session
+    napari = sys.modules.get("napari")
+    viewer = napari.current_viewer() if napari is not None else None
+    if viewer is not None:
+        from napari_stemnmf.plugin.keeper import keeper_of
+        from napari_stemnmf.plugin.layers.in_view import give_place
+        from napari_stemnmf.plugin.saving.guard import guard_of
+
+        guard_of(viewer)
+        give_place(session, sessions_of(viewer.layers))
+        keeper = keeper_of(viewer)
+        return keeper is not None and keeper.keeps_apart
+    return False
 
 
 def _tell(error: str) -> None:
@@ -145,5 +168,5 @@ def show(path: str | Path) -> None:
             f"napari cannot show a window ({error}); install it with a Qt: pip install 'napari-stemnmf[all]'."
         ) from error
     viewer.open(str(path), plugin="napari-stemnmf")
-    viewer.window.add_plugin_dock_widget("napari-stemnmf", "Refine")
+    viewer.window.add_plugin_dock_widget("napari-stemnmf", "STEM-NMF")
     napari.run()

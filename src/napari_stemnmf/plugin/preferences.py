@@ -21,6 +21,7 @@ GROUPS = {
     "gui_priority": "computing",
     "colormap": "display",
     "scaling": "display",
+    "start_page": "display",
     "autosave": "saving",
 }
 """The manifest's configuration that each preference is declared in."""
@@ -44,6 +45,8 @@ class Preferences:
         Whether the analysis is saved after each step and edit.
     scheduler : str
         Address of a dask scheduler whose workers read and compute, as in "tcp://host:8786"; empty for this machine.
+    start_page : bool
+        Whether the dock with the start page opens with the first scan of a window where no other of ours is open.
     gui_priority : bool
         Whether, while threads compute, Python hands its lock to the window sooner and collects garbage in the window's
         thread only.
@@ -55,6 +58,7 @@ class Preferences:
     scaling: str = "log"
     autosave: bool = True
     scheduler: str = ""
+    start_page: bool = True
     gui_priority: bool = False
 
     @property
@@ -64,7 +68,8 @@ class Preferences:
 
     def workers(self, dataset: Dataset | None = None) -> int:
         """Threads to compute with: as many as are wanted and as the memory holds blocks of the scan for, at least 1."""
-        from napari_stemnmf.streaming.engine import AHEAD, blocks
+        from napari_stemnmf.streaming.engine import blocks
+        from napari_stemnmf.streaming.pools import AHEAD
         from napari_stemnmf.threads import default_workers
 
         wanted = self.threads or default_workers()
@@ -86,6 +91,15 @@ class Preferences:
         if not self.scheduler.strip():
             return None
         return schedulers().executor(self.scheduler.strip())
+
+
+def set_scheduler(address: str) -> None:
+    """Change the preference, as its form would."""
+    from napari.settings import get_plugin_settings
+
+    group = getattr(get_plugin_settings().get(PLUGIN), GROUPS["scheduler"], None)
+    if group is not None and group.scheduler != address:
+        group.scheduler = address
 
 
 @cache

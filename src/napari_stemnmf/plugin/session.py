@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_stemnmf import stages
+from napari_stemnmf import memory, stages
 from napari_stemnmf.errors import DataError
+from napari_stemnmf.plugin.on_canvas import OnCanvas, short_name
 from napari_stemnmf.plugin.wording import other_scan
 from napari_stemnmf.recipe import FEATURES, Recipe
 from napari_stemnmf.texts import shown
@@ -71,13 +72,13 @@ class Session:
         path: Path | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
+        memory.keep_little()  # in a window that stays open for hours
         self.dataset = dataset
         self.analysis = analysis
         self.path = path
         self.options = dict(options or {})
         self.saver: Any = None  # the `saving.autosave.Saver` that keeps its file, once there is one
-        rows, columns = self.scan_shape
-        self.position = (rows // 2, columns // 2)
+        self.position = (self.scan_shape[0] // 2, self.scan_shape[1] // 2)
         self.selected: dict[str, int] = {}
         if analysis is not None:
             self._look_where(analysis.view)
@@ -89,8 +90,7 @@ class Session:
         self.scored: Any = None  # of the Score dock: a `docks.score.model.Scored`, or None
         self.explored: Any = None  # of the Explore dock: a `docks.explore.model.Explored`, or None
         self.probe_users: set[int] = set()  # ids of the docks that show the probe's cross
-        self.set_aside: dict[str, Any] = {}  # layers that the user can bring back, by role
-        self.hidden: list[Any] = []  # layers to show again when the detector leaves the canvas
+        self.canvas = OnCanvas(short_name(self.name))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Session:
         """A copied layer is still of the same scan."""

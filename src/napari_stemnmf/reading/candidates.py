@@ -60,6 +60,8 @@ class Candidate:
         Gives the whole array; for masks.
     gaps : callable, optional
         Given some of its axes: where along those something is missing, a bool array; None where all is there.
+    remarks : callable, optional
+        Given those axes: what is to be told of the parts it is made of, as a sentence; empty for nothing.
     metadata : dict, optional
         What else is known.
     """
@@ -76,6 +78,7 @@ class Candidate:
     patterns: bool = False
     load: Callable[[], np.ndarray] | None = None
     gaps: Callable[[Sequence[int]], np.ndarray | None] | None = None
+    remarks: Callable[[Sequence[int]], str] | None = None
     metadata: dict[str, Any] | None = None
 
     @property
@@ -190,7 +193,8 @@ def open_candidate(
     told = told or more
     arrays, header = [without_header(each)[0] for each in arrays], without_header(arrays[0])[1]
     lacking = "" if gaps is None else f"Of {path.name}, {told_missing(gaps)}."
-    if notes := [part for part in (metadata.get("notes"), told.get("notes"), header, lacking) if part]:
+    remarks = "" if candidate.remarks is None else candidate.remarks(order[:-2])
+    if notes := [part for part in (metadata.get("notes"), told.get("notes"), header, lacking, remarks) if part]:
         told["notes"] = "\n".join(notes)
     return Dataset(
         arrays[0],

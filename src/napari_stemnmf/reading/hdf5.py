@@ -24,7 +24,7 @@ from napari_stemnmf.reading import calibrations, nexus
 from napari_stemnmf.reading.blocks import Blocks, Frames, reading
 from napari_stemnmf.reading.candidates import Candidate, believed, open_chosen
 from napari_stemnmf.reading.containment import within
-from napari_stemnmf.reading.hdf5_access import identity, locate, open_hdf5, walk
+from napari_stemnmf.reading.hdf5_access import Described, at, identity, locate, open_hdf5, outline, walk
 from napari_stemnmf.reading.stored_arrays import Stack, StoredArray, array_blocks
 from napari_stemnmf.reading.virtual import missing, stored
 
@@ -69,19 +69,18 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
     """All arrays of a file, external links within its folder followed; and why a link was not, where none could be."""
     folder, found, broken = path.parent, [], None
     with open_hdf5(path) as file:
-        objects = list(walk(file))
-        linked = sorted(name for name, node in objects if not hasattr(node, "shape"))
-        nodes = _largest([(name, node) for name, node in objects if getattr(node, "shape", None) is not None])
+        arrays, links = outline(file)
+        outside = sorted((_text(name), name) for name in links)
         named = nexus.signals(file)
-        found += [
-            _candidate(node, path, path, name, folder, named.get(identity(node)))
-            for name, node in nodes
-            if not _AXIS.search(name)
-        ]
+        for raw, _ in _largest([each for each in arrays if not _AXIS.search(_text(each[0]))]):
+            node = at(file, raw)
+            found.append(_candidate(node, path, path, _text(raw), folder, named.get(identity(node))))
+        linked = [name for name, _ in outside]
+        files = [file.get(raw, getlink=True).filename for _, raw in outside]
         scan = calibrations.dectris(file, path) if any(_DECTRIS.search(name) for name in linked) else None
     targets = []
     with contextlib.suppress(ReadError):  # each says so by itself when it is opened
-        prove(*[within(node.filename, path, folder) for _, node in objects if not hasattr(node, "shape")])
+        prove(*[within(each, path, folder) for each in dict.fromkeys(files)])
     for name in linked:
         try:
             targets.append((name, *locate(path, name, folder)))
@@ -99,12 +98,16 @@ def candidates(path: Path) -> tuple[list[Candidate], ReadError | None]:
     return _deepest(found), broken
 
 
-def _largest(nodes: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _largest(arrays: list[Described]) -> list[Described]:
     """The arrays of a file; where they are very many, the largest of them, among which the scan is."""
-    if len(nodes) <= MOST_ARRAYS:
-        return nodes
-    several = [pair for pair in nodes if len(pair[1].shape) >= 2]
-    return sorted(several, key=lambda pair: math.prod(pair[1].shape), reverse=True)[:MOST_ARRAYS]
+    if len(arrays) <= MOST_ARRAYS:
+        return arrays
+    several = [each for each in arrays if len(each[1]) >= 2]
+    return sorted(several, key=lambda each: math.prod(each[1]), reverse=True)[:MOST_ARRAYS]
 
 
 def _linked(path: Path, dataset: str) -> list[Candidate]:

@@ -14,7 +14,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from napari_stemnmf.files.hdf5_probe import MOST_OBJECTS, prove
 from napari_stemnmf.reading.containment import beside
 from napari_stemnmf.reading.stored_arrays import StoredArray
 
+Described: TypeAlias = tuple[bytes, tuple[int, ...]]
+"""Path and shape of a dataset."""
 MOST_HOPS = 16
 """Links that lead on to links, at most."""
 
@@ -117,14 +119,54 @@ def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             continue
         seen.add(identity(node))
         if len(seen) > MOST_OBJECTS:
-            raise ReadError(
-                f"{Path(group.file.filename).name} holds more than {MOST_OBJECTS} objects; "
-                "name the dataset to open, as in FILE::NAME."
-            )
+            raise _too_many(group)
         if isinstance(node, h5py.Dataset):
             yield name, node
         elif isinstance(node, h5py.Group):
             stack += [(name, node, below) for below in reversed(list(node))]
+
+
+def outline(group: Any) -> tuple[list[Described], list[bytes]]:
+    """Path and shape of all datasets below a group, and the paths of external links, as `walk` finds them.
+
+    Nothing stays open, so that it takes no longer for each of many.
+    """
+    import h5py
+
+    arrays: list[Described] = []
+    linked: list[bytes] = []
+    seen: set[int] = {h5py.h5o.get_info(group.id).addr}
+    stack = [(b"/" + key, group.id, key) for key in reversed(list(group.id))]
+    while stack:
+        path, parent, key = stack.pop()
+        link = parent.links.get_info(key)
+        if link.type == h5py.h5l.TYPE_EXTERNAL:
+            linked.append(path)
+        if link.type != h5py.h5l.TYPE_HARD or link.u in seen:  # the address of what it leads to
+            continue
+        seen.add(link.u)
+        if len(seen) > MOST_OBJECTS:
+            raise _too_many(group)
+        node = h5py.h5o.open(parent, key)
+        if isinstance(node, h5py.h5g.GroupID):
+            stack += [(path + b"/" + below, node, below) for below in reversed(list(node))]
+        elif isinstance(node, h5py.h5d.DatasetID) and node.shape is not None:
+            arrays.append((path, tuple(node.shape)))
+    return arrays, linked
+
+
+def at(file: Any, path: bytes) -> Any:
+    """The dataset at a path that `outline` gave."""
+    import h5py
+
+    return h5py.Dataset(h5py.h5o.open(file.id, path))
+
+
+def _too_many(group: Any) -> ReadError:
+    return ReadError(
+        f"{Path(group.file.filename).name} holds more than {MOST_OBJECTS} objects; "
+        "name the dataset to open, as in FILE::NAME."
+    )
 
 
 def child(group: Any, name: str) -> Any:
@@ -138,8 +180,9 @@ def link_of(group: Any, name: str) -> str:
 
     if not isinstance(group, h5py.Group) or name in ("", ".", "/"):
         return ""
-    kinds = {h5py.HardLink: "hard", h5py.SoftLink: "soft", h5py.ExternalLink: "external"}
-    return kinds.get(type(group.get(name, getlink=True)), "")
+    kinds = {h5py.h5l.TYPE_HARD: "hard", h5py.h5l.TYPE_SOFT: "soft", h5py.h5l.TYPE_EXTERNAL: "external"}
+    links, raw = group.id.links, name.encode() if isinstance(name, str) else name
+    return kinds.get(links.get_info(raw).type, "") if links.exists(raw) else ""
 
 
 def member(group: Any, name: str, hops: int = 0) -> Any:
@@ -161,7 +204,9 @@ def is_group(group: Any, name: str) -> bool:
     """Whether a member of a group is a group, by a hard link."""
     import h5py
 
-    return link_of(group, name) == "hard" and group.get(name, getclass=True) is h5py.Group
+    if link_of(group, name) != "hard":
+        return False
+    return bool(h5py.h5o.get_info(group.id, name.encode()).type == h5py.h5o.TYPE_GROUP)
 
 
 def identity(node: Any) -> tuple[int, int]:

@@ -19,10 +19,10 @@ import numpy as np
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import ReadError, ScanShapeError
 from napari_stemnmf.reading.beside import tvips_parts
-from napari_stemnmf.reading.blocks import reading
+from napari_stemnmf.reading.blocks import Blocks, Frames, ScanOfFrames, reading
 from napari_stemnmf.reading.candidates import Candidate, open_chosen
 from napari_stemnmf.reading.empad import Empad, describe
-from napari_stemnmf.reading.recordings import check_whole
+from napari_stemnmf.reading.recordings import CutOff, FilledUp, cut_off, tvips_end
 from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.reading.tif_pages import quiet
 from napari_stemnmf.scan_shape import likely_scan_shape
@@ -68,22 +68,26 @@ def open_rosetta(
         part = re.search(r"_(\d{3})\.tvips$", path.name) if kind == "tvips" else None
         if part and part[1] != "000":
             raise ReadError(f"{path.name} is part {int(part[1])} of a recording; open its part _000.tvips.")
-        check_whole(path, kind)
+        cut = cut_off(path, kind)
         if kind == "mib":
             signals, shape = _mib_signals(module, path, scan_shape)
         else:
             described = describe(path) if kind == "xml" else None
-            signals, shape = read_signals(module, path, {}), None
+            options = {"only_valid_data": False} if kind == "ser" and cut else {}
+            signals, shape = read_signals(module, path, options), None
             if kind == "ser":
-                signals = with_emi(module, path, signals)
+                signals = with_emi(module, path, signals, options)
         found = [_candidate(path, i, signal, kind in ONLY_PATTERNS, shape) for i, signal in enumerate(signals)]
         if kind == "tvips":  # its pixel size is that of the camera's pixels, in nm, and no calibration of patterns
             found = [replace(candidate, scalings=()) for candidate in found]
+        if cut is not None:
+            found = [_of_cut_off(candidate, cut) for candidate in found]
         if kind == "xml" and described is not None:
             found = [_of_empad(candidate, described) for candidate in found]
         metadata |= _facts(signals)
         if part:
             metadata["parts"] = _parts(path, sum(candidate.shape[0] for candidate in found))
+            metadata["notes"] = tvips_end(tvips_parts(path))
         try:
             scan = open_chosen(
                 found, path, dataset=dataset, scan_shape=scan_shape, drop=drop, metadata=lambda _: metadata
@@ -91,11 +95,10 @@ def open_rosetta(
         except ScanShapeError as error:
             if not part:
                 raise
-            of = "Its patterns are those of the parts that are there, " + metadata["parts"]
-            raise ScanShapeError(
-                f"{error} {of}: a part that followed those would be missing without a trace."
-            ) from error
-        scan.pattern(scan.shape[0] - 1, scan.shape[1] - 1)  # the last pattern is there, or the file is truncated
+            of = f"Its patterns are those of the parts that are there, {metadata['parts']}. {metadata['notes']}"
+            raise ScanShapeError(f"{error} {of}".rstrip()) from error
+        if scan.gaps is None:  # the last pattern is there, or the file is truncated
+            scan.pattern(scan.shape[0] - 1, scan.shape[1] - 1)
         return scan
 
 
@@ -180,13 +183,13 @@ def mib_patterns(path: Path, *, broken: bool = False) -> int:
     return whole
 
 
-def with_emi(module: Any, path: Path, signals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_emi(module: Any, path: Path, signals: list[dict[str, Any]], options: dict[str, Any]) -> list[dict[str, Any]]:
     """The signals of a lone ``.ser`` with the axes that its ``.emi`` gives: alone it has a wrong scale."""
     emi = path.with_name(re.sub(r"_\d+$", "", path.stem) + ".emi")
     if not emi.is_file():
         return signals
     try:
-        described = read_signals(module, emi, {})
+        described = read_signals(module, emi, options)
     except Exception:  # an .emi that cannot be read takes nothing from the .ser
         return signals
     out = []
@@ -194,6 +197,21 @@ def with_emi(module: Any, path: Path, signals: list[dict[str, Any]]) -> list[dic
         same = [d for d in described if d["data"].shape == signal["data"].shape]
         out.append({**signal, "axes": same[0]["axes"]} if same else signal)
     return out
+
+
+def _of_cut_off(candidate: Candidate, cut: CutOff) -> Candidate:
+    """A recording that ends too early, as long as its header says, with what is missing of it."""
+    shape = candidate.shape[:-2]
+    if math.prod(shape) != cut.total:
+        return candidate  # another signal of the file
+
+    def blocks(order: tuple[int, ...]) -> Blocks | Frames:
+        if cut.frames is None:
+            return candidate.blocks(order)
+        frames = FilledUp(cut.frames, cut.total)
+        return ScanOfFrames(frames, shape) if len(shape) == 2 else frames
+
+    return replace(candidate, blocks=blocks, gaps=lambda axes: cut.missing(shape))
 
 
 def _of_empad(candidate: Candidate, described: Empad) -> Candidate:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import math
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ from napari_stemnmf.reading.stored_arrays import StoredArray, array_blocks
 from napari_stemnmf.reading.zarr_chunks import (
     DESCRIPTIONS,
     MOST_DESCRIPTION,
+    Absent,
+    absent_chunks,
     elsewhere,
     layout_of,
-    missing_chunks,
     read_chunks,
 )
 from napari_stemnmf.units import Scaling
@@ -137,24 +140,33 @@ def _candidate(path: Path, name: str, array: Any, parent: Any) -> Candidate:
         if "pickle" in codecs.lower():
             raise ReadError(f"{path.name} asks for pickled objects to be loaded from {name}, which is not done.")
 
-    def gaps(axes: Sequence[int]) -> np.ndarray | None:
+    @functools.cache
+    def absent() -> Absent:
         with open_zarr(path) as root:
-            found = missing_chunks(path, name, root[name] if name else root, axes)
-        if found is not None and found.all():
+            found = absent_chunks(path, name, root[name] if name else root)
+        if math.prod(shape) and not len(found.places):
             raise ReadError(f"{path.name} has room for {name or 'an array'}, but nothing was ever written to it.")
         return found
 
     def load() -> np.ndarray:
         check()
-        if gaps(range(len(shape))) is not None:
-            raise ReadError(f"{name or 'The array'} in {path.name} was not written to its end; it is not whole.")
+        absent()
         return ZarrArray(path, name).read(...)
 
     def blocks(order: tuple[int, ...]) -> Blocks | Frames:
         check()
         return array_blocks(ZarrArray(path, name), shape, order, kind, chunks)
 
-    return Candidate(name, shape, kind, blocks, scalings=_scalings(array, parent), load=load, gaps=gaps)
+    return Candidate(
+        name,
+        shape,
+        kind,
+        blocks,
+        scalings=_scalings(array, parent),
+        load=load,
+        gaps=lambda axes: absent().missing(axes),
+        remarks=lambda axes: absent().note(axes),
+    )
 
 
 def _scalings(array: Any, parent: Any) -> tuple[Scaling | None, ...]:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -30,6 +30,8 @@ DESCRIPTIONS = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
 MOST_DESCRIPTION = 64 * 2**20
 """Bytes of a file that describes an array or a group, at most."""
 _GZIP = 16 + zlib.MAX_WBITS
+_EMPTY, _ANY_SIZE = 2**64 - 1, 2**62
+"""Place and size of a chunk that a shard does not hold; more than any file has."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,107 @@ def read_chunks(path: Path, name: str, array: Any, layout: Layout, index: tuple[
         return gathered(chunk, index, layout.shape, layout.chunks, layout.dtype)
 
 
-def missing_chunks(path: Path, name: str, array: Any, axes: Sequence[int]) -> np.ndarray | None:
-    """Where along some axes of an array a chunk is not there, as a bool array; None where all are."""
-    shape, chunks = tuple(int(n) for n in array.shape), chunk_shape(array)
+@dataclass(frozen=True)
+class Absent:
+    """Which chunks of an array are not in its store.
+
+    Such a chunk counts as the fill value, and writers leave out what is nothing else (``write_empty_chunks``). Where
+    patterns are cut into several chunks, some of a pattern are empty; where all of one are not there, it is missing, as
+    every pattern has a direct beam.
+
+    Attributes
+    ----------
+    places : ndarray of int
+        (n, axes) chunks that are there, counted in chunks.
+    shape, chunks : tuple of int
+        Of the array.
+    """
+
+    places: np.ndarray
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+
+    def missing(self, axes: Sequence[int]) -> np.ndarray | None:
+        """Where along some axes nothing is there, as a bool array; None where that is nowhere."""
+        found = gaps_of(self.places, self.shape, self.chunks, axes, wholly=True)
+        return found if found is not None and found.any() else None
+
+    def note(self, axes: Sequence[int]) -> str:
+        """What is told of positions along some axes of which a part is not there; empty where there are none."""
+        lacking = gaps_of(self.places, self.shape, self.chunks, axes)
+        wholly = self.missing(axes)
+        partly = None if lacking is None else lacking if wholly is None else lacking & ~wholly
+        if partly is None or not partly.any():
+            return ""
+        grid = math.prod(-(-n // c) for n, c in zip(self.shape, self.chunks, strict=True))
+        return (
+            f"Of {partly.sum()} of {partly.size} patterns some chunks are not in the store, and are taken for the fill "
+            f"value, as its format has it ({grid - len(self.places)} of {grid} chunks): writers leave out those that "
+            "hold nothing else; if any was lost on the way, copy the store once more."
+        )
+
+
+def absent_chunks(path: Path, name: str, array: Any) -> Absent:
+    """Which chunks of an array are not there; of shards, which of the chunks in them."""
+    shape, stored = tuple(int(n) for n in array.shape), chunk_shape(array)
     places = set()
     for key in names_in(path, name):
         place = tuple(int(number) for number in re.findall(r"\d+", key.rpartition("c/")[2]))
-        inside = len(place) == len(shape) and all(i * c < n for i, c, n in zip(place, chunks, shape, strict=True))
+        inside = len(place) == len(shape) and all(i * c < n for i, c, n in zip(place, stored, shape, strict=True))
         if inside and array.metadata.encode_chunk_key(place) == key:
             places.add(place)
-    return gaps_of(np.array(sorted(places), np.int64).reshape(-1, len(shape)), shape, chunks, axes)
+    found = np.array(sorted(places), np.int64).reshape(-1, len(shape))
+    if shard := _shard_of(array):
+        return Absent(_inner_chunks(path, name, array, found, shard), shape, shard.chunks)
+    return Absent(found, shape, stored)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Where in a shard its list of chunks is: their shape, how many along each axis, at its start, bytes behind it."""
+
+    chunks: tuple[int, ...]
+    counts: tuple[int, ...]
+    at_start: bool
+    checksum: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the list."""
+        return 16 * math.prod(self.counts) + self.checksum
+
+
+def _shard_of(array: Any) -> Shard | None:
+    """How the shards of an array are made; None where it has none, or none that are known here."""
+    described = array.metadata.to_dict()
+    codec = next((c for c in described.get("codecs") or () if c["name"] == "sharding_indexed"), None)
+    if codec is None or len(described["codecs"]) != 1:
+        return None
+    settings = codec["configuration"]
+    packing = [each["name"] for each in settings["index_codecs"]]
+    big = (settings["index_codecs"][0].get("configuration") or {}).get("endian") == "big"
+    if packing not in (["bytes"], ["bytes", "crc32c"]) or big:
+        return None
+    chunks = tuple(int(n) for n in settings["chunk_shape"])
+    counts = tuple(s // c for s, c in zip(chunk_shape(array), chunks, strict=True))
+    return Shard(chunks, counts, settings.get("index_location", "end") == "start", 4 if len(packing) > 1 else 0)
+
+
+def _inner_chunks(path: Path, name: str, array: Any, shards: np.ndarray, shard: Shard) -> np.ndarray:
+    """(n, axes) chunks that shards hold, counted in chunks."""
+    found = [np.empty((0, len(array.shape)), np.int64)]
+    grid = np.array([-(-n // c) for n, c in zip(array.shape, shard.chunks, strict=True)])
+    with contents(path) as fetch:
+        for place in shards:
+            key = f"{name}/{array.metadata.encode_chunk_key(tuple(int(n) for n in place))}".strip("/")
+            listed = fetch(key, _ANY_SIZE, shard.size if shard.at_start else -shard.size)
+            if listed is None or len(listed) < shard.size:
+                raise ReadError(f"{path.name} is damaged: {key} ends before its list of chunks; copy it again.")
+            entries = np.frombuffer(listed[: shard.size - shard.checksum], "<u8").reshape(-1, 2)
+            there = np.flatnonzero((entries != _EMPTY).any(axis=1))
+            inner = np.stack(np.unravel_index(there, shard.counts), axis=1) + place * np.array(shard.counts)
+            found.append(inner[(inner < grid).all(axis=1)])
+    return np.concatenate(found)
 
 
 def names_in(path: Path, name: str) -> Iterator[str]:
@@ -112,16 +205,17 @@ def names_in(path: Path, name: str) -> Iterator[str]:
 
 
 class contents:  # noqa: N801  (a context, as those of contextlib)
-    """What gives the bytes of a file of a store, None where there is none: ``fetch(key, size)``.
+    """What gives the bytes of a file of a store, None where there is none: ``fetch(key, size, some)``.
 
-    `size` is what its content may come to; a ReadError where a file is larger than that can be, or lies elsewhere.
+    `size` is what its content may come to; a ReadError where a file is larger than that can be, or lies elsewhere. Of
+    `some` only so many bytes are read, from the end if that is negative.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.archive: zipfile.ZipFile | None = None
 
-    def __enter__(self) -> Callable[[str, int], bytes | None]:
+    def __enter__(self) -> Callable[..., bytes | None]:
         if self.path.is_dir():
             self.root = os.path.realpath(self.path)
             return self._of_folder
@@ -132,29 +226,38 @@ class contents:  # noqa: N801  (a context, as those of contextlib)
         if self.archive is not None:
             self.archive.close()
 
-    def _of_folder(self, key: str, size: int) -> bytes | None:
+    def _of_folder(self, key: str, size: int, some: int | None = None) -> bytes | None:
         file = os.path.realpath(os.path.join(self.root, key))
         if not file.startswith(self.root + os.sep):
             raise elsewhere(self.path, key)
         try:
             with open(file, "rb") as opened:
-                self._check(key, os.fstat(opened.fileno()).st_size, size)
-                return opened.read()
+                there = os.fstat(opened.fileno()).st_size
+                self._check(key, there, size)
+                return _some(opened, there, some)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
-    def _of_archive(self, key: str, size: int) -> bytes | None:
+    def _of_archive(self, key: str, size: int, some: int | None = None) -> bytes | None:
         assert self.archive is not None
         try:
             info = self.archive.getinfo(key)
         except KeyError:
             return None
         self._check(key, info.file_size, size)
-        return self.archive.read(info)
+        with self.archive.open(info) as opened:
+            return _some(opened, info.file_size, some)
 
     def _check(self, key: str, there: int, size: int) -> None:
         if there > size + size // 4 + SLACK:
             raise ReadError(f"{self.path.name} is damaged: {key} holds {there} bytes in place of at most {size}.")
+
+
+def _some(opened: IO[bytes], there: int, some: int | None) -> bytes:
+    """All of an open file, or so many of its bytes, from its end if that is negative."""
+    if some is not None and some < 0:
+        opened.seek(max(0, there + some))
+    return opened.read(-1 if some is None else abs(some))
 
 
 def elsewhere(path: Path, key: str) -> ReadError:

@@ -156,12 +156,17 @@ def covering(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
 
 
 def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarray:
+    """As `quick_look`, the image alone."""
+    return quick_look(dataset, seconds=seconds)[0]
+
+
+def quick_look(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> tuple[np.ndarray, bool]:
     """A virtual image that costs about half a second at most, whatever the size of the scan.
 
     Reads chunk after chunk, coarse grid first, until `seconds` have passed (always at least one); of a large scan
     only some patterns of each. Probe positions that were not read show the nearest that was. So the image of a
     large scan depends on the speed of the machine: it is for the eye. It is (scan_y, scan_x) float32, mean counts per
-    detector pixel; 0 where patterns are missing.
+    detector pixel; 0 where patterns are missing. The second value tells whether every pattern was read.
     """
     start, dataset = time.perf_counter(), dataset.without_gaps()
     row_cuts, column_cuts = (np.concatenate([[0], np.cumsum(c)]) for c in dataset.data.chunks[:2])
@@ -184,7 +189,7 @@ def quick_image(dataset: Dataset, *, seconds: float = QUICK_SECONDS) -> np.ndarr
 
         nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
         image = image[tuple(nearest)]
-    return image
+    return image, whole and not missing.any()
 
 
 def _step(rows: int, columns: int) -> int:

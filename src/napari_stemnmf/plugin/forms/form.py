@@ -14,11 +14,26 @@ from dataclasses import Field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, LineEdit, Slider, SpinBox
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSlider,
+    FloatSpinBox,
+    LineEdit,
+    PushButton,
+    Slider,
+    SpinBox,
+)
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel
 
+from napari_stemnmf.plugin.forms.few import in_sight
+from napari_stemnmf.plugin.widgets import Section
+
+RESET_WIDTH = 24
+"""Of the button that takes a default again, in pixels of the screen."""
 LARGEST = 2**31 - 1
 """Upper bound of an editor whose setting has none."""
 
@@ -34,6 +49,11 @@ class Form(Container):
         Called with (field name, new value) when the user changes a setting.
     sliders : mapping, optional
         Names of numbers to edit with a slider, and how far it reaches; a larger value stretches it.
+
+    Attributes
+    ----------
+    advanced : Section or None
+        Where the settings are that seldom need a change.
     """
 
     def __init__(
@@ -47,16 +67,28 @@ class Form(Container):
             top = (sliders or {}).get(f.name)
             self._editors[f.name] = Editor(f, hints[f.name], getattr(settings, f.name), top)
         super().__init__(labels=True)
-        self.extend(self._editors.values())
+        few, rest = in_sight(type(settings), list(self._editors))
+        self.extend(self._editors[name] for name in few)
         align_labels(self)
         self.margins = (0, 0, 0, 0)
+        self.advanced: Section | None = self._fold([self._editors[name] for name in rest]) if rest else None
         for name, editor in self._editors.items():
             editor.edited = partial(on_change, name)
 
-    def show_settings(self, settings: Any) -> None:
-        """Put other values into the editors, without reporting them as changes."""
+    def _fold(self, editors: list[Editor]) -> Section:
+        self._rest: Container[Any] = Container(widgets=editors, labels=True)
+        self._rest.margins = (0, 0, 0, 0)
+        align_labels(self._rest)
+        section = Section("Advanced", self._rest.native, tooltip="settings that seldom need a change")
+        self.native.layout().addWidget(section)
+        return section
+
+    def show_settings(self, settings: Any, defaults: Any = None) -> None:
+        """Put other values into the editors, without reporting them as changes; `defaults` are what reset leads to."""
         for name, editor in self._editors.items():
             editor.show_setting(getattr(settings, name))
+            if defaults is not None:
+                editor.show_default(getattr(defaults, name))
 
     def editor(self, name: str) -> Editor:
         """The editor of one field."""
@@ -72,6 +104,8 @@ class Editor(Container):
         Holds the value.
     automatic : CheckBox or None
         Ticked where the value is found by the program.
+    reset : PushButton
+        Takes the default again; seen where the value is another.
     edited : callable
         Called with the new value when the user changes it.
     """
@@ -85,16 +119,21 @@ class Editor(Container):
         self.box = _slider(f, kinds[0], slider_top) if slider_top else _box(f, kinds[0], self._is_list, value)
         self.automatic = CheckBox(text="automatic", value=value is None) if optional else None
         label = f.name.replace("_", " ") + (f" [{f.metadata['unit']}]" if f.metadata.get("unit") else "")
-        children = [self.box] if self.automatic is None else [self.automatic, self.box]
+        self.reset = PushButton(text="↺", visible=False)
+        self.reset.native.setFixedWidth(RESET_WIDTH)
+        self._default = f.default
+        children = [self.box, self.reset] if self.automatic is None else [self.automatic, self.box, self.reset]
         super().__init__(widgets=children, layout="horizontal", labels=False, name=f.name, label=label)
         self.margins = (0, 0, 0, 0)
         for widget in (self, *children):
             widget.tooltip = f.metadata.get("help", "")
+        self.reset.tooltip = "back to the default"
         self.edited: Callable[[Any], None] = lambda value: None
         self._quiet = False
         self.show_setting(value)
-        for child in children:
+        for child in children[:-1]:
             child.changed.connect(self._on_edit)
+        self.reset.clicked.connect(self._on_reset)
 
     def setting(self) -> Any:
         """The value that is shown."""
@@ -115,6 +154,22 @@ class Editor(Container):
                 self.box.value = _text(value) if self._is_list else value
         finally:
             self._quiet = False
+        self._value = value
+        self._show_reset()
+
+    def show_default(self, value: Any) -> None:
+        """Take another default."""
+        self._default = value
+        self._show_reset()
+
+    def _show_reset(self) -> None:
+        other = bool(self._value != self._default)
+        if self.reset.visible != other and (other or not self.reset.native.isHidden()):
+            self.reset.visible = other
+
+    def _on_reset(self) -> None:
+        self.show_setting(self._default)
+        self.edited(self._default)
 
     def show_found(self, value: Any) -> None:
         """Show what the program found for a setting that is automatic."""
@@ -130,7 +185,8 @@ class Editor(Container):
             return
         if self.automatic is not None:
             self.box.enabled = not self.automatic.value
-        value = self.setting()
+        value = self._value = self.setting()
+        self._show_reset()
         if value != "":  # nothing typed yet
             self.edited(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -65,10 +66,16 @@ class Forms:
             settings = _at(recipe, entry.path.format(feature=feature))
             fits = isinstance(settings, entry.kind)
             if fits:
-                entry.form.show_settings(settings)
+                entry.form.show_settings(settings, _at(_default(), entry.path.format(feature=feature)))
             for part in entry.parts:
                 if part.visible != fits:
                     part.visible = fits
+
+
+@cache
+def _default() -> Recipe:
+    """What *reset* leads to, made once: forms ask at every change of a setting."""
+    return Recipe.preset("default", tuple(FEATURES))
 
 
 def _at(recipe: Recipe, path: str) -> Any:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
+from magicgui.widgets import Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.forms.forms import Forms
+from napari_stemnmf.plugin.forms.scan_choice import ScanChoice
+from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
-from napari_stemnmf.plugin.status import offered, status
+from napari_stemnmf.plugin.saving.guard import watch_over
+from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.status import status
 from napari_stemnmf.plugin.widgets import Section, column
 
 if TYPE_CHECKING:
@@ -29,15 +32,17 @@ BAR_MARGIN = 8
 """Width of the progress bar that is not for its text."""
 
 
-class StepWidget(Container):
+class StepWidget(ScanChoice):
     """Base of the step docks; a subclass names its step and adds its forms.
 
     Attributes
     ----------
     scan : ComboBox
-        The scan to work on: follows the selected layer, and can be set.
+        The scan to work on, which is the one in view: follows the selected layer, and can be set. A 4-D image layer of
+        others can be chosen, too, and becomes a scan.
     feature : ComboBox
-        The representation to work on, "vdf", "aa", "rv" or "bd"; hidden where a step works on all.
+        The representation to work on, "vdf", "aa", "rv" or "bd", which is the one in view; hidden where a step works on
+        all.
     run, cancel : PushButton
     status : Label
         What is set, missing or stale, in words.
@@ -54,14 +59,7 @@ class StepWidget(Container):
         self._session: Session | None = None
         self._refreshing = False
         self._in_front = True
-        self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
-        self.scan.tooltip = "the scan to work on; follows the selected layer"
-        self.feature = ComboBox(
-            name="feature",
-            label="feature",
-            choices=self._representations,
-        )
-        self.feature.tooltip = "the representation to work on, of those that the recipe has"
+        self._make_choosers()
         self.form_area: Container[Any] = Container(name="settings", labels=False)
         self.forms = Forms(self.form_area, self._on_setting)
         self.status = Label(name="status")
@@ -93,14 +91,18 @@ class StepWidget(Container):
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.scan.changed.connect(self._on_scan)
-        self.feature.changed.connect(self._on_changed)
+        self.feature.changed.connect(self._on_feature)
         layers = viewer.layers
         layers.events.inserted.connect(self._on_layers)
         layers.events.removed.connect(self._on_layers)
         layers.selection.events.active.connect(self._on_active)
         self.native.destroyed.connect(self._disconnect)
+        watch_over(viewer, self.native)
         self._refresh()
         self._on_layers()
+        keeper = keeper_of(viewer)
+        if keeper is not None:
+            keeper.join(self.native)
 
     def _head(self) -> list[Any]:
         """More widgets between the chooser of the scan and that of the feature."""
@@ -182,51 +184,15 @@ class StepWidget(Container):
 
     # ---- what happens around
 
-    def _scans(self, _: Any = None) -> list[tuple[str, Session]]:
-        return named(sessions_of(self._viewer.layers))
-
-    def _on_layers(self, event: Any = None) -> None:
-        self.scan.reset_choices()
-        self._on_active()
-
-    def reset_choices(self, *_: Any) -> None:
-        """Called by napari when layers change."""
-        self.scan.reset_choices()
-
-    def _on_active(self, event: Any = None) -> None:
-        """Follow the selected layer to its scan."""
-        session = session_of(self._viewer.layers.selection.active)
-        if session is not None and session is not self.scan.value and session in self.scan.choices:
-            self.scan.value = session
-        elif self.scan.value is None and self.scan.choices:
-            self.scan.value = next(
-                c for c in (*self.scan.choices, None) if c is not None or len(self.scan.choices) == 1
-            )
-        self._on_scan()
-
-    def _on_scan(self, *_: Any) -> None:
-        session = self.scan.value
-        if session is self._session:
-            return  # a layer came, went or was selected: what the dock shows is the session's
-        self._leave()
-        self._session = session
-        if session is not None:
-            session.changed.connect(self._on_changed)
-            session.probe_moved.connect(self._on_probe)
-        self._refresh()
-
     def _on_changed(self, *_: Any) -> None:
         if self._in_front:
             self._refresh()
 
-    def _representations(self, _: Any = None) -> list[tuple[str, str]]:
-        return [(FEATURE_NAMES[name], name) for name in offered(self._session)]
-
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""
-        if [name for _, name in self._representations()] != list(self.feature.choices):
-            self.feature.reset_choices()
-        session, feature = self._session, str(self.feature.value)
+        session = self._session
+        self._show_feature(session)
+        feature = str(self.feature.value)
         running = session.running if session is not None else None
         self._refreshing = True
         try:
@@ -264,15 +230,20 @@ class StepWidget(Container):
         from napari_stemnmf.cost import estimate, is_known
         from napari_stemnmf.plugin.preferences import preferences
 
-        self.cost.visible = is_known(self.step)
-        if session is None or not is_known(self.step):
+        self.cost.visible = is_known(self._costed)
+        if session is None or not is_known(self._costed):
             self.cost.value = ""
             return
         asked, threads = self.features(), preferences().threads
-        given = (session.analysis, session.dataset, session.recipe, self.step, asked, threads or None)
+        given = (session.analysis, session.dataset, session.recipe, self._costed, asked, threads or None)
         cost = estimate(*given, **self._known())
         self.cost.value = f"{self.run.text}: {cost.text()}"
         self.cost.tooltip = f"time [s] and memory [GB] beside what is held now. {cost.why}"
+
+    @property
+    def _costed(self) -> str:
+        """The step that Run is estimated as."""
+        return self.step
 
     def _known(self) -> dict[str, Any]:
         """What the dock knows beside its session, as options of `estimate`."""

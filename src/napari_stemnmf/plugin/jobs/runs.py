@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemnmf import stages
@@ -19,9 +19,10 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.cost import ALL
 from napari_stemnmf.errors import Cancelled, StemNMFError
 from napari_stemnmf.plugin.jobs.tasks import Task
+from napari_stemnmf.plugin.layers.in_view import is_in_view
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.wording import in_window
+from napari_stemnmf.plugin.wording import in_window, unmarked
 from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.stages import order as pipeline_order
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.pipeline import Done
 
-TITLES = {"survey": "First look", ALL: "Run all"}
+TITLES = {"survey": "First look", ALL: "Find grains"}
 WAIT_SECONDS = 0.1
 """How often a run that waits for the window looks whether it was cancelled."""
 
@@ -181,6 +182,8 @@ class Job(Task):
         session.note = outcome.note or outcome.error or session.note
         if outcome.error:
             show_error(in_window(outcome.error))
+        elif not is_in_view(viewer, session):
+            show_info(unmarked(f"{self.title} of {session.name} has ended. Choose it as scan to see what was found."))
 
     def _take_over(self, viewer: Any, session: Session, found: Analysis, note: str = "") -> None:
         """Join what was found with what the session holds, and show what is new."""

@@ -1,11 +1,12 @@
 """Puts layers into a viewer, or new results into the layers that are there.
 
 A layer is found again by its session and role, so that colours and order that the user chose stay. A new result is
-shown on top, and what led to it is hidden.
+shown on top of its scan's layers, and what led to it is hidden. That of a scan or representation that is not looked at
+is added hidden: see `in_view`.
 
 napari aligns the last axes of all layers. The 4-D layer ends in the detector's axes, all others in the scan's: together
-they share sliders that mean different things, and napari gives up units. So the first result on the scan takes a hidden
-4-D layer out of the viewer; `toggle` brings it back, unchanged.
+they share sliders that mean different things, and napari gives up units. So a hidden 4-D layer is taken out of the
+viewer (`keeper`); `toggle` brings it back, unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stemnmf.plugin.layers import in_view
 from napari_stemnmf.plugin.layers import result_layers as layers
+from napari_stemnmf.plugin.layers.camera import find as find
+from napari_stemnmf.plugin.layers.camera import fit as fit
+from napari_stemnmf.plugin.layers.camera import move_to as move_to
 from napari_stemnmf.plugin.session import ROLE_KEY, SESSION_KEY, Session, session_of
 
 if TYPE_CHECKING:
@@ -24,23 +29,10 @@ if TYPE_CHECKING:
 
 ON_DETECTOR = ("patterns", "grain patterns", "mean pattern")
 """Kinds of layers whose canvas is the detector, not the scan."""
-MARGIN = 0.95
-"""Share of the canvas that a layer fills."""
-SMALLEST_SHARE, COMFORTABLE_SHARE = 0.1, 0.4
-"""Share of the canvas below which a grain is tiny, and the one that it is given then."""
 TABLE = ("napari", "Features table widget")
 """Plugin and name of napari's own table of features."""
 PLANE_AXIS = -3
 """Axis of the viewer along which stacks lie."""
-REMOVED = "The hidden 4-D layer was taken out of the viewer: the scale bar shows nm, and stacks have their own slider."
-
-
-def find(viewer: ViewerModel, session: Session, role: str) -> Layer | None:
-    """The layer of a scan with that role, if it is in the viewer."""
-    for layer in viewer.layers:
-        if session_of(layer) is session and layer.metadata.get(ROLE_KEY) == role:
-            return layer
-    return None
 
 
 def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> Iterator[None]:
@@ -51,24 +43,21 @@ def showing(viewer: ViewerModel, session: Session, step: str, feature: str) -> I
     if step == "survey":
         analysis = session.analysis  # the virtual image of the whole scan takes the place of the quick one
         if analysis is not None and analysis.survey is not None:
-            put(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))
+            yield from _putting(viewer, *layers.virtual_image(session, analysis.survey.virtual_image))
             for layer in layers.odd_patterns(session):
-                put(viewer, *layer)
+                yield from _putting(viewer, *layer)
         return
     found, new = layers.result_layers(session, step, feature), False
-    if found and remove_patterns(viewer, session):
-        session.note = " ".join(part for part in (session.note, REMOVED) if part)
-        yield
     for data, meta, kind in found:
         yield
         new |= yield from _putting(viewer, data, meta, kind)
-    if new and step != "cluster":  # what led to the result is hidden
+    if step != "cluster" and new:  # what led to the result is hidden
         yield
-        for layer in viewer.layers:
-            role = layer.metadata.get(ROLE_KEY, "").split("/")[0]
-            if session_of(layer) is session and role == "maps":
-                layer.visible = False
-    if step == "cluster":
+        maps = find(viewer, session, f"maps/{feature}")
+        if maps is not None:
+            maps.visible = False
+        session.canvas.visible.pop(f"maps/{feature}", None)
+    if step == "cluster" and in_view.wanted(viewer, session, f"maps/{feature}"):
         show_plane(viewer, session, f"maps/{feature}", 0)
 
 
@@ -86,24 +75,38 @@ def _putting(viewer: ViewerModel, data: Any, meta: dict[str, Any], kind: str) ->
     """As `put`, in pieces: a new layer is made, added and made visible one after the other."""
     from napari.layers import Layer
 
-    if find(viewer, meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY]) is not None:
+    session, role = meta["metadata"][SESSION_KEY], meta["metadata"][ROLE_KEY]
+    if find(viewer, session, role) is not None:
         return put(viewer, data, meta, kind)
     layer = Layer.create(data, meta | {"visible": False}, kind)
     yield
-    selected = set(viewer.layers.selection)
+    selected, shown = set(viewer.layers.selection), meta.get("visible", True)
+    seen = shown and in_view.wanted(viewer, session, role)
+    if shown and not seen:
+        session.canvas.visible[role] = True  # once its scan and representation are looked at
     viewer.add_layer(layer)
-    if not meta.get("visible", True):  # what nobody sees yet leaves selected what was, and goes under the grains
+    _put_beside_its_own(viewer, layer)
+    if not seen:  # what nobody sees yet leaves selected what was, and goes under the grains
         viewer.layers.selection = selected
         _put_under_grains(viewer, layer)
     yield
     if layer in viewer.layers:  # nobody has removed it meanwhile
-        layer.visible = meta.get("visible", True)
+        layer.visible = seen and in_view.wanted(viewer, session, role)
     return True
+
+
+def _put_beside_its_own(viewer: ViewerModel, layer: Any) -> None:
+    """Move a new layer down to those of its scan, so that the list is grouped by scan."""
+    session, last = session_of(layer), len(viewer.layers) - 1
+    own = [i for i, other in enumerate(viewer.layers) if session_of(other) is session and other is not layer]
+    above = [session_of(other) for other in viewer.layers[max(own, default=last) + 1 : last]]
+    if any(other is not None for other in above):
+        viewer.layers.move(last, max(own) + 1)
 
 
 def _put_under_grains(viewer: ViewerModel, layer: Any) -> None:
     """Move an image below the grains of its scan, if there are any."""
-    session, roles = session_of(layer), ("overlap", "stack", "grains")
+    session, roles = session_of(layer), ("overlap", "stack", "grains", "marks")
     if layer.metadata[ROLE_KEY].split("/")[0] in roles:
         return
     for place, other in enumerate(viewer.layers):
@@ -114,6 +117,8 @@ def _put_under_grains(viewer: ViewerModel, layer: Any) -> None:
 
 def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:
     """Show new data in a layer of the viewer."""
+    if layer.name.endswith(layers.PREVIEW):
+        layer.name = meta["name"]
     if layer.data is not data:
         layer.data = data
     for name in ("scale", "translate"):  # a crop moves what is on the scan; what is the same need not be redrawn
@@ -121,6 +126,9 @@ def _update(layer: Any, data: Any, meta: dict[str, Any], kind: str) -> None:
             setattr(layer, name, meta[name])
     if kind == "labels":
         layer.features = meta["features"]
+        if "colormap" in meta:
+            layer.colormap = meta["colormap"]
+        layer.metadata.update(meta["metadata"])
     else:
         layer.contrast_limits_range = meta["contrast_limits"]
         layer.contrast_limits = meta["contrast_limits"]
@@ -133,9 +141,13 @@ def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> 
 
 
 def remove(viewer: ViewerModel, session: Session, layer: Layer) -> None:
-    """Take a layer out of the viewer; the session keeps it."""
-    session.set_aside[layer.metadata[ROLE_KEY]] = layer
-    viewer.layers.remove(layer)
+    """Take a layer out of the viewer; the session keeps it. The selection stays with its scan."""
+    session.canvas.set_aside[layer.metadata[ROLE_KEY]] = layer
+    with viewer.layers.selection.events.active.blocker():
+        active = viewer.layers.selection.active
+        viewer.layers.remove(layer)
+        image = find(viewer, session, "virtual_image")
+    viewer.layers.selection.active = active if active is not layer and active in viewer.layers else image
 
 
 def remove_patterns(viewer: ViewerModel, session: Session) -> bool:
@@ -156,14 +168,14 @@ def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], 
     on_detector = role.split("/")[0] in ON_DETECTOR
     if layer is not None:
         remove(viewer, session, layer)
-        if on_detector and session.hidden:
+        if on_detector and session.canvas.hidden:
             for other in viewer.layers:
-                other.visible = other.visible or other in session.hidden
-            session.hidden = []
+                other.visible = other.visible or other in session.canvas.hidden
+            session.canvas.hidden = []
             viewer.fit_to_view()
         return
     others = [other for other in viewer.layers if other.visible]
-    kept = session.set_aside.pop(role, None)
+    kept = session.canvas.set_aside.pop(role, None)
     if kept is not None:
         viewer.add_layer(kept)
     if kept is None or role != "patterns":
@@ -174,31 +186,10 @@ def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], 
         return
     shown.visible = True
     if on_detector:
-        session.hidden = [*session.hidden, *others]
+        session.canvas.hidden = [*session.canvas.hidden, *others]
         for other in others:
             other.visible = False
         fit(viewer, shown)
-
-
-def fit(viewer: ViewerModel, layer: Layer) -> None:
-    """Fill the canvas with one layer, whatever else the viewer holds."""
-    low, high = np.asarray(layer.extent.world)[:, -2:]
-    size = np.maximum(high - low, 1e-12)
-    viewer.scene.camera.center = (0.0, *((low + high) / 2))
-    viewer.scene.camera.zoom = float(MARGIN * np.min(np.array(viewer.canvas.size) / size))
-
-
-def move_to(viewer: ViewerModel, layer: Layer, low: Sequence[float], high: Sequence[float]) -> None:
-    """Show what lies between two corners (y, x) of a layer's data, in the middle of the canvas or, at the layer's edge,
-    as near to it as the canvas stays filled; zoom where it would be tiny or cut off."""
-    canvas, camera = np.array(viewer.canvas.size), viewer.scene.camera
-    corners = np.array([layer.data_to_world(corner) for corner in (low, high)])[:, -2:]
-    share = float(np.max(np.maximum(np.ptp(corners, axis=0), 1e-12) * camera.zoom / canvas))
-    if not SMALLEST_SHARE <= share <= MARGIN:
-        camera.zoom *= COMFORTABLE_SHARE / share
-    first, last = np.asarray(layer.extent.world)[:, -2:] + np.array([[0.5], [-0.5]]) * canvas / camera.zoom
-    middle = np.where(first < last, np.clip(corners.mean(axis=0), first, last), (first + last) / 2)
-    camera.center = (0.0, *middle)
 
 
 def show_table(viewer: Any, session: Session | None, feature: str) -> None:

@@ -1,4 +1,4 @@
-"""Grains as napari layers: labels, stack, overlap, the outline of one grain, and their features. No viewer, no Qt.
+"""Grains as napari layers: labels, stack, overlap, marks, outlines, and their features. No viewer, no Qt.
 
 A label is the grain's id, which it keeps over all edits, and with it its colour. Grains that were merged or deleted
 leave gaps in the labels; the features have a row for them all the same, since napari's features table takes a row's
@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stemnmf.grains.review import REJECTED
+from napari_stemnmf.plugin.layers.grain_colours import colours, places_in_palette
+from napari_stemnmf.plugin.layers.grain_marks import changed, marks, raster, rows_at
+from napari_stemnmf.plugin.layers.grain_outlines import number_places
 from napari_stemnmf.plugin.layers.places import on_scan
 from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -25,30 +29,76 @@ if TYPE_CHECKING:
 
 GONE = "gone"
 """The verdict in the row of an id whose grain was merged into another or deleted."""
-OUTLINE = "outline"
-COLOUR = "#ffe600"
-"""Of the outline, which is seen on grains of any colour."""
-CONTOUR = 2
-"""Width of the outline, in probe positions."""
+OUTLINE, BRUSH, NUMBERS, MARKS = "outline", "brush", "numbers", "marks"
+"""Roles of layers: the outline of the selected grains, what a brush paints on, the ids, stripes and hatching."""
+COLOUR, BESIDE, HALO = "#ffe600", "#ffffff", "#000000"
+"""Of the outline, of those of others that are selected with it, and of the halo around them."""
+INK = (0.0, 0.0, 0.0, 1.0)
+"""Of the hatching."""
+ROOM = 64
+"""Labels that are made room for at a time."""
+LINE, AROUND = 1.0, 3.0
+"""Widths of an outline and of its halo, in pixels of the screen."""
+PLACES_KEY = "stemnmf_places"
+"""In the metadata of the flat labels: each grain's place in the palette."""
+STRIPED = 0.85
+"""Opacity of stripes and hatching."""
 
 
 def grain_layers(session: Session, feature: str, features: pd.DataFrame | None = None) -> list[LayerTuple]:
-    """Overlap, one plane a grain, and the dominant grain of each position; the last on top."""
+    """Overlap, one plane a grain, the dominant grain of each position, and stripes and hatching on top."""
     grains: Grains = session.result("refine", feature)
     features = features_of(session, feature) if features is None else features
     name, overlap = feature.upper(), grains.overlap
+    review = session.review(feature)
+    places = places_in_palette(grains, None if review is None else places_in_palette(review.base))
+    colour = label_colours(grains, features, places)
     stack = on_scan(session, f"{name} grain stack", f"stack/{feature}", "grain")
     flat = on_scan(session, f"{name} grains", f"grains/{feature}")
+    flat["metadata"][PLACES_KEY] = places
     count = on_scan(session, f"{name} overlap", f"overlap/{feature}") | {
         "contrast_limits": (0, max(2, int(overlap.max(initial=0)))),
         "colormap": "magma",
         "visible": False,
     }
+    labelled = {"features": features, "colormap": colour}
     return [
         (overlap, count, "image"),
-        (planes(grains), stack | {"features": features, "visible": False}, "labels"),
-        (grains.labels, flat | {"features": features, "opacity": 0.6}, "labels"),
+        (planes(grains), stack | labelled | {"visible": False}, "labels"),
+        (grains.labels, flat | labelled | {"opacity": 0.6}, "labels"),
+        marks_layer(session, feature, features, colour),
     ]
+
+
+def label_colours(grains: Grains, features: pd.DataFrame, places: Mapping[int, int], by: str = "neighbours") -> Any:
+    """napari's colours of the labels, and after them the ink of the hatching."""
+    from napari.utils.colormaps import CyclicLabelColormap  # a direct one takes napari a second to compile
+
+    table = np.zeros((ink_of(features) + 1, 4), np.float32)
+    table[: max(2, len(features))] = colours(grains, features, places, by)
+    table[-1] = INK
+    return CyclicLabelColormap(colors=table)
+
+
+def ink_of(features: pd.DataFrame) -> int:
+    """The label of the hatching: above all others, with room for new ones, so that it seldom changes."""
+    return ROOM * (1 + (len(features) + 1) // ROOM)
+
+
+def rejected_of(features: pd.DataFrame) -> list[int]:
+    """Ids of the grains that were rejected."""
+    return [int(i) for i in features["grain_id"][features["verdict"] == REJECTED]]
+
+
+def marks_layer(session: Session, feature: str, features: pd.DataFrame, colour: Any) -> LayerTuple:
+    """Stripes where grains overlap, and hatching on those that were rejected; finer than the scan."""
+    grains = session.result("refine", feature)
+    meta = on_scan(session, f"{feature.upper()} marks", f"{MARKS}/{feature}")
+    finer = raster(grains.scan_shape).finer
+    meta["translate"] = [t - s / 2 + s / (2 * finer) for t, s in zip(meta["translate"], meta["scale"], strict=True)]
+    meta["scale"] = [s / finer for s in meta["scale"]]
+    drawn = marks(grains, rejected_of(features), ink_of(features))
+    return drawn, meta | {"opacity": STRIPED, "colormap": colour, "features": features}, "labels"
 
 
 def planes(grains: Grains) -> Planes | np.ndarray:
@@ -56,14 +106,32 @@ def planes(grains: Grains) -> Planes | np.ndarray:
     return Planes(grains) if len(grains) else np.zeros((1, *grains.scan_shape), np.int32)  # napari needs a plane
 
 
-def outline_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
-    """The whole of one grain, what others cover included, drawn as its outline."""
+def outline_layer(session: Session, feature: str) -> LayerTuple:
+    """The lines around the selected grains, none yet."""
+    meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
+    return None, meta | {"ndim": 2, "opacity": 1.0, "face_color": "transparent"}, "shapes"
+
+
+def brush_layer(session: Session, feature: str, grain_id: int) -> LayerTuple:
+    """The whole of one grain, what others cover included, to paint on without changing the others."""
     from napari.utils.colormaps import CyclicLabelColormap
 
-    one = CyclicLabelColormap(colors=["transparent", COLOUR])  # a direct one takes napari a second to compile
-    meta = on_scan(session, f"{feature.upper()} outline", f"{OUTLINE}/{feature}")
-    style = {"opacity": 1.0, "colormap": one}
-    return outline(session.result("refine", feature), grain_id), meta | style, "labels"
+    one = CyclicLabelColormap(colors=["transparent", COLOUR])
+    meta = on_scan(session, f"{feature.upper()} brush", f"{BRUSH}/{feature}")
+    return outline(session.result("refine", feature), grain_id), meta | {"opacity": 0.6, "colormap": one}, "labels"
+
+
+def numbers_layer(session: Session, feature: str) -> LayerTuple:
+    """The id of each grain, inside it."""
+    grains = session.result("refine", feature)
+    meta = on_scan(session, f"{feature.upper()} numbers", f"{NUMBERS}/{feature}")
+    style = {"size": 0.01, "face_color": "transparent", "border_color": "transparent", "text": numbered(grains)}
+    return number_places(grains), meta | style, "points"
+
+
+def numbered(grains: Grains) -> dict[str, Any]:
+    """The text of the layer of numbers."""
+    return {"string": [str(i) for i in grains.ids], "size": 9, "color": "white", "anchor": "center"}
 
 
 def outline(grains: Grains, grain_id: int, others: Sequence[int] = ()) -> np.ndarray:
@@ -88,16 +156,39 @@ def features_of(session: Session, feature: str, stale: np.ndarray | None = None)
     return grain_features(grains, table, None if review is None else review.verdicts(), stale)
 
 
-def stale_grains(analysis: Analysis, feature: str) -> np.ndarray:
-    """(g,) whether what was measured of each grain is of another mask, or is not there yet."""
+def annotated(features: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The same features of the same grains with what is noted of them now, as `Review.verdicts` gives it."""
+    out = features.copy(deep=False)
+    for name in ("verdict", "class", "comment"):
+        values = out[name].to_numpy(dtype=object, copy=True)
+        values[verdicts.index] = verdicts[name].to_numpy()
+        out[name] = values
+    return out
+
+
+def stale_grains(analysis: Analysis, feature: str, before: tuple[Grains, np.ndarray] | None = None) -> np.ndarray:
+    """(g,) whether what was measured of each grain is of another mask, or is not there yet.
+
+    `before` are the grains before an edit and what was stale of them, for the same measurements: only what the edit has
+    changed, and what shares positions with it, is looked at then.
+    """
     grains = analysis.grains[feature]
     if analysis.is_current(f"tables/{feature}", partial=True):
         return np.zeros(len(grains), bool)
     if feature not in analysis.tables:
         return np.ones(len(grains), bool)
-    from napari_stemnmf.pipeline import changed  # late: it takes long to import
+    from napari_stemnmf.corrections import changed as changed_rows  # late: it takes long to import
 
-    return changed(analysis, feature)
+    if before is None or before[0].scan_shape != grains.scan_shape:
+        return changed_rows(analysis, feature)
+    was = dict(zip(before[0].ids.tolist(), before[1].tolist(), strict=True))
+    stale = np.array([was.get(i, True) for i in grains.ids.tolist()], bool)
+    ids, _ = changed(before[0], grains)
+    rows = [(each, each.row_of(i)) for i in ids for each in (before[0], grains)]
+    at = [each.part(row)[0] for each, row in rows if row >= 0]
+    touched = rows_at(grains, np.concatenate([*at, np.empty(0, np.int64)]).astype(np.int64))
+    stale[touched] = changed_rows(analysis, feature, touched.tolist())
+    return stale
 
 
 def grain_features(
@@ -181,6 +272,19 @@ class Planes(SparsePlanes):
         self.dtype = np.dtype(np.int32)
         self.grains = grains
         self._painted: dict[int, np.ndarray] = {}
+
+    def become(self, grains: Grains) -> bool:
+        """Be the planes of other grains, if these are as many; whether that is so."""
+        same = len(grains) == len(self.grains) and grains.scan_shape == self.grains.scan_shape
+        if same:
+            super().__init__(grains.inside, grains.scan_shape)
+            self.dtype, self.grains, self._painted = np.dtype(np.int32), grains, {}
+        return same
+
+    @property
+    def painted(self) -> dict[int, np.ndarray]:
+        """The planes that somebody has painted on."""
+        return dict(self._painted)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self.grains.stack

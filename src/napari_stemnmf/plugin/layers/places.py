@@ -6,6 +6,7 @@ inside a drawing if its centre does, whatever layer was drawn on, and however th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def on_detector(session: Session, name: str, role: str) -> dict[str, Any]:
 def placed(session: Session, name: str, role: str, axes: Sequence[Axis], plane: str = "") -> dict[str, Any]:
     """Options of a layer that lies on some axes."""
     return {
-        "name": f"{session.name} {name}",
+        "name": f"{session.canvas.tag} {name}",
         "scale": [1.0] * bool(plane) + [axis.scale for axis in axes],
         "translate": [0.0] * bool(plane) + [axis.offset for axis in axes],
         "units": ["pixel"] * bool(plane) + [napari_unit(axis.unit) for axis in axes],
@@ -56,8 +57,22 @@ def scan_position(session: Session, world: Sequence[float]) -> tuple[int, int] |
     return (row, column) if 0 <= row < axes[0].size and 0 <= column < axes[1].size else None
 
 
+def right_edge(session: Session) -> float:
+    """Where a scan ends on the canvas, in the unit of its step."""
+    x = axes_of(session)[1]
+    return x.offset + x.scale * (x.size - 0.5)
+
+
 def axes_of(session: Session) -> tuple[Axis, ...]:
-    """Axes of the results, which a crop has moved and a ring may have calibrated; else those of the file."""
+    """Axes as they lie on the canvas, where scans are side by side.
+
+    Those of the results, which a crop has moved and a ring may have calibrated; else those of the file.
+    """
+    y, x, *detector = _own_axes(session)
+    return (y, replace(x, offset=x.offset + session.canvas.shift), *detector)
+
+
+def _own_axes(session: Session) -> tuple[Axis, ...]:
     if session.analysis is not None and session.analysis.survey is not None:
         return session.analysis.axes
     if session.dataset is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers.grain_layers import grain_layers
+from napari_stemnmf.plugin.layers.grain_layers import MARKS, grain_layers
 from napari_stemnmf.plugin.layers.places import LayerTuple, axes_of, on_detector, on_scan, placed
 from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.patterns.scan_patterns import limits, scaled
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 DATASET_KEY = "stemnmf_dataset"
 SHOWN_COLUMNS = 200
 """Columns of a sparse feature matrix that are shown, at most."""
+PREVIEW = "preview"
+"""What the virtual image is called while not every pattern has been read for it."""
 SAMPLED_PATTERNS = 4
 """Patterns that the contrast of the 4-D layer is taken from."""
 
 
-def scan_layers(session: Session, image: np.ndarray | None = None) -> list[LayerTuple]:
+def scan_layers(session: Session, image: np.ndarray | None = None, *, apart: bool = False) -> list[LayerTuple]:
     """The virtual image and, hidden, the 4-D scan.
 
-    The 4-D layer is hidden because its canvas is the detector, and that of all other layers is the scan.
+    The 4-D layer is hidden because its canvas is the detector, and that of all other layers is the scan. Hidden or not,
+    it takes from them the units of the canvas and gives them its sliders; so it may be kept apart, until it is asked
+    for.
 
     Parameters
     ----------
@@ -37,15 +41,19 @@ def scan_layers(session: Session, image: np.ndarray | None = None) -> list[Layer
         With a dataset.
     image : (scan_y, scan_x) array, optional
         Virtual image; a quick one is computed if not given.
+    apart : bool
+        Leave the 4-D layer out.
     """
     dataset = session.dataset
     if dataset is None:
         raise ValueError("A session without a dataset has no scan to show.")
+    whole = True
     if image is None:
-        from napari_stemnmf.streaming.virtual_images import quick_image
+        from napari_stemnmf.streaming.virtual_images import quick_look
 
-        image = quick_image(dataset)
-    return [virtual_image(session, image), patterns(session)]
+        image, whole = quick_look(dataset)
+    shown = [virtual_image(session, image, preview=not whole)]
+    return shown if apart else [*shown, patterns(session)]
 
 
 def patterns(session: Session) -> LayerTuple:
@@ -59,12 +67,20 @@ def patterns(session: Session) -> LayerTuple:
     return dataset.without_gaps().data, meta | style, "image"  # a viewer that shows zeros; notes tell what is missing
 
 
-def virtual_image(session: Session, image: np.ndarray) -> LayerTuple:
-    """Mean counts of each pattern, on the scan."""
-    meta = on_scan(session, "virtual image", "virtual_image")
+def virtual_image(session: Session, image: np.ndarray, *, preview: bool = False) -> LayerTuple:
+    """Mean counts of each pattern, on the scan; a preview is called one."""
+    meta = on_scan(session, PREVIEW if preview else "virtual image", "virtual_image")
     low, few, many, high = np.percentile(image, [0.1, 10, 90, 99.9])
     low, high = max(low, few - 3 * (many - few)), min(high, many + 3 * (many - few))  # whatever odd patterns hold
     return image, meta | {"contrast_limits": _limits(low, high), "colormap": "gray"}, "image"
+
+
+def dark_field(session: Session, image: np.ndarray) -> LayerTuple:
+    """Mean counts beside the direct beam, on the scan; what was not read yet is as dark as the darkest."""
+    meta = on_scan(session, "dark field", "dark_field")
+    seen = image[np.isfinite(image)]
+    low, high = np.percentile(seen, [0.1, 99.9]) if seen.size else (0.0, 1.0)
+    return np.nan_to_num(image, nan=low), meta | {"contrast_limits": _limits(low, high), "colormap": "gray"}, "image"
 
 
 def odd_patterns(session: Session) -> list[LayerTuple]:
@@ -86,12 +102,15 @@ def result_layers(session: Session, step: str, feature: str) -> list[LayerTuple]
     if step == "cluster":
         return [_component_maps(session, feature)]
     if step == "measure":
-        return [*_unexplained(session, feature), *grain_layers(session, feature)]
+        return [*unexplained(session, feature), *grain_layers(session, feature)]
     return grain_layers(session, feature) if step == "refine" else []
 
 
 def all_layers(session: Session) -> list[LayerTuple]:
-    """Every layer of an analysis on the scan: virtual image below, grains on top; the first grains are shown."""
+    """Every layer of an analysis on the scan: virtual image below, grains on top.
+
+    The grains of one representation are shown: those that are looked at, else the first.
+    """
     analysis = session.analysis
     found: list[LayerTuple] = []
     if analysis is not None and analysis.survey is not None:
@@ -99,14 +118,19 @@ def all_layers(session: Session) -> list[LayerTuple]:
         found += odd_patterns(session)
     elif session.dataset is not None:
         found += scan_layers(session)
-    shown = False
+    shown = shown_first(session)
     for step in ("cluster", "refine"):
         for feature in FEATURES:
             for data, meta, kind in result_layers(session, step, feature):
-                show = not shown and meta["metadata"][ROLE_KEY].startswith("grains/")
-                shown |= show
+                show = meta["metadata"][ROLE_KEY] in (f"grains/{shown}", f"{MARKS}/{shown}")
                 found.append((data, meta | {"visible": show}, kind))
     return found
+
+
+def shown_first(session: Session) -> str:
+    """The representation whose grains are shown: that which is looked at, else the first that has any."""
+    there = [feature for feature in FEATURES if session.analysis is not None and feature in session.analysis.grains]
+    return session.canvas.feature if session.canvas.feature in there or not there else there[0]
 
 
 def feature_maps(session: Session, feature: str) -> list[LayerTuple]:
@@ -169,7 +193,7 @@ def pattern_limits(dataset: Dataset) -> tuple[float, float]:
     return _limits(0.0, max(highest))
 
 
-def _unexplained(session: Session, feature: str) -> list[LayerTuple]:
+def unexplained(session: Session, feature: str) -> list[LayerTuple]:
     """The share of the diffracted intensity that no grain explains, hidden, and below the grains, at first."""
     found = session.analysis.unexplained.get(feature) if session.analysis is not None else None
     if found is None:

@@ -122,6 +122,11 @@ class Saver:
         """Whether something is being saved, or is about to be."""
         return self._busy
 
+    @property
+    def behind(self) -> bool:
+        """Whether something has changed that was not saved, and is not about to be."""
+        return not self._busy and (self._session.analysis, self._session.recipe) != self._seen
+
     def line(self) -> str:
         """Where the analysis is saved, or why it is not, as one sentence."""
         session = self._session
@@ -190,13 +195,11 @@ class Saver:
     # ---- where
 
     def _scan(self) -> Path | None:
-
         dataset, analysis = self._session.dataset, self._session.analysis
         source = dataset.source if dataset is not None else analysis.input.source if analysis is not None else ""
         return scan_file(source)
 
     def _look_for_earlier(self) -> None:
-
         dataset = self._session.dataset
         scan = scan_file(dataset.source) if dataset is not None else None
         try:

@@ -49,6 +49,32 @@ def may_discard(session: Session, parent: QWidget | None) -> bool:
     )
 
 
+def unsaved(session: Session) -> str:
+    """What of a scan is in no file, as the end of a sentence; empty where nothing would be lost."""
+    if session.running is not None:
+        return "is being worked on: what is running would stop"
+    saver = session.saver
+    if session.analysis is None or (saver is not None and saver.waiting):
+        return ""  # what waits to be saved is saved
+    if saver is not None and saver.error:
+        return f"is not saved: {saver.error}"
+    if session.path is None:
+        return "has results that are in no file"
+    return "was changed since it was saved" if saver is not None and saver.behind else ""
+
+
+def may_close(sessions: Iterable[Session], parent: QWidget | None) -> bool:
+    """Whether a window may be closed; the user is asked only if something would be lost."""
+    lost = [f"{session.name} {why}." for session in sessions if (why := unsaved(session))]
+    return not lost or _agreed(
+        parent,
+        "Close all the same?",
+        "\n".join(lost),
+        "Keep the window to save it: Save as… in the dock of any step.",
+        "Close",
+    )
+
+
 def _agreed(parent: QWidget | None, title: str, text: str, more: str, yes: str) -> bool:
     """Ask; to keep is what Enter and Escape do."""
     box = QMessageBox(parent)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.result_layers import all_layers
+from napari_stemnmf.plugin.layers.result_layers import all_layers, shown_first
 from napari_stemnmf.plugin.saving import autosave
 from napari_stemnmf.plugin.saving.autosave import place, scan_file
 from napari_stemnmf.plugin.saving.confirm import may_discard
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WAIT_MS = 50
 """How often a save that has begun is asked whether it is done."""
+NOTHING_YET = "Nothing to save yet."
 FILES = "STEM-NMF analysis (*.stemnmf.h5)"
 
 
@@ -176,7 +177,7 @@ class SavedLine(QWidget):
         saver = session.saver if session is not None else None
         analysis = session.analysis if session is not None else None
         lost = analysis is not None and session is not None and session.dataset is None
-        lines = [] if saver is None else [saver.line()]
+        lines = [] if saver is None else [saver.line() if analysis is not None else NOTHING_YET]
         if saver is not None and saver.earlier is not None:
             lines.append(f"There is an earlier analysis of this scan: {saver.earlier.name}.")
         if lost and analysis is not None:
@@ -221,6 +222,7 @@ def _suggestion(session: Session) -> Path:
 def _showing_all(viewer: napari.viewer.Viewer, session: Session) -> Iterator[None]:
     """Show everything that the analysis of a session holds, a layer at a time."""
     display.remove_patterns(viewer, session)
+    session.canvas.feature = shown_first(session)
     for data, meta, kind in all_layers(session):
         yield
         display.put(viewer, data, meta, kind)

@@ -55,9 +55,13 @@ def test_numbers_in_words() -> None:
     )
     features = grain_features(GRAINS, table, stale=np.array([False, False, True]))
     assert words.numbers_in_words(features, 2, 20) == (
-        "Grain 2. 20 positions (5 nm²), 3.2 nm across at most, 30% shared with 1 other. "
-        "Dissimilarity 3, more than in 50% of the grains. Stability over seeds 0.90."
+        "Grain 2. 20 positions (5 nm²), 3.2 nm across at most, 30% shared with 1 other."
     )
+    assert words.more_in_words(features, 2, "group") == (
+        "Its patterns differ by 3 (dissimilarity), more than in 50% of the grains. "
+        "Other random starts find it with an overlap (IoU) of 0.90."
+    )
+    assert words.more_in_words(features, 0) == ""
     assert words.numbers_in_words(features, 7, 1, chosen=2) == (
         "Grain 7. 1 position. Changed since it was measured. 2 grains are selected."
     )

@@ -1,4 +1,4 @@
-"""All steps in one dock: a bar of buttons above, the chosen step below it. A step is made when it is first shown."""
+"""One dock for all: the start page, and behind its *Adjust* the steps. A page is made when it is first shown."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QSizePolicy, QStackedWidget, QWidget
+from qtpy.QtWidgets import QButtonGroup, QFrame, QPushButton, QScrollArea, QSizePolicy, QStackedWidget, QWidget
 
 from napari_stemnmf import stages
 from napari_stemnmf.plugin import status
+from napari_stemnmf.plugin.jobs.strip import JobStrip
+from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.saving.saved_line import SavedLine
 from napari_stemnmf.plugin.session import Session, session_of
 from napari_stemnmf.plugin.widgets import button as new_button
 from napari_stemnmf.plugin.widgets import column, row
-from napari_stemnmf.recipe import FEATURES
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -25,7 +26,9 @@ WIDTH = 412
 TITLE = 6
 """Pixels that napari's title of a dock may lie over what is in it."""
 COLUMNS = 5
-"""Buttons in a row of the bar: nine with their marks do not fit into one at a dock's width."""
+"""Buttons in a row of the bar: ten with their marks do not fit into one at a dock's width."""
+START = "start"
+BUTTON = "QPushButton { padding: 3px 1px; margin: 0px; }"
 
 
 class Entry(NamedTuple):
@@ -48,16 +51,22 @@ def entries() -> tuple[Entry, ...]:
 
 
 class StagesWidget(QWidget):
-    """The steps behind a bar of buttons; scan and feature are chosen for all together.
+    """The start page, and the steps behind a bar of buttons; one scan and one representation for all.
+
+    The bar folds away under *Adjust* on the start page, and stands above a step with a button that leads back.
 
     Attributes
     ----------
     steps : dict
-        The widgets that were made so far, by the lower-case name of their step.
+        The pages that were made so far, by the lower-case name of their step, the start page among them.
     buttons : dict of QPushButton
         The bar, by the same names.
+    home : QPushButton
+        Leads back to the start page.
     current : str
-        The step that is shown.
+        The page that is shown.
+    jobs : JobStrip
+        What runs for other scans.
     saved : SavedLine
         Where the analysis is saved.
     """
@@ -66,43 +75,60 @@ class StagesWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self._session: Session | None = session_of(viewer.layers.selection.active)
-        self._feature = next(iter(FEATURES))
         self._passing_on = False
         self.steps: dict[str, Any] = {}
         self.current = ""
         self._entries = {entry.title.lower(): entry for entry in entries()}
         self.buttons = {name: self._button(name) for name in self._entries}
+        self.home = new_button("‹ Start", "back to the start page", lambda: self.show_step(START))
+        self.home.setStyleSheet(BUTTON)
         self._pages = QStackedWidget()
-        self.saved = SavedLine(viewer)
+        self.jobs, self.saved = JobStrip(viewer), SavedLine(viewer)
         self._lay_out()
         self.destroyed.connect(lambda: self._disconnect())
         self._follow(self._session)
-        self.show_step(next(iter(self._entries)))
+        self.show_step(START)
+        keeper = keeper_of(viewer)
+        if keeper is not None:
+            keeper.join(self)
 
     def step(self, name: str) -> Any:
-        """The widget of a step, made if it was not shown before."""
+        """The page of a step, made if it was not shown before."""
         if name not in self.steps:
             widget = self.steps[name] = _dock_of(name)(self._viewer)
             _set_in_front(widget, False)
             self._pages.addWidget(_native(widget))
             self._pass_on(widget)
-            for chooser, slot in (("scan", self._on_scan), ("feature", self._on_feature)):
-                if hasattr(widget, chooser):
-                    getattr(widget, chooser).changed.connect(slot)
+            if hasattr(widget, "scan"):
+                widget.scan.changed.connect(self._on_scan)
+            if hasattr(widget, "pages"):
+                widget.pages.wanted.connect(self.show_step)
             if self._session is None and hasattr(widget, "scan"):
                 self._on_scan(widget.scan.value)
         return self.steps[name]
 
     def show_step(self, name: str) -> Any:
-        """Show a step, and return its widget."""
+        """Show a page, and return its widget."""
         widget = self.step(name)
         if self.current in self.steps and self.current != name:
             _set_in_front(self.steps[self.current], False)
         self.current = name
-        self.buttons[name].setChecked(True)
+        self._move_bar(name)
         self._pages.setCurrentWidget(_native(widget))
         _set_in_front(widget, True)
         return widget
+
+    def _move_bar(self, name: str) -> None:
+        """Fold the bar away on the start page; put it above any other."""
+        at_start = name == START
+        self._group.setExclusive(not at_start)
+        for each, button in self.buttons.items():
+            button.setChecked(each == name)
+        self.home.setVisible(not at_start)
+        if at_start:
+            self.steps[START].steps.addWidget(self._bar)
+        else:
+            self._top.addWidget(self._bar)
 
     def reset_choices(self, *args: object) -> None:
         """Called by napari when layers change."""
@@ -110,32 +136,22 @@ class StagesWidget(QWidget):
             if hasattr(widget, "reset_choices"):
                 widget.reset_choices()
 
-    # ---- one scan and one feature for all
+    # ---- one scan for all
 
     def _on_scan(self, session: Any) -> None:
-        if self._passing_on:
+        if self._passing_on or not isinstance(session, Session | None):
             return
         self._follow(session)
-        self._pass_on_to_all()
-
-    def _on_feature(self, feature: str) -> None:
-        if not self._passing_on and feature:
-            self._feature = feature
-            self._pass_on_to_all()
-            self._mark()
-
-    def _pass_on_to_all(self) -> None:
         for widget in self.steps.values():
             self._pass_on(widget)
 
     def _pass_on(self, widget: Any) -> None:
-        """Have a step show the scan and the feature that were chosen in another."""
+        """Have a step show the scan that was chosen in another."""
         self._passing_on = True
         try:
-            for name, value in (("scan", self._session), ("feature", self._feature)):
-                chooser = getattr(widget, name, None)
-                if chooser is not None and value is not chooser.value and value in chooser.choices:
-                    chooser.value = value
+            chooser = getattr(widget, "scan", None)
+            if chooser is not None and self._session is not chooser.value and self._session in chooser.choices:
+                chooser.value = self._session
         finally:
             self._passing_on = False
 
@@ -147,6 +163,7 @@ class StagesWidget(QWidget):
             session.changed.connect(self._mark)
         self._mark()
         self.saved.show_session(session)
+        self.jobs.leave_out(session)
 
     def _disconnect(self) -> None:
         """The dock was closed: stop listening."""
@@ -159,38 +176,41 @@ class StagesWidget(QWidget):
     def _button(self, name: str) -> QPushButton:
         title, about = self._entries[name]
         button = new_button(title, f"{title}: {about}", lambda: self.show_step(name), checkable=True)
-        button.setAutoExclusive(True)
-        button.setStyleSheet("QPushButton { padding: 3px 1px; margin: 0px; }")
+        button.setStyleSheet(BUTTON)
         button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         return button
 
     def _mark(self) -> None:
         """Show how far each step is."""
-        if self._feature not in (names := status.offered(self._session)):
-            self._feature = names[0]
+        feature = status.looked_at(self._session)
         for name, button in self.buttons.items():
-            entry, state = self._entries[name], status.mark_of(self._session, name, self._feature)
+            entry, state = self._entries[name], status.mark_of(self._session, name, feature)
             button.setText(f"{entry.title}\N{THIN SPACE}{status.MARKS[state]}".rstrip())
-            of = f" ({self._feature.upper()})" if state and name not in ("calibrate", "score") else ""
+            of = f" ({feature.upper()})" if state and name not in ("calibrate", "score") else ""
             button.setToolTip(f"{entry.title}: {entry.about}" + (f"\n{status.WORDS[state]}{of}" if state else ""))
 
     def _lay_out(self) -> None:
-        buttons = list(self.buttons.values())
+        buttons = [self.home, *self.buttons.values()]
+        self._group = QButtonGroup(self)
+        for each in self.buttons.values():
+            self._group.addButton(each)
         lines = [row(*buttons[i : i + COLUMNS]) for i in range(0, len(buttons), COLUMNS)]
         for line in lines:
             line.setSpacing(2)
             for i in range(line.count()):
                 line.setStretch(i, 1)
-        bar = column(*lines)
+        self._bar = QWidget()
+        bar = column(*lines, parent=self._bar)
         bar.setSpacing(2)
         bar.setContentsMargins(2, 0, 2, 0)
+        self._top = column()
         scroll = QScrollArea()  # beside a table below the canvas there is not room for all of a step
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setMinimumWidth(WIDTH)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(_Room(self._pages))
-        column(bar, scroll, self.saved, parent=self, stretch=scroll).setContentsMargins(0, TITLE, 0, 0)
+        column(self._top, scroll, self.jobs, self.saved, parent=self, stretch=scroll).setContentsMargins(0, TITLE, 0, 0)
 
 
 class _Room(QWidget):

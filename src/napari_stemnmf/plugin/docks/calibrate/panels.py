@@ -186,8 +186,8 @@ class MaskPanel(QWidget):
             if shapes is not None:
                 display.remove(self._viewer, session, shapes)
         else:
-            if shapes is None and SHAPES in session.set_aside:
-                shapes = self._viewer.add_layer(session.set_aside.pop(SHAPES))
+            if shapes is None and SHAPES in session.canvas.set_aside:
+                shapes = self._viewer.add_layer(session.canvas.set_aside.pop(SHAPES))
             elif shapes is None:
                 shapes = self._viewer.add_shapes(None, **layers.mask_shapes(session)[1])
             self._viewer.layers.selection.active = shapes

@@ -15,7 +15,7 @@ from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.patterns.scan_patterns import PictureRequest
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import button, facts
+from napari_stemnmf.plugin.widgets import Section, button, facts
 from napari_stemnmf.units import pixel_size
 
 if TYPE_CHECKING:
@@ -102,16 +102,17 @@ class CalibrateWidget(StepWidget):
         self.add_section("Beam stop and mask", self.mask, stop.native, tooltip="detector pixels that are left out")
         tooltip = "then click the ring on the pattern, and enter its d spacing [nm] above"
         self.ring = button("Pick ring", tooltip, checkable=True)
-        self._found_forms = {}
-        for path, (title, tooltip) in FORMS.items():
-            form = self._found_forms[path] = self.forms.make(path)
-            parts = [form.native, self.ring] if path == "pixel_size" else [form.native]
-            self.add_section(title, *parts, tooltip=tooltip)
+        self._found_forms = {path: self.forms.make(path) for path in FORMS}
+        title, tooltip = FORMS["pixel_size"]
+        self.add_section(title, self._found_forms["pixel_size"].native, self.ring, tooltip=tooltip)
+        rest = [path for path in FORMS if path != "pixel_size"]
+        parts = [Section(FORMS[path][0], self._found_forms[path].native, tooltip=FORMS[path][1]) for path in rest]
+        self.add_section("Advanced", *parts, tooltip="settings that seldom need a change")
 
     def _style(self) -> None:
         """Pattern above, settings below, and the user draws the line between them."""
         super()._style()
-        self._put_above(self.panel, 3, 2)
+        self._put_above(self.panel, 1, 1)
 
     # ---- what the user does
 

@@ -92,7 +92,7 @@ class ClusterWidget(StepWidget):
             (self.groups, "Groups", "what became of the tracks of spots, and how many spots the groups have"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(view, title), tooltip)
-        self._put_above(self.tabs, 5, 2)
+        self._put_above(self.tabs, 1, 1)
 
     # ---- what the user does
 

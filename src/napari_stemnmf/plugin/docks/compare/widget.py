@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QVB
 from napari_stemnmf.plugin.docks.compare.comparison import Comparison
 from napari_stemnmf.plugin.docks.compare.model import Compared, Request, compare
 from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
@@ -76,6 +77,9 @@ class CompareWidget(QWidget):
         self._preview.ready.connect(self._on_compared)
         self._preview.failed.connect(self._show_status)
         viewer.events.theme.connect(self._on_theme)
+        keeper = keeper_of(viewer)
+        if keeper is not None:
+            keeper.join(self)
         self.destroyed.connect(lambda: self._disconnect())  # a method of what is destroyed would not be called
         self._on_theme()
         self._refresh()

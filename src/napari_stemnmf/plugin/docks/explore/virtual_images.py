@@ -190,7 +190,6 @@ def show_live(viewer: ViewerModel, session: Session, found: Virtual) -> None:
         viewer.layers.remove(layer)
     _add(viewer, session, found.image, meta)
     if display.remove_patterns(viewer, session):  # with it, canvas and sliders are half the detector's
-        session.note = display.REMOVED
         shown = display.find(viewer, session, LIVE)
         if shown is not None:
             display.fit(viewer, shown)

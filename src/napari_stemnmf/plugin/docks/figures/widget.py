@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_stemnmf.plugin.docks.figures.model import Drawn, FigureRequest, draw
 from napari_stemnmf.plugin.jobs.preview import Preview
+from napari_stemnmf.plugin.keeper import keeper_of
 from napari_stemnmf.plugin.session import FEATURE_NAMES
 from napari_stemnmf.plugin.sources import FILES, AnalysisSources
 from napari_stemnmf.plugin.widgets import button, show_error, wrapping_label
@@ -156,6 +157,9 @@ class FiguresWidget(QWidget):
         self._writer.ready.connect(self._on_written)
         self._writer.failed.connect(show_error)
         viewer.events.theme.connect(self._on_theme)
+        keeper = keeper_of(viewer)
+        if keeper is not None:
+            keeper.join(self)
         self.destroyed.connect(lambda: self._disconnect())  # a method of what is destroyed would not be called
         self._on_theme()
         self._on_sources()

@@ -1,58 +1,29 @@
-"""The actions of the Review dock: its buttons, and its keys, on the canvas and in the dock.
-
-Each calls one function with the name of the action. On the canvas napari asks the selected layer for a key first, then
-the viewer: no letter here is one of a Labels layer's own. Undo, redo and Escape are, and so are bound on the layers of
-grains themselves, in place of napari's.
-"""
+"""The buttons of the Review dock. Each calls one function with the name of the action, as its key does (`keys`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QAction, QKeySequence
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QGridLayout,
     QLabel,
     QLineEdit,
     QMenu,
     QPushButton,
-    QShortcut,
     QSizePolicy,
     QStackedWidget,
     QWidget,
 )
 
+from napari_stemnmf.plugin.docks.review.keys import key_text
 from napari_stemnmf.plugin.docks.review.model import ORDERS
+from napari_stemnmf.plugin.layers.grain_colours import COLOURINGS
 from napari_stemnmf.plugin.widgets import row
 
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Layer
-
-KEYS = {
-    "next": "N",
-    "previous": "Shift-N",
-    "next doubtful": "D",
-    "previous doubtful": "Shift-D",
-    "accept": "A",
-    "reject": "R",
-    "undecide": "U",
-    "merge": "J",
-    "split line": "S",
-    "paint": "G",
-    "erase": "K",
-    "comment": "T",
-    "delete": "Delete",
-    "undo": "Control-Z",
-    "redo": "Control-Shift-Z",
-    "cancel": "Escape",
-}
-"""By what it does, each key as napari names it: J joins, S splits, G grows, K cuts away, T is for text."""
-ON_LAYERS = ("undo", "redo", "cancel")
-"""What is bound on the layers of grains as well."""
 GO = {
     "previous": ("◀", "the grain in the row above"),
     "next": ("▶", "the grain in the row below"),
@@ -60,8 +31,18 @@ GO = {
 }
 DECIDE = {
     "accept": ("✓ Accept", "the selected grains are right"),
-    "reject": ("✗ Reject", "the selected grains are none"),
-    "undecide": ("? Undecided", "take the decision on the selected grains back"),
+    "accept next": ("✓ ▸", "accept, and go on to the next grain that is not decided"),
+    "reject": ("✗ Reject", "the selected grains are none: they stay out of tables, figures and exports"),
+    "reject next": ("✗ ▸", "reject, and go on to the next grain that is not decided"),
+    "undecide": ("?", "take the decision on the selected grains back"),
+}
+SHOW = {
+    "numbers": ("numbers", "write each grain's number on it"),
+    "unexplained": (
+        "not explained",
+        "what no grain explains, bright where much of the diffracted intensity is left over; a click there, off all "
+        "grains, proposes a new one",
+    ),
 }
 SPLIT = {
     "split line": ("by a line", "draw a line across the grain with the mouse held down"),
@@ -84,20 +65,16 @@ PROMPTS = {
     "paint": "Paint on the canvas to add to grain {grain}.",
     "erase": "Paint on the canvas to take from grain {grain}.",
     "new": "Paint a new grain on the canvas.",
+    "propose": "A new grain is proposed here; paint to change it.",
 }
 """Instructions while a tool is in use."""
 TIGHT = "padding: 3px 4px;"
 
 
-def key_text(name: str) -> str:
-    """The key of an action, for a tool tip."""
-    return KEYS[name].replace("Control", "Ctrl").replace("-", "+") if name in KEYS else ""
-
-
 class GoButtons(QWidget):
-    """Next, previous, next doubtful, the order of doubt, and the scale of the pictures below."""
+    """Next, previous, next doubtful, and the order of doubt."""
 
-    def __init__(self, act: Callable[[str], None], scale: QWidget) -> None:
+    def __init__(self, act: Callable[[str], None]) -> None:
         super().__init__()
         self.buttons = {name: _button(name, *about, act) for name, about in GO.items()}
         self.order = QComboBox()
@@ -107,9 +84,33 @@ class GoButtons(QWidget):
         label = QLabel("by")
         label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         label.setBuddy(self.order)
-        layout = row(*self.buttons.values(), label, self.order, scale, parent=self)
-        for part in (label, self.order, scale):
-            layout.setStretchFactor(part, 1)
+        layout = row(*self.buttons.values(), label, self.order, parent=self)
+        layout.setStretchFactor(self.order, 1)
+
+
+class ShowBoxes(QWidget):
+    """What the colours on the canvas tell, and what else is drawn there.
+
+    Attributes
+    ----------
+    colours : QComboBox
+    boxes : dict of QCheckBox
+        By the names in `SHOW`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colours = QComboBox()
+        self.colours.addItems(list(COLOURINGS))
+        self.colours.setToolTip("\n".join(f"{name}: {about}" for name, about in COLOURINGS.items()))
+        self.boxes = {name: QCheckBox(text) for name, (text, _) in SHOW.items()}
+        for name, box in self.boxes.items():
+            box.setToolTip(SHOW[name][1])
+        label = QLabel("colours")
+        label.setBuddy(self.colours)
+        label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.colours.setMinimumWidth(104)
+        row(label, self.colours, *self.boxes.values(), parent=self, stretch=self.colours)
 
 
 class DecideButtons(QWidget):
@@ -128,16 +129,18 @@ class DecideButtons(QWidget):
         self.kind.setToolTip("what the selected grains are: choose a class, or write a new one and press Enter")
         self.kind.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.kind.setLineEdit(self.written)
-        self.comment.setToolTip(f"on the selected grains; press Enter to keep it (key {key_text('comment')} goes here)")
+        self.comment.setToolTip("on the selected grains; it is kept when you press Enter or leave the field")
         self.comment.setPlaceholderText("comment")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
-        for column, button in enumerate(self.buttons.values()):
-            grid.addWidget(button, 0, 2 * column, 1, 2)
-        grid.addWidget(self.kind, 1, 0, 1, 2)
-        grid.addWidget(self.comment, 1, 2, 1, 4)
+        decide = row(*self.buttons.values())
+        for name, button in self.buttons.items():
+            decide.setStretchFactor(button, 3 if name in ("accept", "reject") else 1)
+        grid.addLayout(decide, 0, 0, 1, 3)
+        grid.addWidget(self.kind, 1, 0)
+        grid.addWidget(self.comment, 1, 1, 1, 2)
         self.kind.activated.connect(lambda _: self.annotated.emit("class", self.kind.currentText()))
         self.written.editingFinished.connect(lambda: self.annotated.emit("class", self.kind.currentText()))
         self.comment.editingFinished.connect(lambda: self.annotated.emit("comment", self.comment.text()))
@@ -172,7 +175,7 @@ class EditButtons(QStackedWidget):
         super().__init__()
         self.buttons = {name: _button(name, *about, act) for name, about in EDIT.items()}
         self.split = QPushButton("Split")
-        self.split.setToolTip(f"part the selected grain by what you draw (key {key_text('split line')}: by a line)")
+        self.split.setToolTip("part the selected grain by what you draw")
         self.split.setStyleSheet(f"QPushButton {{ {TIGHT} }}")
         menu = QMenu(self.split)
         menu.setToolTipsVisible(True)
@@ -193,7 +196,7 @@ class EditButtons(QStackedWidget):
                 grid.setColumnStretch(j, 1)
         self.prompt = QLabel()
         self.prompt.setWordWrap(True)
-        self.done = _button("done", "Split", "part the grain along what was drawn (key S)", act)
+        self.done = _button("done", "Split", "take what was drawn", act)
         self.cancel = _button("cancel", "Cancel", "leave the grain as it is", act)
         prompted = QWidget()
         row(self.prompt, self.done, self.cancel, parent=prompted, stretch=self.prompt)
@@ -206,51 +209,17 @@ class EditButtons(QStackedWidget):
         self.setCurrentIndex(1 if tool else 0)
         if tool:
             self.prompt.setText(PROMPTS[tool].format(grain=grain))
-            splitting = tool.startswith("split")
-            self.done.setVisible(splitting)
-            self.cancel.setText("Cancel" if splitting else "Done")
+            splitting, proposing = tool.startswith("split"), tool == "propose"
+            self.done.setVisible(splitting or proposing)
+            self.done.setText("Make it a grain" if proposing else "Split")
+            self.cancel.setText("Cancel" if splitting or proposing else "Done")
 
 
-class Keys:
-    """Binds the keys on the canvas and in a dock; `act` is called with the name of the action."""
-
-    def __init__(self, viewer: ViewerModel, dock: QWidget, act: Callable[[str], None]) -> None:
-        self._viewer, self._act = viewer, act
-        self._before: dict[str, Any] | None = None
-        self._layers: list[Layer] = []
-        for name in KEYS:
-            shortcut = QShortcut(QKeySequence(key_text(name)), dock)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(lambda name=name: act(name))
-
-    def listen(self, on: bool) -> None:
-        """Bind the keys on the canvas, or restore what was bound before."""
-        if on and self._before is None:
-            self._before = {name: self._bind(self._viewer, name) for name in KEYS}
-        elif not on and self._before is not None:
-            for name, before in self._before.items():
-                self._viewer.bind_key(KEYS[name], before, overwrite=True)
-            self._before = None
-            self.hold([])
-
-    def hold(self, layers: Iterable[Layer]) -> None:
-        """Bind undo, redo and Escape on these layers, and on no others."""
-        present = list(layers) if self._before is not None else []
-        for layer in self._layers:
-            if layer not in present:
-                for name in ON_LAYERS:
-                    layer.bind_key(KEYS[name], None)
-        for layer in present:
-            if layer not in self._layers:
-                for name in ON_LAYERS:
-                    self._bind(layer, name)
-        self._layers = present
-
-    def _bind(self, target: Any, name: str) -> Any:
-        def press(_: Any) -> None:
-            self._act(name)
-
-        return target.bind_key(KEYS[name], press, overwrite=True)
+def name_keys(buttons: dict[str, QPushButton], abouts: dict[str, tuple[str, str]]) -> None:
+    """Write the present keys of actions into the tool tips of their buttons."""
+    for name, button in buttons.items():
+        about, key = abouts[name][1], key_text(name)
+        button.setToolTip(f"{about} (key {key})" if key else about)
 
 
 def _button(name: str, text: str, about: str, act: Callable[[str], None]) -> QPushButton:

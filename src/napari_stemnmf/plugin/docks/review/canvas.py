@@ -1,20 +1,39 @@
-"""The grains of one scan and feature on napari's canvas: outlined, and picked by a click. No Qt.
+"""The grains of one scan and feature on napari's canvas: coloured, outlined, numbered, and picked by a click. No Qt.
 
-The outline of the selected grain is a Labels layer of its own, so that painting on it does not change the grains that
-it overlaps.
+What a brush paints on is a Labels layer of its own, so that painting on it does not change the grains that it overlaps;
+it is there while a brush is in use. The outline is one pixel of the screen wide at any zoom.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import CONTOUR, OUTLINE, Planes, grain_layers, outline, outline_layer
+from napari_stemnmf.plugin.layers import camera, display
+from napari_stemnmf.plugin.layers.grain_layers import (
+    AROUND,
+    BESIDE,
+    BRUSH,
+    COLOUR,
+    HALO,
+    LINE,
+    MARKS,
+    NUMBERS,
+    OUTLINE,
+    brush_layer,
+    numbered,
+    numbers_layer,
+    outline,
+    outline_layer,
+)
+from napari_stemnmf.plugin.layers.grain_outlines import number_places, outlines
+from napari_stemnmf.plugin.layers.grain_view import recolour, redraw, show_grains
 from napari_stemnmf.plugin.layers.places import scan_position
+from napari_stemnmf.plugin.layers.result_layers import unexplained
 from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
 
 if TYPE_CHECKING:
@@ -24,12 +43,15 @@ if TYPE_CHECKING:
 
     from napari_stemnmf.grains.grains import Grains
 
-KINDS = ("grains", "stack", OUTLINE)
+KINDS = ("grains", "stack", BRUSH)
 """Roles of the layers whose labels are grains."""
 DRAWN = "split"
 """Role of the layer that a split is drawn on."""
 MOST_MOVED = 3
 """Pixels of the screen that the mouse may move in a click."""
+REZOOMED = 1.08
+"""By how much the zoom must change before lines are drawn anew."""
+UNEXPLAINED = "unexplained"
 
 
 class GrainCanvas:
@@ -43,7 +65,14 @@ class GrainCanvas:
     labelled : callable
         Called with the id that another way of napari has selected, its features table or its picker.
     painted : callable
-        Called with the mask (scan_y, scan_x) that a stroke on the outline has left.
+        Called with the mask (scan_y, scan_x) that a stroke of a brush has left.
+
+    Attributes
+    ----------
+    colouring : str
+        What the colours of the grains tell, one of `grain_colours.COLOURINGS`.
+    numbers : bool
+        Whether the ids stand on the grains.
     """
 
     def __init__(
@@ -59,13 +88,21 @@ class GrainCanvas:
         self._feature = ""
         self._listening = False
         self._linked: list[Layer] = []
+        self._features: pd.DataFrame | None = None
         self._grains: Grains | None = None  # what the layers show
+        self._numbered: Grains | None = None
+        self._outlined: tuple[Any, ...] = ()  # layer, grains and ids of the lines that are drawn
+        self._colours: list[str] = []
+        self._selected: tuple[int, tuple[int, ...]] = (0, ())
+        self._zoom = 1.0
+        self.colouring, self.numbers = "neighbours", False
 
     def follow(self, session: Session | None, feature: str) -> None:
         """Show the grains of a scan and feature, and of no other."""
         if not self.shows(session, feature):
             self.hide()
-            self._session, self._feature, self._grains = session, feature, None
+            self._session, self._feature = session, feature
+            self._features = self._grains = self._numbered = None
         self._link()
 
     def shows(self, session: Session | None, feature: str) -> bool:
@@ -79,6 +116,11 @@ class GrainCanvas:
             callbacks.append(self._on_press)
         elif not on and self._on_press in callbacks:
             callbacks.remove(self._on_press)
+        zoomed = self._viewer.scene.camera.events.zoom
+        if on and not self._listening:
+            zoomed.connect(self._on_zoom)
+        elif not on and self._listening:
+            zoomed.disconnect(self._on_zoom)
         self._listening = on
         self._link()
 
@@ -99,32 +141,34 @@ class GrainCanvas:
         if session is None or session.result("refine", self._feature) is None:
             return
         grains: Grains = session.result("refine", self._feature)
-        layer = self.layer(OUTLINE)
-        if layer is None and not grain_id:
-            return
+        row, self._selected = grains.row_of(grain_id), (grain_id, tuple(others))
         with self._no_reports():
-            if layer is None:
-                layer = self.add_outline(grain_id)
-            else:
-                self._redraw(layer, outline(grains, grain_id, others))
-                make_visible(layer)
+            self._draw_outlines(grains, grain_id, others)
+            brush = self.layer(BRUSH)
+            if brush is not None:
+                redraw(brush, outline(grains, grain_id))
             for kind in KINDS:
                 found = self.layer(kind)
                 if found is not None and grain_id:
                     found.selected_label = grain_id
             stack = self.layer("stack")
-            rows = np.flatnonzero(grains.ids == grain_id)
-            if stack is not None and stack.visible and len(rows):
-                display.show_plane(self._viewer, session, f"stack/{self._feature}", int(rows[0]))
-        if len(rows) and layer is not None:
-            self._bring_into_view(layer, *grains.places(int(rows[0])))
+            if stack is not None and stack.visible and row >= 0:
+                display.show_plane(self._viewer, session, f"stack/{self._feature}", row)
+        flat = self.layer("grains")
+        if row >= 0 and flat is not None:
+            camera.bring_into_view(self._viewer, flat, *grains.places(row))
+
+    def show_again(self) -> None:
+        """Draw the outlines that were not drawn while a brush was in use."""
+        if self._session is not None and self._grains is not None and self._selected[0]:
+            self._draw_outlines(self._grains, *self._selected)
 
     def hide(self) -> None:
-        """Hide the outline."""
-        layer = self.layer(OUTLINE)
-        if layer is not None:
-            layer.mode = "pan_zoom"
-            layer.visible = False
+        """Hide the outline, the numbers and what is not explained."""
+        for kind in (OUTLINE, NUMBERS, UNEXPLAINED):
+            layer = self.layer(kind)
+            if layer is not None:
+                layer.visible = False
 
     def update(self, features: pd.DataFrame) -> None:
         """Show the grains as they are after an edit, with their features."""
@@ -132,16 +176,99 @@ class GrainCanvas:
         grains = session.result("refine", self._feature) if session is not None else None
         if session is None or grains is None:
             return
+        self._features = features
         with self._no_reports():
-            if grains is not self._grains:
-                for data, meta, _ in grain_layers(session, self._feature, features):
-                    layer = display.find(self._viewer, session, meta["metadata"][ROLE_KEY])
-                    if layer is not None:
-                        self._redraw(layer, data)
-                self._grains = grains
-            for labels in map(self.layer, ("grains", "stack")):
-                if labels is not None and not features.equals(labels.features):
-                    labels.features = features
+            show_grains(self._viewer, session, self._feature, features, self.colouring)
+        self._grains = grains
+        self._number()
+
+    def colour_by(self, name: str) -> None:
+        """Have the colours tell something else."""
+        self.colouring = name
+        if self._session is not None and self._features is not None:
+            recolour(self._viewer, self._session, self._feature, self._features, name)
+
+    def show_numbers(self, on: bool) -> None:
+        """Write the ids on the grains, or do not."""
+        self.numbers = on
+        self._number()
+
+    def show_unexplained(self, on: bool) -> bool:
+        """Show the map of what no grain explains, over the grains; whether there is one."""
+        layer, session = self.layer(UNEXPLAINED), self._session
+        if layer is None and on and session is not None:
+            for data, meta, _ in unexplained(session, self._feature):
+                layer = self._without_selecting(partial(self._viewer.add_image, data, **meta))
+        if layer is not None:
+            layer.visible = on
+        return layer is not None
+
+    def _number(self) -> None:
+        layer, session = self.layer(NUMBERS), self._session
+        if session is None or self._grains is None or not self.numbers:
+            if layer is not None:
+                layer.visible = False
+            return
+        if layer is None:
+            data, meta, _ = numbers_layer(session, self._feature)
+            layer = self._without_selecting(lambda: self._viewer.add_points(data, **meta))
+        elif self._numbered is not self._grains:
+            layer.data = number_places(self._grains)
+            layer.text = numbered(self._grains)
+        self._numbered = self._grains
+        make_visible(layer)
+
+    def _draw_outlines(self, grains: Grains, grain_id: int, others: Sequence[int]) -> None:
+        """Lines around the selected grains, each on its halo; that of `grain_id` on top."""
+        layer = self.layer(OUTLINE)
+        ids = [*(i for i in others if i), *([grain_id] if grain_id else [])]
+        if layer is None:
+            if not ids or self._session is None:
+                return
+            data, meta, _ = outline_layer(self._session, self._feature)
+            layer = self._without_selecting(lambda: self._viewer.add_shapes(data, **meta))
+        if self.layer(BRUSH) is not None:
+            if layer.visible:
+                layer.visible = False  # what is painted is seen as a whole
+            return
+        make_visible(layer)
+        if self._outlined == (layer, grains, ids):
+            return
+        lines = [(line, COLOUR if i == grain_id else BESIDE) for i in ids for line in outlines(grains, i)]
+        paths = [(np.vstack([line, line[1:2]]), "path") for line, _ in lines]
+        colours = [HALO] * len(paths) + [colour for _, colour in lines]
+        if lines and self._outlined[:1] == (layer,) and self._colours == colours == colours[: layer.nshapes]:
+            layer.data = paths * 2  # as many as before: napari keeps their widths and colours
+        else:
+            if layer.nshapes:
+                layer.selected_data = set(range(layer.nshapes))
+                layer.remove_selected()
+            if lines:
+                only = [path for path, _ in paths]
+                layer.add_paths(only * 2, edge_width=self._widths(layer, len(paths)), edge_color=colours)
+                layer.selected_data = set()
+        self._outlined, self._colours = (layer, grains, ids), colours
+
+    def _widths(self, layer: Layer, count: int) -> list[float]:
+        """Widths of so many halos and lines, in positions, at the present zoom."""
+        self._zoom = float(self._viewer.scene.camera.zoom)
+        pixel = 1.0 / (self._zoom * float(np.abs(layer.scale[-1])))
+        return [AROUND * pixel] * count + [LINE * pixel] * count
+
+    def _on_zoom(self, event: Any = None) -> None:
+        layer, zoom = self.layer(OUTLINE), float(self._viewer.scene.camera.zoom)
+        if layer is None or not layer.nshapes or not zoom:
+            return
+        if not 1 / REZOOMED < zoom / self._zoom < REZOOMED:
+            layer.edge_width = self._widths(layer, layer.nshapes // 2)
+
+    def _without_selecting(self, add: Callable[[], Layer]) -> Layer:
+        """Add a layer, and leave selected what was."""
+        active = self._viewer.layers.selection.active
+        layer = add()
+        if active is not None:
+            self._viewer.layers.selection.active = active
+        return layer
 
     def activate(self) -> None:
         """Select the layer of the grains: napari's features table then is theirs, and so are its keys."""
@@ -153,21 +280,16 @@ class GrainCanvas:
         """Show the labels of these grains in place of those of the scan's other features."""
         own = self.layer("grains")
         for layer in self._viewer.layers:
-            role = str(layer.metadata.get(ROLE_KEY, ""))
-            if own is not None and session_of(layer) is self._session and role.startswith("grains/"):
-                layer.visible = layer is own
+            kind, _, feature = str(layer.metadata.get(ROLE_KEY, "")).partition("/")
+            if own is not None and session_of(layer) is self._session and kind in ("grains", MARKS):
+                layer.visible = feature == self._feature
 
-    def add_outline(self, grain_id: int) -> Layer:
-        """Add the layer of the outline, without selecting it."""
-        session = self._session
-        if session is None:
-            raise ValueError("Without a scan there is no grain to outline.")
-        active = self._viewer.layers.selection.active
-        data, meta, _ = outline_layer(session, self._feature, grain_id)
+    def add_brush(self, grain_id: int) -> Layer:
+        """Add the layer that brushes paint a grain on."""
+        if self._session is None:
+            raise ValueError("Without a scan there is no grain to paint.")
+        data, meta, _ = brush_layer(self._session, self._feature, grain_id)
         layer = self._viewer.add_labels(data, **meta)
-        layer.contour = CONTOUR
-        if active is not None:
-            self._viewer.layers.selection.active = active
         self._link()
         return layer
 
@@ -195,11 +317,11 @@ class GrainCanvas:
             yield
 
     def _on_label(self, event: Any) -> None:
-        if event.source is not self.layer(OUTLINE):
+        if event.source is not self.layer(BRUSH):
             self._labelled(int(event.source.selected_label))
 
     def _on_paint(self, event: Any) -> None:
-        layer = self.layer(OUTLINE)
+        layer = self.layer(BRUSH)
         if layer is not None and event.source is layer:
             self._painted(np.asarray(layer.data) != 0)
 
@@ -216,23 +338,6 @@ class GrainCanvas:
         found = scan_position(self._session, event.position[-2:])
         if found is not None:
             self._picked(*found, "Control" in event.modifiers)
-
-    @staticmethod
-    def _redraw(layer: Any, data: Any) -> None:
-        """Show new values, in the same array if possible: napari then keeps its table, undo and extent."""
-        if isinstance(data, Planes) or np.shape(layer.data) != data.shape or layer.data.dtype != data.dtype:
-            layer.data = data
-        elif not np.array_equal(layer.data, data):
-            layer.data[...] = data
-            layer.refresh(extent=False)
-
-    def _bring_into_view(self, layer: Layer, rows: np.ndarray, columns: np.ndarray) -> None:
-        low, high = (rows.min(), columns.min()), (rows.max(), columns.max())
-        camera = self._viewer.scene.camera
-        middle = np.mean([layer.data_to_world(corner) for corner in (low, high)], axis=0)[-2:]
-        away = np.abs(middle - np.array(camera.center)[-2:])
-        if (away > np.array(self._viewer.canvas.size) / camera.zoom / 2).any():
-            display.move_to(self._viewer, layer, low, high)
 
 
 def make_visible(layer: Layer) -> None:

@@ -6,16 +6,19 @@ and compared, until Measure has made the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_stemnmf.analysis import Analysis
+    from napari_stemnmf.dataset import Axis
     from napari_stemnmf.grains.confidence import Similarity
     from napari_stemnmf.grains.editing import Edit
     from napari_stemnmf.grains.grains import Grains
@@ -28,6 +31,12 @@ ORDERS = {
     "overlap": "how much of the grain others cover",
 }
 """What grains are ordered by for review, and what that means."""
+ALIKE = 0.9
+"""Correlation of the patterns of two neighbours from which they are offered to be merged."""
+SMOOTHED = 0.7
+"""Blur (sigma, in positions) of the map in which a new grain is proposed."""
+LEAST_LEFT = 0.15
+"""Share of the diffracted intensity below which nothing is proposed."""
 NOT_MEASURED = "measure the grains first"
 CHANGED = "changed: press Measure changed"
 NEVER_ALONE = "others cover all of it"
@@ -122,6 +131,48 @@ def only_confidence(table: pd.DataFrame) -> bool:
     return bool(np.allclose(table["doubt"], 1 - table["confidence"]))
 
 
+def plotted(table: pd.DataFrame) -> list[str]:
+    """The columns that can be plotted: those with a number for two grains or more."""
+    kinds = {name: table[name].dtype.kind for name in table.columns}
+    hidden = ("index", "grain_id", "label")
+    return [n for n, kind in kinds.items() if kind in "iuf" and n not in hidden and table[n].notna().sum() > 1]
+
+
+def merge_offer(pictures: Pictures) -> str:
+    """What a button says that merges a grain with its neighbour; empty where the two are not so alike, or apart."""
+    alike = pictures.beside and pictures.correlation >= ALIKE
+    return f"Merge with {pictures.neighbour} (r {pictures.correlation:.2f})" if alike else ""
+
+
+def scale_bar(axis: Axis, pixels: float) -> tuple[float, str]:
+    """A round length on an axis, about a quarter of so many pixels: in pixels, and in words.
+
+    Examples
+    --------
+    >>> from napari_stemnmf.dataset import Axis
+    >>> scale_bar(Axis("q_x", 128, 0.25, 0.0, "1/nm"), 128)
+    (20.0, '5 nm⁻¹')
+    """
+    wanted = 0.25 * max(pixels, 1.0) * axis.scale
+    power = 10.0 ** math.floor(math.log10(wanted))
+    length = max((step * power for step in (1, 2, 5) if step * power <= wanted), default=power)
+    unit = f"{axis.unit[2:]}⁻¹" if axis.unit.startswith("1/") else axis.unit
+    return length / axis.scale, f"{length:g} {unit}"
+
+
+def proposal(share: np.ndarray, row: int, column: int) -> np.ndarray:
+    """(scan_y, scan_x) bool: the piece around a position where about as much is not explained as there.
+
+    The map is smoothed a little, and cut at half of its value at the position. Empty where hardly anything is left.
+    """
+    smooth = ndimage.gaussian_filter(np.nan_to_num(share.astype(np.float64)), SMOOTHED)
+    here = float(smooth[row, column])
+    if here < LEAST_LEFT:
+        return np.zeros(share.shape, bool)
+    pieces, _ = ndimage.label(smooth >= here / 2)
+    return np.asarray(ndimage.binary_fill_holes(pieces == pieces[row, column]))
+
+
 def stroke(grain_id: int, before: np.ndarray, now: np.ndarray) -> list[Edit]:
     """A stroke of the brush as edits: what it added to a grain's mask, and what it erased."""
     from napari_stemnmf.grains.editing import Edit
@@ -143,6 +194,8 @@ class Pictures:
         Id of the grain that it resembles most, 0 for none.
     correlation : float
         Of the two patterns, -1 to 1.
+    beside : bool
+        Whether the two touch or overlap.
     positions_alone : int
         How many positions no other grain covers.
     notes : dict
@@ -155,6 +208,7 @@ class Pictures:
     neighbour: int = 0
     correlation: float = float("nan")
     positions_alone: int = 0
+    beside: bool = False
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -230,7 +284,8 @@ class Measured:
         unlike = difference(mine, patterns.patterns[self.rows[other]])
         unlike = unlike if keep is None else np.where(keep, unlike, np.float32(0))
         r = float(self.similarity.correlation[at])
-        return Pictures(mine, alone if positions else None, unlike, other, r, positions, notes)
+        beside = bool(self.similarity.neighbour[at])
+        return Pictures(mine, alone if positions else None, unlike, other, r, positions, beside, notes)
 
     def likeness(self, chosen: Sequence[int]) -> float:
         """The least correlation of the patterns of some grains; NaN if one of them has none."""

@@ -1,7 +1,7 @@
 """The tools of the Review dock: brush, eraser, and what a grain is split with. One at a time is in use, or none.
 
-A brush paints on the layer of the outline. A line, region or seeds to split a grain by are drawn on a layer that is
-removed when the split is done. No Qt but the buttons.
+A brush paints on a layer that is there while it is in use, and so is that on which a line, a region or seeds to split
+a grain by are drawn. No Qt but the buttons.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stemnmf.plugin.docks.review.actions import KEYS, EditButtons
-from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas, make_visible
+from napari_stemnmf.plugin.docks.review.actions import EditButtons
+from napari_stemnmf.plugin.docks.review.canvas import DRAWN, GrainCanvas
+from napari_stemnmf.plugin.docks.review.keys import keys_of
 from napari_stemnmf.plugin.docks.review.model import stroke
-from napari_stemnmf.plugin.layers.grain_layers import COLOUR, CONTOUR, OUTLINE
+from napari_stemnmf.plugin.layers.grain_layers import BRUSH, COLOUR
+from napari_stemnmf.plugin.layers.grain_view import redraw
 from napari_stemnmf.plugin.layers.places import axes_of, inside_of, on_scan
 from napari_stemnmf.plugin.session import session_of
 from napari_stemnmf.plugin.widgets import show_error
@@ -30,7 +32,7 @@ BRUSHES = ("paint", "erase", "new")
 SELECT_FIRST = "Select a grain first: click it on the canvas or in the table."
 PEN = 1.5
 """Width of what is drawn, in probe positions."""
-BRUSH = 4
+BRUSH_SIZE = 4
 """Diameter of the brush at first, in probe positions."""
 
 
@@ -83,8 +85,10 @@ class Tools:
         else:
             self._stop_painting()
             layer = self._drawing_layer(session, tool)
-            layer.bind_key(KEYS["cancel"], lambda _: self.stop(), overwrite=True)
-            layer.bind_key(KEYS["split line"], lambda _: self.split(grain), overwrite=True)
+            for key in keys_of("cancel"):
+                layer.bind_key(key, lambda _: self.stop(), overwrite=True)
+            for key in keys_of("split line"):
+                layer.bind_key(key, lambda _: self.split(grain), overwrite=True)
         self.tool = tool
         self._buttons.show_tool(tool, grain)
 
@@ -95,6 +99,7 @@ class Tools:
             self._remove_drawing()
             self._stop_painting()
             self._canvas.activate()
+            self._canvas.show_again()
             self._buttons.show_tool("", 0)
 
     def split(self, grain: int) -> None:
@@ -107,11 +112,35 @@ class Tools:
         elif self._edit(Edit(self.tool, (grain,), points=points)):
             self.stop()
 
+    def propose(self, mask: np.ndarray) -> None:
+        """Show positions (scan_y, scan_x) as a new grain, to be painted on and then taken or left."""
+        self.stop()
+        self._choose([])
+        self._paint("paint", 1)
+        layer = self._canvas.layer(BRUSH)
+        if layer is not None:
+            redraw(layer, mask.astype(np.int32))
+        self.tool = "propose"
+        self._buttons.show_tool(self.tool, 0)
+
+    def take_proposal(self, grains: Callable[[], Grains]) -> None:
+        """Make what is proposed a grain, and select it."""
+        from napari_stemnmf.grains.editing import Edit
+
+        layer = self._canvas.layer(BRUSH)
+        points = np.argwhere(np.asarray(layer.data) != 0) if layer is not None else np.empty((0, 2))
+        before = grains().ids
+        if self.tool == "propose" and len(points) and self._edit(Edit("new", points=points)):
+            self.stop()
+            self._choose(np.setdiff1d(grains().ids, before).tolist())
+
     def take_stroke(self, grain: int, grains: Callable[[], Grains], now: np.ndarray) -> None:
         """Make a stroke an edit: `now` is the mask (scan_y, scan_x) that it has left of a grain, 0 for a new one."""
         from napari_stemnmf.grains.editing import Edit
 
         before = grains()
+        if self.tool == "propose":
+            return  # it is taken as a whole
         if grain:
             mask = before.mask(before.row_of(grain))
             if not np.array_equal(mask, now):
@@ -126,24 +155,19 @@ class Tools:
         self._canvas.show(grain)  # as the grain is now, whether the stroke was possible or not
 
     def _paint(self, mode: str, label: int) -> None:
-        """Put the outline into napari's mode "paint" or "erase", for the label of a grain."""
-        layer = self._canvas.layer(OUTLINE)
-        layer = self._canvas.add_outline(0) if layer is None else layer
-        make_visible(layer)
+        """Put the layer of brushes into napari's mode "paint" or "erase", for the label of a grain."""
+        layer = self._canvas.layer(BRUSH)
+        if layer is None:
+            layer = self._canvas.add_brush(label)
+            layer.n_edit_dimensions, layer.brush_size, layer.preserve_labels = 2, BRUSH_SIZE, False
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        layer.n_edit_dimensions = 2
-        layer.preserve_labels = False
-        if layer.mode == "pan_zoom":
-            layer.brush_size = BRUSH
         layer.mode = mode
-        layer.contour, layer.opacity = 0, 0.6  # the area under the brush is seen, not its edge only
 
     def _stop_painting(self) -> None:
-        layer = self._canvas.layer(OUTLINE)
+        layer = self._canvas.layer(BRUSH)
         if layer is not None:
-            layer.mode = "pan_zoom"
-            layer.contour, layer.opacity = CONTOUR, 1.0
+            self._viewer.layers.remove(layer)
 
     def _drawing_layer(self, session: Session, tool: str) -> Layer:
         """Add a layer to draw on: for "split line" and "split region" freehand, for "split seeds" by clicks."""

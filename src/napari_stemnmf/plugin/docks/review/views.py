@@ -1,4 +1,4 @@
-"""The grains in a table that sorts and where several may be chosen, and the patterns of one grain side by side."""
+"""The grains in a table that sorts and where several may be chosen, and how many are decided."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyqtgraph as pg
 from qtpy.QtCore import (
     QAbstractTableModel,
     QItemSelection,
@@ -18,52 +17,44 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
-    QGridLayout,
     QHeaderView,
-    QLabel,
+    QMenu,
     QProgressBar,
     QSizePolicy,
     QTableView,
     QWidget,
 )
 
-from napari_stemnmf.plugin.docks.review.model import Pictures, only_confidence, progress
-from napari_stemnmf.plugin.patterns.pattern_view import PatternView
-from napari_stemnmf.plugin.patterns.scan_patterns import SCALES, scaled
+from napari_stemnmf.plugin.docks.review.model import only_confidence, progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
+PERCENT = ("confidence", "overlap_fraction")
 ROW_HEIGHT = 20
-LEAST = 88
+LEAST = 66
 """Smallest height of the table, in pixels of the screen."""
 MARKS = {"accepted": "✓", "rejected": "✗"}
 COLUMNS = {
-    "grain": ("grain_id", "id of the grain, its label in the layers; it keeps it whatever is edited"),
+    "grain": ("grain_id", "number of the grain, its label in the layers; it keeps it whatever is edited"),
     "": ("verdict", "✓ accepted, ✗ rejected"),
+    "likely": ("confidence", "how likely the grain is right; empty where that is not known, as of what was drawn"),
+    "why not": ("reason", "what speaks against the grain"),
+    "size": ("positions", "probe positions of the grain"),
     "class": ("class", "what you say it is"),
-    "pos.": ("positions", "probe positions of the grain"),
-    "likely": ("confidence", "probability that the grain is right; why not stands among its numbers, below"),
     "doubt": ("doubt", "0 to 1: how doubtful it is among the grains, by what is chosen under the table"),
-    "dissim": ("dissimilarity", "how unlike one another its patterns are; empty until it is measured"),
-    "stable": ("stability", "mean overlap (IoU) with the best match in the other seeds"),
+    "spread": ("dissimilarity", "how unlike one another its patterns are; empty until it is measured"),
+    "stable": ("stability", "how well the other random starts find it: mean overlap (IoU) with the best match"),
     "shared": ("overlap_fraction", "share of its positions that other grains cover as well"),
 }
 """Titles of the columns: the column of the data, and its meaning."""
-OF_SOME = ("confidence", "stability")
-"""Columns that are hidden where they are empty: groups of spots have no stability, grains that were drawn neither."""
-PICTURE, SMALLEST = (128, 96), 84
-"""Preferred width and height of a picture, and the smallest, in pixels of the screen."""
-SIGNED = pg.ColorMap(None, [(33, 102, 172), (247, 247, 247), (178, 24, 43)])
-"""Blue where the neighbour is brighter, red where the grain is."""
-PICTURES = {
-    "mean": "mean pattern of the grain's positions, weighted, counts",
-    "alone": "the same over the positions that no other grain covers, counts",
-    "difference": "the grain (red) minus the most similar one (blue), of the same sum; a click on its name selects it",
-}
+AT_FIRST = ("grain_id", "verdict", "confidence", "reason", "positions")
+"""Columns that are shown at first, where they hold something; the others are a right click on the titles away."""
+WIDTHS = {"grain_id": 44, "verdict": 20, "confidence": 48, "positions": 50, "class": 64}
+"""Of columns, in pixels of the screen; what is not named shares what is left."""
 
 
 class DecidedBar(QProgressBar):
@@ -71,14 +62,15 @@ class DecidedBar(QProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setToolTip("grains that were accepted or rejected; kept with the analysis")
+        self.setMinimumWidth(150)
 
     def show_decisions(self, verdicts: pd.DataFrame | None, count: int) -> None:
         """Show the verdicts of so many grains, as `Review.verdicts` gives them."""
         decided, text = progress(verdicts, count)
         self.setRange(0, max(1, count))
         self.setValue(decided)
-        self.setFormat(text)
+        self.setFormat(text.partition(":")[0])
+        self.setToolTip(f"{text}; kept with the analysis")
 
 
 class GrainModel(QAbstractTableModel):
@@ -92,12 +84,32 @@ class GrainModel(QAbstractTableModel):
 
     def show_grains(self, table: pd.DataFrame | None) -> None:
         """Take a row for each grain, indexed by id, with the columns of `COLUMNS` that are known and ``stale``."""
-        self.beginResetModel()
-        self.ids = [] if table is None else [int(i) for i in table.index]
+        ids = [] if table is None else [int(i) for i in table.index]
         columns = [_column(table, name) for name, _ in COLUMNS.values()] if table is not None else []
-        self._cells = [list(row) for row in zip(*columns, strict=True)]
-        self._stale = set() if table is None or "stale" not in table else set(table.index[table["stale"]])
+        cells = [list(row) for row in zip(*columns, strict=True)]
+        stale = set() if table is None or "stale" not in table else set(table.index[table["stale"]])
+        if ids == self.ids:  # the same rows: only what is new is drawn again
+            olds = zip(self._cells, cells, strict=True)
+            rows = [at for at, (old, new) in enumerate(olds) if repr(old) != repr(new)]
+            rows += [at for at, grain in enumerate(ids) if (grain in stale) != (grain in self._stale)]
+            self._cells, self._stale = cells, stale
+            for row in dict.fromkeys(rows):
+                self.dataChanged.emit(self.index(row, 0), self.index(row, len(COLUMNS) - 1))
+            return
+        self.beginResetModel()
+        self.ids, self._cells, self._stale = ids, cells, stale
         self.endResetModel()
+
+    def show_noted(self, features: pd.DataFrame) -> None:
+        """Take verdicts and classes anew, from features whose row is the id of a grain."""
+        for at, (name, _) in enumerate(COLUMNS.values()):
+            if name in ("verdict", "class"):
+                values = _column(features.iloc[self.ids], name)
+                moved = [row for row, value in enumerate(values) if value != self._cells[row][at]]
+                for row in moved:
+                    self._cells[row][at] = values[row]
+                if moved:
+                    self.dataChanged.emit(self.index(min(moved), at), self.index(max(moved), at))
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Grains."""
@@ -111,14 +123,15 @@ class GrainModel(QAbstractTableModel):
         """Text, sorting value, alignment or tool tip of a cell."""
         value = self._cells[index.row()][index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return _text(value)
+            return _text(value, percent=list(COLUMNS.values())[index.column()][0] in PERCENT)
         if role == Qt.ItemDataRole.UserRole:
             return float("inf") if isinstance(value, float) and np.isnan(value) else value
         if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ToolTipRole:
             changed = "changed since it was measured\n" if self.ids[index.row()] in self._stale else ""
-            return changed + list(COLUMNS.values())[index.column()][1]
+            name, about = list(COLUMNS.values())[index.column()]
+            return changed + (f"{value}\n" if name == "reason" and value else "") + about
         if role == Qt.ItemDataRole.FontRole and self.ids[index.row()] in self._stale:
             from qtpy.QtGui import QFont
 
@@ -143,7 +156,13 @@ class GrainList(QTableView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setToolTip("a click on a row selects the grain, with Ctrl several; a click on a title sorts")
+        self.setToolTip(
+            "a click on a row selects the grain, with Ctrl several; a click on a title sorts, a right click chooses "
+            "columns"
+        )
+        self._table: pd.DataFrame | None = None
+        self._wanted: dict[str, bool] = {}  # columns that the user has shown or hidden
+        self._by_confidence = False  # whether the rows were put into that order, which is done once
         self._grains = GrainModel(self)
         self._sorted = QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self._grains)
@@ -164,15 +183,18 @@ class GrainList(QTableView):
             header.setMinimumSectionSize(20)
             header.setStyleSheet("QHeaderView::section { padding: 1px; font-weight: normal; }")
             header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-            mark = list(COLUMNS).index("")
-            header.setSectionResizeMode(mark, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(mark, 22)
+            for i, (name, _) in enumerate(COLUMNS.values()):
+                if name in WIDTHS:
+                    header.setSectionResizeMode(i, QHeaderView.ResizeMode.Interactive)
+                    header.resizeSection(i, WIDTHS[name])
+            header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+            header.customContextMenuRequested.connect(lambda at: self.columns_menu().popup(header.mapToGlobal(at)))
         self._picked = self.selectionModel() or QItemSelectionModel(self._sorted)
         self._picked.selectionChanged.connect(self._on_selected)
 
     def sizeHint(self) -> QSize:
         """A few rows: the table grows where there is space, and needs no more where a dock scrolls."""
-        return QSize(320, LEAST)
+        return QSize(320, 2 * LEAST)
 
     def resizeEvent(self, event: Any) -> None:
         """The selected grain stays visible where its numbers take space from the table."""
@@ -190,11 +212,46 @@ class GrainList(QTableView):
         """Show these grains, in the order that the user has chosen; none is selected."""
         with QSignalBlocker(self):
             self._grains.show_grains(table)
+        self._table = table
+        self._choose_columns()
+        if not self._by_confidence and table is not None and not _is_empty(table, "confidence"):
+            self._by_confidence = True
+            self.sortByColumn(list(COLUMNS).index("likely"), Qt.SortOrder.AscendingOrder)
+
+    def show_noted(self, features: pd.DataFrame) -> None:
+        """Show verdicts and classes anew; all else is as it was."""
+        self._grains.show_noted(features)
+        if self._table is not None and (features["class"] != "").any():
+            self._table = self._table.assign(**{"class": features["class"].iloc[self._grains.ids].to_numpy()})
+            self._choose_columns()
+
+    def columns_menu(self) -> QMenu:
+        """The columns to choose from; a tick is one that is shown."""
+        menu = QMenu(self)
+        for i, (title, (name, about)) in enumerate(COLUMNS.items()):
+            if name in ("grain_id", "verdict"):
+                continue
+            action = QAction(title, menu)
+            action.setCheckable(True)
+            action.setChecked(not self.isColumnHidden(i))
+            action.setToolTip(about)
+            action.toggled.connect(lambda on, name=name: self.show_column(name, on))
+            menu.addAction(action)
+        menu.setToolTipsVisible(True)
+        return menu
+
+    def show_column(self, name: str, on: bool) -> None:
+        """Show or hide a column of the data, whatever it holds."""
+        self._wanted[name] = on
+        self._choose_columns()
+
+    def _choose_columns(self) -> None:
+        table = self._table
         for i, (name, _) in enumerate(COLUMNS.values()):
-            if name in OF_SOME:
-                self.setColumnHidden(i, table is None or name not in table or bool(table[name].isna().all()))
-            elif name == "doubt":
-                self.setColumnHidden(i, table is None or only_confidence(table))
+            holds = table is not None and not _is_empty(table, name)
+            doubtful = name == "doubt" and table is not None and not only_confidence(table)
+            shown = holds and (name in AT_FIRST or name == "class" or doubtful)
+            self.setColumnHidden(i, not self._wanted.get(name, shown or name in ("grain_id", "verdict", "positions")))
 
     def select(self, ids: Sequence[int]) -> None:
         """Select the rows of these grains, without a signal, and show the last."""
@@ -220,129 +277,24 @@ class GrainList(QTableView):
         self.chosen.emit([order[row] for row in sorted(rows - {current})] + [order[current]] * (current in rows))
 
 
-class SmallView(PatternView):
-    """A small pattern; a signed one is blue, white and red."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setMinimumSize(SMALLEST, SMALLEST)
-
-    def sizeHint(self) -> QSize:
-        """Three of them beside each other in a dock."""
-        return QSize(*PICTURE)
-
-    def show_signed(self, image: np.ndarray | None, values: np.ndarray | None) -> None:
-        """As `show_image`, with 0 in the middle of the colours."""
-        most = 1.0 if image is None else float(np.percentile(np.abs(image), 99.8)) or 1.0
-        self.show_image(image, values, (-most, most))
-
-    def set_colour_map(self, colours: pg.ColorMap) -> None:
-        """Show the counts in these colours."""
-        self._image.setColorMap(colours)
-
-
-class GrainPictures(QWidget):
-    """Three views of a grain; the value under the mouse stands above them.
-
-    Attributes
-    ----------
-    views : dict of SmallView
-        By the names in `PICTURES`.
-    titles : dict of QLabel
-    scale : QComboBox
-        How the counts are shown; the dock places it.
-    """
-
-    neighbour_chosen = Signal(int)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._pictures = Pictures()
-        self.views = {name: SmallView() for name in PICTURES}
-        self.titles = {name: QLabel() for name in PICTURES}
-        self.scale = QComboBox()
-        self.scale.addItems(SCALES)
-        self.scale.setToolTip("how counts become brightness in the three pictures")
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(2)
-        for column, name in enumerate(PICTURES):
-            self.titles[name].setToolTip(PICTURES[name])
-            self.titles[name].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            self.views[name].setToolTip(PICTURES[name])
-            self.views[name].hovered.connect(lambda found, name=name: self._on_hover(name, found))
-            grid.addWidget(self.titles[name], 0, column)
-            grid.addWidget(self.views[name], 1, column)
-            grid.setColumnStretch(column, 1)
-        grid.setRowStretch(1, 1)
-        self.views["difference"].set_colour_map(SIGNED)
-        self.titles["difference"].setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
-        self.titles["difference"].linkActivated.connect(lambda link: self.neighbour_chosen.emit(int(link)))
-        self.scale.currentTextChanged.connect(lambda _: self._draw())
-        self._draw()
-
-    def show_grain(self, pictures: Pictures) -> None:
-        """Show the patterns of a grain."""
-        self._pictures = pictures
-        self._draw()
-
-    def set_colours(self, background: str, text: str) -> None:
-        """Take the colours of the window's theme."""
-        self._text = text
-        for view in self.views.values():
-            view.set_colours(background, text)
-        self._draw()
-
-    def set_colour_map(self, name: str) -> None:
-        """Show the patterns in a colour map of napari."""
-        from napari.utils.colormaps import ensure_colormap
-
-        found = pg.ColorMap(None, 255 * ensure_colormap(name).map(np.linspace(0, 1, 256)))
-        for view in ("mean", "alone"):
-            self.views[view].set_colour_map(found)
-
-    _text = "#ffffff"
-
-    def _draw(self) -> None:
-        shown, scale = self._pictures, self.scale.currentText()
-        images = {"mean": shown.mean, "alone": shown.alone, "difference": shown.difference}
-        for name, image in images.items():
-            view = self.views[name]
-            if name == "difference":
-                view.show_signed(None if image is None else np.sign(image) * scaled(np.abs(image), scale), image)
-            else:
-                view.show_image(None if image is None else scaled(image, scale), image)
-            view.show_message(shown.notes.get(name, "") if image is None else "")
-        self._name_views()
-
-    def _name_views(self) -> None:
-        shown = self._pictures
-        neighbour = f"– <a href='{shown.neighbour}' style='color:{self._text}'>grain {shown.neighbour}</a>"
-        self.titles["mean"].setText("mean")
-        self.titles["alone"].setText("alone" + (f", {shown.positions_alone} pos." if shown.positions_alone else ""))
-        self.titles["difference"].setText(
-            f"{neighbour}, r {shown.correlation:.2f}" if shown.neighbour else "– neighbour"
-        )
-
-    def _on_hover(self, name: str, found: Any) -> None:
-        """Show the value under the mouse in place of the view's name."""
-        self._name_views()
-        if found is not None:
-            q_y, q_x, value = found
-            self.titles[name].setText(f"({round(q_y)}, {round(q_x)}) px: {value:.4g}")
-
-
 def _column(table: pd.DataFrame, name: str) -> list[Any]:
     if name == "grain_id":
         return [int(i) for i in table.index]
     if name not in table:
-        return [float("nan")] * len(table)
+        return ["" if name in ("reason", "class") else float("nan")] * len(table)
     if name == "verdict":
         return [MARKS.get(value, "") for value in table[name]]
     return list(table[name].tolist())
 
 
-def _text(value: Any) -> str:
+def _is_empty(table: pd.DataFrame, name: str) -> bool:
+    """Whether a column holds nothing for any grain."""
+    if name not in table or not len(table):
+        return name != "grain_id"
+    return not any(value if isinstance(value, str) else value == value for value in table[name])
+
+
+def _text(value: Any, percent: bool = False) -> str:
     if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.2f}"
+        return "" if np.isnan(value) else f"{value:.0%}" if percent else f"{value:.2f}"
     return str(value)

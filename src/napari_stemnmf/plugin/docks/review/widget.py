@@ -5,51 +5,66 @@ An action's way: a button or a key calls `ReviewWidget.act` with its name; an ed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from magicgui.widgets import PushButton
-from qtpy.QtWidgets import QWidget
 
-from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.docks.review import model, words
-from napari_stemnmf.plugin.docks.review.actions import DecideButtons, EditButtons, GoButtons, Keys
+from napari_stemnmf.plugin.docks.review.actions import (
+    DECIDE,
+    EDIT,
+    GO,
+    DecideButtons,
+    EditButtons,
+    GoButtons,
+    ShowBoxes,
+    name_keys,
+)
+from napari_stemnmf.plugin.docks.review.body import Body
 from napari_stemnmf.plugin.docks.review.canvas import KINDS, GrainCanvas
+from napari_stemnmf.plugin.docks.review.keys import Keys
+from napari_stemnmf.plugin.docks.review.missed import Missed
 from napari_stemnmf.plugin.docks.review.model import Measured, Pictures
+from napari_stemnmf.plugin.docks.review.own_pattern import OwnPattern
+from napari_stemnmf.plugin.docks.review.pictures import GrainPictures
+from napari_stemnmf.plugin.docks.review.scatter import GrainScatter
+from napari_stemnmf.plugin.docks.review.selecting import SelectingWidget
 from napari_stemnmf.plugin.docks.review.tools import BRUSHES, Tools
-from napari_stemnmf.plugin.docks.review.views import DecidedBar, GrainList, GrainPictures
-from napari_stemnmf.plugin.forms.step import StepWidget
+from napari_stemnmf.plugin.docks.review.views import DecidedBar, GrainList
 from napari_stemnmf.plugin.jobs.preview import Preview
 from napari_stemnmf.plugin.layers.display import show_table
-from napari_stemnmf.plugin.layers.grain_layers import features_of, stale_grains
+from napari_stemnmf.plugin.layers.grain_layers import annotated, features_of, stale_grains
+from napari_stemnmf.plugin.layers.places import axes_of
 from napari_stemnmf.plugin.plain_plot import theme_colours
 from napari_stemnmf.plugin.preferences import preferences
 from napari_stemnmf.plugin.session import Session
-from napari_stemnmf.plugin.widgets import Visibility, column, fill_with_forms, show_error, show_warning, wrapping_label
+from napari_stemnmf.plugin.widgets import (
+    Visibility,
+    fill_with_forms,
+    wrapping_label,
+)
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from napari_stemnmf.analysis import Analysis
 
-    from napari_stemnmf.grains.editing import Edit
+    pass
 
 WIDTH, BAR = 356, 14
 """Smallest width of the dock's inside, and of a scroll bar beside it, in pixels of the screen."""
 NO_GRAINS = "There are no grains of {} yet; run Refine."
 
 
-class ReviewWidget(StepWidget):
+class ReviewWidget(SelectingWidget):
     """The grains of one scan and feature: a table, the patterns of the selected one, decisions and edits.
 
     Attributes
     ----------
     decided : DecidedBar
-    grains : GrainList
-        The grains, of which one or more are selected.
+    grains, scatter : GrainList, GrainScatter
+        The grains, of which one or more are selected: as a table, and as a plot, on two tabs.
     pictures, numbers : GrainPictures, QLabel
         Patterns and numbers of the grain that was selected last.
-    go, decide, edit, tools : GoButtons, DecideButtons, EditButtons, Tools
-    chosen : tuple of int
-        Ids of all selected grains, in the order in which they were selected; the last of them is the session's.
+    go, decide, edit, show_boxes, tools : GoButtons, DecideButtons, EditButtons, ShowBoxes, Tools
     table : PushButton
         Opens napari's features table.
     """
@@ -58,16 +73,19 @@ class ReviewWidget(StepWidget):
     run_text: ClassVar[str] = "Measure changed"
 
     def _add_forms(self) -> None:
-        self.chosen: tuple[int, ...] = ()
+        self.chosen, self._next = (), None
         self._shown: tuple[Any, ...] = (None, "", None)
-        self._features: pd.DataFrame | None = None
-        self._measured: Measured | None = None
+        self._features, self._measured = None, None
+        self._seen: tuple[Any, ...] = ()  # what the features were made from
+        self._stale: Any = None
+        self._only_noted = False
         self._order: list[int] = []
-        self._next: list[int] | None = None  # what an edit that is being made leaves selected
         self.decided, self.grains, self.pictures = DecidedBar(), GrainList(), GrainPictures()
+        self.scatter, self.show_boxes = GrainScatter(), ShowBoxes()
         self.numbers = wrapping_label("the grain that was selected last; lengths in nm where the scan is calibrated")
-        self.go, self.decide = GoButtons(self.act, self.pictures.scale), DecideButtons(self.act)
-        self.edit = EditButtons(self.act)
+        self._keys = Keys(self._viewer, self.native, self.act)
+        self.go, self.decide, self.edit = GoButtons(self.act), DecideButtons(self.act), EditButtons(self.act)
+        self._keys.changed = self._name_keys
         self.canvas = GrainCanvas(
             self._viewer,
             self._on_picked,
@@ -75,14 +93,19 @@ class ReviewWidget(StepWidget):
             lambda now: self.tools.take_stroke(self.selected, self._found, now),
         )
         self.tools = Tools(self._viewer, self.canvas, self.edit, self._edit, self.choose)
-        self._keys = Keys(self._viewer, self.native, self.act)
         self._visibility = Visibility(self.native, self._on_visible)
         self._preview = Preview(Measured.compared, self.native)
         self._preview.ready.connect(self._on_compared)
+        self.own = OwnPattern(self.pictures, self.native)
         self.grains.chosen.connect(self.choose)
+        self.scatter.chosen.connect(self.choose)
         self.pictures.neighbour_chosen.connect(lambda grain: self.choose([grain]))
+        self.pictures.merge_asked.connect(self._merge_with)
         self.go.order.currentTextChanged.connect(lambda _: self._list_grains())
         self.decide.annotated.connect(self._annotate)
+        self.show_boxes.colours.currentTextChanged.connect(self.canvas.colour_by)
+        self.show_boxes.boxes["numbers"].toggled.connect(self.canvas.show_numbers)
+        self.missed = Missed(self.show_boxes.boxes["unexplained"], self.canvas, self.tools, self._unexplained)
         self._viewer.events.theme.connect(self._on_theme)
 
     def _buttons(self) -> list[Any]:
@@ -94,13 +117,10 @@ class ReviewWidget(StepWidget):
 
     def _style(self) -> None:
         super()._style()
-        body = QWidget()
-        parts = (self.decided, self.grains, self.go, self.numbers, self.pictures, self.decide, self.edit)
-        layout = column(*parts, parent=body)
-        layout.setContentsMargins(2, 0, 2, 0)
-        layout.setStretchFactor(self.grains, 3)
-        layout.setStretchFactor(self.pictures, 2)
-        self.form_area.native.layout().addWidget(body)
+        pages = {"List": self.grains, "Plot": self.scatter}
+        below = (self.pictures, self.decide, self.edit, self.show_boxes)
+        self.body = Body(self.decided, pages, (self.go, self.numbers), below)
+        self.form_area.native.layout().addWidget(self.body)
         self.form_area.native.setMinimumWidth(WIDTH)
         self._scroll.setMinimumWidth(WIDTH + BAR)
         fill_with_forms(self._scroll)
@@ -122,6 +142,14 @@ class ReviewWidget(StepWidget):
             case "next doubtful" | "previous doubtful":
                 found = model.next_doubtful(self._order, model.undecided(self._features), self.selected, step)
                 self.choose([found] if found else self.chosen)
+            case "accept" | "done" if self.tools.tool == "propose":
+                self.tools.take_proposal(self._found)
+            case "accept next" | "reject next":
+                self._edit_chosen(name.split()[0])
+                self.act("next doubtful")
+            case "merge offered":
+                if self.pictures.offer.isVisibleTo(self.pictures):
+                    self.pictures.offer.click()
             case "accept" | "reject" | "undecide" | "merge" | "delete":
                 self._edit_chosen(name)
             case "undo" | "redo":
@@ -135,66 +163,6 @@ class ReviewWidget(StepWidget):
             case _:
                 self.tools.start(name, self.selected, session)
 
-    @property
-    def selected(self) -> int:
-        """Id of the grain that was selected last, 0 for none."""
-        return self._session.selected.get(str(self.feature.value), 0) if self._session is not None else 0
-
-    def choose(self, ids: Sequence[int]) -> None:
-        """Select these grains; the last one is shown."""
-        if self._session is None:
-            return
-        ids = [i for i in ids if i]
-        kept = [i for i in self.chosen if i in ids[:-1]]
-        self.chosen = tuple(dict.fromkeys([*kept, *ids]))
-        self._session.select_grain(str(self.feature.value), ids[-1] if ids else 0)
-        self._show_selected()
-        if not self.tools.tool:
-            self.canvas.activate()
-
-    def _on_picked(self, row: int, column: int, more: bool) -> None:
-        there = model.grains_at(self._found(), row, column)
-        if more and there:
-            self.choose(model.toggled(self.chosen, there[0]))
-        elif not more:
-            self.choose([model.clicked(there, self.selected)])
-
-    def _on_labelled(self, label: int) -> None:
-        if label in self._found().ids:
-            self.choose([label])
-
-    def _annotate(self, kind: str, text: str) -> None:
-        """Give the selected grains a class or a comment, if they do not have it."""
-        features, text = self._features, text.strip()
-        if features is not None and any(features[kind].iloc[i] != text for i in self.chosen):
-            self._edit_chosen(kind, text)
-
-    def _edit_chosen(self, kind: str, text: str = "") -> None:
-        """Make an edit of the selected grains."""
-        from napari_stemnmf.grains.editing import Edit
-
-        grains = self.chosen
-        if kind == "delete" and grains:
-            self._next = model.after_deletion(self.grains.order, grains)
-        against = ""
-        if kind == "merge":
-            self._next = list(grains[:1])
-            against = words.against_merging(self._measured, grains) if self._measured and len(grains) > 1 else ""
-        if self._edit(Edit(kind, grains, text)) and against:
-            show_warning(against)
-        self._next = None
-
-    def _edit(self, *edits: Edit) -> bool:
-        """Make edits. If that is not possible, a notification says why, and nothing has changed."""
-        if self._session is None:
-            return False
-        try:
-            self._session.edit(str(self.feature.value), *edits)
-        except StemNMFError as error:
-            show_error(error)
-            return False
-        return True
-
     def _on_run(self) -> None:
         self._start("measure")
 
@@ -206,10 +174,13 @@ class ReviewWidget(StepWidget):
         shown = (session, feature, session.analysis if session is not None else None)
         if any(new is not old for new, old in zip(shown, self._shown, strict=True)):
             self._follow(session)
+            self.own.follow(session)
+            self.pictures.set_axis(axes_of(session)[3] if session is not None else None)
             other = shown[:2] != self._shown[:2]
             self._shown = shown
             if other:
                 self.chosen = ()
+                self.missed.hide()
                 if self.native.isVisible():
                     self.canvas.bring_forward()
             self._show_grains(session, feature)
@@ -226,9 +197,9 @@ class ReviewWidget(StepWidget):
         if session is None or session.analysis is None or found is None:
             self._features, self._measured, self._order, self.chosen = None, None, [], ()
             self.grains.show_grains(None)
+            self.scatter.show_grains(None)
         else:
-            stale = stale_grains(session.analysis, feature)
-            self._features = features_of(session, feature, stale)
+            stale = self._know(session, session.analysis, feature)
             self.canvas.update(self._features)
             self._measured = Measured.of(session.analysis, feature, stale, self._measured)
             if self._measured.similarity is None and self._measured.rows:
@@ -239,22 +210,40 @@ class ReviewWidget(StepWidget):
             else:
                 kept = [i for i in self.chosen if i in found.ids]
                 self.chosen = tuple(kept) if self.selected in kept else (self.selected,) * bool(self.selected)
-            self._list_grains()
+            self._list_grains() if not self._only_noted else self.grains.show_noted(self._features)
         review = session.review(feature) if session is not None else None
         self.decided.show_decisions(None if review is None else review.verdicts(), 0 if found is None else len(found))
         self._show_selected()
+
+    def _know(self, session: Session, analysis: Analysis, feature: str) -> Any:
+        """Take what is known of the grains, or what is noted of them if only that is new; returns what is stale."""
+        review, found = session.review(feature), analysis.grains[feature]
+        seen = (session, found, analysis.tables.get(feature), analysis.keys.get(f"tables/{feature}"), feature)
+        same = len(self._seen) == len(seen) and all(new is old for new, old in zip(seen[:3], self._seen, strict=False))
+        same = same and seen[3:] == self._seen[3:]
+        if same and self._features is not None and review is not None:
+            self._features = annotated(self._features, review.verdicts())
+        else:
+            edited = len(self._seen) == len(seen) and seen[0] is self._seen[0] and seen[2] is self._seen[2]
+            before = (self._seen[1], self._stale) if edited and seen[4] == self._seen[4] else None
+            self._stale = stale_grains(analysis, feature, before)
+            self._features = features_of(session, feature, self._stale)
+        self._seen, self._only_noted = seen, same and review is not None
+        return self._stale
 
     def _list_grains(self) -> None:
         """Fill the table, and order the grains by review priority."""
         if self._features is not None:
             table, self._order = model.listed(self._found(), self._features, self.go.order.currentText())
             self.grains.show_grains(table)
+            self.scatter.show_grains(table)
             self.grains.select(self.chosen)
 
     def _show_selected(self) -> None:
         """Show the grain that was selected last, everywhere."""
         features, grain = self._features, self.selected
         self.grains.select(self.chosen)
+        self.scatter.select(self.chosen)
         self.canvas.show(grain, self.chosen[:-1])
         self.pictures.show_grain(Pictures() if self._measured is None else self._measured.pictures(grain))
         if features is None:
@@ -264,10 +253,11 @@ class ReviewWidget(StepWidget):
             row_of = found.row_of(grain)
             positions = int(found.areas[row_of]) if row_of >= 0 else 0
             origin = "group" if self.feature.value == "vdf" else "component"
-            self.numbers.setText(words.numbers_in_words(features, grain, positions, len(self.chosen), origin))
+            self.numbers.setText(words.numbers_in_words(features, grain, positions, len(self.chosen)))
+            self.numbers.setToolTip(words.more_in_words(features, grain, origin))
             kinds = sorted({kind for kind in features["class"] if kind})
-            row = features.iloc[grain]
-            self.decide.show_annotation(kinds, row["class"] if grain else "", row["comment"] if grain else "")
+            said = features.iloc[grain]
+            self.decide.show_annotation(kinds, said["class"] if grain else "", said["comment"] if grain else "")
 
     def _on_compared(self, measured: Measured) -> None:
         """The similarities of the grains have been computed."""
@@ -286,10 +276,6 @@ class ReviewWidget(StepWidget):
     def _can_run(self, session: Session) -> bool:
         feature = str(self.feature.value)
         return session.state("measure", feature) != "done" and not session.obstacle("measure", feature)
-
-    def _found(self) -> Any:
-        """The grains of the chosen scan and feature, or None."""
-        return self._session.result("refine", str(self.feature.value)) if self._session is not None else None
 
     # ---- what happens around
 
@@ -337,12 +323,20 @@ class ReviewWidget(StepWidget):
 
     def _on_theme(self, event: Any = None) -> None:
         self.pictures.set_colours(*theme_colours(self._viewer))
+        self.scatter.set_theme(*theme_colours(self._viewer))
+
+    def _name_keys(self) -> None:
+        """The keys were changed in napari's preferences: tool tips name the new ones."""
+        for buttons, abouts in ((self.go.buttons, GO), (self.decide.buttons, DECIDE), (self.edit.buttons, EDIT)):
+            name_keys(buttons, abouts)
 
     def _disconnect(self, *args: Any) -> None:
         self._preview.close()
         self._viewer.events.theme.disconnect(self._on_theme)
+        self.own.close()
+        self.pictures.close_window()
         self.canvas.listen(False)
-        self._keys.listen(False)
+        self._keys.close()
         if self._shown[0] is not None:
             self._shown[0].grain_selected.disconnect(self._on_grain_selected)
         super()._disconnect(*args)

@@ -17,10 +17,8 @@ UNLIKE = 0.5
 """Correlation of the patterns of two grains below which it is told when they are merged."""
 
 
-def numbers_in_words(
-    features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1, origin: str = "component"
-) -> str:
-    """The numbers of a grain, in a few short sentences.
+def numbers_in_words(features: pd.DataFrame, grain_id: int, positions: int, chosen: int = 1) -> str:
+    """What matters of a grain, in two or three short sentences.
 
     Parameters
     ----------
@@ -32,19 +30,24 @@ def numbers_in_words(
         Probe positions of the grain.
     chosen : int
         How many grains are selected, this one among them.
-    origin : str
-        What a grain came from: a component, or a group of spots.
     """
-    if not 0 < grain_id < len(features) or features["grain_id"].iloc[grain_id] != grain_id:
+    known = _row(features, grain_id)
+    if not known:
         return ""
-    row = features.iloc[grain_id]
-    known = {name: row[name] for name in features.columns if _known(row[name])}
-    parts = [_title(grain_id, known, origin), _likely(known), *_shape(known, positions), *_patterns(known, features)]
+    parts = [_title(grain_id, known), _likely(known), *_shape(known, positions)]
     if known.get("stale"):
         parts.append("Changed since it was measured")
     if chosen > 1:
         parts.append(f"{chosen} grains are selected")
     return ". ".join(part for part in parts if part) + "."
+
+
+def more_in_words(features: pd.DataFrame, grain_id: int, origin: str = "component") -> str:
+    """What else is known of a grain: the component or group that it came from, and how alike its patterns are."""
+    known = _row(features, grain_id)
+    component = known.get("component", -1)
+    parts = [f"From {origin} {int(component)}" if component >= 0 else "", *_patterns(known, features)]
+    return ". ".join(part for part in parts if part) + "." if any(parts) else ""
 
 
 def against_merging(measured: Measured, chosen: Sequence[int]) -> str:
@@ -74,12 +77,18 @@ def stale_line(count: int) -> str:
     return f"{grains} changed: press Measure changed." if count else ""
 
 
-def _title(grain_id: int, known: dict[str, Any], what: str) -> str:
+def _row(features: pd.DataFrame, grain_id: int) -> dict[str, Any]:
+    """What is known of a grain, by column; empty for 0 and for one that was deleted."""
+    if not 0 < grain_id < len(features) or features["grain_id"].iloc[grain_id] != grain_id:
+        return {}
+    row = features.iloc[grain_id]
+    return {name: row[name] for name in features.columns if _known(row[name])}
+
+
+def _title(grain_id: int, known: dict[str, Any]) -> str:
     verdict = f", {known['verdict']}" if known.get("verdict") else ""
     kind = f", {known['class']}" if known.get("class") else ""
-    component = known.get("component", -1)
-    origin = f", of {what} {int(component)}" if component >= 0 else ""
-    return f"Grain {grain_id}{verdict}{kind}{origin}"
+    return f"Grain {grain_id}{verdict}{kind}"
 
 
 def _likely(known: dict[str, Any]) -> str:
@@ -110,9 +119,9 @@ def _patterns(known: dict[str, Any], features: pd.DataFrame) -> list[str]:
     if "dissimilarity" in known:
         rest = features["dissimilarity"].dropna()
         higher = f", more than in {(rest < known['dissimilarity']).mean():.0%} of the grains" if len(rest) > 1 else ""
-        found.append(f"Dissimilarity {known['dissimilarity']:.4g}{higher}")
+        found.append(f"Its patterns differ by {known['dissimilarity']:.3g} (dissimilarity){higher}")
     if "stability" in known:
-        found.append(f"Stability over seeds {known['stability']:.2f}")
+        found.append(f"Other random starts find it with an overlap (IoU) of {known['stability']:.2f}")
     return found
 
 
