@@ -10,7 +10,7 @@ import pytest
 import napari_stemnmf as stem
 from napari_stemnmf import stages
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.results import Requests, export
+from napari_stemnmf.export.results import export
 from napari_stemnmf.pipeline import advance, start
 
 QUICK = {"features": ("aa",), "*.clustering.seeds": 2, "*.clustering.components": 6}
@@ -73,7 +73,7 @@ def test_replaced_scan_is_not_exported(tmp_path: Path) -> None:
     analysis = stem.analyse(dataset, stem.Recipe().replaced(QUICK), until="survey")
     np.save(path, film(2))
     with pytest.raises(AnalysisError, match="was changed"):
-        export(analysis, tmp_path / "out", Requests(), dataset=dataset)
+        export(analysis, tmp_path / "out", dataset=dataset)
 
 
 def test_dark_reference_that_is_replaced_stops_the_run(tmp_path: Path) -> None:

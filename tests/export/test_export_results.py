@@ -13,7 +13,7 @@ import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.export.chosen import chosen
-from napari_stemnmf.export.results import Requests, export
+from napari_stemnmf.export.results import TICKED, export
 from napari_stemnmf.grains.editing import Edit
 
 
@@ -39,8 +39,7 @@ def names(paths: list[Path]) -> set[str]:
 
 
 def test_everything_lands_in_one_folder(analysis: stem.Analysis, tmp_path: Path) -> None:
-    requests = Requests(stacks=True, script=True, analysis=True)
-    done = export(analysis, tmp_path / "new" / "folder", requests)
+    done = export(analysis, tmp_path / "new" / "folder", [*TICKED, "stacks", "analysis"])
     assert done.left_out == []
     each = {
         f"{name}-{feature}.{end}" for feature in ("aa", "rv") for name, end in (("grains", "csv"), ("labels", "tif"))
@@ -54,7 +53,7 @@ def test_everything_lands_in_one_folder(analysis: stem.Analysis, tmp_path: Path)
 
 
 def test_only_accepted_grains(analysis: stem.Analysis, tmp_path: Path) -> None:
-    done = export(analysis, tmp_path, Requests(grains="accepted", recipe=False, stacks=True))
+    done = export(analysis, tmp_path, ["csv", "labels", "stacks"], grains="accepted")
     assert names(done.written) == {"grains-aa.csv", "labels-aa.tif", "stack-aa.tif"}
     accepted = int(analysis.grains["aa"].ids[1])
     assert pd.read_csv(tmp_path / "grains-aa.csv")["grain_id"].tolist() == [accepted]
@@ -66,7 +65,7 @@ def test_only_accepted_grains(analysis: stem.Analysis, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_figures_that_need_no_truth(analysis: stem.Analysis, tmp_path: Path) -> None:
     one = pipeline.with_recipe(analysis, analysis.recipe.replaced({"features": ["aa"]}))
-    done = export(one, tmp_path, Requests(tables="", labels=False, recipe=False, figures=True))
+    done = export(one, tmp_path, ["figures"])
     assert done.left_out == []
     assert {"overview-aa.pdf", "sizes.png", "refinement-aa.pdf", "run-times.pdf"} <= names(done.written)
 
@@ -74,13 +73,13 @@ def test_figures_that_need_no_truth(analysis: stem.Analysis, tmp_path: Path) -> 
 def test_what_cannot_be_written_does_not_keep_the_rest(analysis: stem.Analysis, tmp_path: Path) -> None:
     stale = pipeline.edit(analysis, "rv", Edit("merge", tuple(map(int, analysis.grains["rv"].ids[:2]))))
     (tmp_path / "labels-aa.tif").mkdir()
-    done = export(stale, tmp_path, Requests())
+    done = export(stale, tmp_path, ["csv", "labels", "recipe"])
     assert names(done.written) == {"labels-rv.tif", "recipe.toml"}
     assert any("run Measure" in sentence for sentence in done.left_out)
     assert any("labels-aa.tif cannot be written" in sentence for sentence in done.left_out)
     (tmp_path / "file").touch()
     with pytest.raises(AnalysisError, match="cannot be made"):
-        export(analysis, tmp_path / "file", Requests())
+        export(analysis, tmp_path / "file")
 
 
 def test_rejected_grains_stay_inside_unless_they_are_asked_for(analysis: stem.Analysis, tmp_path: Path) -> None:
@@ -88,7 +87,7 @@ def test_rejected_grains_stay_inside_unless_they_are_asked_for(analysis: stem.An
     reviewed = pipeline.edit(analysis, "rv", Edit("reject", (out,)))
     for grains, ids in (("kept", left), ("all", [out, *left])):
         folder = tmp_path / grains
-        export(reviewed, folder, Requests(grains=grains, recipe=False, stacks=True))
+        export(reviewed, folder, ["csv", "stacks"], grains=grains)
         assert pd.read_csv(folder / "grains-rv.csv")["grain_id"].tolist() == ids
         assert set(np.unique(tifffile.imread(folder / "stack-rv.tif"))) - {0} == set(ids)
         assert len(pd.read_csv(folder / "grains-aa.csv")) == len(analysis.grains["aa"])
@@ -102,5 +101,5 @@ def test_rejected_grains_stay_inside_unless_they_are_asked_for(analysis: stem.An
 
 def test_no_grain_is_left(analysis: stem.Analysis, tmp_path: Path) -> None:
     reviewed = pipeline.edit(analysis, "rv", Edit("reject", tuple(int(i) for i in analysis.grains["rv"].ids)))
-    done = export(reviewed, tmp_path, Requests(recipe=False))
+    done = export(reviewed, tmp_path, ["csv", "labels"])
     assert names(done.written) == {"grains-aa.csv", "labels-aa.tif"}

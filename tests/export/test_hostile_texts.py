@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import napari_stemnmf as stem
 from napari_stemnmf import pipeline
 from napari_stemnmf.errors import AnalysisError
-from napari_stemnmf.export.results import Requests, export, write_results
+from napari_stemnmf.export.results import TICKED, export, write_results
 from napari_stemnmf.export.script import literal, script
 from napari_stemnmf.export.tables import harmless, to_csv, write_labels
 from napari_stemnmf.grains.editing import Edit
@@ -131,7 +131,7 @@ def test_results_stay_in_their_folder_whatever_a_scan_is_called(
 ) -> None:
     named = replace(analysis, input=replace(analysis.input, name=name))
     folder = tmp_path / "in" / "folder"
-    done = export(named, folder, Requests(overviews=True, script=True, analysis=True, stacks=True))
+    done = export(named, folder, [*TICKED, "overviews", "analysis", "stacks"])
     assert done.left_out == []
     assert {path.resolve().parent for path in done.written} == {folder}
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -49,7 +49,7 @@ def test_every_control_has_a_tool_tip_and_takes_the_focus(viewer: Any) -> None:
     for name in dock.buttons:
         step = dock.show_step(name)
         roots.append(step if isinstance(step, QWidget) else step.native)
-    for name in ("Export", "Compare", "Figures", "Open scan"):
+    for name in ("Export", "Import grains", "Compare", "Figures", "Open scan"):
         _, widget = viewer.window.add_plugin_dock_widget("napari-stemnmf", name)
         roots.append(widget if isinstance(widget, QWidget) else widget.native)
     found = [(root, control) for root in roots for control in controls(root)]

@@ -102,7 +102,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "stacks", "stack-{feature}.tif", "label stacks",
         "TIFF: one plane a grain, so that nothing is lost where grains overlap",
-        "writers:stacks",
+        "writers:stacks", ticked=True,
     ),
     Format(
         "overviews", "overview-{feature}.png", "overviews",
