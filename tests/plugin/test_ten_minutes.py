@@ -78,7 +78,7 @@ def ten_minutes(user: User, results: Path, notifications: list[str]) -> pd.DataF
     user.wait(lambda: all(b.isEnabled() for b in user.start.pictures.buttons.values()))
     assert "Find grains:" in user.start.cost.value
     user.press(user.start.run)
-    user.wait(lambda: user.start.card.isVisible(), 300.0)
+    user.wait(lambda: user.start.card.isVisible(), 150.0)
     said = user.start.result.text()
     assert "grains" in said
     assert "look" in said
