@@ -25,6 +25,7 @@ FLOORS = (
         "compiled",
         "memory",
         "control",
+        "memory",
         "files",
         "settings",
         "stage_settings",

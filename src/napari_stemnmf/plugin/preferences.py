@@ -93,6 +93,15 @@ class Preferences:
         return schedulers().executor(self.scheduler.strip())
 
 
+def set_scheduler(address: str) -> None:
+    """Change the preference, as its form would."""
+    from napari.settings import get_plugin_settings
+
+    group = getattr(get_plugin_settings().get(PLUGIN), GROUPS["scheduler"], None)
+    if group is not None and group.scheduler != address:
+        group.scheduler = address
+
+
 @cache
 def schedulers() -> Schedulers:
     """The plugin's connections to dask schedulers, kept while napari runs."""

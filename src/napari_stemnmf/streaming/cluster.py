@@ -251,9 +251,9 @@ def look_at_versions(found: Mapping[str, Any]) -> None:
     found : mapping
         As ``distributed.Client.get_versions`` gives it: of the client, and of workers by address.
     """
-    mine = _versions(found["client"])
+    mine = versions_of(found["client"])
     for address, worker in found["workers"].items():
-        theirs = _versions(worker)
+        theirs = versions_of(worker)
         for name, version in mine.items():
             if theirs.get(name) == version:
                 continue
@@ -264,7 +264,7 @@ def look_at_versions(found: Mapping[str, Any]) -> None:
             )
 
 
-def _versions(found: Mapping[str, Any]) -> dict[str, str]:
+def versions_of(found: Mapping[str, Any]) -> dict[str, str]:
     """Versions of Python (without the last number) and of `ALIKE`, by the names that pip knows."""
     python = ".".join(str(dict(found["host"]).get("python", "")).split(".")[:2])
     packages = {str(name): version for name, version in dict(found["packages"]).items()}
