@@ -146,12 +146,10 @@ def remove(viewer: ViewerModel, session: Session, layer: Layer) -> None:
     napari may keep a removed layer for long, and that must not keep the scan: so the session keeps what ties them.
     """
     session.canvas.set_aside[layer.metadata[ROLE_KEY]] = layer, dict(layer.metadata)
-    with viewer.layers.selection.events.active.blocker():
-        active = viewer.layers.selection.active
-        viewer.layers.remove(layer)
-        image = find(viewer, session, "virtual_image")
+    if viewer.layers.selection.active is layer:
+        viewer.layers.selection.active = find(viewer, session, "virtual_image")
+    viewer.layers.remove(layer)
     layer.metadata = {}
-    viewer.layers.selection.active = active if active is not layer and active in viewer.layers else image
 
 
 def bring_back(session: Session, role: str) -> Layer | None:
