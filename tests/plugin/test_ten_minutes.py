@@ -78,7 +78,7 @@ def ten_minutes(user: User, results: Path, notifications: list[str]) -> pd.DataF
     user.wait(lambda: all(b.isEnabled() for b in user.start.pictures.buttons.values()))
     assert "Find grains:" in user.start.cost.value
     user.press(user.start.run)
-    user.wait(lambda: user.start.card.isVisible(), 300.0)
+    user.wait(lambda: user.start.card.isVisible(), 150.0)
     said = user.start.result.text()
     assert "grains" in said
     assert "look" in said
@@ -108,10 +108,8 @@ def test_from_the_sample_to_a_table(user: User, tmp_path: Path, notifications: l
     user.press(user.start.sample)
     table = ten_minutes(user, tmp_path / "results", notifications)
     assert 15 <= len(table) <= 25
-    assert [layer.name for layer in user.viewer.layers if layer.visible] == [
-        "silver virtual image",
-        "silver VDF grains",
-    ]
+    seen = {layer.name for layer in user.viewer.layers if layer.visible}
+    assert seen == {"silver virtual image", "silver VDF grains", "silver VDF marks"}
 
 
 def test_from_a_file_to_a_table(user: User, scan_file: Path, tmp_path: Path, notifications: list[str]) -> None:

@@ -89,7 +89,7 @@ def test_a_result_for_a_scan_that_is_not_in_view_changes_nothing_in_view(
     assert owners == sorted(owners, key=[first, second].index)  # grouped by scan
     start.scan.value = first
     shown = {layer.name for layer in viewer.layers if layer.visible}
-    assert shown == {"film virtual image", "film VDF grains"}
+    assert shown == {"film virtual image", "film VDF grains", "film VDF marks"}
     assert start.card.isVisibleTo(start.native)
 
 

@@ -113,6 +113,9 @@ class Keeper(QObject):
         self._known = [weakref.ref(session) for session in there]
         for session in gone:
             _stop(session)
+            if session.canvas.first_look is not None:
+                session.canvas.first_look.deleteLater()
+                session.canvas.first_look = None
         if new and not known:
             viewer.canvas.overlays.scale_bar.visible = True
             if self.keeps_apart and not self.has_docks:

@@ -26,7 +26,7 @@ class OnCanvas:
     visible : dict of bool
         By role, whether a layer was seen when it, its scan or its representation was last looked at.
     set_aside : dict
-        Layers that the user can bring back, by role.
+        Layers that the user can bring back, each with its metadata, by role.
     hidden : list
         Layers to show again when the detector leaves the canvas.
     first_look : FirstLook or None
@@ -37,7 +37,7 @@ class OnCanvas:
     shift: float = 0.0
     feature: str = ""
     visible: dict[str, bool] = field(default_factory=dict)
-    set_aside: dict[str, Any] = field(default_factory=dict)
+    set_aside: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     hidden: list[Any] = field(default_factory=list)
     first_look: Any = None
 

@@ -50,7 +50,7 @@ def adopt(viewer: ViewerModel, layer: Layer) -> Session:
     session = give_place(watch(Session(dataset)), sessions_of(viewer.layers))
     ((image, meta, kind),) = layers.scan_layers(session, apart=True)
     layer.metadata = {**layer.metadata, SESSION_KEY: session, ROLE_KEY: "patterns"}
-    session.canvas.set_aside["patterns"] = layer
+    session.canvas.set_aside["patterns"] = layer, dict(layer.metadata)
     viewer.layers.remove(layer)  # first: beside it, the canvas would have no units
     getattr(viewer, f"add_{kind}")(image, **meta)
     return session

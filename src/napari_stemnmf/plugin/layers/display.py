@@ -141,13 +141,23 @@ def show_plane(viewer: ViewerModel, session: Session, role: str, plane: int) -> 
 
 
 def remove(viewer: ViewerModel, session: Session, layer: Layer) -> None:
-    """Take a layer out of the viewer; the session keeps it. The selection stays with its scan."""
-    session.canvas.set_aside[layer.metadata[ROLE_KEY]] = layer
-    with viewer.layers.selection.events.active.blocker():
-        active = viewer.layers.selection.active
-        viewer.layers.remove(layer)
-        image = find(viewer, session, "virtual_image")
-    viewer.layers.selection.active = active if active is not layer and active in viewer.layers else image
+    """Take a layer out of the viewer; the session keeps it. The selection stays with its scan.
+
+    napari may keep a removed layer for long, and that must not keep the scan: so the session keeps what ties them.
+    """
+    session.canvas.set_aside[layer.metadata[ROLE_KEY]] = layer, dict(layer.metadata)
+    if viewer.layers.selection.active is layer:
+        viewer.layers.selection.active = find(viewer, session, "virtual_image")
+    viewer.layers.remove(layer)
+    layer.metadata = {}
+
+
+def bring_back(session: Session, role: str) -> Layer | None:
+    """The layer of that role that was taken out before, ready to be added again; None where there is none."""
+    layer, metadata = session.canvas.set_aside.pop(role, (None, {}))
+    if layer is not None:
+        layer.metadata = metadata
+    return layer
 
 
 def remove_patterns(viewer: ViewerModel, session: Session) -> bool:
@@ -175,7 +185,7 @@ def toggle(viewer: ViewerModel, session: Session, role: str, make: Callable[[], 
             viewer.fit_to_view()
         return
     others = [other for other in viewer.layers if other.visible]
-    kept = session.canvas.set_aside.pop(role, None)
+    kept = bring_back(session, role)
     if kept is not None:
         viewer.add_layer(kept)
     if kept is None or role != "patterns":

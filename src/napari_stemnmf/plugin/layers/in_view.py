@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_stemnmf.plugin.layers import places
 from napari_stemnmf.plugin.layers.camera import find, fit
+from napari_stemnmf.plugin.layers.grain_layers import MARKS
 from napari_stemnmf.plugin.on_canvas import role_parts, short_name
 from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of
 from napari_stemnmf.recipe import FEATURES
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+GRAINS = "grains"
 GAP = 0.05
 """Distance between two scans, as a share of the width of the right one."""
 
@@ -109,8 +111,8 @@ def _layers_of(viewer: ViewerModel, session: Session) -> list[Layer]:
 
 
 def _seen_at_first(viewer: ViewerModel, session: Session, kind: str, feature: str) -> bool:
-    """Grains are seen, and component maps where there are no grains yet."""
-    return kind == "grains" or (kind == "maps" and find(viewer, session, f"grains/{feature}") is None)
+    """Grains and what is drawn on them are seen, and component maps where there are no grains yet."""
+    return kind in (GRAINS, MARKS) or (kind == "maps" and find(viewer, session, f"grains/{feature}") is None)
 
 
 def _see(layer: Layer | None, visible: bool) -> None:

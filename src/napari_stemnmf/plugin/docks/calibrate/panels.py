@@ -187,7 +187,7 @@ class MaskPanel(QWidget):
                 display.remove(self._viewer, session, shapes)
         else:
             if shapes is None and SHAPES in session.canvas.set_aside:
-                shapes = self._viewer.add_layer(session.canvas.set_aside.pop(SHAPES))
+                shapes = self._viewer.add_layer(display.bring_back(session, SHAPES))
             elif shapes is None:
                 shapes = self._viewer.add_shapes(None, **layers.mask_shapes(session)[1])
             self._viewer.layers.selection.active = shapes

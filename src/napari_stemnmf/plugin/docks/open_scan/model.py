@@ -115,8 +115,10 @@ def open_into(viewer: Any, path: str | Path, *, more: Callable[[Path], object]) 
     StemNMFError
         If it cannot be opened.
     """
+    from napari_stemnmf.analysis import is_analysis
+
     path = Path(path)
-    if path.name.lower().endswith(FILE_SUFFIX):
+    if path.name.lower().endswith(FILE_SUFFIX) or (path.is_file() and is_analysis(path)):
         viewer.open(str(path), plugin="napari-stemnmf")
         return
     try:
