@@ -1,6 +1,7 @@
 """Does the window ever wait? Probe moves, canvas reads, the event loop in runs, and a scan of 34 GB, in real windows.
 
-    tools/with-screen .venv/bin/python benchmarks/responsiveness.py [probe hidden film scan large review] [--scan F] [--film F]
+    tools/with-screen .venv/bin/python benchmarks/responsiveness.py [probe hidden film scan large review] [--scan F]
+        [--film F]
 
 Each part runs in a process of its own; without a name, all do. Prints what was measured beside its bound, and ends with
 1 when a bound is missed. Wall time, since it is what a user feels: run it on an idle machine. The time that the event

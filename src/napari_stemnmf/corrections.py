@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -115,20 +116,23 @@ def redo(analysis: Analysis, feature: str) -> Analysis:
     return analysis.with_review(feature, _review(analysis, feature).redo())
 
 
-def changed(analysis: Analysis, feature: str) -> np.ndarray:
-    """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale."""
+def changed(analysis: Analysis, feature: str, rows: Sequence[int] | None = None) -> np.ndarray:
+    """Which grains of a feature (g,) were not measured as they are now, so that their rows of the table are stale.
+
+    Only some `rows` of grains are asked about where these are given, and the answer is in their order.
+    """
     _require(analysis, f"grains/{feature}")
     grains, table, known = analysis.grains[feature], analysis.tables.get(feature), analysis.patterns.get(feature)
     if table is None or known is None or not analysis.is_current(f"grains/{feature}", partial=True):
-        return np.ones(len(grains), bool)
+        return np.ones(len(grains) if rows is None else len(rows), bool)
     if analysis.is_current(f"tables/{feature}", partial=True):
-        return np.zeros(len(grains), bool)
+        return np.zeros(len(grains) if rows is None else len(rows), bool)
     review = analysis.reviews.get(feature)
     if not len(known.digests) and review is not None:  # a file of version 0.3: what was measured is the grains as found
         before = analysis.with_review(feature, Review(review.base))
         if before.is_current(f"tables/{feature}", partial=True):
             known = replace(known, digests=digests(review.base, analysis.keys.get("survey", "")))
-    return not_measured(grains, table, known, analysis.keys.get("survey", ""))
+    return not_measured(grains, table, known, analysis.keys.get("survey", ""), rows)
 
 
 def _review(analysis: Analysis, feature: str) -> Review:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -36,16 +37,28 @@ def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
         "Figures",
         "Export",
         "Import grains",
+        "Batch",
         "Open scan",
         "Dask scheduler",
     ]
 
 
-def test_every_entry_of_a_menu_opens_something_and_every_preference_is_read(manifest: PluginManifest) -> None:
+def test_every_entry_of_a_menu_opens_something(manifest: PluginManifest) -> None:
+    commands = {widget.command for widget in manifest.contributions.widgets}
+    items = [item for items in manifest.contributions.menus.values() for item in items]
+    assert {item.command for item in items if hasattr(item, "command")} <= commands
+    submenus = {each.id for each in manifest.contributions.submenus}
+    assert {item.submenu for item in items if hasattr(item, "submenu")} == submenus <= set(manifest.contributions.menus)
+
+
+def test_the_icon_is_there(manifest: PluginManifest) -> None:
+    package, _, name = manifest.icon.partition(":")
+    assert (files(package) / name).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_preferences_are_read(manifest: PluginManifest) -> None:
     from napari_stemnmf.plugin.preferences import GROUPS, Preferences
 
-    commands = {widget.command for widget in manifest.contributions.widgets}
-    assert {item.command for items in manifest.contributions.menus.values() for item in items} <= commands
     declared = {
         name: (group, setting.default)
         for group, settings in manifest.contributions.configurations.items()

@@ -40,9 +40,13 @@ def with_settings() -> dict[str, Any]:
     }
 
 
-def add_file(parser: argparse.ArgumentParser) -> None:
+def add_file(parser: argparse.ArgumentParser, several: bool = False) -> None:
     about = "a 4D-STEM scan; FILE::NAME names one of several datasets in it"
-    parser.add_argument("file", type=name, metavar="FILE", help=about)
+    if several:
+        about += "; of several, or of a folder of them, each is run on its own"
+        parser.add_argument("files", type=name, metavar="FILE", nargs="+", help=about)
+    else:
+        parser.add_argument("file", type=name, metavar="FILE", help=about)
     parser.add_argument(
         "--scan-shape", type=pair, metavar="ROWS,COLUMNS", help="for a file that holds a stack of patterns"
     )
@@ -149,10 +153,11 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
     return recipe.replaced(changes)
 
 
-def open_file(options: argparse.Namespace) -> Dataset:
+def open_file(options: argparse.Namespace, file: str = "") -> Dataset:
+    """The scan that a command names, or another `file`, opened with the same options."""
     from napari_stemnmf.reading.opening import open as open_scan
 
-    return open_scan(options.file, scan_shape=options.scan_shape, drop=options.drop)
+    return open_scan(file or options.file, scan_shape=options.scan_shape, drop=options.drop)
 
 
 def load_analyses(paths: Sequence[Path], grains: str) -> dict[str, Analysis]:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_stemnmf.cli.batch import is_batch, run_all
 from napari_stemnmf.cli.options import (
     ANALYSIS_NAME,
     add_file,
@@ -38,8 +39,8 @@ DEMO_SEEDS = 10  # enough for the sample; a scan of one's own deserves more
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("run", help="find the grains of a scan", **with_settings())
-    add_file(parser)
-    out_help = "folder for the results; made if need be"
+    add_file(parser, several=True)
+    out_help = "folder for the results, of several scans with a folder for each in it; made if need be"
     parser.add_argument("--out", required=True, type=place, metavar="DIR", help=out_help)
     overwrite_help = "start afresh even if DIR holds an analysis, which is replaced when the run is done"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
@@ -48,12 +49,25 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=_run)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     recipe = recipe_from(options)
-    dataset = open_file(options)
+    several = is_batch(options.files)
+    dataset = None if several else open_file(options, options.files[0])
     with _cluster(options) as executor:
-        how = {"workers": options.workers, "executor": executor, "memory": options.memory}
-        run_into(dataset, recipe, options.out, overwrite=options.overwrite, **how)
+        how = {
+            "workers": options.workers,
+            "executor": executor,
+            "memory": options.memory,
+            "overwrite": options.overwrite,
+        }
+        if dataset is None:
+            return run_all(
+                options.files,
+                options.out,
+                lambda file, out: run_into(open_file(options, str(file)), recipe, out, **how),
+            )
+        run_into(dataset, recipe, options.out, **how)
+    return 0
 
 
 def _add_cluster_options(parser: argparse.ArgumentParser) -> None:

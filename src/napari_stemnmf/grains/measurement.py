@@ -116,7 +116,9 @@ def measure(
     return pd.DataFrame(columns)
 
 
-def not_measured(grains: Grains, table: pd.DataFrame, patterns: GrainPatterns, source: str) -> np.ndarray:
+def not_measured(
+    grains: Grains, table: pd.DataFrame, patterns: GrainPatterns, source: str, rows: Sequence[int] | None = None
+) -> np.ndarray:
     """Which grains (g,) have no row in a table that was made with these patterns, or one that is not theirs any more.
 
     Parameters
@@ -128,13 +130,16 @@ def not_measured(grains: Grains, table: pd.DataFrame, patterns: GrainPatterns, s
         Made with the table: row by row of the same grains. Without digests, no row is known to be right.
     source : str
         As given to `grain_patterns`.
+    rows : sequence of int, optional
+        Of the grains that are asked about, in whose order the answer is then.
     """
-    rows = {int(i): row for row, i in enumerate(table["grain_id"])}
-    neighbours = _overlap(grains)["overlap_grains"]
-    marks = digests(grains, source)
-    stale = np.ones(len(grains), bool)
-    for i, grain in enumerate(grains.ids.tolist()):
-        row = rows.get(grain)
+    of_table = {int(i): row for row, i in enumerate(table["grain_id"])}
+    asked = np.arange(len(grains)) if rows is None else np.asarray(rows, np.int64)
+    neighbours = _overlapping(grains, asked)
+    marks = digests(grains, source, asked.tolist())
+    stale = np.ones(len(asked), bool)
+    for i, grain in enumerate(grains.ids[asked].tolist()):
+        row = of_table.get(grain)
         if row is not None and row < len(patterns.digests):
             same = patterns.digests[row] == marks[i]
             stale[i] = not (same and table["overlap_grains"].iloc[row] == neighbours[i])
@@ -228,8 +233,14 @@ def _touches_border(grains: Grains) -> np.ndarray:
 def _overlap(grains: Grains) -> dict[str, np.ndarray]:
     flat, area = grains.flat, grains.areas
     shared = flat @ (grains.overlap.ravel() > 1).astype(np.int64)
-    others = ((flat @ flat.T) > 0).sum(axis=1) - (area > 0)
-    return {"overlap_fraction": _divided(shared, area), "overlap_grains": np.asarray(others, dtype=np.int64)}
+    others = _overlapping(grains, np.arange(len(grains)))
+    return {"overlap_fraction": _divided(shared, area), "overlap_grains": others}
+
+
+def _overlapping(grains: Grains, rows: np.ndarray) -> np.ndarray:
+    """How many others each of some grains overlaps."""
+    flat = grains.flat
+    return np.asarray(((flat[rows] @ flat.T) > 0).sum(axis=1) - (grains.areas[rows] > 0), dtype=np.int64)
 
 
 def _divided(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ Patterns of grains that are known already are not made again: after an edit, onl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,14 +134,15 @@ def grain_patterns(
     return patterns
 
 
-def digests(grains: Grains, source: str = "") -> np.ndarray:
-    """A hash, (g,), of what each grain's pattern is made from: where it is, weights, how many share it, and the source.
+def digests(grains: Grains, source: str = "", rows: Sequence[int] | None = None) -> np.ndarray:
+    """A hash, (g,), of what each grain's pattern is made from: where it is, weights, how many share it, the source.
 
-    A grain that is moved to another row, or given another id, has the same pattern and the same digest.
+    A grain that is moved to another row, or given another id, has the same pattern and the same digest. Only those of
+    some `rows` are made where these are given.
     """
     overlap, shape = grains.overlap.ravel(), repr(grains.scan_shape)
     found = []
-    for index in range(len(grains)):
+    for index in range(len(grains)) if rows is None else rows:
         at, weights = grains.part(index)
         parts = (at.astype(np.int64), weights, overlap[at])
         whole = hashlib.sha256(f"{source} {shape} ".encode() + b"".join(part.tobytes() for part in parts))

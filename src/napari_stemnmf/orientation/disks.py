@@ -142,16 +142,14 @@ def _of_tracks(
     return y[there], x[there], intensity[there], error[there]
 
 
-def _of_positions(
-    grains: Grains, row: int, disks: Disks
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _of_positions(grains: Grains, row: int, disks: Disks) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The same of the disks that recur at a grain's positions, as far as they go with the grain and not its neighbours.
 
     At each place, heights at the positions in and around the grain are fitted by the weights of the grain and of all
     that overlap it there, none below zero.
     """
     empty = (np.empty(0), np.empty(0), np.empty(0), np.empty(0))
-    at, weight = grains.part(row)
+    at, _ = grains.part(row)
     if not len(at):
         return empty
     box = _box(at, grains.scan_shape, AROUND)

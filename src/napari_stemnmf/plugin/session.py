@@ -78,8 +78,7 @@ class Session:
         self.path = path
         self.options = dict(options or {})
         self.saver: Any = None  # the `saving.autosave.Saver` that keeps its file, once there is one
-        rows, columns = self.scan_shape
-        self.position = (rows // 2, columns // 2)
+        self.position = (self.scan_shape[0] // 2, self.scan_shape[1] // 2)
         self.selected: dict[str, int] = {}
         if analysis is not None:
             self._look_where(analysis.view)

@@ -96,6 +96,13 @@ def show_error(message: object) -> None:
     notifications.show_error(in_window(message))
 
 
+def show_info(message: str) -> None:
+    """Tell of something that was done, as a notification of napari."""
+    from napari.utils import notifications
+
+    notifications.show_info(in_window(message))
+
+
 def show_warning(message: str) -> None:
     """Show what speaks against something that was done, as a notification of napari."""
     from napari.utils import notifications

@@ -46,3 +46,13 @@ def move_to(viewer: ViewerModel, layer: Layer, low: Sequence[float], high: Seque
     first, last = np.asarray(layer.extent.world)[:, -2:] + np.array([[0.5], [-0.5]]) * canvas / camera.zoom
     middle = np.where(first < last, np.clip(corners.mean(axis=0), first, last), (first + last) / 2)
     camera.center = (0.0, *middle)
+
+
+def bring_into_view(viewer: ViewerModel, layer: Layer, rows: np.ndarray, columns: np.ndarray) -> None:
+    """Move the canvas to positions of a layer, if their middle cannot be seen."""
+    low, high = (rows.min(), columns.min()), (rows.max(), columns.max())
+    camera = viewer.scene.camera
+    middle = np.mean([layer.data_to_world(corner) for corner in (low, high)], axis=0)[-2:]
+    away = np.abs(middle - np.array(camera.center)[-2:])
+    if (away > np.array(viewer.canvas.size) / camera.zoom / 2).any():
+        move_to(viewer, layer, low, high)

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_stemnmf.clustering.footprints import EIGHT_NEIGHBOURS
 from napari_stemnmf.grains.grains import Grains, grown
+from napari_stemnmf.plugin.layers.grain_marks import rows_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,7 @@ def recoloured(grains: Grains, before: Mapping[int, int], changed: Collection[in
     used = np.bincount(list(found.values()), minlength=len(PALETTE))
     for grain in sorted(i for i in changed if grains.row_of(i) >= 0):
         wide = grown(grains.subset([grains.row_of(grain)]), 2, EIGHT_NEIGHBOURS)
-        around = [found[i] for i in ids[_rows_at(grains, wide.indices)].tolist() if i in found]
+        around = [found[i] for i in ids[rows_at(grains, wide.indices)].tolist() if i in found]
         kept = before.get(grain)
         found[grain] = kept if kept is not None and kept not in around else _free(used, around)
         used[found[grain]] += 1
@@ -124,13 +125,6 @@ def recoloured(grains: Grains, before: Mapping[int, int], changed: Collection[in
 def _at(rows: Iterable[int], ids: list[int], found: Mapping[int, int]) -> list[int]:
     """Places of the neighbours that have one."""
     return [found[ids[row]] for row in rows if ids[row] in found]
-
-
-def _rows_at(grains: Grains, positions: np.ndarray) -> np.ndarray:
-    """Rows of the grains that hold any of some positions."""
-    there = np.zeros(grains.inside.shape[1], bool)
-    there[positions] = True
-    return np.unique(np.searchsorted(grains.inside.indptr, np.flatnonzero(there[grains.inside.indices]), "right") - 1)
 
 
 def _free(used: np.ndarray, around: list[int]) -> int:

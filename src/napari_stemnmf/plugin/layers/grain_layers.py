@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_stemnmf.grains.review import REJECTED
 from napari_stemnmf.plugin.layers.grain_colours import colours, places_in_palette
-from napari_stemnmf.plugin.layers.grain_marks import marks, raster
+from napari_stemnmf.plugin.layers.grain_marks import changed, marks, raster, rows_at
 from napari_stemnmf.plugin.layers.grain_outlines import number_places
 from napari_stemnmf.plugin.layers.places import on_scan
 from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
@@ -166,16 +166,29 @@ def annotated(features: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def stale_grains(analysis: Analysis, feature: str) -> np.ndarray:
-    """(g,) whether what was measured of each grain is of another mask, or is not there yet."""
+def stale_grains(analysis: Analysis, feature: str, before: tuple[Grains, np.ndarray] | None = None) -> np.ndarray:
+    """(g,) whether what was measured of each grain is of another mask, or is not there yet.
+
+    `before` are the grains before an edit and what was stale of them, for the same measurements: only what the edit has
+    changed, and what shares positions with it, is looked at then.
+    """
     grains = analysis.grains[feature]
     if analysis.is_current(f"tables/{feature}", partial=True):
         return np.zeros(len(grains), bool)
     if feature not in analysis.tables:
         return np.ones(len(grains), bool)
-    from napari_stemnmf.pipeline import changed  # late: it takes long to import
+    from napari_stemnmf.corrections import changed as changed_rows  # late: it takes long to import
 
-    return changed(analysis, feature)
+    if before is None or before[0].scan_shape != grains.scan_shape:
+        return changed_rows(analysis, feature)
+    was = dict(zip(before[0].ids.tolist(), before[1].tolist(), strict=True))
+    stale = np.array([was.get(i, True) for i in grains.ids.tolist()], bool)
+    ids, _ = changed(before[0], grains)
+    rows = [(each, each.row_of(i)) for i in ids for each in (before[0], grains)]
+    at = [each.part(row)[0] for each, row in rows if row >= 0]
+    touched = rows_at(grains, np.concatenate([*at, np.empty(0, np.int64)]).astype(np.int64))
+    stale[touched] = changed_rows(analysis, feature, touched.tolist())
+    return stale
 
 
 def grain_features(
@@ -259,6 +272,14 @@ class Planes(SparsePlanes):
         self.dtype = np.dtype(np.int32)
         self.grains = grains
         self._painted: dict[int, np.ndarray] = {}
+
+    def become(self, grains: Grains) -> bool:
+        """Be the planes of other grains, if these are as many; whether that is so."""
+        same = len(grains) == len(self.grains) and grains.scan_shape == self.grains.scan_shape
+        if same:
+            super().__init__(grains.inside, grains.scan_shape)
+            self.dtype, self.grains, self._painted = np.dtype(np.int32), grains, {}
+        return same
 
     @property
     def painted(self) -> dict[int, np.ndarray]:

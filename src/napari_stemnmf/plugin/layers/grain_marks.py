@@ -91,6 +91,13 @@ def changed(before: Grains, after: Grains) -> tuple[list[int], Box]:
     return ids, Box(int(y.min()), int(y.max()) + 1, int(x.min()), int(x.max()) + 1)
 
 
+def rows_at(grains: Grains, positions: np.ndarray) -> np.ndarray:
+    """Rows of the grains that hold any of some positions."""
+    there = np.zeros(grains.inside.shape[1], bool)
+    there[positions] = True
+    return np.unique(np.searchsorted(grains.inside.indptr, np.flatnonzero(there[grains.inside.indices]), "right") - 1)
+
+
 def _beneath(grains: Grains, rejected: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions that need marks (n,), ids of their grains from the top down (n, deepest), and how many (n,)."""
     inside = grains.inside

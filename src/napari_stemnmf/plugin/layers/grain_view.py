@@ -78,7 +78,7 @@ def show_grains(
         if flat is not None:
             redraw(flat, grains.labels, None if again else box)
         if stack is not None:
-            redraw(stack, planes(grains))
+            _restack(stack, grains)
         if overlap is not None:
             redraw(overlap, grains.overlap)
     for labels in (flat, stack):
@@ -89,6 +89,14 @@ def show_grains(
         recolour(viewer, session, feature, features, by)
     if marked is not None and (grains is not before or not same):
         _mark(marked, session, feature, features, said, box if grains is not before else Box(0, 0, 0, 0))
+
+
+def _restack(layer: Any, grains: Grains) -> None:
+    """Show other grains in a stack; one that is hidden is not drawn for that."""
+    if not (isinstance(layer.data, Planes) and layer.data.become(grains)):
+        layer.data = planes(grains)
+    elif layer.visible:
+        layer.refresh(extent=False)
 
 
 def _changes(before: Grains | None, grains: Grains) -> tuple[list[int], Box | None]:

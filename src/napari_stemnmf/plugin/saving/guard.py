@@ -7,11 +7,11 @@ back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from napari.utils import notifications
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
@@ -22,7 +22,7 @@ from napari_stemnmf.plugin.layers.grain_view import SHOWN_KEY, show_grains
 from napari_stemnmf.plugin.layers.strokes import edits_on_flat, edits_on_stack
 from napari_stemnmf.plugin.saving.confirm import may_close, unsaved
 from napari_stemnmf.plugin.session import ROLE_KEY, Session, session_of, sessions_of
-from napari_stemnmf.plugin.widgets import show_error
+from napari_stemnmf.plugin.widgets import show_error, show_info
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -79,7 +79,7 @@ class Guard(QObject):
             if session_of(layer) is not None and kind in KINDS and layer not in self._linked:
                 layer.events.paint.connect(self._on_paint)
                 for key, how in KEYS.items():
-                    layer.bind_key(key, partial(_step, how), overwrite=True)
+                    layer.bind_key(key, _stepper(how), overwrite=True)
                 self._linked.append(layer)
         self._follow()
 
@@ -102,6 +102,8 @@ class Guard(QObject):
         self._follow()
         if session is None or viewer is None or session in self._followed or not unsaved(session):
             return
+
+        from napari.utils import notifications
 
         def bring_back() -> None:
             if layer not in viewer.layers:
@@ -148,12 +150,12 @@ class Guard(QObject):
                 edits = edits_on_flat(grains, layer.data)
             if edits:
                 session.edit(feature, *edits)
-                notifications.show_info(TAKEN)
+                show_info(TAKEN)
         except StemNMFError as error:
             show_error(error)
         show_grains(viewer, session, feature, features_of(session, feature), again=True)
         stack = display.find(viewer, session, f"stack/{feature}")
-        if stack is layer and isinstance(stack.data, Planes) and stack.data.painted:
+        if stack is layer and isinstance(stack.data, Planes) and stack.data.painted:  # what was refused
             stack.data = Planes(session.result("refine", feature))
 
 
@@ -193,7 +195,10 @@ def by_user(window: QWidget) -> bool:
     return window.isVisible() and any(each.isVisible() for each in canvases)
 
 
-def _step(how: str, layer: Any) -> None:
-    session, feature = session_of(layer), str(layer.metadata[ROLE_KEY]).partition("/")[2]
-    if session is not None:
-        (session.undo if how == "undo" else session.redo)(feature)
+def _stepper(how: str) -> Callable[[Any], None]:
+    def step(layer: Any) -> None:
+        session, feature = session_of(layer), str(layer.metadata[ROLE_KEY]).partition("/")[2]
+        if session is not None:
+            (session.undo if how == "undo" else session.redo)(feature)
+
+    return step

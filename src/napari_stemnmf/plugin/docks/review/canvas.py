@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers import camera, display
 from napari_stemnmf.plugin.layers.grain_layers import (
     AROUND,
     BESIDE,
@@ -93,6 +93,7 @@ class GrainCanvas:
         self._numbered: Grains | None = None
         self._outlined: tuple[Any, ...] = ()  # layer, grains and ids of the lines that are drawn
         self._colours: list[str] = []
+        self._selected: tuple[int, tuple[int, ...]] = (0, ())
         self._zoom = 1.0
         self.colouring, self.numbers = "neighbours", False
 
@@ -140,7 +141,7 @@ class GrainCanvas:
         if session is None or session.result("refine", self._feature) is None:
             return
         grains: Grains = session.result("refine", self._feature)
-        row = grains.row_of(grain_id)
+        row, self._selected = grains.row_of(grain_id), (grain_id, tuple(others))
         with self._no_reports():
             self._draw_outlines(grains, grain_id, others)
             brush = self.layer(BRUSH)
@@ -155,7 +156,12 @@ class GrainCanvas:
                 display.show_plane(self._viewer, session, f"stack/{self._feature}", row)
         flat = self.layer("grains")
         if row >= 0 and flat is not None:
-            self._bring_into_view(flat, *grains.places(row))
+            camera.bring_into_view(self._viewer, flat, *grains.places(row))
+
+    def show_again(self) -> None:
+        """Draw the outlines that were not drawn while a brush was in use."""
+        if self._session is not None and self._grains is not None and self._selected[0]:
+            self._draw_outlines(self._grains, *self._selected)
 
     def hide(self) -> None:
         """Hide the outline, the numbers and what is not explained."""
@@ -221,6 +227,10 @@ class GrainCanvas:
                 return
             data, meta, _ = outline_layer(self._session, self._feature)
             layer = self._without_selecting(lambda: self._viewer.add_shapes(data, **meta))
+        if self.layer(BRUSH) is not None:
+            if layer.visible:
+                layer.visible = False  # what is painted is seen as a whole
+            return
         make_visible(layer)
         if self._outlined == (layer, grains, ids):
             return
@@ -328,14 +338,6 @@ class GrainCanvas:
         found = scan_position(self._session, event.position[-2:])
         if found is not None:
             self._picked(*found, "Control" in event.modifiers)
-
-    def _bring_into_view(self, layer: Layer, rows: np.ndarray, columns: np.ndarray) -> None:
-        low, high = (rows.min(), columns.min()), (rows.max(), columns.max())
-        camera = self._viewer.scene.camera
-        middle = np.mean([layer.data_to_world(corner) for corner in (low, high)], axis=0)[-2:]
-        away = np.abs(middle - np.array(camera.center)[-2:])
-        if (away > np.array(self._viewer.canvas.size) / camera.zoom / 2).any():
-            display.move_to(self._viewer, layer, low, high)
 
 
 def make_visible(layer: Layer) -> None:

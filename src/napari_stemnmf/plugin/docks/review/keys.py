@@ -9,10 +9,9 @@ bound on the layers of grains themselves, in place of napari's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.action_manager import action_manager
-from napari.utils.key_bindings import KeymapProvider
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut, QWidget
@@ -51,22 +50,30 @@ ON_LAYERS = ("undo", "redo", "cancel")
 PREFIX = "napari-stemnmf:review_"
 
 
-class ReviewKeys(KeymapProvider):
-    """What napari's list of shortcuts writes the keys of Review to."""
+@cache
+def review_keys() -> Any:
+    """The class that napari's list of shortcuts writes the keys of Review to."""
+    from napari.utils.key_bindings import KeymapProvider  # napari brings numba, which a scan of the manifest is not to
+
+    class ReviewKeys(KeymapProvider):
+        """Nobody is one: its keys are bound where Review is seen."""
+
+    return ReviewKeys
 
 
 def register() -> None:
     """Have napari list the actions, with the keys that the user has chosen before or those of `KEYS`."""
     from napari.settings import get_settings
+    from napari.utils.action_manager import action_manager
 
     chosen = get_settings().shortcuts.shortcuts
-    listed = {each.__name__ for each in ReviewKeys.class_keymap.values() if callable(each)}
+    listed = {each.__name__ for each in review_keys().class_keymap.values() if callable(each)}
     for name, (key, about) in KEYS.items():
         action = _action(name)
         if action.__name__ in listed:
             continue
         ident = PREFIX + name.replace(" ", "_")
-        action_manager.register_action(ident, action, f"STEM-NMF Review: {about}", ReviewKeys)
+        action_manager.register_action(ident, action, f"STEM-NMF Review: {about}", review_keys())
         for each in chosen.get(ident, [key]):
             action_manager.bind_shortcut(ident, each)
 
@@ -74,7 +81,7 @@ def register() -> None:
 def keys_of(name: str) -> list[str]:
     """The keys of an action now, as napari names them; none where the user has taken them away."""
     wanted = _action(name).__name__
-    return [str(key).replace("+", "-") for key, each in ReviewKeys.class_keymap.items() if _name(each) == wanted]
+    return [str(key).replace("+", "-") for key, each in review_keys().class_keymap.items() if _name(each) == wanted]
 
 
 def key_text(name: str) -> str:
@@ -87,8 +94,8 @@ def key_text(name: str) -> str:
 def _action(name: str) -> Callable[..., None]:
     """What stands for an action in napari's list; the docks that are seen do the work."""
 
-    def act(keys: ReviewKeys) -> None:
-        """Nothing: napari never has a `ReviewKeys` to call it with."""
+    def act(keys: Any) -> None:
+        """Nothing: napari never has an object to call it with."""
 
     act.__name__ = act.__qualname__ = f"review_{name.replace(' ', '_')}"
     return act
@@ -102,7 +109,10 @@ class Keys:
     """Binds the keys on the canvas and in a dock; `act` is called with the name of the action."""
 
     def __init__(self, viewer: ViewerModel, dock: QWidget, act: Callable[[str], None]) -> None:
+        from napari.utils.action_manager import action_manager
+
         register()
+        self._told = action_manager.events.shortcut_changed
         self._viewer, self._dock, self._act = viewer, dock, act
         self._before: list[tuple[str, Any]] | None = None
         self._layers: list[Layer] = []
@@ -110,11 +120,11 @@ class Keys:
         self._shortcuts: list[QShortcut] = []
         self.changed: Callable[[], None] = lambda: None
         self._in_dock()
-        action_manager.events.shortcut_changed.connect(self._on_changed)
+        self._told.connect(self._on_changed)
 
     def close(self) -> None:
         """Bind nothing any more."""
-        action_manager.events.shortcut_changed.disconnect(self._on_changed)
+        self._told.disconnect(self._on_changed)
         self.listen(False)
 
     def listen(self, on: bool) -> None:

@@ -99,6 +99,7 @@ class Tools:
             self._remove_drawing()
             self._stop_painting()
             self._canvas.activate()
+            self._canvas.show_again()
             self._buttons.show_tool("", 0)
 
     def split(self, grain: int) -> None:

@@ -84,11 +84,20 @@ class GrainModel(QAbstractTableModel):
 
     def show_grains(self, table: pd.DataFrame | None) -> None:
         """Take a row for each grain, indexed by id, with the columns of `COLUMNS` that are known and ``stale``."""
-        self.beginResetModel()
-        self.ids = [] if table is None else [int(i) for i in table.index]
+        ids = [] if table is None else [int(i) for i in table.index]
         columns = [_column(table, name) for name, _ in COLUMNS.values()] if table is not None else []
-        self._cells = [list(row) for row in zip(*columns, strict=True)]
-        self._stale = set() if table is None or "stale" not in table else set(table.index[table["stale"]])
+        cells = [list(row) for row in zip(*columns, strict=True)]
+        stale = set() if table is None or "stale" not in table else set(table.index[table["stale"]])
+        if ids == self.ids:  # the same rows: only what is new is drawn again
+            olds = zip(self._cells, cells, strict=True)
+            rows = [at for at, (old, new) in enumerate(olds) if repr(old) != repr(new)]
+            rows += [at for at, grain in enumerate(ids) if (grain in stale) != (grain in self._stale)]
+            self._cells, self._stale = cells, stale
+            for row in dict.fromkeys(rows):
+                self.dataChanged.emit(self.index(row, 0), self.index(row, len(COLUMNS) - 1))
+            return
+        self.beginResetModel()
+        self.ids, self._cells, self._stale = ids, cells, stale
         self.endResetModel()
 
     def show_noted(self, features: pd.DataFrame) -> None:

@@ -45,6 +45,8 @@ from napari_stemnmf.plugin.widgets import (
 )
 
 if TYPE_CHECKING:
+    from napari_stemnmf.analysis import Analysis
+
     pass
 
 WIDTH, BAR = 356, 14
@@ -197,7 +199,7 @@ class ReviewWidget(SelectingWidget):
             self.grains.show_grains(None)
             self.scatter.show_grains(None)
         else:
-            stale = self._know(session, feature, found)
+            stale = self._know(session, session.analysis, feature)
             self.canvas.update(self._features)
             self._measured = Measured.of(session.analysis, feature, stale, self._measured)
             if self._measured.similarity is None and self._measured.rows:
@@ -213,16 +215,18 @@ class ReviewWidget(SelectingWidget):
         self.decided.show_decisions(None if review is None else review.verdicts(), 0 if found is None else len(found))
         self._show_selected()
 
-    def _know(self, session: Session, feature: str, found: Any) -> Any:
-        """Take what is known of the grains, or only what is noted of them, if that is all that is new; what is stale."""
-        analysis, review = session.analysis, session.review(feature)
+    def _know(self, session: Session, analysis: Analysis, feature: str) -> Any:
+        """Take what is known of the grains, or what is noted of them if only that is new; returns what is stale."""
+        review, found = session.review(feature), analysis.grains[feature]
         seen = (session, found, analysis.tables.get(feature), analysis.keys.get(f"tables/{feature}"), feature)
         same = len(self._seen) == len(seen) and all(new is old for new, old in zip(seen[:3], self._seen, strict=False))
         same = same and seen[3:] == self._seen[3:]
         if same and self._features is not None and review is not None:
             self._features = annotated(self._features, review.verdicts())
         else:
-            self._stale = stale_grains(analysis, feature)
+            edited = len(self._seen) == len(seen) and seen[0] is self._seen[0] and seen[2] is self._seen[2]
+            before = (self._seen[1], self._stale) if edited and seen[4] == self._seen[4] else None
+            self._stale = stale_grains(analysis, feature, before)
             self._features = features_of(session, feature, self._stale)
         self._seen, self._only_noted = seen, same and review is not None
         return self._stale

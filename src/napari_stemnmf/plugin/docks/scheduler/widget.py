@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, Label, LineEdit, PushButton
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_stemnmf.errors import StemNMFError
@@ -46,6 +45,8 @@ class SchedulerWidget(Container[Any]):
         set_scheduler(self.address.value.strip())
 
     def _on_test(self) -> None:
+        from napari.qt.threading import create_worker  # it brings numba
+
         self._on_address()
         address = self.address.value.strip()
         if not address:
