@@ -19,6 +19,7 @@ import distributed
 import numpy as np
 
 import napari_stemnmf as stem
+from napari_stemnmf.streaming.cluster import local_processes
 
 
 def warm_up(client: distributed.Client, path: Path) -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        distributed.LocalCluster(n_workers=options.processes, threads_per_worker=1, dashboard_address=None) as cluster,
+        local_processes(options.processes) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         small = Path(folder) / "small.h5"

@@ -221,7 +221,7 @@ def _of_grains(grains: Grains) -> Iterator[str]:
         yield f"a grain is of component {int(grains.component.min())}"
     if grains.thresholds.ndim != 1:
         yield "its thresholds are no list"
-    if not np.isfinite(grains.weights).all():
+    if not np.isfinite(grains.inside.data).all():
         yield "a weight is no number"
 
 
@@ -278,7 +278,7 @@ def _together(analysis: Any, detector: tuple[int, ...]) -> Iterator[str]:
     for name in ("features", "models"):
         shapes += [(f"{name}/{f}", each.scan_shape, scan) for f, each in getattr(analysis, name).items()]
     for feature, grains in analysis.grains.items():
-        shapes.append((f"grains/{feature}", grains.masks.shape[1:], scan))
+        shapes.append((f"grains/{feature}", grains.scan_shape, scan))
         model = analysis.models.get(feature)
         beyond = model is not None and len(grains) and int(grains.component.max()) >= model.k
         if beyond and analysis.is_current(f"grains/{feature}"):

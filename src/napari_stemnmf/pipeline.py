@@ -281,7 +281,8 @@ def advance(
         part = (control or Control()).for_stage(stage.heading(wanted))
         noted = still_the_same(analysis, dataset, noted)
         kept = None if journal is None else Journal(journal, key_of_blocks(analysis, stage, wanted))
-        given = executor if kept is None else Recorded(kept, executor, workers)
+        given = executor if stage.reads or stage.spreads else None
+        given = given if kept is None else Recorded(kept, given, workers)
         task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
         wall, cpu = time.perf_counter(), time.process_time()
         try:

@@ -54,6 +54,8 @@ class Stage:
         ``settings(found, recipe, feature)``: what decides the result beside what it needs.
     reads : bool
         Whether it reads the scan, and may do so on other machines.
+    spreads : bool
+        Whether its work may be done on other machines without the scan.
     also : tuple of str
         Further results, from the same needs.
     follows : bool
@@ -78,6 +80,7 @@ class Stage:
     together: bool = False
     settings: Callable[[Found, Recipe, str], tuple[Any, ...]] = lambda found, recipe, feature: ()
     reads: bool = False
+    spreads: bool = False
     also: tuple[str, ...] = ()
     follows: bool = False
     step: str = ""
@@ -140,7 +143,7 @@ STAGES: tuple[Stage, ...] = (
         button="Featurize", about="from patterns to feature matrices: VDF, AA, RV and BD",
     ),
     Stage(
-        "cluster", "models", "features", do.cluster, each=True,
+        "cluster", "models", "features", do.cluster, each=True, spreads=True,
         settings=lambda _, recipe, feature: _of_clustering(recipe.chain(feature)),
         title="Cluster", noun="Components", part="clustering",
         button="Cluster", about="groups of spots (VDF), or non-negative matrix factorization (AA, RV, BD)",

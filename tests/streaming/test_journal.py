@@ -22,7 +22,7 @@ from napari_stemnmf import pipeline
 from napari_stemnmf.clustering.iterative_nmf import Cycle, SeedRecord
 from napari_stemnmf.clustering.windowed import Fitted
 from napari_stemnmf.control import Control
-from napari_stemnmf.errors import Cancelled
+from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.resuming import blocks_of
 from napari_stemnmf.streaming import engine
 from napari_stemnmf.streaming.engine import BlockResult, run_pass
@@ -118,10 +118,28 @@ def test_another_question_leaves_out_what_follows(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         journal = kept(tmp_path / "gone" / "a.blocks", 3)
     assert len(journal) == 0
     assert len(caplog.records) == 1
+
+
+def test_a_disk_that_is_nearly_full_is_left_to_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.blocks"
+    journal = kept(path, 2)
+    monkeypatch.setattr("napari_stemnmf.streaming.journal.RESERVE", 2**60)
+    journal.keep(2, "block 2", np.zeros(3))
+    assert not path.exists()
+    assert not journal.asked(2, "block 2")
+
+
+def test_what_is_no_answer_is_told(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a.blocks", "key")
+    journal.keep(0, "block 0", BlockResult())
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole.replace(b"engine:BlockResult", b"engine:NoSuchThing"))
+    with pytest.raises(AnalysisError, match="is damaged; delete it"):
+        journal.answer(0)
 
 
 class Counting:

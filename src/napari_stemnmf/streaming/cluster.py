@@ -322,14 +322,21 @@ def workers_at(address: str | None = None, processes: int = 0) -> Iterator[Clust
             client.close()
     elif processes:
         distributed = _distributed()
-        options = {"n_workers": processes, "threads_per_worker": 1, "dashboard_address": None}
         with (
-            distributed.LocalCluster(**options) as cluster,
+            local_processes(processes) as cluster,
             distributed.Client(cluster, timeout=WORKERS_TIMEOUT, set_as_default=False) as client,
         ):
             yield Cluster(client)
     else:
         yield None
+
+
+def local_processes(count: int) -> Any:
+    """So many workers of one thread on this machine, which nobody watches at work: a look at them costs CPU time."""
+    import dask
+
+    with dask.config.set({"distributed.worker.profile.enabled": False}):  # workers are sent what is set now
+        return _distributed().LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None)
 
 
 def _distributed() -> Any:

@@ -8,10 +8,12 @@ the scan and the settings alone, so the n-th answer of a run is the n-th answer 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib
 import json
 import logging
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -22,6 +24,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.control import Control
+from napari_stemnmf.errors import AnalysisError
 from napari_stemnmf.streaming.pools import Executor, Pool, Threads, pool_of
 from napari_stemnmf.texts import why
 from napari_stemnmf.threads import default_workers
@@ -32,6 +35,8 @@ _HEAD = struct.Struct("<8sQ16s")
 """Before each record: a mark, its length, and its checksum."""
 _MARK = b"stemnmf\n"
 _OURS = "napari_stemnmf."
+RESERVE = 2**28
+"""Bytes of the disk that are left to results."""
 
 
 class Journal:
@@ -68,24 +73,29 @@ class Journal:
         first, length, _ = self._known[number]
         with self.path.open("rb") as file:
             file.seek(first + _HEAD.size)
-            return unpacked(file.read(length))[1]
+            record = file.read(length)
+        try:
+            return unpacked(record)[1]
+        except (ValueError, TypeError, LookupError, AttributeError, ImportError, struct.error) as error:
+            raise AnalysisError(f"{self.path} is damaged; delete it, and run again.") from error
 
     def keep(self, number: int, what: str, answer: Any) -> None:
         """Write an answer. Where that cannot be done the run goes on without, as it can be computed again."""
         if number != len(self._known) or not self._works or getattr(answer, "unfinished", False):
             return
+        record = packed([what, answer])
         try:
+            if shutil.disk_usage(self.path.parent).free < RESERVE + len(record):
+                raise OSError(errno.ENOSPC, "the disk is nearly full")
             if not self._end:
                 self._append("wb", packed([self._key, None]))
-            record = packed([what, answer])
             first = self._end
             self._append("r+b", record)
             self._known.append((first, len(record), what))
         except OSError as error:
             self._works = False
-            logger.warning(
-                "%s cannot be written (%s): a run that is stopped begins its step anew.", self.path, why(error)
-            )
+            self.remove()  # all that it holds was taken before the first that it did not; results need the room
+            logger.info("%s is not written (%s): what is stopped begins its step anew.", self.path, why(error))
 
     def remove(self) -> None:
         """Delete the file: what it holds is in the analysis."""
@@ -109,7 +119,10 @@ class Journal:
                 record = file.read(length) if mark == _MARK else b""
                 if len(record) != length or hashlib.blake2b(record, digest_size=16).digest() != digest:
                     return
-                what = asked_in(record)
+                try:
+                    what = asked_in(record)
+                except (ValueError, TypeError, LookupError, struct.error):
+                    return
                 if not self._end and what != self._key:
                     return
                 if self._end:

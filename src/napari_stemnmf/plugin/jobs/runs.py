@@ -75,7 +75,7 @@ def running_stages(
             else:
                 return Outcome(None)
             options: dict[str, Any] = {"features": features, "control": control, "workers": preferred.workers(dataset)}
-            if any(stage.reads for stage in wanted):
+            if any(stage.reads or stage.spreads for stage in wanted):
                 options["executor"] = preferred.executor()
             run = pipeline.advance(analysis, dataset, wanted, **options)
             done = next(run, None)
