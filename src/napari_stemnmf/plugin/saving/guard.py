@@ -17,7 +17,8 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import Planes, features_of
+from napari_stemnmf.plugin.layers.grain_layers import features_of
+from napari_stemnmf.plugin.layers.grain_planes import Planes
 from napari_stemnmf.plugin.layers.grain_view import SHOWN_KEY, show_grains
 from napari_stemnmf.plugin.layers.strokes import edits_on_flat, edits_on_stack
 from napari_stemnmf.plugin.saving.confirm import may_close, unsaved
@@ -41,6 +42,7 @@ class Guard(QObject):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = ref(viewer)
+        self._window: QWidget | None = None
         self._linked: list[Any] = []
         self._followed: list[Session] = []
         viewer.layers.events.inserted.connect(self._on_layers)
@@ -54,8 +56,13 @@ class Guard(QObject):
 
     def watch(self, window: QWidget) -> None:
         """Ask before this window is closed."""
+        self._window = window
         window.removeEventFilter(self)
         window.installEventFilter(self)
+        window.destroyed.connect(self._forget)
+
+    def _forget(self, *_: Any) -> None:
+        self._window = None
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Called by Qt for every event of the window."""
@@ -100,7 +107,8 @@ class Guard(QObject):
             layer.events.paint.disconnect(self._on_paint)
         session = session_of(layer)
         self._follow()
-        if session is None or viewer is None or session in self._followed or not unsaved(session):
+        closing = self._window is not None and not by_user(self._window)
+        if session is None or viewer is None or closing or session in self._followed or not unsaved(session):
             return
 
         from napari.utils import notifications
