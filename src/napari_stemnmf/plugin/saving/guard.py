@@ -42,7 +42,7 @@ class Guard(QObject):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = ref(viewer)
-        self._window: QWidget | None = None
+        self._window: Callable[[], QWidget | None] = lambda: None
         self._linked: list[Any] = []
         self._followed: list[Session] = []
         viewer.layers.events.inserted.connect(self._on_layers)
@@ -56,13 +56,9 @@ class Guard(QObject):
 
     def watch(self, window: QWidget) -> None:
         """Ask before this window is closed."""
-        self._window = window
+        self._window = ref(window)
         window.removeEventFilter(self)
         window.installEventFilter(self)
-        window.destroyed.connect(self._forget)
-
-    def _forget(self, *_: Any) -> None:
-        self._window = None
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Called by Qt for every event of the window."""
@@ -107,7 +103,8 @@ class Guard(QObject):
             layer.events.paint.disconnect(self._on_paint)
         session = session_of(layer)
         self._follow()
-        closing = self._window is not None and not by_user(self._window)
+        window = self._window()
+        closing = window is not None and not by_user(window)
         if session is None or viewer is None or closing or session in self._followed or not unsaved(session):
             return
 
@@ -199,8 +196,11 @@ def watch_over(viewer: napari.viewer.Viewer, dock: QWidget) -> None:
 
 def by_user(window: QWidget) -> bool:
     """Whether a window is closed by whoever sits before it: a script that closes a viewer closes its canvas first."""
-    canvases = [each for each in window.findChildren(QWidget) if type(each).__name__.startswith("CanvasBackend")]
-    return window.isVisible() and any(each.isVisible() for each in canvases)
+    try:
+        found = window.findChildren(QWidget) if window.isVisible() else []
+    except RuntimeError:  # it is gone already
+        return False
+    return any(each.isVisible() for each in found if type(each).__name__.startswith("CanvasBackend"))
 
 
 def _stepper(how: str) -> Callable[[Any], None]:

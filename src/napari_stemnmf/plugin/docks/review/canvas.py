@@ -89,6 +89,7 @@ class GrainCanvas:
         self._grains: Grains | None = None  # what the layers show
         self._numbered: Grains | None = None
         self._lines = Lines()
+        self._adding = False
         self._selected: tuple[int, tuple[int, ...]] = (0, ())
         self.colouring, self.numbers = "neighbours", False
 
@@ -250,11 +251,15 @@ class GrainCanvas:
     def _bring_back(self) -> None:
         """Add the labels of the grains again, if somebody has removed them."""
         session = self._session
-        if session is None or not self._listening or self.layer("grains") is not None:
+        if session is None or not self._listening or self._adding or self.layer("grains") is not None:
             return
-        for data, meta, kind in grain_layers(session, self._feature, self._features):
-            display.put(self._viewer, data, meta, kind)
-        recolour(self._viewer, session, self._feature, features_of(session, self._feature), self.colouring)
+        self._adding = True  # a layer that comes has the dock look again
+        try:
+            for data, meta, kind in grain_layers(session, self._feature, self._features):
+                display.put(self._viewer, data, meta, kind)
+            recolour(self._viewer, session, self._feature, features_of(session, self._feature), self.colouring)
+        finally:
+            self._adding = False
         self._link()
 
     def _without_selecting(self, add: Callable[[], Layer]) -> Layer:
