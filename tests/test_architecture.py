@@ -23,7 +23,9 @@ FLOORS = (
         "texts",
         "errors",
         "compiled",
+        "memory",
         "control",
+        "memory",
         "files",
         "settings",
         "stage_settings",
@@ -48,7 +50,7 @@ FLOORS = (
         "simulation",
         "orientation",
     ),
-    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "pipeline", "cost"),
+    ("stage_functions", "stages", "analysis_checks", "analysis", "resuming", "corrections", "cost", "pipeline"),
     ("figures", "export", "study"),
     ("plugin", "cli"),  # the faces
 )

@@ -39,6 +39,8 @@ CURRENT = {
 """By file, what version 0.4 takes to be current under the file's own recipe."""
 SINCE = ("confidence", "reason")
 """Columns of tables that version 0.4 did not have."""
+NAMES = ("digests",)
+"""What only says which results are the same; made otherwise since, so that no mask of the whole scan is needed."""
 RESULTS = (
     "mask", "survey", "probe", "peaks", "calibration", "failed", "features", "models", "grains", "patterns", "tables",
     "reviews", "keys",
@@ -58,7 +60,7 @@ def assert_alike(found: Any, expected: Any, where: str, rtol: float) -> None:
     assert type(found) is type(expected), where
     if is_dataclass(expected):
         for f in fields(expected):
-            if f.init and "since" not in f.metadata:  # what earlier versions had
+            if f.init and "since" not in f.metadata and (f.name not in NAMES or not rtol):  # what earlier versions had
                 assert_alike(getattr(found, f.name), getattr(expected, f.name), f"{where}.{f.name}", rtol)
     elif issparse(expected):
         for part in ("shape", "indptr", "indices", "data"):

@@ -22,8 +22,16 @@ import napari_stemnmf
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(napari_stemnmf.__file__).parent
 NAME = "napari-stemnmf"
-LATE = {"rsciio": "formats", "abtem": "simulation", "pyarrow": "parquet", "distributed": "distributed"}
-"""Modules of optional dependencies, and the extra that brings each. They are imported inside functions only."""
+LATE = {
+    "rsciio": "formats",
+    "abtem": "simulation",
+    "pyarrow": "parquet",
+    "distributed": "distributed",
+    "cloudpickle": "distributed",
+    "pint": "all",
+}
+"""Modules of optional dependencies, and the extra that brings each, by itself or with napari. They are imported inside
+functions only."""
 
 
 def normalised(name: str) -> str:

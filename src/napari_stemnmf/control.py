@@ -6,11 +6,16 @@ Every stage takes one `Control`. The command line, napari or Python makes it; th
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_stemnmf.errors import Cancelled
+
+PACE_OVER, PACE_SECONDS = 32, 0.5
+"""Reports that a rate is taken over, and seconds that they span at least."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,20 @@ class Control:
         """Raise `Cancelled` if the user asked to stop."""
         if self._cancel.is_set():
             raise Cancelled(f"{self.stage or 'The work'} was cancelled.")
+
+
+class Pace:
+    """How fast work goes just now: over the last reports, so that what was done before a run went on does not count."""
+
+    def __init__(self) -> None:
+        self._reports: deque[tuple[float, float]] = deque([(time.monotonic(), 0.0)], PACE_OVER)
+
+    def rate(self, done: float) -> float:
+        """Steps a second, with so many done now; 0 where that cannot be told yet."""
+        now = time.monotonic()
+        self._reports.append((now, done))
+        (since, before), spent = self._reports[0], now - self._reports[0][0]
+        return (done - before) / spent if since < now and spent > PACE_SECONDS else 0.0
 
 
 class Running:

@@ -261,6 +261,11 @@ class _View:
         return np.asarray(self.array[where])
 
 
+def index_type(count: int) -> type[np.int32] | type[np.int64]:
+    """The type of indices up to `count`: int32 where that is wide enough, as much of the memory goes to indices."""
+    return np.int32 if count <= np.iinfo(np.int32).max else np.int64
+
+
 def working_dtype(dtype: np.dtype) -> np.dtype:
     """The type patterns are given in: bool as uint8, float16 as float32, long double as float64, else the file's."""
     if dtype.kind == "b":

@@ -20,15 +20,20 @@ from napari_stemnmf import stages
 from napari_stemnmf.analysis import INCOMPLETE, Analysis, RunTime, is_analysis
 from napari_stemnmf.control import Control, Progress
 from napari_stemnmf.corrections import changed, choose_seed, edit, import_grains, missing, redo, undo
+from napari_stemnmf.cost.budget import threads_within
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, Cancelled
 from napari_stemnmf.files.contents import Part
 from napari_stemnmf.files.locks import held
 from napari_stemnmf.files.writing import FILE_SUFFIX, move_into
+from napari_stemnmf.memory import give_back
 from napari_stemnmf.recipe import Recipe
 from napari_stemnmf.resuming import (
+    blocks_of,
     changed_files,
+    key_of_blocks,
     other_data,
+    stale,
     start,
     still_the_same,
     unfinished,
@@ -38,6 +43,7 @@ from napari_stemnmf.resuming import (
 from napari_stemnmf.stage_functions import Failed, Incomplete, Task, prepared
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.streaming.cluster import Cluster
+from napari_stemnmf.streaming.journal import Journal, Recorded
 from napari_stemnmf.streaming.pools import Executor
 from napari_stemnmf.texts import why
 from napari_stemnmf.threads import checked
@@ -64,6 +70,7 @@ def analyse(
     mask: np.ndarray | None = None,
     until: str | None = None,
     overwrite: bool = False,
+    memory: float | None = None,
 ) -> Analysis:
     """Find the grains of a scan.
 
@@ -97,6 +104,9 @@ def analyse(
     overwrite : bool
         Whether to start afresh even if there is an analysis at `path`. It is replaced when the run has come to its end;
         what was finished before a cancel is kept beside it, and the same call goes on from there.
+    memory : float, optional
+        Bytes that the run may take; half of what is free if not given. Where all threads would take more, it has fewer;
+        where one would, it does not begin.
 
     Returns
     -------
@@ -110,6 +120,8 @@ def analyse(
     DataError, AnalysisError, ReadError
         If the data does not allow a stage to run, the file cannot be used or another process writes to it, or a file
         that a setting names cannot be read.
+    RecipeError
+        If the run would take more memory than it may, by an estimate from sizes alone; the message says what would fit.
     StemNMFError
         If the scheduler is lost, or has no worker that fits; what was finished is kept in the file.
     """
@@ -119,6 +131,8 @@ def analyse(
     how: dict[str, Any] = {"workers": workers, "control": Control(progress, cancel), "executor": executor}
 
     def begin(earlier: Analysis | None) -> Analysis:
+        limits: dict[str, Any] = {"until": until, "memory": memory, "elsewhere": executor is not None}
+        how["workers"] = threads_within(earlier, dataset, recipe, workers=workers, **limits)
         begun = start(dataset, recipe, earlier, strict=True)
         return begun if mask is None else with_mask(begun, mask)
 
@@ -154,8 +168,9 @@ def _through(
 ) -> Analysis:
     """Run all that is planned, and keep the file up to date; `earlier` is what it holds."""
     begun, control = analysis, how["control"]
+    journal = None if path is None else blocks_of(path)
     try:
-        for done in advance(analysis, dataset, planned, **how):
+        for done in advance(analysis, dataset, planned, **how, journal=journal):
             analysis = done.analysis
             if path is not None:
                 analysis.save(path)
@@ -166,6 +181,8 @@ def _through(
         if path is not None:
             analysis.save(path)
         raise Cancelled(str(stop), analysis) from None
+    if journal is not None:
+        journal.unlink(missing_ok=True)
     as_it_was = earlier is not None and path is not None and path.exists() and _alike(begun, earlier)
     if path is not None and analysis is begun and not as_it_was:
         analysis.save(path)
@@ -197,6 +214,7 @@ def _afresh(
         raise AnalysisError(f"The analysis cannot be written to {path}: {why(error)}.") from error
     except BaseException:
         part.unlink(missing_ok=True)
+        blocks_of(part).unlink(missing_ok=True)
         raise
     return found
 
@@ -220,6 +238,7 @@ def advance(
     workers: int | None = None,
     control: Control | None = None,
     executor: Executor | None = None,
+    journal: Path | None = None,
 ) -> Generator[Done, Analysis | None, None]:
     """Run stages one after the other, of each only what is missing or stale, and yield after each what there is.
 
@@ -238,6 +257,9 @@ def advance(
         Representations to run for; those of the recipe if not given.
     workers, control, executor
         As for `analyse`; `control` is a `Control`.
+    journal : Path, optional
+        Where answers of the stage that is running are kept (`streaming.journal`), so that it goes on where it was if it
+        is stopped. It is gone once its stage is done and the next one is asked for.
 
     Raises
     ------
@@ -258,7 +280,8 @@ def advance(
                 raise AnalysisError(missing(path))
         part = (control or Control()).for_stage(stage.heading(wanted))
         noted = still_the_same(analysis, dataset, noted)
-        given = executor if stage.reads else None
+        kept = None if journal is None else Journal(journal, key_of_blocks(analysis, stage, wanted))
+        given = executor if kept is None else Recorded(kept, executor, workers)
         task = Task(analysis, dataset, wanted if stage.each else (), workers, part, given)
         wall, cpu = time.perf_counter(), time.process_time()
         try:
@@ -266,11 +289,14 @@ def advance(
         except Cancelled as stop:
             raise Cancelled(str(stop), analysis) from None
         took = RunTime(time.perf_counter() - wall, time.process_time() - cpu)
+        give_back()
         noted = still_the_same(analysis, dataset, noted) if stage.reads else noted
         analysis, stopped = _with_found(analysis, stage, found, took)
         if stopped:
             raise Cancelled(stopped, analysis)
         sent = yield Done(stage, task.features, analysis)
+        if kept is not None:
+            kept.remove()
         analysis = analysis if sent is None else sent
 
 
@@ -317,15 +343,3 @@ def _with_found(analysis: Analysis, stage: Stage, found: Any, took: RunTime) -> 
             path = f"{name}/{feature}" if feature else name
             analysis = analysis.with_result(path, value, mark, took if name == stage.result else None)
     return analysis, stopped
-
-
-def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
-    """Which results are "missing" or "stale" under `recipe`, by name as in "models/aa"; empty when all is done."""
-    recipe = analysis.recipe if recipe is None else recipe
-    names = [name for name in recipe.features if name not in analysis.failed]
-    return {
-        path: "stale" if path in analysis.keys else "missing"
-        for stage in stages.STAGES
-        for path in stage.paths(names)
-        if not analysis.is_current(path, recipe)
-    }

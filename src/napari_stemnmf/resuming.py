@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_stemnmf import stages
+from napari_stemnmf import __version__, stages
 from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import AnalysisError, DataError, StemNMFError
@@ -21,6 +21,7 @@ from napari_stemnmf.files import contents
 from napari_stemnmf.files.contents import Part
 from napari_stemnmf.files.writing import FILE_SUFFIX
 from napari_stemnmf.recipe import FEATURES, Recipe
+from napari_stemnmf.stages import Stage
 
 
 def start(dataset: Dataset, recipe: Recipe, earlier: Analysis | None = None, *, strict: bool = False) -> Analysis:
@@ -155,3 +156,27 @@ def changed_files(earlier: Analysis, begun: Analysis) -> list[str]:
 def unfinished(path: Path) -> Path:
     """Where a run that is to replace the analysis at `path` keeps its results until it is done."""
     return path.with_name(f"{path.name.removesuffix(FILE_SUFFIX)}.unfinished{FILE_SUFFIX}")
+
+
+def blocks_of(path: Path) -> Path:
+    """Where a run that writes the analysis at `path` keeps what it has found of the step that it is in."""
+    return path.with_name(f"{path.name.removesuffix(FILE_SUFFIX)}.blocks")
+
+
+def key_of_blocks(analysis: Analysis, stage: Stage, wanted: Sequence[str]) -> str:
+    """What the answers that a stage keeps in `blocks_of` depend on: version, settings, all that was found before."""
+    found = sorted(analysis.keys.items())
+    keys = [analysis.key_of(path, analysis.recipe) for path in stage.paths(wanted)]
+    return hashlib.sha256(repr([__version__, stage.name, wanted, keys, found]).encode()).hexdigest()
+
+
+def stale(analysis: Analysis, recipe: Recipe | None = None) -> dict[str, str]:
+    """Which results are "missing" or "stale" under `recipe`, by name as in "models/aa"; empty when all is done."""
+    recipe = analysis.recipe if recipe is None else recipe
+    names = [name for name in recipe.features if name not in analysis.failed]
+    return {
+        path: "stale" if path in analysis.keys else "missing"
+        for stage in stages.STAGES
+        for path in stage.paths(names)
+        if not analysis.is_current(path, recipe)
+    }

@@ -160,9 +160,7 @@ def cluster(task: Task) -> dict[str, Any]:
     chain = found.recipe.chain(name)
     if isinstance(chain.clustering, GroupingSettings):
         return {name: grouping.group(found.features[name], chain.clustering, control=control)}
-    model = ensemble.cluster(
-        found.features[name], chain.scaling, chain.clustering, workers=task.workers, control=control
-    )
+    model = ensemble.cluster(found.features[name], chain.scaling, chain.clustering, **task.how)
     done = sum(record.status != "cancelled" for record in model.seeds)
     if done == len(model.seeds) and not control.cancelled:
         return {name: model}

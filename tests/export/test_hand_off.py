@@ -134,7 +134,9 @@ def indexed(analysis: stem.Analysis) -> tuple[stem.Analysis, np.ndarray]:
     count = len(analysis.grains["vdf"])
     matrices = Rotation.random(count, random_state=1).as_matrix()
     phase = np.array([*["Ag"] * (count - 1), ""], object)
-    known = SimpleNamespace(matrices=matrices, phase=phase, score=np.linspace(0.5, 1, count), margin=np.ones(count))
+    silver = SimpleNamespace(lattice=(4.0853,) * 3 + (90.0,) * 3, laue_group="m-3m", space_group=225)
+    score, margin = np.linspace(0.5, 1, count), np.ones(count)
+    known = SimpleNamespace(matrices=matrices, phase=phase, score=score, margin=margin, crystals={"Ag": silver})
     return replace(analysis, others={**analysis.others, "orientations": {"vdf": known}}), matrices
 
 
@@ -164,6 +166,7 @@ def test_orientation_maps_have_the_dominant_grain_and_the_layers(found: stem.Ana
         data, header = file["crystal_map/data"], file["crystal_map/header"]
         assert data["grain_id"][()].tolist() == dominant.tolist()
         assert header["scan_unit"][()].tolist() == [b"nm"]
+        assert header["phases/0/structure/lattice/abcABG"][()].tolist() == [4.0853, 4.0853, 4.0853, 90, 90, 90]
         row = grains.row_of(int(dominant[dominant > 0][0]))
         at = int(np.flatnonzero(dominant == grains.ids[row])[0])
         np.testing.assert_allclose([data[name][at] for name in ("phi1", "Phi", "phi2")], angles[row])

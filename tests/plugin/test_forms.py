@@ -98,3 +98,38 @@ def test_a_list_of_radii_is_typed_with_commas(form: tuple[Form, list]) -> None:
     editor.box.value = "12, 20.5, 33"
     settings = recipes.Recipe().replaced({"aa.featurize.rings": changes[-1][1]})
     assert settings.aa.featurize.rings == (12.0, 20.5, 33.0)
+
+
+@pytest.mark.parametrize("form", [recipes.ClusteringSettings], indirect=True)
+def test_the_few_that_decide_most_are_in_sight_and_the_rest_folds(form: tuple[Form, list]) -> None:
+    made, _ = form
+    assert made.advanced is not None
+    assert not made.advanced.expanded
+    folded = {
+        name for name in ("seeds", "components", "tolerance") if made.advanced.isAncestorOf(made.editor(name).native)
+    }
+    assert folded == {"tolerance"}
+
+
+def test_every_setting_that_is_named_as_in_sight_is_there() -> None:
+    from napari_stemnmf import stage_settings
+    from napari_stemnmf.plugin.forms.few import FEW
+
+    for kind, names in FEW.items():
+        settings = getattr(stage_settings, kind, None) or getattr(recipes, kind)
+        assert set(names) <= {f.name for f in fields(settings)}, kind
+
+
+@pytest.mark.parametrize("form", [recipes.ClusteringSettings], indirect=True)
+def test_a_setting_goes_back_to_its_default(form: tuple[Form, list]) -> None:
+    made, changes = form
+    editor = made.editor("seeds")
+    default = editor.setting()
+    made.native.show()
+    assert not editor.reset.native.isVisible()
+    editor.box.value = default + 3
+    assert editor.reset.native.isVisible()
+    editor.reset.native.click()
+    assert editor.setting() == default
+    assert changes == [("seeds", default + 3), ("seeds", default)]
+    assert not editor.reset.native.isVisible()

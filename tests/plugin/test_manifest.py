@@ -39,6 +39,7 @@ def test_every_step_has_its_widget(manifest: PluginManifest) -> None:
         "Import grains",
         "Batch",
         "Open scan",
+        "Dask scheduler",
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_fresh_scan_is_described_and_everything_is_missing(scan_file: object) 
     text = status(session, "featurize", "aa")
     assert "20 × 24 patterns of 64 × 64 pixels, uint16" in text
     assert "Scan step 0.5 nm" in text
-    assert "Features VDF: missing." in text
+    assert "Features VDF: not done yet." in text
     assert session.obstacle("featurize", "aa") == ""
     assert "run Featurize" in session.obstacle("cluster", "aa")
     assert "run Cluster" in status(session, "refine", "aa")

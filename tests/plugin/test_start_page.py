@@ -79,7 +79,7 @@ def test_a_preview_says_so_and_sharpens_by_itself(viewer: Any, dock: Any, qtbot:
     np.save(tmp_path / "large.npy", raw.astype(np.uint32))  # above what is read whole at once
     viewer.open(tmp_path / "large.npy", plugin="napari-stemnmf")
     (image,) = viewer.layers
-    assert image.name == "large preview of the virtual image"
+    assert image.name == "large preview"
     qtbot.waitUntil(lambda: image.name == "large virtual image", timeout=60_000)
     assert np.allclose(image.data, raw.mean(axis=(2, 3)), rtol=1e-4)
     start = dock.step("start")

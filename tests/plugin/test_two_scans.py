@@ -152,3 +152,13 @@ def test_scans_with_long_names_have_short_ones_that_differ(viewer: Any, dock: An
     names = [layer.name for layer in viewer.layers]
     assert len(set(names)) == len(names)
     assert max(map(len, names)) < 28
+
+
+def test_the_selection_goes_over_with_the_view(viewer: Any, two: Any, dock: Any) -> None:
+    first, second = two
+    dock.step("start").scan.value = first
+    assert session_of(viewer.layers.selection.active) is first
+    dock.show_step("review")
+    assert dock.steps["review"].session is first
+    assert seen(viewer) == {first}
+    assert second not in seen(viewer)

@@ -164,7 +164,7 @@ def test_labels_that_need_more_memory_than_there_is_are_told(tmp_path: Path, mon
     labels = (np.arange(300 * 300) % 100).reshape(300, 300)
     np.save(tmp_path / "t.npy", labels)
     assert len(load_masks(tmp_path / "t.npy")) == 99
-    monkeypatch.setattr(masks, "_free_bytes", lambda: 10 * 2**20)
+    monkeypatch.setattr(masks, "available", lambda: 10 * 2**20)
     with pytest.raises(ReadError, match=r"99 labels in 300 x 300 pixels: .* GiB"):
         load_masks(tmp_path / "t.npy")
     with pytest.raises(ReadError, match="GiB"):

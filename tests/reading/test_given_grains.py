@@ -103,6 +103,21 @@ def test_labels_of_ome_zarr(version: int, tmp_path: Path) -> None:
     assert list(load_grains(f"{path}::labels/one", SHAPE).parts) == [5, 12]
 
 
+def test_labels_of_a_damaged_ome_zarr_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "cells.ome.zarr"
+    ome_zarr(path, 3)
+    about = json.loads((path / "labels" / "one" / "zarr.json").read_text())
+    for damage in ({"multiscales": []}, {"multiscales": [{"datasets": "s"}]}, {}):
+        about["attributes"]["ome"] = damage
+        (path / "labels" / "one" / "zarr.json").write_text(json.dumps(about))
+        with pytest.raises(ReadError, match="not as OME-Zarr has them"):
+            load_grains(path, SHAPE)
+    about["attributes"]["ome"] = {"multiscales": [{"datasets": [{"path": "../../../etc"}]}]}
+    (path / "labels" / "one" / "zarr.json").write_text(json.dumps(about))
+    with pytest.raises(ReadError, match="holds no masks or label image"):
+        load_grains(path, SHAPE)
+
+
 def coco(segmentations: dict[Any, Any], **more: Any) -> dict[str, Any]:
     annotations = [{"id": i, "image_id": 3, "category_id": 1, "segmentation": s} for i, s in segmentations.items()]
     return {"images": [{"id": 3, "height": 7, "width": 9}], "annotations": annotations, **more}
@@ -135,6 +150,11 @@ PACKED = "b02500000000000L"
         (json.dumps(coco({1: {"size": [7, 8], "counts": [56]}})), "is not of an image of 7 x 9"),
         (json.dumps(coco({})), "holds no grains"),
         (json.dumps(coco({}, images=[])), "annotates 0 images"),
+        (
+            json.dumps(coco({}, images=[{"id": 3, "height": 900000, "width": 900000}])),
+            "900000 x 900000 pixels, but the",
+        ),
+        ('{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": []}, "properties": [1]}', "not as the"),
         ('{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}}', "not a Point"),
     ],
 )

@@ -25,6 +25,8 @@ from napari_stemnmf.streaming.cluster import ALIKE, Cluster, connected, look_at_
 from napari_stemnmf.streaming.engine import BlockResult, blocks, run_pass
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+STAGES = ["Survey", "Disks", "Features", "Cluster AA", "Measure"]
+"""Those that workers do, as progress calls them."""
 QUICK = {"*.clustering.seeds": 1, "*.clustering.components": 8, "*.refinement.min_size": 6}
 
 
@@ -183,6 +185,32 @@ def test_a_worker_that_dies_costs_nothing(film: Path, processes: Processes, afte
     assert killed
     assert np.array_equal(result["sum"], expected["sum"])
     assert processes.workers[1].pid in result["process"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("row_by_row")
+def test_a_worker_that_dies_in_each_stage_changes_nothing(film: Path, processes: Processes) -> None:
+    """Of the stages that workers do: passes over the patterns, and NMF in windows."""
+    dataset = stem.open(film)
+    windows = {"aa.clustering.seeds": 3, "aa.clustering.window_size": 16, "aa.clustering.components": 6}
+    recipe = stem.Recipe.preset("nmf", ["aa"]).replaced({**QUICK, **windows})
+    here = stem.analyse(dataset, recipe, workers=1)
+    assert len(here.models["aa"].windows) > 1
+    killed: list[str] = []
+
+    def kill(progress: stem.Progress) -> None:
+        if progress.stage not in killed and progress.done > 0 and progress.stage in STAGES:
+            killed.append(progress.stage)
+            processes.add_worker()
+            processes.workers.pop(0).kill()
+
+    with distributed.Client(processes.address, set_as_default=False) as client:
+        there = stem.analyse(dataset, recipe, client=client, progress=kill)
+    assert killed == STAGES
+    assert_same(here, there)
+    one, other = here.models["aa"], there.models["aa"]
+    assert np.array_equal(one.H, other.H)
+    assert np.array_equal(one.W.toarray(), other.W.toarray())
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.disks.sampled import sampled
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.preprocessing.dead_pixels import SATURATED
 from napari_stemnmf.preprocessing.survey import Survey
@@ -92,9 +93,10 @@ def calibrate(
         descan_error=origin.descan_error,
         notes=origin.note,
     )
-    found = _with_ellipse(found, peaks, survey, recipe.ellipse, control)
+    some = None if peaks is None else sampled(peaks)
+    found = _with_ellipse(found, some, survey, recipe.ellipse, control)
     control.check()
-    return _with_pixel_size(found, peaks, survey, axes, recipe)
+    return _with_pixel_size(found, some, survey, axes, recipe)
 
 
 def _with_ellipse(

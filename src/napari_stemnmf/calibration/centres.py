@@ -14,6 +14,7 @@ from scipy import ndimage
 from napari_stemnmf.calibration.surface import fit_surface, spreads
 from napari_stemnmf.disks.detection import Peaks
 
+AT_A_TIME = 65536  # patterns whose disks are looked at together
 CLASSES = 10  # of brightness, and of roughness, that have an error of their own
 FEWEST = 20  # patterns in a class
 ROUNDS = 6  # of fit and errors
@@ -30,11 +31,16 @@ SIGNIFICANT = 2.0  # the scatter is so many times the measurement's own error, o
 
 def brightness(peaks: Peaks, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Height (n,) of each pattern's central disk, and its signal-to-noise ratio; 0 where there is none."""
-    centre = peaks.central[peaks.pattern]
-    near = np.hypot(peaks.q_y - centre[:, 0], peaks.q_x - centre[:, 1]) < radius
-    height, snr = np.zeros(len(peaks.counts)), np.zeros(len(peaks.counts))
-    np.maximum.at(height, peaks.pattern[near], peaks.height[near])
-    np.maximum.at(snr, peaks.pattern[near], peaks.snr[near])
+    n = len(peaks.central)
+    height, snr = np.zeros(n), np.zeros(n)
+    for first in range(0, n, AT_A_TIME):
+        last = min(first + AT_A_TIME, n)
+        pattern = np.repeat(np.arange(first, last), np.diff(peaks.offsets[first : last + 1]))
+        own = slice(int(peaks.offsets[first]), int(peaks.offsets[last]))
+        centre = peaks.central[pattern]
+        near = np.hypot(peaks.q_y[own] - centre[:, 0], peaks.q_x[own] - centre[:, 1]) < radius
+        np.maximum.at(height, pattern[near], peaks.height[own][near])
+        np.maximum.at(snr, pattern[near], peaks.snr[own][near])
     return height, snr
 
 

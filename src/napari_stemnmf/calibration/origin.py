@@ -18,6 +18,7 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.disks.central_disk import off_detector
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.probe import Probe
+from napari_stemnmf.disks.sampled import sampled
 from napari_stemnmf.preprocessing.symmetry import inversion_center
 from napari_stemnmf.stage_settings import CenterSettings, OriginSettings
 
@@ -188,6 +189,7 @@ def _by_spots(
     What was `known` of the terms counts as well, unless that is from such spots of its `own`. Where few grains have
     pairs of spots, all stays as it was.
     """
+    peaks = sampled(peaks)
     start, edges, covariance = surface, peaks.by_edges(), known
     for _ in range(ROUNDS):
         centre = surface[peaks.pattern].T

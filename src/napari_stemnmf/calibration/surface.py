@@ -145,9 +145,12 @@ def slopes(scan_shape: tuple[int, int], terms: np.ndarray) -> np.ndarray:
 def spread(residuals: np.ndarray) -> float:
     """Robust standard deviation along one axis, from residuals (n, 2) about zero; NaN if there are none.
 
-    The root mean square of the two axes': a beam that is unsteady along one alone is unsteady.
+    It is that of both axes together, but no less than what a beam that is unsteady along one alone has.
     """
-    return float(np.sqrt(np.mean(spreads(residuals) ** 2)))
+    if not residuals.size:
+        return float("nan")
+    together = float(MAD_TO_SIGMA * np.median(np.abs(residuals)))
+    return max(together, float(spreads(residuals).max() / np.sqrt(2.0)))
 
 
 def spreads(residuals: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -53,7 +54,12 @@ def _run(options: argparse.Namespace) -> int:
     several = is_batch(options.files)
     dataset = None if several else open_file(options, options.files[0])
     with _cluster(options) as executor:
-        how = {"workers": options.workers, "executor": executor, "overwrite": options.overwrite}
+        how = {
+            "workers": options.workers,
+            "executor": executor,
+            "memory": options.memory,
+            "overwrite": options.overwrite,
+        }
         if dataset is None:
             return run_all(
                 options.files,
@@ -65,7 +71,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
-    """Where the scan is read and worked on."""
+    """Where the scan is read and worked on, and what that may take."""
+    memory_help = "memory that the run may take, as in 4; default: half of what is free"
+    parser.add_argument("--memory", type=gigabytes, metavar="GB", help=memory_help)
     group = parser.add_mutually_exclusive_group()
     at_help = "have the workers of a dask scheduler read the scan, as in tcp://host:8786; they need to see its file"
     group.add_argument("--scheduler", default="", metavar="ADDRESS", help=at_help)
@@ -78,6 +86,17 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is no number of processes; give 1 or more")
     return int(text)
+
+
+def gigabytes(text: str) -> float:
+    """Bytes, from a number of GB above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of GB; give one above 0")
+    return number * 1e9
 
 
 def _cluster(options: argparse.Namespace) -> AbstractContextManager[Executor | None]:
@@ -95,6 +114,7 @@ def run_into(
     workers: int | None = None,
     overwrite: bool = False,
     executor: Executor | None = None,
+    memory: float | None = None,
 ) -> Analysis:
     """Analyse, write all results into `out`, and print what was found and where it is."""
     from napari_stemnmf.analysis import Analysis
@@ -115,7 +135,7 @@ def run_into(
             with Reporter() as reporter:
                 analysis = analyse(
                     dataset, recipe, progress=reporter, cancel=reporter.cancel, workers=workers, path=path,
-                    overwrite=overwrite, executor=executor,
+                    overwrite=overwrite, executor=executor, memory=memory,
                 )  # fmt: skip
         except StemNMFError:
             if recorded(out):

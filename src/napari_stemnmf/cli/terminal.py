@@ -16,6 +16,8 @@ from typing import Any
 from napari_stemnmf.control import Progress
 from napari_stemnmf.texts import shown, shown_lines
 
+LEAST_SECONDS, LEAST_SHARE = 2.0, 0.02
+"""Time, and share of a stage, that must have passed before the rest is estimated."""
 CLEAR = "\r\x1b[K"
 """Empties the line of a terminal."""
 
@@ -118,7 +120,7 @@ class Reporter:
         self._former: dict[int, Any] = {}
         self._lock = threading.Lock()
         self._stage = ""
-        self._since = self._shown = 0.0
+        self._since = self._shown = self._begun = 0.0
         self._live = sys.stderr.isatty()
 
     def __enter__(self) -> Reporter:
@@ -137,12 +139,21 @@ class Reporter:
             now = time.monotonic()
             if progress.stage != self._stage:
                 self._end_stage()
-                self._stage, self._since, self._shown = progress.stage, now, 0.0
+                self._stage, self._since, self._shown, self._begun = progress.stage, now, 0.0, progress.fraction
             if self._live and (now - self._shown > 0.1 or progress.fraction == 1.0):
                 self._shown = now
-                line = shown(f"{progress.stage} {progress.fraction:4.0%} {progress.message}")[:100]
+                left = self._left(progress, now)
+                line = shown(f"{progress.stage} {progress.fraction:4.0%}{left} {progress.message}")[:100]
                 _steer(CLEAR)
                 print(line, end="", file=sys.stderr, flush=True)
+
+    def _left(self, progress: Progress, now: float) -> str:
+        """What is left of the stage, if it goes on as since it was first told of; "" where that is not known."""
+        spent, done = now - self._since, progress.fraction - self._begun
+        if spent < LEAST_SECONDS or done < LEAST_SHARE:
+            return ""
+        minutes, seconds = divmod(round(spent * (1.0 - progress.fraction) / done), 60)
+        return f", {minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 
     def _end_stage(self) -> None:
         if self._stage:

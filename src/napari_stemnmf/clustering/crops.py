@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from napari_stemnmf.dataset import index_type
+
 
 @dataclass(frozen=True, eq=False)
 class Crop:
@@ -44,8 +46,16 @@ def row(matrix: csr_array, index: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stacked(rows: list[tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]) -> csr_array:
-    """A sparse matrix of rows, each given by its columns and values."""
-    ends = np.concatenate([[0], np.cumsum([len(at) for at, _ in rows])]).astype(np.int64)
-    at = np.concatenate([at for at, _ in rows]) if rows else np.empty(0, np.int64)
-    values = np.concatenate([v for _, v in rows]) if rows else np.empty(0, np.float32)
-    return csr_array((values, at, ends), shape=shape)
+    """A sparse matrix of rows, each given by its columns and values, with indices as narrow as they may be."""
+    ends = np.concatenate([[0], np.cumsum([len(at) for at, _ in rows], dtype=np.int64)])
+    index = index_type(max(int(ends[-1]), *shape))
+    at = np.empty(ends[-1], index)
+    values = np.empty(ends[-1], rows[0][1].dtype if rows else np.float32)
+    for first, last, (where, what) in zip(ends[:-1], ends[1:], rows, strict=True):
+        at[first:last], values[first:last] = where, what
+    return csr_array((values, at, ends.astype(index)), shape=shape)
+
+
+def places(rows: list[np.ndarray], shape: tuple[int, int]) -> csr_array:
+    """A sparse matrix of float32 with a one at some columns of each row."""
+    return stacked([(at, np.broadcast_to(np.float32(1), len(at))) for at in rows], shape)

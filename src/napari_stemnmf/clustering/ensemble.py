@@ -1,14 +1,12 @@
 """The iterative NMF from many random starts, and the choice among them.
 
-Seeds run side by side in threads, BLAS with one thread in each, so that the result does not depend on the number of
+Seeds run side by side (`seeds`), BLAS with one thread in each, so that the result does not depend on the number of
 threads. Source: Bruefach et al. 2022, "Iterative NMF". In a large scan they may run in windows of it (`windows`).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,17 +15,19 @@ from scipy.sparse import csr_array, sparray
 
 from napari_stemnmf.clustering.crops import Crop
 from napari_stemnmf.clustering.hals import weights
-from napari_stemnmf.clustering.iterative_nmf import IterativeNMF, SeedProgress, SeedRecord
+from napari_stemnmf.clustering.iterative_nmf import SeedRecord
 from napari_stemnmf.clustering.joining import crops_of
-from napari_stemnmf.clustering.matrix import Matrix, check_matrix, model_error
+from napari_stemnmf.clustering.matrix import check_matrix, model_error
 from napari_stemnmf.clustering.scaling import Scale, scale, varying
 from napari_stemnmf.clustering.scree import Scree, coarse_rows, scree, starting_components
+from napari_stemnmf.clustering.seeds import Seeds
 from napari_stemnmf.clustering.windowed import Windows
 from napari_stemnmf.clustering.windows import Window, windows_of
 from napari_stemnmf.control import Control
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import ClusteringSettings, ScalingSettings
+from napari_stemnmf.streaming.pools import Executor, pool_of
 from napari_stemnmf.threads import default_workers, one_blas_thread
 
 
@@ -105,6 +105,7 @@ def cluster(
     *,
     workers: int | None = None,
     control: Control | None = None,
+    executor: Executor | None = None,
 ) -> Ensemble:
     """Cluster a representation by iterative NMF from several random starts; keep the model of the smallest error.
 
@@ -119,6 +120,8 @@ def cluster(
     control : Control
         Progress is reported for every cycle, with a `SeedProgress`; in windows with one at the end of each. A cancel is
         noticed within one iteration.
+    executor : Executor, optional
+        Runs seeds, or windows, in place of threads of this process. Of a seed there, its end is reported alone.
 
     Returns
     -------
@@ -143,7 +146,7 @@ def cluster(
         return _even(features, settings.first_seed)
     windows = windows_of(features, settings)
     if len(windows) > 1:
-        return _in_windows(features, windows, scaling, settings, workers or default_workers(), control)
+        return _in_windows(features, windows, scaling, settings, workers or default_workers(), control, executor)
     scaled = scale(features.values, scaling, control=control)
     with one_blas_thread():
         V = check_matrix(scaled.values)
@@ -151,13 +154,8 @@ def cluster(
         start = starting_components(settings, curve.suggested)
         coarse = coarse_rows((rows, columns), start) if settings.coarse_fit == "on" else None
         V_coarse = None if coarse is None else check_matrix(scaled.values[coarse])
-        seeds = _Seeds(V, V_coarse, start, settings, control)
-        with ThreadPoolExecutor(max(1, workers or default_workers()), thread_name_prefix="nmf") as pool:
-            try:
-                records = tuple(pool.map(seeds.run, range(settings.first_seed, settings.first_seed + settings.seeds)))
-            except BaseException:
-                control.cancel()  # one failed, or the user pressed Ctrl-C: the others need not go on
-                raise
+        seeds = Seeds(settings, control)
+        records = seeds.run(V, V_coarse, start, pool_of(executor, workers))
     if seeds.W is None:
         control.check()
         raise DataError("No seed gave a model with a component left.")
@@ -172,12 +170,13 @@ def _in_windows(
     settings: ClusteringSettings,
     workers: int,
     control: Control,
+    executor: Executor | None,
 ) -> Ensemble:
     """The seeds in windows of the scan, and the model of the one of the smallest error."""
     scan_shape = int(features.scan_shape[0]), int(features.scan_shape[1])
     with one_blas_thread():
         scale = Scale.of(features.values, scaling)
-        records, curve = Windows(features, windows, scale, control).run(settings, workers)
+        records, curve = Windows(features, windows, scale, control).run(settings, executor, workers)
         ended = [record for record in records if record.status != "cancelled"]
         if not ended:
             control.check()
@@ -185,7 +184,7 @@ def _in_windows(
         if best is None:
             raise DataError("No seed gave a model with a component left.")
         work = Windows(features, windows, scale, Control())  # what was done before a cancel is kept
-        model = work.joined(best, workers)
+        model = work.joined(best, workers, None if control.cancelled else executor)
     boxes = np.array(windows, np.int64)
     return Ensemble(
         model.W, model.H, best.error, best.seed, scan_shape, scale.kept, curve, tuple(records), boxes, model.boxes
@@ -308,33 +307,3 @@ def _record(ensemble: Ensemble, seed: int) -> SeedRecord:
         known = ", ".join(str(r.seed) for r in ensemble.seeds if r.k > 0)
         raise DataError(f"There is no model of seed {seed}; there are models of the seeds {known}.")
     return record
-
-
-class _Seeds:
-    """The seeds of one call of `cluster`: what they share, and the best model so far."""
-
-    def __init__(
-        self, V: Matrix, V_coarse: Matrix | None, start: int, settings: ClusteringSettings, control: Control
-    ) -> None:
-        self.V, self.V_coarse, self.start, self.settings, self.control = V, V_coarse, start, settings, control
-        self.lock = threading.Lock()
-        self.finished = 0
-        self.best: tuple[float, int] = (np.inf, -1)
-        self.W: np.ndarray | None = None
-
-    def run(self, seed: int) -> SeedRecord:
-        """One seed to its end."""
-        nmf = IterativeNMF(self.V, self.V_coarse, self.start, self.settings, seed, self.report, self.control)
-        record = nmf.run()
-        if record.status != "cancelled":
-            with self.lock:
-                self.finished += 1
-                if record.k and (record.error, seed) < self.best:
-                    self.best, self.W = (record.error, seed), nmf.W
-            self.report(SeedProgress(seed, len(record.cycles), record.k, record.error, record.status))
-        return record
-
-    def report(self, progress: SeedProgress) -> None:
-        """Report to the user, one thread at a time."""
-        with self.lock:
-            self.control.report(self.finished, self.settings.seeds, str(progress), progress)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from napari_stemnmf.clustering.crops import Crop, stacked
+from napari_stemnmf.clustering.crops import Crop, places, stacked
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
@@ -62,10 +62,10 @@ def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape:
     scan_shape : tuple of int
     """
     columns = scan_shape[1]
-    nowhere = np.empty(0, np.int64), np.empty(0, np.float32)
+    index = fields.indices.dtype
     peak, snr = [], []
     amplitude: list[tuple[np.ndarray, np.ndarray]] = []
-    inside: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in LEVELS]
+    inside: list[list[np.ndarray]] = [[] for _ in LEVELS]
     for t in range(fields.shape[0]):
         own = slice(fields.indptr[t], fields.indptr[t + 1])
         at, value, error = fields.indices[own], fields.data[own], np.minimum(sigma.data[own], 1e30)
@@ -76,19 +76,20 @@ def footprints(fields: csr_array, sigma: csr_array, seen: csr_array, scan_shape:
         snr.append((value / np.maximum(error, 1e-6)).max(initial=0))
         highest = smooth.max(initial=0)
         if not highest > 0:
-            for rows in (*inside, amplitude):
-                rows.append(nowhere)
+            for rows in inside:
+                rows.append(np.empty(0, index))
+            amplitude.append((np.empty(0, index), np.empty(0, np.float32)))
             continue
         root = np.sqrt(smooth / highest)
         clear = (smooth > SIGNIFICANT * spread) & known.values
         masks = [_pieces((root > level) & clear, known, seen, t, columns) for level in LEVELS]
         for rows, mask in zip(inside, masks, strict=True):
-            rows.append((known.positions(mask, columns), np.ones(np.count_nonzero(mask), np.float32)))
+            rows.append(known.positions(mask, columns).astype(index))
         near = ndimage.binary_dilation(masks[USUAL], iterations=2) & known.values & (root > 0)
-        amplitude.append((known.positions(near, columns), root[near]))
+        amplitude.append((known.positions(near, columns).astype(index), root[near]))
     shape = fields.shape
     return Footprints(
-        tuple(stacked(rows, shape) for rows in inside),
+        tuple(places(inside.pop(0), shape) for _ in LEVELS),
         stacked(amplitude, shape),
         np.array(peak, np.float32),
         np.array(snr, np.float32),
@@ -116,8 +117,8 @@ def grown(parts: csr_array, steps: int, scan_shape: tuple[int, int]) -> csr_arra
             y, x = y + crop.top, x + crop.left
             inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
             at = y[inside] * columns + x[inside]
-        found.append((at, np.ones(len(at), np.float32)))
-    return stacked(found, parts.shape)
+        found.append(at.astype(parts.indices.dtype))
+    return places(found, parts.shape)
 
 
 def masks_of(maps: csr_array, level: float, scan_shape: tuple[int, int]) -> csr_array:
@@ -130,5 +131,5 @@ def masks_of(maps: csr_array, level: float, scan_shape: tuple[int, int]) -> csr_
         if count > 1:
             labels = labels == np.bincount(labels.ravel())[1:].argmax() + 1
         mask = ndimage.binary_fill_holes(labels > 0)
-        found.append((crop.positions(mask, scan_shape[1]), np.ones(np.count_nonzero(mask), np.float32)))
-    return stacked(found, maps.shape)
+        found.append(crop.positions(mask, scan_shape[1]))
+    return places(found, maps.shape)

@@ -103,10 +103,9 @@ def group(features: Features, settings: GroupingSettings | None = None, *, contr
     control = Control() if control is None else control
     control.check()
     shape, radius, beam = features.scan_shape, features.details["probe_radius"], features.details["beam"]
-    fields = csr_array(features.values.T)
-    sigma, seen = features.along("sigma"), features.along("detected")
-    seen.eliminate_zeros()
+    fields, sigma, seen = features.by_column("sigma", "detected")
     prints = footprints(fields, sigma, seen, shape)
+    del sigma
     q = np.stack([features.columns["q_y"], features.columns["q_x"]], axis=1)
     fate = np.full(fields.shape[0], ALONE)
     double = doubly_diffracted(fields, seen, grown(seen, 1, shape), prints.peak, q, radius, beam)

@@ -1,16 +1,18 @@
 """NMF in overlapping windows of a scan, from many random starts.
 
-Only the windows in work are in memory, one a thread. Each is fitted by itself, with the scaling of the whole scan; how
-their components become those of the scan is in `joining`.
+Only the windows in work are in memory. Each is fitted by itself, with the scaling of the whole scan, in threads or
+where else a pool has it done (`streaming.pools`); how their components become those of the scan is in `joining`.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, sparray, vstack
@@ -26,6 +28,8 @@ from napari_stemnmf.control import Control
 from napari_stemnmf.errors import Cancelled
 from napari_stemnmf.features.features import Features
 from napari_stemnmf.representation_settings import ClusteringSettings
+from napari_stemnmf.streaming.pools import Executor, in_turn, pool_of
+from napari_stemnmf.threads import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,11 @@ class Fitted:
 
     record: SeedRecord
     squares: float
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a cancel came before its end."""
+        return self.record.status == "cancelled"
 
 
 class Windows:
@@ -60,32 +69,68 @@ class Windows:
         self.features, self.windows, self.scale, self.control = features, windows, scale, control
         self.scan_shape = int(features.scan_shape[0]), int(features.scan_shape[1])
 
-    def run(self, settings: ClusteringSettings, workers: int) -> tuple[list[SeedRecord], Scree]:
+    def run(
+        self, settings: ClusteringSettings, executor: Executor | None, workers: int
+    ) -> tuple[list[SeedRecord], Scree]:
         """All seeds in all windows, seed by seed, so that a cancel leaves whole ones; and the mean of their screes."""
-        count, first = len(self.windows), settings.first_seed
+        count, seeds = len(self.windows), range(settings.first_seed, settings.first_seed + settings.seeds)
         news = _News(count, settings.seeds, self.control)
-        with ThreadPoolExecutor(workers, thread_name_prefix="nmf") as pool:
-            try:
-                screes = list(pool.map(self._scree, self.windows))
-                start = [starting_components(settings, curve.suggested) for curve in screes]
-                tasks = [(seed, i) for seed in range(first, first + settings.seeds) for i in range(count)]
-                fits = list(pool.map(lambda task: self._fit(settings, task[0], task[1], start[task[1]], news), tasks))
-            except BaseException:
-                self.control.cancel()  # one failed, or the user pressed Ctrl-C: the others need not go on
-                raise
+        pool = pool_of(executor, workers)
+        stop = self.control if pool.here else None  # a control cannot travel to another process
+        screes: list[Scree] = []
+
+        def all_screes() -> Iterator[tuple[Any, ...]]:
+            for i, window in enumerate(self.windows):
+                rows = self._scaled(window)
+                there = rows.values[~rows.missing] if rows.missing.any() else rows.values
+                yield scree_of, there, f"window {i}", stop
+
+        def all_fits() -> Iterator[tuple[Any, ...]]:
+            for seed in seeds:
+                for i, window in enumerate(self.windows):
+                    start = starting_components(settings, screes[i].suggested)
+                    values = np.zeros((0, 0), np.float32) if self.control.cancelled else self._scaled(window).values
+                    what = window.shape, settings, seed, start, f"window {i}, seed {seed}"
+                    yield fit_window, values, *what, partial(news.cycle, i) if pool.here else None, stop
+
+        found: list[Fitted] = []
+        try:
+            screes += in_turn(pool, all_screes(), self.control)
+            with suppress(Cancelled):
+                for fitted in in_turn(pool, all_fits(), Control() if pool.here else self.control):
+                    found.append(fitted)
+                    if not fitted.unfinished:
+                        news.ended(fitted)
+        except BaseException:
+            self.control.cancel()  # one failed, or the user pressed Ctrl-C: the others need not go on
+            raise
+        finally:
+            pool.close()
+        for seed in list(seeds)[len(found) // count :]:  # those that a cancel left
+            missing = count - (len(found) % count) if len(found) % count else count
+            found += [Fitted(_cancelled(seed, int(self.scale.kept.sum())), 0.0)] * missing
         sparse = isinstance(self.features.values, sparray)
-        return [together(fits[i : i + count], sparse) for i in range(0, len(fits), count)], _mean_scree(screes)
+        return [together(found[i : i + count], sparse) for i in range(0, len(found), count)], _mean_scree(screes)
 
     def scree(self) -> Scree:
         """The mean of the screes of the windows."""
-        return _mean_scree(list(map(self._scree, self.windows)))
+        return _mean_scree([self._scree(window) for window in self.windows])
 
-    def joined(self, record: SeedRecord, workers: int) -> Joined:
+    def joined(self, record: SeedRecord, workers: int, executor: Executor | None = None) -> Joined:
         """The components of a seed over the scan."""
         ends = np.cumsum([0, *record.windows])
-        tasks = [(w, record.H[a:b]) for w, a, b in zip(self.windows, ends[:-1], ends[1:], strict=True)]
-        with ThreadPoolExecutor(workers, thread_name_prefix="nmf") as pool:
-            maps = list(pool.map(lambda task: self._maps(*task), tasks))
+        pool = pool_of(executor, workers)
+        stop = self.control if pool.here else None
+
+        def tasks() -> Iterator[tuple[Any, ...]]:
+            for i, window in enumerate(self.windows):
+                H = record.H[ends[i] : ends[i + 1]]
+                yield maps_of, self._scaled(window).values, window.shape, H, f"maps of window {i}", stop
+
+        try:
+            maps = list(in_turn(pool, tasks(), self.control))
+        finally:
+            pool.close()
         return joined(self.windows, maps, record.H, self.scan_shape)
 
     def _scaled(self, window: Window) -> Scaled:
@@ -97,38 +142,82 @@ class Windows:
         """Of the rows of one window, but for patterns that are left out."""
         rows = self._scaled(window)
         there = rows.values[~rows.missing] if rows.missing.any() else rows.values
-        return scree(there, control=self.control) if there.shape[0] else Scree(np.zeros(1), 1, 0.0)
+        return scree_of(there, "", self.control)
 
-    def _fit(self, settings: ClusteringSettings, seed: int, index: int, start: int, news: _News) -> Fitted:
-        """One seed in one window, to its end."""
-        window, nothing = self.windows[index], np.zeros((0, int(self.scale.kept.sum())), np.float32)
-        try:
-            values = self._scaled(window).values
-        except Cancelled:
-            return Fitted(SeedRecord(seed, 0, math.nan, (), "cancelled", nothing), 0.0)
+
+def scree_of(rows: np.ndarray | csr_array, what: str, control: Control | None = None) -> Scree:
+    """The scree of rows of V, which may be none; runs where the pool says. `what` names it."""
+    with one_blas_thread():
+        return scree(rows, control=control or Control()) if rows.shape[0] else Scree(np.zeros(1), 1, 0.0)
+
+
+def fit_window(
+    values: np.ndarray | csr_array,
+    shape: tuple[int, int],
+    settings: ClusteringSettings,
+    seed: int,
+    start: int,
+    what: str,
+    report: Callable[[SeedProgress], None] | None = None,
+    control: Control | None = None,
+) -> Fitted:
+    """NMF of the scaled rows of one window from one random start, to its end; runs where the pool says.
+
+    Parameters
+    ----------
+    values : (n, m') float32
+    shape : tuple of int
+        Of the window.
+    settings : ClusteringSettings
+    seed, start : int
+        Random start, and components that it has.
+    what : str
+        Names the task.
+    report : callable, optional
+        Told of every cycle.
+    control : Control, optional
+        A cancel is noticed within one iteration; what was not finished says so.
+    """
+    control = Control() if control is None else control
+    if control.cancelled:
+        return Fitted(_cancelled(seed, values.shape[1]), 0.0)
+    with one_blas_thread():
         V = check_matrix(values)
         squares = squared_norm(V)
         if squares > 0:
-            coarse = coarse_rows(window.shape, start) if settings.coarse_fit == "on" else None
+            coarse = coarse_rows(shape, start) if settings.coarse_fit == "on" else None
             V_coarse = None if coarse is None else check_matrix(values[coarse])
-            report = partial(news.cycle, index)
-            record = IterativeNMF(V, V_coarse, start, settings, seed, report, self.control).run()
+            record = IterativeNMF(V, V_coarse, start, settings, seed, report or _nobody, control).run()
         else:
-            record = SeedRecord(seed, 0, 0.0, (), "done", nothing)
-        if isinstance(values, sparray):
-            record = replace(record, H=csr_array(record.H))
-        fitted = Fitted(record, squares)
-        if record.status != "cancelled":
-            news.ended(fitted)
-        return fitted
+            record = SeedRecord(seed, 0, 0.0, (), "done", np.zeros((0, values.shape[1]), np.float32))
+    if isinstance(values, sparray):
+        record = replace(record, H=csr_array(record.H))
+    return Fitted(record, squares)
 
-    def _maps(self, window: Window, H: np.ndarray | csr_array) -> np.ndarray:
-        """The component maps of a window, (k of the window, rows, columns)."""
-        H = H.toarray() if isinstance(H, sparray) else H
-        if not len(H):
-            return np.zeros((0, *window.shape), np.float32)
-        W = weights(check_matrix(self._scaled(window).values), H, control=self.control)
-        return np.ascontiguousarray(W.T).reshape(-1, *window.shape)
+
+def maps_of(
+    values: np.ndarray | csr_array,
+    shape: tuple[int, int],
+    H: np.ndarray | csr_array,
+    what: str,
+    control: Control | None = None,
+) -> np.ndarray:
+    """The component maps (k, rows, columns) of the scaled rows of a window for given components; `what` names it."""
+    H = H.toarray() if isinstance(H, sparray) else H
+    if not len(H):
+        return np.zeros((0, *shape), np.float32)
+    with one_blas_thread():
+        W = weights(check_matrix(values), H, control=control)
+    return np.ascontiguousarray(W.T).reshape(-1, *shape)
+
+
+def _nobody(_: SeedProgress) -> None:
+    """Nobody listens."""
+
+
+def _cancelled(seed: int, columns: int) -> SeedRecord:
+    """Of a seed of which nothing was done."""
+    return SeedRecord(seed, 0, math.nan, (), "cancelled", np.zeros((0, columns), np.float32))
 
 
 class _News:

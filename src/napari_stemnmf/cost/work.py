@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemnmf import stages
+from napari_stemnmf.cost.fits import covered, fits_of
 from napari_stemnmf.cost.sizes import Scan
 from napari_stemnmf.recipe import FEATURES, Recipe
 
@@ -52,8 +53,10 @@ LINK, APERTURE, GROUP = 1.5e-6, 8e-6, 4e-6
 """Seconds for a disk that is linked to a track, for an aperture of a dark field, and, for each, of grouping."""
 APERTURES, TRACK = 1.7, 120.0
 """Apertures for each disk, and disks of a track."""
-STORED = {"vdf": 17.0, "bd": 8.0}
+STORED = {"vdf": 13.0, "bd": 8.0}
 """Bytes for a value that is stored of a sparse matrix, its place and what goes along with it included."""
+POSITIONS_A_GRAIN = 280
+"""Probe positions of a scan for each grain, where the grains are not known."""
 RINGS = 4
 """Rings of AA where they are not known."""
 LIBRARIES = 60e6
@@ -197,7 +200,10 @@ class Work:
         return Cost(seconds, self.scan.flying + 40 * disks, 20 * disks)
 
     def _calibrate(self) -> Cost:
-        return Cost(0.1 + self._number_of_disks() * DISK_LATER, 100 * self._number_of_disks(), 16 * self.scan.n)
+        from napari_stemnmf.disks.sampled import MOST
+
+        disks = self._number_of_disks() * min(1.0, MOST / self.scan.n)  # a large scan is looked at in parts
+        return Cost(0.1 + disks * DISK_LATER, 280 * disks + 60 * self.scan.n, 16 * self.scan.n)
 
     def _featurize(self, *features: str) -> Cost:
         passed = [feature for feature in features if feature in PROJECT_PIXEL]
@@ -212,7 +218,8 @@ class Work:
             work = sum(PROJECT_PIXEL[feature] for feature in passed) * self._values
             seconds += self._reading() + work / self.scan.workers
         kept = sum(self._stored(feature) for feature in features)
-        return Cost(seconds, kept + (self.scan.flying if passed else 0.0), kept)
+        linked = 60 * self._number_of_disks() if "vdf" in features else 0.0
+        return Cost(seconds, kept + linked + (self.scan.flying if passed or linked else 0.0), kept)
 
     def _stored(self, feature: str) -> float:
         """Bytes of a feature matrix."""
@@ -264,11 +271,11 @@ class Work:
         """As `PASSES` and `FALLING`, from the last clustering of this feature where there was one."""
         settings = self.recipe.nmf_chain(feature).clustering
         model = self._result("models", feature)
-        fits = _fits(model)
+        fits = fits_of(model)
         if fits is not None and self.analysis is not None:
             rows, components, seeds = fits
             before = self.analysis.recipe.nmf_chain(feature).clustering.merge_threshold
-            passes = float((rows * components).sum()) / (seeds * _covered(model) * k)
+            passes = float((rows * components).sum()) / (seeds * covered(model) * k)
             falling = float((rows * components**2).sum() / (rows * components).sum()) / k
         else:
             from napari_stemnmf.clustering.scree import COARSE_STRIDE, enough_for_coarse_fit
@@ -284,7 +291,7 @@ class Work:
         """Seconds that clusterings of this scan took, over what the constants say of their fits; 1 before the first."""
         took = estimated = 0.0
         for name, model in ({} if self.analysis is None else self.analysis.models).items():
-            fits, time = _fits(model), self._took(f"models/{name}")
+            fits, time = fits_of(model), self._took(f"models/{name}")
             if fits is None or time is None:
                 continue
             rows, components, seeds = fits
@@ -313,7 +320,7 @@ class Work:
             grains, model = self._result("grains", feature), self._result("models", feature)
             if grains is None or len(self.measured_again.get(feature, grains.ids)) != len(grains):
                 self._guess("how many grains there will be")
-                number, members = number + SUGGESTED, members + 0.5 * n
+                number, members = number + max(SUGGESTED, n / POSITIONS_A_GRAIN), members + 0.5 * n
             else:
                 again = grains.subset(self.measured_again[feature]) if feature in self.measured_again else grains
                 there = (again.overlap > 0).any(axis=1)
@@ -325,25 +332,9 @@ class Work:
         work = share * self._values * MEASURE_PIXEL + members * pixels * MEMBER_PIXEL
         seconds += 2 * share * self._reading() + work / self.scan.workers + number * n * MEASURE_GRAIN
         patterns = number * pixels
-        return Cost(seconds, self.scan.flying + 24 * patterns, 8 * patterns)
+        return Cost(seconds, self.scan.flying + 12 * patterns + 60 * n, 8 * patterns)
 
 
 def _of_an_iteration(feature: str, stored: float, components: Any) -> Any:
     """Seconds for each probe position and component, of rows with so many values and a fit of so many components."""
     return stored * (SPARSE if feature == "bd" else DENSE) + components * GRAM + SWEEP
-
-
-def _covered(model: Any) -> int:
-    """Rows that a seed was fitted to: those of all windows, or of the scan."""
-    boxes = model.windows
-    sides = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    return int(sides.sum()) if len(boxes) else math.prod(model.scan_shape)
-
-
-def _fits(model: Any) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Rows times iterations, and components, of every fit, (fits,); and the number of seeds that ended."""
-    ended = [record.cycles for record in getattr(model, "seeds", ()) if record.status != "cancelled"]
-    every = [cycle for cycles in ended for cycle in cycles]
-    if not every:
-        return None
-    return np.array([fit.rows * fit.iterations for fit in every]), np.array([fit.k for fit in every]), len(ended)

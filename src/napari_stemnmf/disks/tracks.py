@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_stemnmf.compiled import njit
+from napari_stemnmf.dataset import index_type
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.representation_settings import VirtualDarkFieldSettings
 
@@ -21,6 +22,8 @@ FOLLOW = 0.2
 """How fast the expected place follows the disks that are linked."""
 START = 1.5
 """How far above the least signal-to-noise ratio a disk is that a track starts from."""
+AT_A_TIME, TRACKS = 65536, 4096
+"""Patterns, and tracks, whose disks are looked at together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,8 @@ class Tracks:
     ----------
     offsets : ndarray of int64
         (tracks + 1,); the disks of track t are the rows ``offsets[t]`` to ``offsets[t + 1]`` of the others.
-    position : ndarray of int64
-        (disks,) flat probe position.
+    position : ndarray of int32 or int64
+        (disks,) flat probe position; int32 where all of the scan fit.
     q_y, q_x : ndarray of float32
         (disks,) displacement from the centre of its pattern, px.
     height : ndarray of float32
@@ -57,13 +60,23 @@ class Tracks:
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean q_y and q_x of each track, weighted by height, and the scatter about it: (tracks,) px each."""
-        track, weight = self.track, self.height.astype(np.float64)
+        found = [self._means(first, min(first + TRACKS, len(self))) for first in range(0, len(self), TRACKS)]
+        nothing = np.empty(0)
+        y, x, scatter = (np.concatenate([nothing, *(part[i] for part in found)]) for i in range(3))
+        return y, x, scatter
+
+    def _means(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same of tracks `first` to `last`."""
+        own, count = slice(int(self.offsets[first]), int(self.offsets[last])), last - first
+        track = np.repeat(np.arange(count), np.diff(self.offsets[first : last + 1]))
+        weight, q_y, q_x = self.height[own].astype(np.float64), self.q_y[own], self.q_x[own]
+        total = np.bincount(track, weight, count)
 
         def mean(values: np.ndarray) -> np.ndarray:
-            return np.bincount(track, weight * values, len(self)) / np.bincount(track, weight, len(self))
+            return np.bincount(track, weight * values, count) / total
 
-        y, x = mean(self.q_y), mean(self.q_x)
-        return y, x, np.sqrt(mean((self.q_y - y[track]) ** 2 + (self.q_x - x[track]) ** 2))
+        y, x = mean(q_y), mean(q_x)
+        return y, x, np.sqrt(mean((q_y - y[track]) ** 2 + (q_x - x[track]) ** 2))
 
 
 def follow(peaks: Peaks, origin: np.ndarray, radius: float, settings: VirtualDarkFieldSettings | None = None) -> Tracks:
@@ -81,46 +94,60 @@ def follow(peaks: Peaks, origin: np.ndarray, radius: float, settings: VirtualDar
     """
     settings = VirtualDarkFieldSettings() if settings is None else settings
     rows, columns = peaks.scan_shape
-    centre = origin.reshape(-1, 2)[peaks.pattern].astype(np.float64)
-    q_y, q_x = peaks.q_y - centre[:, 0], peaks.q_x - centre[:, 1]
-    used = np.flatnonzero(
-        (np.hypot(q_y, q_x) > DIRECT_BEAM * radius) & (peaks.snr >= settings.min_snr) & (peaks.height > 0)
-    )
-    position, q_y, q_x, snr = peaks.pattern[used], q_y[used], q_x[used], peaks.snr[used]
+    position, q_y, q_x, snr, height = _displaced(peaks, origin, DIRECT_BEAM * radius, settings.min_snr)
     starts = np.concatenate([[0], np.cumsum(np.bincount(position, minlength=rows * columns))])
     order = np.argsort(-snr, kind="stable")
-    track = _link(
-        starts, position, q_y, q_x, snr, order, rows, columns, settings.tolerance * radius, START * settings.min_snr
-    )
+    reach, least = settings.tolerance * radius, START * settings.min_snr
+    track = _link(starts, position, q_y, q_x, snr, order, rows, columns, reach, least)
+    del order
     sizes = np.bincount(track[track >= 0])
     long = np.flatnonzero(sizes >= settings.min_length)
-    number = np.full(len(sizes) + 1, -1)  # the last: of no track
+    number = np.full(len(sizes) + 1, -1, np.int32)  # the last: of no track
     number[long] = np.arange(len(long))
     track = number[track]
     sort = np.argsort(track, kind="stable")[np.count_nonzero(track < 0) :]
     offsets = np.concatenate([[0], np.cumsum(sizes[long])])
-    y, x, height = (values[sort].astype(np.float32) for values in (q_y, q_x, peaks.height[used]))
-    return Tracks(offsets, position[sort], y, x, height, peaks.scan_shape)
+    y, x = (values[sort].astype(np.float32) for values in (q_y, q_x))
+    return Tracks(offsets, position[sort], y, x, height[sort].astype(np.float32), peaks.scan_shape)
+
+
+def _displaced(
+    peaks: Peaks, origin: np.ndarray, nearest: float, min_snr: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the disks that may be of a track: position, displacement q_y and q_x from the centre, snr and height."""
+    centre, offsets, found = origin.reshape(-1, 2), peaks.offsets, []
+    index = index_type(len(centre))
+    for first in range(0, len(centre), AT_A_TIME):
+        last = min(first + AT_A_TIME, len(centre))
+        own = slice(int(offsets[first]), int(offsets[last]))
+        position = np.repeat(np.arange(first, last, dtype=index), np.diff(offsets[first : last + 1]))
+        about, snr, height = centre[position].astype(np.float64), peaks.snr[own], peaks.height[own]
+        y, x = peaks.q_y[own] - about[:, 0], peaks.q_x[own] - about[:, 1]
+        used = (np.hypot(y, x) > nearest) & (snr >= min_snr) & (height > 0)
+        found.append([part[used] for part in (position, y, x, snr, height)])
+    position, y, x, snr, height = (np.concatenate([part.pop(0) for part in found]) for _ in range(5))
+    return position, y, x, snr, height
 
 
 @njit(cache=True, nogil=True)
 def _link(starts, position, q_y, q_x, snr, order, rows, columns, tolerance, least):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The track of each disk (disks,), -1 for none: from each start, breadth first over the eight neighbours."""
-    n = len(q_y)
-    track = np.full(n, -1, np.int64)
-    y, x = np.zeros(n), np.zeros(n)  # where the track expects the spot
-    queue = np.zeros(n, np.int64)
+    track = np.full(len(q_y), -1, np.int32)
+    queue = np.zeros(1024, np.int64)  # disks of one track, and where it expects the spot at each; made longer as needed
+    y, x = np.zeros(1024), np.zeros(1024)
     count = 0
     for start in order:
         if track[start] >= 0 or snr[start] < least:
             continue
         track[start] = count
-        y[start], x[start] = q_y[start], q_x[start]
-        queue[0] = start
+        queue[0], y[0], x[0] = start, q_y[start], q_x[start]
         head, tail = 0, 1
         while head < tail:
-            disk = queue[head]
+            disk, at_y, at_x = queue[head], y[head], x[head]
             head += 1
+            if tail + 8 > len(queue):
+                queue = np.concatenate((queue, np.zeros_like(queue)))
+                y, x = np.concatenate((y, np.zeros_like(y))), np.concatenate((x, np.zeros_like(x)))
             row, column = position[disk] // columns, position[disk] % columns
             for i in range(max(row - 1, 0), min(row + 2, rows)):
                 for j in range(max(column - 1, 0), min(column + 2, columns)):
@@ -128,16 +155,16 @@ def _link(starts, position, q_y, q_x, snr, order, rows, columns, tolerance, leas
                         continue
                     nearest, least, taken = -1, tolerance**2, False
                     for other in range(starts[i * columns + j], starts[i * columns + j + 1]):
-                        away = (q_y[other] - y[disk]) ** 2 + (q_x[other] - x[disk]) ** 2
+                        away = (q_y[other] - at_y) ** 2 + (q_x[other] - at_x) ** 2
                         if track[other] == count:
                             taken = taken or away < 4 * tolerance**2
                         elif track[other] < 0 and away < least:
                             nearest, least = other, away
                     if nearest >= 0 and not taken:
                         track[nearest] = count
-                        y[nearest] = y[disk] + FOLLOW * (q_y[nearest] - y[disk])
-                        x[nearest] = x[disk] + FOLLOW * (q_x[nearest] - x[disk])
                         queue[tail] = nearest
+                        y[tail] = at_y + FOLLOW * (q_y[nearest] - at_y)
+                        x[tail] = at_x + FOLLOW * (q_x[nearest] - at_x)
                         tail += 1
         count += 1
     return track

@@ -9,10 +9,10 @@ x along scan_x, y along scan_y, z along the beam. It is the inverse of the matri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Protocol
 
 import h5py
 import numpy as np
@@ -35,9 +35,29 @@ TSL = {
 """Numbers of Laue groups in .ang files."""
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A crystal as maps name it: lattice in Å and degrees, Laue group and space group (0 where it is not known)."""
+class Crystal(Protocol):
+    """What maps tell of a phase: lattice a, b, c in Å and alpha, beta, gamma in degrees, Laue group, space group."""
+
+    @property
+    def lattice(self) -> Sequence[float]: ...
+    @property
+    def laue_group(self) -> str: ...
+    @property
+    def space_group(self) -> int: ...
+
+
+class Orientations(Protocol):
+    """What an analysis knows of the orientations of its grains, row by row, and of the crystals that were offered."""
+
+    matrices: np.ndarray
+    phase: Sequence[str]
+    score: np.ndarray
+    margin: np.ndarray
+    crystals: Mapping[str, Crystal]
+
+
+class Phase(NamedTuple):
+    """A crystal with its name; a space group of 0 is not known."""
 
     name: str
     lattice: tuple[float, ...]
@@ -134,8 +154,8 @@ def _rows_of(labels: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.asarray(row[labels.ravel()])
 
 
-def _orientations(source: Source, feature: str) -> Any:
-    known = source.analysis.result(f"orientations/{feature}")
+def _orientations(source: Source, feature: str) -> Orientations:
+    known: Orientations | None = source.analysis.result(f"orientations/{feature}")
     if known is None or len(known.phase) != len(source.analysis.grains[feature]):
         raise AnalysisError(
             f"The grains of {feature.upper()} are not indexed as they are; index them, by 'stemnmf index', then export."
@@ -145,9 +165,10 @@ def _orientations(source: Source, feature: str) -> Any:
 
 def _phases(source: Source, feature: str) -> list[Phase]:
     """The phases that were offered."""
-    known = _orientations(source, feature)
+    offered = _orientations(source, feature).crystals
     return [
-        Phase(name, (4.086, 4.086, 4.086, 90.0, 90.0, 90.0), "m-3m", 225) for name in sorted(set(known.phase) - {""})
+        Phase(name, tuple(float(value) for value in crystal.lattice), crystal.laue_group, int(crystal.space_group or 0))
+        for name, crystal in offered.items()
     ]
 
 

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from napari_stemnmf.calibration.geometry import Calibration
 from napari_stemnmf.compiled import njit
+from napari_stemnmf.dataset import index_type
 from napari_stemnmf.disks.noise import gain_of_most, gains, tiles_of
 from napari_stemnmf.disks.tracks import Tracks
 from napari_stemnmf.streaming.engine import BlockResult
@@ -54,23 +55,23 @@ def apertures(tracks: Tracks, calibration: Calibration) -> Apertures:
     rows, columns = tracks.scan_shape
     radius = calibration.geometry.probe_radius
     mean_y, mean_x, scatter = tracks.means()
+    origin, count = calibration.origin.reshape(-1, 2), np.zeros(rows * columns + 1, np.int64)
     parts = []
     for t in range(len(tracks)):
         own = slice(tracks.offsets[t], tracks.offsets[t + 1])
         at = _around(tracks.position[own], rows, columns)
-        if scatter[t] > DRIFTS * radius:
-            place = _plane(tracks, own, at)
-        else:
-            place = np.broadcast_to([mean_y[t], mean_x[t]], (len(at), 2))
-        parts.append((at, np.full(len(at), t), place))
-    if not parts:
-        empty = np.empty(0, np.float32)
-        return Apertures(np.zeros(rows * columns + 1, np.int64), empty.astype(np.int32), empty, empty)
-    position, track, place = (np.concatenate(values) for values in zip(*parts, strict=True))
-    order = np.argsort(position, kind="stable")
-    position, place = position[order], place[order] + calibration.origin.reshape(-1, 2)[position[order]]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(position, minlength=rows * columns))])
-    return Apertures(offsets, track[order].astype(np.int32), *place.T.astype(np.float32))
+        drifts = scatter[t] > DRIFTS * radius
+        place = _plane(tracks, own, at) if drifts else np.array([[mean_y[t], mean_x[t]]])
+        count[at + 1] += 1
+        parts.append((at.astype(index_type(len(origin))), (place + origin[at]).astype(np.float32)))
+    offsets = np.cumsum(count)
+    track = np.empty(offsets[-1], np.int32)
+    q_y, q_x = np.empty((2, offsets[-1]), np.float32)
+    free = offsets[:-1].copy()
+    for t, (at, place) in enumerate(parts):
+        track[free[at]], q_y[free[at]], q_x[free[at]] = t, place[:, 0], place[:, 1]
+        free[at] += 1
+    return Apertures(offsets, track, q_y, q_x)
 
 
 def _around(position: np.ndarray, rows: int, columns: int) -> np.ndarray:

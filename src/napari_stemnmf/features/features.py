@@ -38,8 +38,27 @@ class Features:
     scan_shape: tuple[int, int]
     details: dict[str, Any] = field(default_factory=dict)
 
+    def by_column(self, *details: str) -> tuple[csr_array, ...]:
+        """The matrix transposed, (m, n), and details that go along with its stored values in the same way, as float32.
+
+        A detail that is True or False becomes a matrix with a one where it is True. All others share their indices.
+        """
+        values = csr_array(self.values)
+        number = np.arange(values.nnz, dtype=values.indices.dtype)
+        order = csr_array((number, values.indices, values.indptr), values.shape).T.tocsr()
+        del number
+        found = []
+        for part in (values.data, *(self.details[name] for name in details)):
+            there, indices, indptr = part[order.data], order.indices, order.indptr
+            if part.dtype == bool:
+                before = np.concatenate([[0], np.cumsum(there, dtype=np.int64)])
+                indices, indptr = indices[there], before[indptr].astype(indptr.dtype)
+                there = there[there]
+            found.append(csr_array((there.astype(np.float32, copy=False), indices, indptr), order.shape))
+        return tuple(found)
+
     def along(self, name: str) -> csr_array:
         """A detail that goes along with the stored values of a sparse matrix, as a matrix (m, n) of float32."""
         values = csr_array(self.values)
         detail = self.details[name].astype(np.float32)
-        return csr_array((detail, values.indices.copy(), values.indptr.copy()), shape=values.shape).T.tocsr()
+        return csr_array((detail, values.indices, values.indptr), shape=values.shape).T.tocsr()

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_stemnmf.calibration.geometry import Calibration
-from napari_stemnmf.dataset import Dataset
+from napari_stemnmf.compiled import njit
+from napari_stemnmf.dataset import Dataset, index_type
 from napari_stemnmf.disks.clarity import third_brightest
 from napari_stemnmf.disks.detection import Peaks
 from napari_stemnmf.disks.tracks import Tracks, follow
@@ -75,7 +76,6 @@ class VirtualDarkFields:
         errors are as around them.
         """
         tracks, where = self.tracks, self.where
-        n = int(np.prod(tracks.scan_shape))
         values = self._matrix(found.ragged["intensity"])
         sigma = self._matrix(standard_errors(found.ragged, self.gain))
         if self.left_out is not None and self.left_out.any():
@@ -83,9 +83,8 @@ class VirtualDarkFields:
         y, x, scatter = tracks.means()
         radius, azimuth = self.geometry.to_polar(y + self.geometry.q_y, x + self.geometry.q_x)
         columns = {"q_y": y, "q_x": x, "radius": radius, "azimuth": azimuth, "scatter": scatter}
-        entry = np.repeat(np.arange(n), np.diff(where.offsets)) * len(tracks) + where.track  # ascending
-        detected = np.zeros(len(entry), bool)
-        detected[np.searchsorted(entry, tracks.position * len(tracks) + tracks.track)] = True
+        detected = np.zeros(len(where.track), bool)
+        _mark(where.offsets, where.track, tracks.offsets, tracks.position, detected)
         details: dict[str, Any] = {
             "sigma": sigma.data,
             "detected": detected,
@@ -98,7 +97,8 @@ class VirtualDarkFields:
     def _matrix(self, entries: np.ndarray) -> csr_array:
         """(n, tracks) what was found in the apertures."""
         n = int(np.prod(self.tracks.scan_shape))
-        return csr_array((entries, self.where.track, self.where.offsets), shape=(n, len(self.tracks)))
+        offsets = self.where.offsets.astype(index_type(len(self.where.track)))
+        return csr_array((entries, self.where.track, offsets), shape=(n, len(self.tracks)))
 
 
 def bridge(values: csr_array, sigma: csr_array, left_out: np.ndarray) -> None:
@@ -119,7 +119,7 @@ def bridge(values: csr_array, sigma: csr_array, left_out: np.ndarray) -> None:
     entry = np.concatenate([np.arange(values.indptr[i], values.indptr[i + 1]) for i in odd])
     asked = np.repeat(np.arange(len(odd)), np.diff(values.indptr)[odd]) * values.shape[1] + values.indices[entry]
     values.data[entry] = sigma.data[entry] = 0.0  # what is no number spreads in a product, though it counts for nothing
-    ones = csr_array((np.ones(len(values.data), np.float32), values.indices, values.indptr), shape=values.shape)
+    ones = csr_array((np.ones(len(values.data), np.int8), values.indices, values.indptr), shape=values.shape)
     count, total, error = (_at(beside @ part, asked) for part in (ones, values, sigma))
     values.data[entry] = np.where(count > 0, total / np.maximum(count, 1), 0.0)
     sigma.data[entry] = np.where(count > 0, error / np.maximum(count, 1), np.inf)
@@ -146,3 +146,12 @@ def _at(matrix: csr_array, asked: np.ndarray) -> np.ndarray:
         return np.zeros(len(asked), np.float32)
     place = np.minimum(np.searchsorted(stored, asked), len(stored) - 1)
     return np.where(stored[place] == asked, matrix.data[place], 0.0).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _mark(offsets, track, of_tracks, position, detected):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Mark the aperture of each disk of each track; `track` ascends within a position."""
+    for t in range(len(of_tracks) - 1):
+        for k in range(of_tracks[t], of_tracks[t + 1]):
+            first, last = offsets[position[k]], offsets[position[k] + 1]
+            detected[first + np.searchsorted(track[first:last], t)] = True

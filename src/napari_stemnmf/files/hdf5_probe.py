@@ -149,10 +149,12 @@ def _words(ended: int) -> str:
 
 def _forked(*paths: str) -> int | None:
     """How a copy of this process ended that went through files; None where it waited for something that never came."""
+    import resource  # here, as what the copy imports it has to write into pages of its own
+
     import h5py
     from h5py._objects import phil
 
-    _ = h5py.File
+    _ = h5py.File, resource.RLIMIT_AS
     with warnings.catch_warnings(), phil:  # nobody else is inside the library when the copy is made
         warnings.simplefilter("ignore", DeprecationWarning)
         try:

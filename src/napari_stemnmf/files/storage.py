@@ -8,6 +8,7 @@ three arrays that it consists of. It uses h5py and is independent of the stages.
 
 from __future__ import annotations
 
+import functools
 import platform
 import types
 import typing
@@ -291,7 +292,11 @@ def _plain(value: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """Of this package and those that the numbers depend on; none of them is imported for it."""
-    others = {
-        name: metadata.version(name) for name in ("numpy", "scipy", "numba", "scikit-learn", "scikit-image", "h5py")
-    }
-    return {"napari-stemnmf": __version__, "python": platform.python_version(), **others}
+    return {"napari-stemnmf": __version__, "python": platform.python_version(), **_installed()}
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """Versions of packages, which are looked for in all that is installed: once."""
+    names = ("numpy", "scipy", "numba", "scikit-learn", "scikit-image", "h5py")
+    return {name: metadata.version(name) for name in names}

@@ -140,9 +140,9 @@ def mean_best_iou(grains: csr_array, others: Sequence[csr_array]) -> np.ndarray:
     area = np.asarray(grains.sum(axis=1))
     best = np.zeros((len(others), grains.shape[0]))
     for row, masks in enumerate(others):
-        shared = (grains @ masks.T).toarray()
-        union = area[:, None] + np.asarray(masks.sum(axis=1)) - shared
-        best[row] = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0).max(axis=1, initial=0)
+        shared = (grains @ masks.T).tocoo()  # of those that meet: of many grains, few do
+        union = area[shared.row] + np.asarray(masks.sum(axis=1))[shared.col] - shared.data
+        np.maximum.at(best[row], shared.row, shared.data / union)
     return best.mean(axis=0)
 
 
@@ -182,14 +182,17 @@ def most_similar(patterns: np.ndarray, grains: Grains, keep: np.ndarray | None =
     count = len(grains)
     if count < 2:
         return Similarity(np.zeros(count, np.int64), np.full(count, np.nan), np.zeros(count, bool))
-    r = _correlation(patterns, keep)
+    values = _even(patterns, keep)
     touching = _touching(grains)
-    np.fill_diagonal(r, -np.inf)
-    np.fill_diagonal(touching, False)
-    has_neighbour = np.any(touching, axis=1)
-    r[has_neighbour[:, None] & ~touching] = -np.inf
-    best = r.argmax(axis=1)
-    return Similarity(grains.ids[best], r[np.arange(count), best], has_neighbour)
+    best, r, has_neighbour = np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool)
+    for i in range(count):
+        near = touching.indices[touching.indptr[i] : touching.indptr[i + 1]]
+        near = np.sort(near[near != i])
+        has_neighbour[i] = len(near) > 0
+        others = near if len(near) else np.delete(np.arange(count), i)
+        alike = np.clip(values[others] @ values[i] if len(near) else np.delete(values @ values[i], i), -1.0, 1.0)
+        best[i], r[i] = others[alike.argmax()], alike.max()
+    return Similarity(grains.ids[best], r, has_neighbour)
 
 
 def likeness(patterns: np.ndarray, keep: np.ndarray | None = None) -> float:
@@ -268,18 +271,23 @@ def review_order(table: pd.DataFrame, by: str = "overall") -> tuple[np.ndarray, 
 
 def _correlation(patterns: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
     """Pearson's r of the square roots of all pairs, (g, g) float64; 0 with a pattern without contrast."""
+    values = _even(patterns, keep)
+    return np.asarray(np.clip((values @ values.T).astype(np.float64), -1.0, 1.0))
+
+
+def _even(patterns: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
+    """Square roots less their mean, of unit length: (g, pixels) float32, of which products are Pearson's r."""
     flat = patterns.reshape(len(patterns), -1) if keep is None else patterns[:, keep]
     values = np.sqrt(np.clip(np.nan_to_num(flat, nan=0, posinf=0, neginf=0), 0, None), dtype=np.float32)
     values -= values.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
     length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
-    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-    r = (values @ values.T).astype(np.float64) * inverse[:, None] * inverse
-    return np.clip(r, -1.0, 1.0)
+    values *= np.divide(1.0, length, out=np.zeros_like(length), where=length > 0).astype(np.float32)[:, None]
+    return values
 
 
-def _touching(grains: Grains) -> np.ndarray:
-    """(g, g) whether two grains share a position or hold neighbouring ones."""
-    return np.asarray((grains.flat @ grown(grains, 1, EIGHT_NEIGHBOURS).T).toarray() > 0)
+def _touching(grains: Grains) -> csr_array:
+    """(g, g) what is stored: pairs of grains that share a position or hold neighbouring ones."""
+    return csr_array(grains.flat @ grown(grains, 1, EIGHT_NEIGHBOURS).T)
 
 
 def _relative(values: np.ndarray) -> np.ndarray:

@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from napari_stemnmf.compiled import njit
 from napari_stemnmf.control import Control
 from napari_stemnmf.dataset import Dataset
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.grains import Grains
-from napari_stemnmf.streaming.engine import BlockResult, run_pass
+from napari_stemnmf.grains.pattern_kernels import Distances, Means, Sums, scaled
+from napari_stemnmf.streaming.engine import run_pass
 from napari_stemnmf.streaming.pools import Executor
-
-_PIXELS_AT_A_TIME = 2048  # their sums for some ten grains stay in the second cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,22 +111,16 @@ def grain_patterns(
     covered = np.diff(members.indptr) > 0
     options: dict[str, Any] = {"workers": workers, "only": covered, "executor": executor}
 
-    means = np.empty((members.shape[1], *shape), np.float32)  # takes room as the sums let go of theirs
-    singles = np.empty_like(means)
+    means = np.full((members.shape[1], *shape), np.nan, np.float32)
+    singles = np.full_like(means, np.nan)
     distance = np.zeros(members.shape[1])
     weight = np.asarray(members.sum(axis=0))
     if covered.any():
-        sums = run_pass(dataset, [_Sums(members, shared)], control=control.part(0, 2), **options)[0].total
-        alone = np.asarray((members * csr_array((~shared, members.indices, members.indptr), members.shape)).sum(axis=0))
-        for row in range(members.shape[1]):
-            single, other = sums.pop(f"single {row}", None), sums.pop(f"shared {row}", None)
-            singles[row] = single / alone[row] if single is not None and alone[row] > 0 else np.nan
-            both = [part for part in (single, other) if part is not None]
-            means[row] = sum(both) / weight[row] if both and weight[row] > 0 else np.nan
-        kernel = _Distances(members, _scaled(means, keep), keep)
+        filling = Means(members, shared, weight, means, singles)
+        kernel = Sums(members, shared)
+        run_pass(dataset, [kernel], control=control.part(0, 2), merged=filling.merged, **options)
+        kernel = Distances(members, scaled(means, keep), keep)
         distance = run_pass(dataset, [kernel], control=control.part(1, 2), **options)[0].total["distance"]
-    else:
-        means[:] = singles[:] = np.nan
     dissimilarity = np.divide(distance, weight, out=np.full(len(weight), np.nan), where=weight > 0)
     patterns: dict[str, GrainPatterns] = {}
     start = 0
@@ -143,7 +135,7 @@ def grain_patterns(
 
 
 def digests(grains: Grains, source: str = "", rows: Sequence[int] | None = None) -> np.ndarray:
-    """A hash, (g,), of what each grain's pattern is made from: mask, weights, how many grains share it, and the source.
+    """A hash, (g,), of what each grain's pattern is made from: where it is, weights, how many share it, the source.
 
     A grain that is moved to another row, or given another id, has the same pattern and the same digest. Only those of
     some `rows` are made where these are given.
@@ -152,7 +144,7 @@ def digests(grains: Grains, source: str = "", rows: Sequence[int] | None = None)
     found = []
     for index in range(len(grains)) if rows is None else rows:
         at, weights = grains.part(index)
-        parts = (np.packbits(grains.mask(index)), weights, overlap[at])
+        parts = (at.astype(np.int64), weights, overlap[at])
         whole = hashlib.sha256(f"{source} {shape} ".encode() + b"".join(part.tobytes() for part in parts))
         found.append(int.from_bytes(whole.digest()[:8], "little"))
     return np.array(found, np.uint64)
@@ -209,128 +201,3 @@ def _members(
     np.cumsum(np.bincount(position, minlength=n_patterns), out=indptr[1:])
     members = csr_array((weight[order], row[order], indptr), shape=(n_patterns, start))
     return members, is_shared[order]
-
-
-def _kept(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The kept pixels of patterns (p, q_y, q_x): (p, kept), each pattern in one piece of memory."""
-    flat = patterns.reshape(len(patterns), keep.size)
-    return flat if keep.all() else np.ascontiguousarray(flat[:, keep.ravel()])
-
-
-def _scaled(patterns: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The kept pixels of patterns (g, q_y, q_x), each pattern scaled to 0..1: (g, kept) float32."""
-    kept = _kept(patterns, keep)
-    low, high = kept.min(axis=1, keepdims=True), kept.max(axis=1, keepdims=True)
-    contrast = high > low
-    return np.where(contrast, (kept - low) / np.where(contrast, high - low, 1), 0).astype(np.float32)
-
-
-@dataclass
-class _Sums:
-    """Kernel: weighted sums of the patterns of each grain, separate for positions of its own and shared ones."""
-
-    members: csr_array
-    shared: np.ndarray
-
-    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        indptr, entries = _entries(self.members, positions)
-        slots = self.members.indices[entries] * 2 + self.shared[entries]
-        used, slot = np.unique(slots, return_inverse=True)
-        sums = np.zeros((len(used), block[0].size))
-        _add_patterns(block.reshape(len(block), -1), indptr, slot, self.members.data[entries], sums)
-        names = [f"{'shared' if s % 2 else 'single'} {s // 2}" for s in used]
-        return BlockResult(total={name: s.reshape(block.shape[1:]) for name, s in zip(names, sums, strict=True)})
-
-
-@dataclass
-class _Distances:
-    """Kernel: weighted sum, over the patterns of each grain, of their distance from the grain's scaled mean."""
-
-    members: csr_array
-    means: np.ndarray
-    keep: np.ndarray
-
-    def __call__(self, block: np.ndarray, positions: np.ndarray) -> BlockResult:
-        indptr, entries = _entries(self.members, positions)
-        rows, weights = self.members.indices[entries], self.members.data[entries]
-        kept = _kept(block, self.keep)
-        low, high = kept.min(axis=1).astype(np.float64), kept.max(axis=1).astype(np.float64)
-        if not (np.isfinite(low) & np.isfinite(high)).all():
-            kept = np.where(np.isfinite(kept), kept, 0)
-            low, high = kept.min(axis=1).astype(np.float64), kept.max(axis=1).astype(np.float64)
-        factor = np.divide(1, high - low, out=np.zeros(len(low)), where=high > low)
-        distance = np.zeros(self.members.shape[1])
-        _add_distances(kept, low, factor, indptr, rows, weights, self.means, distance)
-        return BlockResult(total={"distance": distance})
-
-
-def _entries(members: csr_array, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the positions of a block: where each one's entries start, and the entries."""
-    first, count = members.indptr[positions], np.diff(members.indptr)[positions]
-    indptr = np.concatenate([[0], np.cumsum(count)])
-    return indptr, np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], count)
-
-
-@njit(nogil=True, cache=True)
-def _clean(value: Any) -> float:  # pragma: no cover - compiled
-    real = np.float64(value)
-    return real if abs(real) < np.inf else 0.0  # NaN compares false
-
-
-@njit(nogil=True, cache=True)
-def _add_patterns(
-    block: np.ndarray, indptr: np.ndarray, slot: np.ndarray, weights: np.ndarray, sums: np.ndarray
-) -> None:  # pragma: no cover - compiled
-    """Add weight times pattern to `sums` (slots, pixels), for entries indptr[p] to indptr[p + 1] of each pattern."""
-    patterns, pixels = block.shape
-    values = np.empty(_PIXELS_AT_A_TIME)
-    for start in range(0, pixels, _PIXELS_AT_A_TIME):
-        size = min(_PIXELS_AT_A_TIME, pixels - start)
-        for p in range(patterns):
-            if indptr[p] == indptr[p + 1]:
-                continue
-            pattern = block[p, start : start + size]
-            for i in range(size):
-                values[i] = _clean(pattern[i])
-            for entry in range(indptr[p], indptr[p + 1]):
-                weight = weights[entry]
-                target = sums[slot[entry], start : start + size]
-                for i in range(size):
-                    target[i] += weight * values[i]
-
-
-# Inlined by force: a separate copy, which the process that compiles it would call, sums in another order than the copy
-# that is in the cached caller.
-@njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nsz"})
-def _distance(first: np.ndarray, second: np.ndarray) -> float:  # pragma: no cover - compiled
-    total = np.float64(0)
-    for start in range(0, len(first), _PIXELS_AT_A_TIME):  # float32 within a tile is exact enough, and twice as fast
-        one, other = first[start : start + _PIXELS_AT_A_TIME], second[start : start + _PIXELS_AT_A_TIME]
-        part = np.float32(0)
-        for i in range(len(one)):
-            part += abs(one[i] - other[i])
-        total += part
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _add_distances(
-    block: np.ndarray,
-    low: np.ndarray,
-    factor: np.ndarray,
-    indptr: np.ndarray,
-    rows: np.ndarray,
-    weights: np.ndarray,
-    means: np.ndarray,
-    sums: np.ndarray,
-) -> None:  # pragma: no cover - compiled
-    """Add weight times distance to `sums` (grains,): of each pattern, scaled to 0..1, from the means of its grains."""
-    values = np.empty(block.shape[1], np.float32)
-    for p in range(len(block)):
-        if indptr[p] == indptr[p + 1]:
-            continue
-        pattern = block[p]
-        for i in range(len(values)):
-            values[i] = np.float32((np.float64(pattern[i]) - low[p]) * factor[p])
-        for entry in range(indptr[p], indptr[p + 1]):
-            sums[rows[entry]] += weights[entry] * _distance(values, means[rows[entry]])

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.grains.grains import Grains
+from napari_stemnmf.grains.touching import Touching
 
 MATCH_IOU = 0.5
 """A one-to-one pair counts as found where its IoU is above this."""
@@ -170,23 +170,17 @@ def score(grains: Grains | Any, truth: Grains | Any, weights: Any = None) -> Sco
     rows, true_rows = np.flatnonzero(found.areas), np.flatnonzero(known.areas)
     positions = found.scan_shape[0] * found.scan_shape[1]
     F, T = found.flat[rows], known.flat[true_rows]
-    F_weights = csr_array(found.inside[rows], dtype=np.float64)
-    shared = (F @ T.T).toarray()  # (found, true) positions in both
-    weight_inside = (F_weights @ T.T).toarray()
+    touching = Touching.of(F, T, csr_array(found.inside[rows], dtype=np.float64))
     found_area, true_area = np.asarray(F.sum(axis=1)), np.asarray(T.sum(axis=1))
-    iou = shared / np.maximum(found_area[:, None] + true_area[None] - shared, 1)
 
-    best = _best_match(weight_inside, iou, shared)
+    best, at = touching.best_match()
     hit = best >= 0
-    best_iou = np.zeros(len(best))
-    best_iou[hit] = iou[np.flatnonzero(hit), best[hit]]
-    grain_rates = _grain_rates(best, shared, found_area, true_area, positions)
-    row, column = linear_sum_assignment(iou, maximize=True)
+    best_iou, both = np.zeros(len(best)), np.zeros(len(best))
+    best_iou[hit], both[hit] = touching.iou[at[hit]], touching.shared[at[hit]]
+    grain_rates = _grain_rates(best, both, found_area, true_area, positions)
+    row, column, pair_iou = touching.one_to_one()
     order = np.argsort(column, kind="stable")
-    row, column = row[order], column[order]
-    paired = iou[row, column] > 0
-    row, column = row[paired], column[paired]
-    pair_iou = iou[row, column]
+    row, column, pair_iou = row[order], column[order], pair_iou[order]
     hits = int((pair_iou > MATCH_IOU).sum())
     return Scores(
         **_area_rates(found.overlap > 0, known.overlap > 0),
@@ -299,23 +293,10 @@ def _area_rates(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
     }
 
 
-def _best_match(weight_inside: np.ndarray, iou: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """Column of the best match of each found grain, -1 where none is touched."""
-    count, true_count = iou.shape
-    if not true_count:
-        return np.full(count, -1, dtype=np.int64)
-    largest = weight_inside.max(axis=1, keepdims=True)
-    equal = weight_inside >= largest * (1 - 1e-12)  # sums of the same weights may differ in their last digit
-    best = np.where(equal & (shared > 0), iou, -1.0).argmax(axis=1)
-    return np.where(shared.any(axis=1), best, -1)
-
-
 def _grain_rates(
-    best: np.ndarray, shared: np.ndarray, found_area: np.ndarray, true_area: np.ndarray, positions: int
+    best: np.ndarray, both: np.ndarray, found_area: np.ndarray, true_area: np.ndarray, positions: int
 ) -> dict[str, np.ndarray]:
-    hit = best >= 0
-    both, true = np.zeros(len(best)), np.zeros(len(best))
-    both[hit] = shared[np.flatnonzero(hit), best[hit]]
+    hit, true = best >= 0, np.zeros(len(best))
     true[hit] = true_area[best[hit]]
     false, negatives = found_area - both, positions - true
     return {

@@ -6,10 +6,11 @@ is an edge of the scan as good as the outer one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 CLEAR = 8.0
 """Signal-to-noise ratio of a dark field at a place that is looked at."""
@@ -17,6 +18,8 @@ ALIKE = 0.5
 """Of the usual likeness of neighbouring lines; less is a seam."""
 LIT = 0.5
 """Share of the two lines beside a seam where there is light: a grain that begins in the dark is none."""
+AT_A_TIME = 65536
+"""Places whose dark fields are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Borders:
         return f"The scan jumps between {' and between '.join(places)}." if places else ""
 
 
-def borders(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) -> Borders:
+def borders(fields: csr_array, sigma: np.ndarray, scan_shape: tuple[int, int]) -> Borders:
     """The seams of a scan.
 
     The likeness of two neighbouring lines is that of their dark fields: the sum of ``sqrt(I(x) I(x + 1))`` over all
@@ -55,25 +58,38 @@ def borders(fields: csr_array, sigma: csr_array, scan_shape: tuple[int, int]) ->
 
     Parameters
     ----------
-    fields, sigma : csr_array
-        (tracks, n) dark fields and their standard errors, counts, with the same stored places.
+    fields : csr_array
+        (n, tracks) dark fields, counts.
+    sigma : ndarray
+        Their standard errors, along what is stored of them.
     scan_shape : tuple of int
     """
-    places = csr_array(fields.T)
-    places.data = np.where(places.data > CLEAR * csr_array(sigma.T).data, places.data, 0)
-    return Borders(_starts(places, scan_shape, 0), _starts(places, scan_shape, 1))
+    steps = scan_shape[1], 1  # from a place to the next one
+    light, common = np.zeros(math.prod(scan_shape)), np.zeros((2, math.prod(scan_shape)))
+    before = csr_array((0, fields.shape[1]), dtype=fields.dtype)
+    for first in range(0, len(light), AT_A_TIME):
+        last = min(first + AT_A_TIME, len(light))
+        places = fields[first:last]
+        own = slice(int(fields.indptr[first]), int(fields.indptr[last]))
+        places.data = np.where(places.data > CLEAR * sigma[own], places.data, 0)
+        light[first:last] = np.asarray(places.sum(axis=1)).ravel()
+        root = csr_array(vstack([before, places.sqrt()], format="csr"))
+        for along, step in zip(common, steps, strict=True):
+            start = before.shape[0] + max(0, step - first)  # the first row that is new and has one before
+            if start < root.shape[0]:
+                both = root[start - step : root.shape[0] - step] * root[start:]
+                along[last - both.shape[0] : last] = np.asarray(both.sum(axis=1)).ravel()
+        before = root[-scan_shape[1] :]
+    return Borders(*(_starts(light, common[axis], scan_shape, axis) for axis in (0, 1)))
 
 
-def _starts(places: csr_array, scan_shape: tuple[int, int], axis: int) -> tuple[int, ...]:
-    """Where pieces begin and end along an axis of the scan."""
+def _starts(light: np.ndarray, common: np.ndarray, scan_shape: tuple[int, int], axis: int) -> tuple[int, ...]:
+    """Where pieces begin and end along an axis of the scan; `common` (n,) is what each place shares with the last."""
     length = scan_shape[axis]
     if length < 3:
         return 0, length
-    step = scan_shape[1] if axis == 0 else 1  # from a place to the next one
-    light = np.asarray(places.sum(axis=1)).ravel()
-    root = places.sqrt()
-    common, mean = np.zeros((2, *scan_shape))
-    common.ravel()[step:] = np.asarray((root[:-step] * root[step:]).sum(axis=1)).ravel()
+    step = scan_shape[1] if axis == 0 else 1
+    common, mean = common.reshape(scan_shape), np.zeros(scan_shape)
     mean.ravel()[step:] = (light[:-step] + light[step:]) / 2
     both, either = (values.sum(axis=1 - axis)[1:] for values in (common, mean))
     likeness = both / np.maximum(either, 1e-30)

@@ -95,9 +95,8 @@ def judged(
     settings = OutlineSettings() if settings is None else settings
     asked = features, settings.blur, settings.level
     if groups.cache.get("asked") != asked:
-        fields = csr_array(features.values.T)
-        sigma = features.along("sigma")
-        seams = borders(fields, sigma, groups.scan_shape)
+        seams = borders(csr_array(features.values), features.details["sigma"], groups.scan_shape)
+        fields, sigma = features.by_column("sigma")
         pooling = features.details.get("pooling", 0.0)  # blurs as well
         blur = max(scan_blur(fields, sigma, seams), pooling) if settings.blur is None else settings.blur
         drawn = outlines(groups, fields, sigma, blur, settings.level, borders=seams, control=control)

@@ -7,7 +7,8 @@ tell no spots apart, all disks of a position are explained where a grain is.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -23,6 +24,8 @@ from napari_stemnmf.grains.grains import Grains, grown
 
 NEAR = 1.0
 """Probe radii from a spot within which a disk is taken for it."""
+AT_A_TIME = 65536
+"""Patterns whose disks are looked at together."""
 
 
 def unexplained(
@@ -50,27 +53,46 @@ def unexplained(
 
 def whole(share: np.ndarray, peaks: Peaks, calibration: Calibration) -> float:
     """The share of a whole scan, from that of each position: weighed by what is diffracted there; NaN if nothing is."""
-    height = np.bincount(peaks.pattern, _diffracted(peaks, calibration)[2], len(peaks.central))
+    height = np.concatenate([np.zeros(0), *(part.summed() for part in _parts(peaks, calibration))])
     known = np.isfinite(share.ravel()) & (height > 0)
     return float(np.average(share.ravel()[known], weights=height[known])) if known.any() else float("nan")
 
 
-def _diffracted(peaks: Peaks, calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each disk, displacement q_y and q_x from its centre, px, and height; 0 for those of the direct beam."""
-    centre = calibration.origin.reshape(-1, 2)[peaks.pattern]
-    y, x = peaks.q_y - centre[:, 0], peaks.q_x - centre[:, 1]
-    beyond = (np.hypot(y, x) > DIRECT_BEAM * calibration.geometry.probe_radius) & (peaks.height > 0)
-    return y, x, np.where(beyond & np.isfinite(peaks.height), peaks.height, 0.0)
+class _Part(NamedTuple):
+    """The disks of some patterns one after the other: displacement from the centre, px, and height."""
+
+    first: int
+    offsets: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    height: np.ndarray
+    """0 for those of the direct beam."""
+
+    def summed(self) -> np.ndarray:
+        """Heights of each pattern."""
+        pattern = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        return np.asarray(np.bincount(pattern, self.height, len(self.offsets) - 1), np.float64)
+
+
+def _parts(peaks: Peaks, calibration: Calibration) -> Iterator[_Part]:
+    """The disks of a scan, some patterns at a time."""
+    centres, nearest = calibration.origin.reshape(-1, 2), DIRECT_BEAM * calibration.geometry.probe_radius
+    for first in range(0, len(centres), AT_A_TIME):
+        offsets = peaks.offsets[first : first + AT_A_TIME + 1]
+        own = slice(int(offsets[0]), int(offsets[-1]))
+        centre = np.repeat(centres[first : first + AT_A_TIME], np.diff(offsets), axis=0)
+        y, x, height = peaks.q_y[own] - centre[:, 0], peaks.q_x[own] - centre[:, 1], peaks.height[own]
+        beyond = (np.hypot(y, x) > nearest) & (height > 0) & np.isfinite(height)
+        yield _Part(first, offsets - offsets[0], y, x, np.where(beyond, height, 0.0))
 
 
 def _heights(
     grains: Grains, model: Any, features: Features | None, peaks: Peaks, calibration: Calibration
 ) -> tuple[np.ndarray, np.ndarray]:
     """Summed heights at each position (n,): of all diffracted disks, and of those that are explained."""
-    y, x, height = _diffracted(peaks, calibration)
-    n = len(peaks.central)
-    diffracted = np.bincount(peaks.pattern, height, n)
+    parts = _parts(peaks, calibration)
     if not isinstance(model, Groups) or features is None:
+        diffracted = np.concatenate([part.summed() for part in parts])
         return diffracted, np.where(grains.overlap.ravel() > 0, diffracted, 0.0)
     of_group = np.full(model.k + 1, -1)  # the grain of each group; of several, the last: they are alike
     of_group[grains.component] = np.arange(len(grains))
@@ -82,9 +104,13 @@ def _heights(
     place = features.columns["q_y"], features.columns["q_x"]
     reach = NEAR * float(features.details["probe_radius"])
     near = csr_array(grown(grains, AROUND).T)  # by position: the grains that are there or beside it
-    explained = _explained(
-        peaks.offsets, y, x, height, values.indptr, values.indices, grain, *place, near.indptr, near.indices, reach  # type: ignore[union-attr]
-    )  # fmt: skip
+    diffracted, explained = np.zeros((2, len(by_hand)))
+    for part in parts:
+        own = slice(part.first, part.first + len(part.offsets) - 1)
+        tracks = values.indptr[part.first :], values.indices  # type: ignore[union-attr]
+        beside = near.indptr[part.first :], near.indices
+        diffracted[own] = part.summed()
+        explained[own] = _explained(*part[1:], *tracks, grain, *place, *beside, reach)
     return diffracted, np.where(by_hand, diffracted, explained)
 
 

@@ -149,7 +149,7 @@ def _of_positions(grains: Grains, row: int, disks: Disks) -> tuple[np.ndarray, n
     that overlap it there, none below zero.
     """
     empty = (np.empty(0), np.empty(0), np.empty(0), np.empty(0))
-    at, weight = grains.part(row)
+    at, _ = grains.part(row)
     if not len(at):
         return empty
     box = _box(at, grains.scan_shape, AROUND)

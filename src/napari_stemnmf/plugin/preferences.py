@@ -68,7 +68,8 @@ class Preferences:
 
     def workers(self, dataset: Dataset | None = None) -> int:
         """Threads to compute with: as many as are wanted and as the memory holds blocks of the scan for, at least 1."""
-        from napari_stemnmf.streaming.engine import AHEAD, blocks
+        from napari_stemnmf.streaming.engine import blocks
+        from napari_stemnmf.streaming.pools import AHEAD
         from napari_stemnmf.threads import default_workers
 
         wanted = self.threads or default_workers()
@@ -90,6 +91,15 @@ class Preferences:
         if not self.scheduler.strip():
             return None
         return schedulers().executor(self.scheduler.strip())
+
+
+def set_scheduler(address: str) -> None:
+    """Change the preference, as its form would."""
+    from napari.settings import get_plugin_settings
+
+    group = getattr(get_plugin_settings().get(PLUGIN), GROUPS["scheduler"], None)
+    if group is not None and group.scheduler != address:
+        group.scheduler = address
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_stemnmf import stages
+from napari_stemnmf import memory, stages
 from napari_stemnmf.errors import DataError
 from napari_stemnmf.plugin.on_canvas import OnCanvas, short_name
 from napari_stemnmf.plugin.wording import other_scan
@@ -72,13 +72,13 @@ class Session:
         path: Path | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
+        memory.keep_little()  # in a window that stays open for hours
         self.dataset = dataset
         self.analysis = analysis
         self.path = path
         self.options = dict(options or {})
         self.saver: Any = None  # the `saving.autosave.Saver` that keeps its file, once there is one
-        rows, columns = self.scan_shape
-        self.position = (rows // 2, columns // 2)
+        self.position = (self.scan_shape[0] // 2, self.scan_shape[1] // 2)
         self.selected: dict[str, int] = {}
         if analysis is not None:
             self._look_where(analysis.view)

@@ -131,10 +131,10 @@ def _score_lines(session: Session) -> list[str]:
     """What was scored, and whether it still is what there is."""
     grains = {} if session.analysis is None else session.analysis.grains
     there = ", ".join(f"{feature.upper()} {len(found)}" for feature, found in grains.items())
-    lines = [f"Grains: {there or 'missing'}."]
+    lines = [f"Grains: {there or 'none yet'}."]
     scored = session.scored
     if scored is None:
-        return [*lines, "Scores: missing."]
+        return [*lines, "Scores: not done yet."]
     names = ", ".join(subject.name for subject in scored.subjects)
     stale = "" if scored.is_of(grains) else " Stale: there are other grains now."
     painted = any(subject.name != subject.feature.upper() for subject in scored.subjects)
@@ -156,7 +156,7 @@ def _calibration_line(session: Session) -> str:
         if stage.noun:
             there = analysis is not None and analysis.result(stage.result) is not None
             current = there and analysis is not None and analysis.is_current(stage.result, session.recipe)
-            parts.append(f"{stage.noun}: {'done' if current else 'stale' if there else 'missing'}.")
+            parts.append(f"{stage.noun}: {'done' if current else 'stale' if there else 'not done yet'}.")
     return " ".join(parts)
 
 
@@ -166,7 +166,7 @@ def _line(session: Session, stage: Stage, feature: str) -> str:
     title = f"{noun} {feature.upper()}"
     state = session.state(step, feature)
     if state == "missing":
-        return f"{title}: missing."
+        return f"{title}: not done yet."
     found = _found(session.result(step, feature), step, feature)
     cut = " Incomplete: it was cancelled." if step == "cluster" else " Of a clustering that was cancelled."
     why = {"stale": " Stale: settings have changed.", "incomplete": cut}.get(state, "")

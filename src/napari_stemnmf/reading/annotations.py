@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.files.writing import read_text
+from napari_stemnmf.reading.candidates import times
 
 LARGEST = 2**30
 """Bytes of a file that is read."""
@@ -24,13 +25,13 @@ Found = list[tuple[int, np.ndarray]]
 """Number (0 for none) and flat positions of each mask."""
 
 
-def annotated(path: Path, scan_shape: tuple[int, int]) -> tuple[Found, tuple[int, int]]:
-    """The masks of a file, and the shape of the image that they are of: that of the scan where the file does not say.
+def annotated(path: Path, scan_shape: tuple[int, int]) -> Found:
+    """The masks of a file, which must be of an image of the scan's shape where it says of what they are.
 
     Raises
     ------
     ReadError
-        If it is neither COCO nor GeoJSON, or is damaged.
+        If it is neither COCO nor GeoJSON, is of another shape, or is damaged.
     """
     try:
         content = json.loads(read_text(path, LARGEST))
@@ -38,23 +39,31 @@ def annotated(path: Path, scan_shape: tuple[int, int]) -> tuple[Found, tuple[int
         raise ReadError(f"{path.name} is damaged: it is no JSON.") from error
     try:
         if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-            return _of_coco(content, path.name)
+            return _of_coco(content, scan_shape, path.name)
         if isinstance(content, dict) and content.get("type") in ("FeatureCollection", "Feature"):
             features = content["features"] if content["type"] == "FeatureCollection" else [content]
-            return [_of_feature(feature, scan_shape) for feature in features], scan_shape
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            return [_of_feature(feature, scan_shape) for feature in features]
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ReadError(f"{path.name} is damaged: its annotations are not as the format has them.") from error
     raise ReadError(f"{path.name} is neither COCO, which has annotations, nor GeoJSON, which has features.")
 
 
-def _of_coco(content: dict[str, Any], name: str) -> tuple[Found, tuple[int, int]]:
+def check_shape(shape: tuple[int, int], scan_shape: tuple[int, int], name: str) -> None:
+    """A ReadError where masks are of another shape than the scan."""
+    if tuple(shape) != tuple(scan_shape):
+        turned = " It is turned: swap its axes." if tuple(shape) == tuple(scan_shape)[::-1] else ""
+        raise ReadError(f"{name} has {times(shape)} pixels, but the scan has {times(scan_shape)} positions.{turned}")
+
+
+def _of_coco(content: dict[str, Any], scan_shape: tuple[int, int], name: str) -> Found:
     annotations = content["annotations"]
     wanted = {annotation["image_id"] for annotation in annotations}
     images = [image for image in content["images"] if image["id"] in wanted] or content["images"]
     if len(images) != 1:
         raise ReadError(f"{name} annotates {len(images)} images; keep the annotations of one, which is the scan's.")
     shape = _side(images[0]["height"]), _side(images[0]["width"])
-    return [(_number(a.get("id")), _segmentation(a["segmentation"], shape)) for a in annotations], shape
+    check_shape(shape, scan_shape, f"The image of {name}")
+    return [(_number(a.get("id")), _segmentation(a["segmentation"], shape)) for a in annotations]
 
 
 def _segmentation(given: Any, shape: tuple[int, int]) -> np.ndarray:

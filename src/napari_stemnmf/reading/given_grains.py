@@ -15,9 +15,8 @@ import numpy as np
 
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.reading import opening
-from napari_stemnmf.reading.annotations import annotated
+from napari_stemnmf.reading.annotations import annotated, check_shape
 from napari_stemnmf.reading.blocks import reading
-from napari_stemnmf.reading.candidates import times
 from napari_stemnmf.reading.masks import load_array
 from napari_stemnmf.reading.zarr import is_store, open_zarr
 
@@ -71,21 +70,19 @@ def load_grains(where: str | os.PathLike[str], scan_shape: tuple[int, int]) -> G
     path, dataset = opening.split(where)
     with reading(path):
         if path.suffix.lower() in JSON:
-            named, shape = annotated(path, scan_shape)
-        else:
-            named, shape = [], None
-            for array, name in _arrays(path, dataset):
-                found, shape = labelled(array, name)
-                named += found
-                _check_shape(shape, scan_shape, name)
-        _check_shape(shape or scan_shape, scan_shape, path.name)
+            return numbered(annotated(path, scan_shape), scan_shape, path.name)
+        named: list[tuple[int, np.ndarray]] = []
+        for array, name in _arrays(path, dataset):
+            found, shape = labelled(array, name)
+            check_shape(shape, scan_shape, name)
+            named += found
     return numbered(named, scan_shape, path.name)
 
 
 def grains_in(array: np.ndarray, scan_shape: tuple[int, int], name: str = "The array") -> GivenGrains:
     """Grains from an array: a label image, or a stack of masks or label images; errors are those of `load_grains`."""
     found, shape = labelled(array, name)
-    _check_shape(shape, scan_shape, name)
+    check_shape(shape, scan_shape, name)
     return numbered(found, scan_shape, name)
 
 
@@ -151,12 +148,6 @@ def _planes(array: np.ndarray, name: str) -> np.ndarray:
     return array if array.ndim == 3 else array[np.newaxis]
 
 
-def _check_shape(shape: tuple[int, int], scan_shape: tuple[int, int], name: str) -> None:
-    if tuple(shape) != tuple(scan_shape):
-        turned = " It is turned: swap its axes." if tuple(shape) == tuple(scan_shape)[::-1] else ""
-        raise ReadError(f"{name} has {times(shape)} pixels, but the scan has {times(scan_shape)} positions.{turned}")
-
-
 def _arrays(path: Path, dataset: str | None) -> Iterable[tuple[np.ndarray, str]]:
     """The arrays of a file that hold grains, and what to call them."""
     names = _label_images(path) if is_store(path) else {}
@@ -172,12 +163,12 @@ def _label_images(path: Path) -> dict[str, str]:
         if hasattr(root, "shape") or "labels" not in root or hasattr(root["labels"], "shape"):
             return {}
         labels = root["labels"]
-        found = {}
-        for name in _ome(labels).get("labels", []):
-            scales = _ome(labels[name]).get("multiscales") if name in labels else None
-            if scales:
-                found[f"labels/{name}"] = f"labels/{name}/{scales[0]['datasets'][0]['path']}"
-        return found
+        try:
+            named = [str(name) for name in _ome(labels).get("labels", []) if name in labels]
+            first = {name: _ome(labels[name])["multiscales"][0]["datasets"][0]["path"] for name in named}
+        except (KeyError, TypeError, IndexError) as error:
+            raise ReadError(f"{path.name} is damaged: its labels are not as OME-Zarr has them.") from error
+        return {f"labels/{name}": f"labels/{name}/{part}" for name, part in first.items()}
 
 
 def _ome(group: Any) -> dict[str, Any]:

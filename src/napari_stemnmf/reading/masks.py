@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_stemnmf.errors import DataError, ReadError
+from napari_stemnmf.memory import available
 from napari_stemnmf.reading import opening
 from napari_stemnmf.reading.blocks import reading
 from napari_stemnmf.reading.candidates import Candidate, listed, named, times
@@ -218,21 +219,12 @@ def _planes(labels: np.ndarray, name: str) -> np.ndarray:
 
 def check_room(pixels: int, what: str) -> None:
     """A ReadError where masks of so many pixels together take more memory than is free, which `what` begins with."""
-    needed, free = PIXEL_BYTES * pixels, _free_bytes()
+    needed, free = PIXEL_BYTES * pixels, available()
     if needed > free:
         raise ReadError(
             f"{what}: as masks to score against they take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} are free; "
             "give the truth of a part of the scan."
         )
-
-
-def _free_bytes() -> int:
-    """Memory that is free, as far as the system tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return 2**33
 
 
 def _stack(planes: np.ndarray, name: str) -> np.ndarray:

@@ -7,8 +7,10 @@ imported when it is asked for, not before.
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -94,7 +96,7 @@ class Cluster:
             control.check()
             try:
                 with self._speaking():
-                    return task.future.result(timeout=TIMEOUT * 12)
+                    return task.future.result(timeout=TIMEOUT * 12).value
             except CancelledError:  # a worker took with it what the task needs, or the scheduler began anew
                 self._wait_for_scheduler(control)
                 for each in task.args:
@@ -126,7 +128,7 @@ class Cluster:
         for again in reversed(range(TRIES)):  # the worker that it goes to may die just then
             try:
                 with self._speaking():  # one worker: the others fetch it from each other
-                    shared.future = self._client.scatter([shared.value], hash=False)[0]
+                    shared.future = self._client.scatter([Own(shared.value)], hash=False)[0]
                 return
             except Exception:
                 if not again or self._client.status != "running":
@@ -134,10 +136,12 @@ class Cluster:
                 time.sleep(POLL_SECONDS)
 
     def _start(self, task: _Task) -> None:
-        args = [each.future if isinstance(each, _Shared) else each for each in task.args]
+        shared = [each for each in task.args if isinstance(each, _Shared)]
+        args = tuple(_Place(shared.index(each)) if isinstance(each, _Shared) else each for each in task.args)
         with self._speaking():
             task.ended.clear()
-            task.future = self._client.submit(task.fn, *args, pure=False)
+            work = Own((task.fn, args))
+            task.future = self._client.submit(run, work, *(each.future for each in shared), key=_key(task), pure=False)
             task.future.add_done_callback(lambda _: task.ended.set())
 
     def _wait_for_scheduler(self, control: Control) -> None:
@@ -183,6 +187,44 @@ class Cluster:
             raise self._lost() from error
 
 
+class Own:
+    """A value that arrives as it was sent: arrays own their memory, and lie in it as they did.
+
+    What distributed sends beside the pickle is a view of what was received, wherever that begins. Such an array is
+    read-only and may be at an odd address: compiled code is then compiled once more, and sums come in another order.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import cloudpickle
+
+        return _owned, (cloudpickle.dumps(self.value, protocol=4),)  # later protocols leave the arrays out
+
+
+def _owned(pickled: bytes) -> Own:
+    return Own(pickle.loads(pickled))
+
+
+def run(work: Own, *shared: Own) -> Own:
+    """Do the work of a task; runs in a worker."""
+    fn, args = work.value
+    return Own(fn(*(shared[each.number].value if isinstance(each, _Place) else each for each in args)))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Stands for a shared value in the arguments of a task."""
+
+    number: int
+
+
+def _key(task: _Task) -> str:
+    """What the scheduler calls a task: its function and a number of its own."""
+    return f"{task.fn.__name__}-{uuid.uuid4().hex}"
+
+
 @dataclass(eq=False)
 class _Shared:
     """A value that all workers hold, and the future that stands for it."""
@@ -209,9 +251,9 @@ def look_at_versions(found: Mapping[str, Any]) -> None:
     found : mapping
         As ``distributed.Client.get_versions`` gives it: of the client, and of workers by address.
     """
-    mine = _versions(found["client"])
+    mine = versions_of(found["client"])
     for address, worker in found["workers"].items():
-        theirs = _versions(worker)
+        theirs = versions_of(worker)
         for name, version in mine.items():
             if theirs.get(name) == version:
                 continue
@@ -222,7 +264,7 @@ def look_at_versions(found: Mapping[str, Any]) -> None:
             )
 
 
-def _versions(found: Mapping[str, Any]) -> dict[str, str]:
+def versions_of(found: Mapping[str, Any]) -> dict[str, str]:
     """Versions of Python (without the last number) and of `ALIKE`, by the names that pip knows."""
     python = ".".join(str(dict(found["host"]).get("python", "")).split(".")[:2])
     packages = {str(name): version for name, version in dict(found["packages"]).items()}

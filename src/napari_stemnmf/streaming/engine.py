@@ -8,20 +8,19 @@ their answers together in the order of the blocks, so that the numbers do not de
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from napari_stemnmf.control import Control
+from napari_stemnmf.control import Control, Pace
 from napari_stemnmf.dataset import BLOCK_BYTES, Dataset, working_dtype
 from napari_stemnmf.errors import DataError, ReadError
-from napari_stemnmf.streaming.pools import Executor, pool_of
+from napari_stemnmf.streaming.pools import Executor, in_turn, pool_of
 from napari_stemnmf.threads import one_blas_thread
 
 SPLIT_BYTES = 8 * BLOCK_BYTES  # a chunk above this is read in parts, so that a few threads do not fill the memory
-AHEAD = 2  # blocks that a pass holds beside one for each worker
 
 Arrays = dict[str, np.ndarray]
 
@@ -122,6 +121,7 @@ def run_pass(
     control: Control | None = None,
     executor: Executor | None = None,
     only: np.ndarray | None = None,
+    merged: Callable[[list[PassResult], np.ndarray], None] | None = None,
 ) -> list[PassResult]:
     """Read the scan once and give every block to all kernels.
 
@@ -132,7 +132,7 @@ def run_pass(
     kernels : sequence of Kernel
         What to compute.
     workers : int, optional
-        Threads that read and compute; all cores if not given. At most `AHEAD` blocks more are in flight.
+        Threads that read and compute; all cores if not given. At most `pools.AHEAD` blocks more are in flight.
     control : Control, optional
         Progress is reported in patterns, after each block; a request to stop takes effect between blocks.
     executor : Executor, optional
@@ -140,6 +140,9 @@ def run_pass(
         twice as many blocks as it works on at once are in flight.
     only : ndarray of bool, (n,), optional
         Positions that the kernels need: a block without any is not read. Kernels still get whole blocks.
+    merged : callable, optional
+        Called after each block, in their order, with what was found so far and the block's positions: who takes out
+        what is complete keeps the memory small.
 
     Returns
     -------
@@ -161,42 +164,43 @@ def run_pass(
     if dataset.dtype.kind not in "buif":
         raise DataError(f"{dataset.name} holds values of type {dataset.dtype}; counts must be whole or real numbers.")
     columns = dataset.scan_shape[1]
-    todo = (block for block in blocks(dataset) if only is None or only[block.positions(columns)].any())
+    todo = [block for block in blocks(dataset) if only is None or only[block.positions(columns)].any()]
+    pace = Pace()
     results = [PassResult() for _ in kernels]
     n = dataset.n_patterns
     done = 0
     pool = pool_of(executor, workers)
     stop = control if pool.here else None  # a control cannot travel to another process
-    flying: deque[tuple[np.ndarray, Any]] = deque()
+    asked: deque[np.ndarray] = deque()
+
+    def tasks() -> Iterator[tuple[Any, ...]]:
+        for block in todo:
+            control.check()
+            part = dataset.data[block.y0 : block.y1, block.x0 : block.x1]
+            asked.append(block.positions(columns))
+            part = part if pool.here else _alone(part)
+            yield _process, part, asked[-1], shared, f"The {block} of {dataset.name}", stop
+
     try:
         with one_blas_thread():
             control.report(0, n)
             shared = pool.shared(tuple(kernels))
-            while True:
-                most = pool.side_by_side * (1 if pool.here else 2) + AHEAD
-                while len(flying) < most and (block := next(todo, None)) is not None:
-                    control.check()
-                    part = dataset.data[block.y0 : block.y1, block.x0 : block.x1]
-                    positions = block.positions(columns)
-                    part = part if pool.here else _alone(part)
-                    work = (part, positions, shared, f"The {block} of {dataset.name}", stop)
-                    flying.append((positions, pool.submit(_process, *work)))
-                if not flying:
-                    if done < n:
-                        control.report(n, n)
-                    for result in results:
-                        result.join(n)
-                    return results
-                positions, task = flying[0]
-                answers = pool.answer(task, control)
-                flying.popleft()
+            for number, answers in enumerate(in_turn(pool, tasks(), control), 1):
+                positions = asked.popleft()
                 for result, answer in zip(results, answers, strict=True):
                     _merge(result, answer, positions, n)
+                if merged is not None:
+                    merged(results, positions)
                 done += len(positions)
-                control.report(done, n)
+                rate = pace.rate(done)
+                speed = f", {rate:.0f} patterns a second" if rate else ""
+                control.report(done, n, f"block {number} of {len(todo)}{speed}")
+            if done < n:
+                control.report(n, n)
+            for result in results:
+                result.join(n)
+            return results
     finally:
-        for _, task in flying:
-            pool.drop(task)
         pool.close()
 
 

@@ -6,7 +6,8 @@ answers are taken in the order of the blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -15,6 +16,9 @@ from napari_stemnmf.threads import default_workers
 
 POLL_SECONDS = 0.05
 """How often one who waits for an answer checks whether to stop."""
+
+AHEAD = 2
+"""Tasks that are on their way beside one for each worker."""
 
 
 class FutureExecutor(Protocol):
@@ -106,6 +110,28 @@ class Threads(Futures):
     def close(self) -> None:
         """Wait for those that are still at work."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def in_turn(pool: Pool, tasks: Iterable[tuple[Any, ...]], control: Control) -> Generator[Any, None, None]:
+    """The answers to tasks (function, arguments...), in their order, however many there are.
+
+    No more are on their way, or not yet taken, than keep the pool busy: they are asked for as answers are taken.
+    """
+    flying: deque[Any] = deque()
+    todo = iter(tasks)
+    try:
+        while True:
+            most = pool.side_by_side * (1 if pool.here else 2) + AHEAD
+            while len(flying) < most and (task := next(todo, None)) is not None:
+                flying.append(pool.submit(*task))
+            if not flying:
+                return
+            answer = pool.answer(flying[0], control)
+            flying.popleft()
+            yield answer
+    finally:
+        for task in flying:
+            pool.drop(task)
 
 
 def pool_of(executor: Executor | None, workers: int | None = None) -> Pool:

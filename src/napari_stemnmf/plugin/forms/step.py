@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
+from magicgui.widgets import Container, Label, ProgressBar, PushButton
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 
 from napari_stemnmf.errors import RecipeError
 from napari_stemnmf.plugin.forms.form import Form, align_labels
 from napari_stemnmf.plugin.forms.forms import Forms
+from napari_stemnmf.plugin.forms.scan_choice import ScanChoice
 from napari_stemnmf.plugin.keeper import keeper_of
-from napari_stemnmf.plugin.layers import adopting, display, in_view
+from napari_stemnmf.plugin.layers import display
 from napari_stemnmf.plugin.saving.guard import watch_over
-from napari_stemnmf.plugin.session import FEATURE_NAMES, Session, named, session_of, sessions_of
-from napari_stemnmf.plugin.status import offered, status
-from napari_stemnmf.plugin.widgets import Section, column, report
+from napari_stemnmf.plugin.session import Session
+from napari_stemnmf.plugin.status import status
+from napari_stemnmf.plugin.widgets import Section, column
 
 if TYPE_CHECKING:
     import napari.viewer  # importing napari at run time would bring numba to a scan of the manifest
@@ -31,7 +32,7 @@ BAR_MARGIN = 8
 """Width of the progress bar that is not for its text."""
 
 
-class StepWidget(Container):
+class StepWidget(ScanChoice):
     """Base of the step docks; a subclass names its step and adds its forms.
 
     Attributes
@@ -58,14 +59,7 @@ class StepWidget(Container):
         self._session: Session | None = None
         self._refreshing = False
         self._in_front = True
-        self.scan = ComboBox(name="scan", label="scan", choices=self._scans)
-        self.scan.tooltip = "the scan to work on; follows the selected layer"
-        self.feature = ComboBox(
-            name="feature",
-            label="feature",
-            choices=self._representations,
-        )
-        self.feature.tooltip = "the representation to work on, of those that the recipe has"
+        self._make_choosers()
         self.form_area: Container[Any] = Container(name="settings", labels=False)
         self.forms = Forms(self.form_area, self._on_setting)
         self.status = Label(name="status")
@@ -190,64 +184,9 @@ class StepWidget(Container):
 
     # ---- what happens around
 
-    def _scans(self, _: Any = None) -> list[tuple[str, Any]]:
-        layers = self._viewer.layers
-        others = [(f"{layer.name} (4-D layer)", layer) for layer in layers if adopting.can_be_scan(layer)]
-        return [*named(sessions_of(layers)), *others]
-
-    def _on_layers(self, event: Any = None) -> None:
-        self.scan.reset_choices()
-        self._choose_scan(in_view.scan_in_view(self._viewer))
-
-    def reset_choices(self, *_: Any) -> None:
-        """Called by napari when layers change."""
-        self.scan.reset_choices()
-
-    def _on_active(self, event: Any = None) -> None:
-        """Follow the selected layer to its scan."""
-        self._choose_scan(session_of(self._viewer.layers.selection.active))
-
-    def _choose_scan(self, session: Session | None) -> None:
-        if session is not None and session is not self.scan.value and session in self.scan.choices:
-            self.scan.value = session
-        elif self.scan.value is None and self.scan.choices:
-            self.scan.value = next(
-                c for c in (*self.scan.choices, None) if c is not None or len(self.scan.choices) == 1
-            )
-        self._on_scan()
-
-    def _on_scan(self, *_: Any) -> None:
-        chosen = self.scan.value
-        session = chosen if isinstance(chosen, Session) else None
-        if chosen is not None and session is None:
-            QTimer.singleShot(0, lambda: self._adopt(chosen))
-        if session is self._session:
-            return  # a layer came, went or was selected: what the dock shows is the session's
-        self._leave()
-        self._session = session
-        if session is not None:
-            session.changed.connect(self._on_changed)
-            session.probe_moved.connect(self._on_probe)
-            if not in_view.is_in_view(self._viewer, session):
-                in_view.show_scan(self._viewer, session)
-        self._refresh()
-
-    def _adopt(self, layer: Any) -> None:
-        """Make a scan of a 4-D image layer of others, as it was chosen."""
-        if layer in self._viewer.layers and adopting.can_be_scan(layer):
-            report(lambda: adopting.adopt(self._viewer, layer))
-
-    def _on_feature(self, *_: Any) -> None:
-        """Another representation was chosen: the canvas and all docks go over to it."""
-        if self._session is not None and not self._refreshing and self.feature.value:
-            in_view.show_feature(self._viewer, self._session, str(self.feature.value))
-
     def _on_changed(self, *_: Any) -> None:
         if self._in_front:
             self._refresh()
-
-    def _representations(self, _: Any = None) -> list[tuple[str, str]]:
-        return [(FEATURE_NAMES[name], name) for name in offered(self._session)]
 
     def _refresh(self, *_: Any) -> None:
         """Show the session as it is now."""
@@ -274,19 +213,6 @@ class StepWidget(Container):
         else:
             self._timer.stop()
         self._show_progress()
-
-    def _show_feature(self, session: Session | None) -> None:
-        """Choose the representation that is in view, among those that there are; the first where none was chosen."""
-        was, self._refreshing = self._refreshing, True
-        try:
-            if [name for _, name in self._representations()] != list(self.feature.choices):
-                self.feature.reset_choices()
-            if session is not None and session.canvas.feature in self.feature.choices:
-                self.feature.value = session.canvas.feature
-        finally:
-            self._refreshing = was
-        if session is not None and session.canvas.feature != self.feature.value:
-            in_view.show_feature(self._viewer, session, str(self.feature.value))
 
     def _show_session(self, session: Session | None) -> None:
         """Show what a subclass shows beyond the forms."""

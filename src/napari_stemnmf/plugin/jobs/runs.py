@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_stemnmf.analysis import Analysis
     from napari_stemnmf.pipeline import Done
 
-TITLES = {"survey": "First look", ALL: "Run all"}
+TITLES = {"survey": "First look", ALL: "Find grains"}
 WAIT_SECONDS = 0.1
 """How often a run that waits for the window looks whether it was cancelled."""
 

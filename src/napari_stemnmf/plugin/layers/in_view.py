@@ -57,6 +57,9 @@ def show_scan(viewer: ViewerModel, session: Session) -> None:
         _see(layer, session.canvas.visible.pop(role, layer.visible))
     if not any(layer.visible for layer in _layers_of(viewer, session)):  # the user had hidden all of it
         _see(find(viewer, session, "virtual_image"), True)
+    if session_of(viewer.layers.selection.active) is not session:  # what follows the selection follows the view
+        seen = [layer for layer in _layers_of(viewer, session) if layer.visible]
+        viewer.layers.selection.active = seen[-1] if seen else None
     image = find(viewer, session, "virtual_image")
     if left and image is not None and image.visible:
         fit(viewer, image)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DATASET_KEY = "stemnmf_dataset"
 SHOWN_COLUMNS = 200
 """Columns of a sparse feature matrix that are shown, at most."""
-PREVIEW = "preview of the virtual image"
+PREVIEW = "preview"
 """What the virtual image is called while not every pattern has been read for it."""
 SAMPLED_PATTERNS = 4
 """Patterns that the contrast of the 4-D layer is taken from."""

@@ -80,7 +80,7 @@ def section(widget: Any, title: str) -> Section:
 def test_one_button_from_a_measured_scan_to_numbers_with_residuals(
     fresh: Any, click: Any, settled: Any, distorted_scan: Distorted, notifications: list[str]
 ) -> None:
-    assert "Survey: missing. Disks: missing. Calibration: missing." in fresh.status.value
+    assert "Survey: not done yet. Disks: not done yet. Calibration: not done yet." in fresh.status.value
     assert "Nothing yet" in fresh.found.text()
     click(fresh)
     assert "Survey: done. Disks: done. Calibration: done." in fresh.status.value
@@ -104,7 +104,7 @@ def test_a_first_look_is_enough_to_tune_the_disks(fresh: Any, qtbot: Any, settle
     shown = settled(fresh)
     assert fresh.panel.chosen == "mean"
     assert len(shown.disks[0]) > 0
-    assert "Survey: done. Disks: missing." in fresh.status.value
+    assert "Survey: done. Disks: not done yet." in fresh.status.value
 
 
 def test_a_moved_slider_redraws_the_disks(dock: Any, settled: Any) -> None:

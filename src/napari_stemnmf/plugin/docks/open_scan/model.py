@@ -13,6 +13,8 @@ from napari_stemnmf.files.writing import FILE_SUFFIX
 if TYPE_CHECKING:
     from napari_stemnmf.plugin.session import Session
 
+LEAST_DETECTOR = 8
+"""Pixels along each side of what is offered as a detector, at least."""
 SHAPES = 6
 """Scan shapes that are offered for a stack, at most."""
 
@@ -58,7 +60,7 @@ def datasets(path: Path) -> list[Found]:
     with reading(file):
         if sniff(file) not in ("hdf5", "zarr", "npy", "npz", "tif"):
             return []
-        found = [each for each in arrays_in(file) if each.role]
+        found = [each for each in arrays_in(file) if each.role and _shows_patterns(each)]
     found.sort(key=lambda each: -_size(each.shape))
     return [
         Found(each.name.strip("/"), tuple(each.shape), str(each.dtype), each.role == "stack" and not each.scan_shape)
@@ -128,6 +130,11 @@ def open_into(viewer: Any, path: str | Path, *, more: Callable[[Path], object]) 
         more(path)
         return
     add_to(viewer, session)
+
+
+def _shows_patterns(found: Any) -> bool:
+    """Whether an array is of numbers, and its last axes are as large as the smallest detector."""
+    return found.dtype.kind in "uif" and min(found.shape[axis] for axis in found.order[-2:]) >= LEAST_DETECTOR
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -1,0 +1,1 @@
+"""Dock: the dask scheduler of the preferences, and a test of the connection."""
