@@ -95,6 +95,7 @@ def _restack(layer: Any, grains: Grains) -> None:
     """Show other grains in a stack; one that is hidden is not drawn for that."""
     if not (isinstance(layer.data, Planes) and layer.data.become(grains)):
         layer.data = planes(grains)
+        layer.translate = layer.translate  # of one that is hidden, napari would go on showing the former slider
     elif layer.visible:
         layer.refresh(extent=False)
 
