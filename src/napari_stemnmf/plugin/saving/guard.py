@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import features_of
+from napari_stemnmf.plugin.layers.grain_layers import MARKS, features_of
 from napari_stemnmf.plugin.layers.grain_planes import Planes
 from napari_stemnmf.plugin.layers.grain_view import SHOWN_KEY, show_grains
 from napari_stemnmf.plugin.layers.strokes import edits_on_flat, edits_on_stack
@@ -79,12 +79,27 @@ class Guard(QObject):
     def _on_layers(self, event: Any = None) -> None:
         for layer in self._layers:
             kind = str(layer.metadata.get(ROLE_KEY, "")).partition("/")[0]
-            if session_of(layer) is not None and kind in KINDS and layer not in self._linked:
+            if session_of(layer) is None or kind not in (*KINDS, MARKS) or layer in self._linked:
+                continue
+            for key, how in KEYS.items():
+                layer.bind_key(key, _stepper(how), overwrite=True)
+            if kind in KINDS:
                 layer.events.paint.connect(self._on_paint)
-                for key, how in KEYS.items():
-                    layer.bind_key(key, _stepper(how), overwrite=True)
-                self._linked.append(layer)
+            else:
+                layer.editable = False  # it is drawn from the grains
+                QTimer.singleShot(0, partial(self._pass_over, layer))
+            self._linked.append(layer)
         self._follow()
+
+    def _pass_over(self, marks: Any) -> None:
+        """Marks lie on the grains and are selected as they come: select the grains."""
+        viewer, session = self._viewer(), session_of(marks)
+        if viewer is None or session is None or viewer.layers.selection.active is not marks:
+            return
+        feature = str(marks.metadata.get(ROLE_KEY, "")).partition("/")[2]
+        grains = display.find(viewer, session, f"grains/{feature}")
+        if grains is not None:
+            viewer.layers.selection.active = grains
 
     def _follow(self) -> None:
         there = sessions_of(self._layers)
@@ -100,7 +115,8 @@ class Guard(QObject):
         layer, viewer = event.value, self._viewer()
         if layer in self._linked:
             self._linked.remove(layer)
-            layer.events.paint.disconnect(self._on_paint)
+            if str(layer.metadata.get(ROLE_KEY, "")).partition("/")[0] in KINDS:
+                layer.events.paint.disconnect(self._on_paint)
         session = session_of(layer)
         self._follow()
         window = self._window()
