@@ -133,7 +133,7 @@ def test_an_analysis_opens_with_all_its_layers(viewer: Any, saved: Path, analysi
     assert grains.visible
     assert not layer("RV grains").visible
     assert len(grains.features) == len(analysis.grains["aa"]) + 1
-    assert list(grains.features["index"]) == list(range(len(grains.features)))
+    assert list(grains.features.index) == list(range(len(grains.features)))
     assert list(grains.features["grain_id"][1:]) == list(analysis.grains["aa"].ids)
     assert "dissimilarity" in grains.features
     assert np.array_equal(layer("AA grain stack").data, analysis.grains["aa"].stack)
@@ -147,7 +147,7 @@ def test_picking_a_label_gives_its_row(viewer: Any, saved: Path, layer: Any) -> 
     y, x = np.argwhere(grains.data > 0)[0]
     label = grains.get_value([0.0] * (viewer.dims.ndim - 2) + [y * grains.scale[0], x * grains.scale[1]], world=True)
     assert label == grains.data[y, x]
-    assert grains.features["index"][label] == label
+    assert grains.features["grain_id"][label] == label
 
 
 def test_a_viewer_with_an_analysis_keeps_its_unit(viewer: Any, saved: Path) -> None:

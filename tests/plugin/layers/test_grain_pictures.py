@@ -8,9 +8,9 @@ import pytest
 
 from napari_stemnmf.grains.grains import Grains
 from napari_stemnmf.plugin.layers.grain_colours import PALETTE, colours, places_in_palette, recoloured
-from napari_stemnmf.plugin.layers.grain_layers import Planes
 from napari_stemnmf.plugin.layers.grain_marks import Box, changed, marks, raster
 from napari_stemnmf.plugin.layers.grain_outlines import number_places, outlines
+from napari_stemnmf.plugin.layers.grain_planes import Planes
 from napari_stemnmf.plugin.layers.strokes import edits_on_flat, edits_on_stack
 from napari_stemnmf.streaming.virtual_detectors import inside_polygon
 

@@ -15,8 +15,8 @@ from napari_stemnmf.grains.review import REJECTED
 from napari_stemnmf.plugin.layers.grain_colours import colours, places_in_palette
 from napari_stemnmf.plugin.layers.grain_marks import changed, marks, raster, rows_at
 from napari_stemnmf.plugin.layers.grain_outlines import number_places
+from napari_stemnmf.plugin.layers.grain_planes import Planes
 from napari_stemnmf.plugin.layers.places import on_scan
-from napari_stemnmf.plugin.layers.sparse_planes import SparsePlanes
 from napari_stemnmf.plugin.session import Session
 
 if TYPE_CHECKING:
@@ -129,6 +129,13 @@ def numbers_layer(session: Session, feature: str) -> LayerTuple:
     return number_places(grains), meta | style, "points"
 
 
+def left_over() -> Any:
+    """Colours of what is not explained: nothing where all is, and more where less is."""
+    from napari.utils.colormaps import Colormap
+
+    return Colormap([[1, 0.1, 0.8, 0], [1, 0.1, 0.8, 1]], name="left over")
+
+
 def numbered(grains: Grains) -> dict[str, Any]:
     """The text of the layer of numbers."""
     return {"string": [str(i) for i in grains.ids], "size": 9, "color": "white", "anchor": "center"}
@@ -212,7 +219,7 @@ def grain_features(
     Returns
     -------
     DataFrame
-        ``index`` (the label); ``grain_id`` (0 where there is none); ``verdict``, ``class`` and ``comment``; ``stale``
+        ``grain_id`` (0 where there is none); ``verdict``, ``class`` and ``comment``; ``stale``
         where there is a table; then its columns, NaN where they are stale, or the component and area where nothing was
         measured yet. A label whose grain is no more has the verdict `GONE`.
     """
@@ -222,7 +229,7 @@ def grain_features(
     highest = int(max(ids.max(initial=0), 0 if verdicts is None else verdicts.index.max() if len(verdicts) else 0))
     index = np.arange(highest + 1)
     there = np.isin(index, ids)
-    out = pd.DataFrame({"index": index, "grain_id": np.where(there, index, 0)})
+    out = pd.DataFrame({"grain_id": np.where(there, index, 0)})
     for name in ("verdict", "class", "comment"):
         known = pd.Series("", index=ids, dtype=object) if verdicts is None else verdicts[name]
         out[name] = known.reindex(index, fill_value="").to_numpy()
@@ -253,90 +260,6 @@ def _for_all(column: pd.Series, index: np.ndarray, unknown: bool) -> np.ndarray:
     number = np.nan if unknown else 0
     absent = {"b": False, "i": number, "u": number, "f": np.nan}.get(column.dtype.kind, "")
     return column.reindex(index, fill_value=absent).to_numpy()
-
-
-class Planes(SparsePlanes):
-    """The ids of grains inside their masks, (g, scan_y, scan_x) int32, each plane made when it is shown.
-
-    A scan of 200 grains would hold 50 MB that nobody sees. NumPy and napari take it for an array; only planes that
-    somebody paints on become one.
-
-    Attributes
-    ----------
-    grains : Grains
-        What it was made from.
-    """
-
-    def __init__(self, grains: Grains) -> None:
-        super().__init__(grains.inside, grains.scan_shape)
-        self.dtype = np.dtype(np.int32)
-        self.grains = grains
-        self._painted: dict[int, np.ndarray] = {}
-
-    def become(self, grains: Grains) -> bool:
-        """Be the planes of other grains, if these are as many; whether that is so."""
-        same = len(grains) == len(self.grains) and grains.scan_shape == self.grains.scan_shape
-        if same:
-            super().__init__(grains.inside, grains.scan_shape)
-            self.dtype, self.grains, self._painted = np.dtype(np.int32), grains, {}
-        return same
-
-    @property
-    def painted(self) -> dict[int, np.ndarray]:
-        """The planes that somebody has painted on."""
-        return dict(self._painted)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self.grains.stack
-        for index, plane in self._painted.items():
-            whole[index] = plane
-        return whole if dtype is None else whole.astype(dtype)
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        first, *rest = key if isinstance(key, tuple) and len(key) else (key,)
-        if isinstance(first, int | np.integer):
-            return np.asarray(self._plane(int(first))[tuple(rest)])
-        if not _points(first, rest):
-            return np.asarray(np.asarray(self)[key])
-        values = np.empty(first.shape, self.dtype)
-        for index in np.unique(first):
-            its = first == index
-            values[its] = self._plane(int(index))[tuple(at[its] for at in rest)]
-        return values
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        first, *rest = key if isinstance(key, tuple) and len(key) else (key,)
-        if isinstance(first, int | np.integer):
-            self._paint(int(first))[tuple(rest) or ...] = value
-        elif _points(first, rest):
-            values = np.broadcast_to(value, first.shape)
-            for index in np.unique(first):
-                its = first == index
-                self._paint(int(index))[tuple(at[its] for at in rest)] = values[its]
-        else:
-            whole = np.asarray(self)
-            whole[key] = value
-            self._painted = dict(enumerate(whole))
-
-    def _plane(self, index: int) -> np.ndarray:
-        index = range(len(self))[index]
-        if index in self._painted:
-            return self._painted[index]
-        return np.asarray(self.grains.mask(index) * np.int32(self.grains.ids[index]))
-
-    def _paint(self, index: int) -> np.ndarray:
-        """A plane that may be written to."""
-        index = range(len(self))[index]
-        return self._painted.setdefault(index, self._plane(index))
-
-
-def _points(first: Any, rest: list[Any]) -> bool:
-    """Whether an index is a list of points, (planes, rows, columns), as napari's brush and its undo give it."""
-    return (
-        len(rest) == 2
-        and all(isinstance(at, np.ndarray) and at.dtype.kind in "iu" for at in (first, *rest))
-        and (first.shape == rest[0].shape == rest[1].shape)
-    )
 
 
 LayerTuple = tuple[Any, dict[str, Any], str]

@@ -11,7 +11,6 @@ from napari_stemnmf.plugin.layers.grain_colours import places_in_palette, recolo
 from napari_stemnmf.plugin.layers.grain_layers import (
     MARKS,
     PLACES_KEY,
-    Planes,
     ink_of,
     label_colours,
     marks_layer,
@@ -19,6 +18,7 @@ from napari_stemnmf.plugin.layers.grain_layers import (
     rejected_of,
 )
 from napari_stemnmf.plugin.layers.grain_marks import Box, changed, marks, raster
+from napari_stemnmf.plugin.layers.grain_planes import Planes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,7 @@ def _restack(layer: Any, grains: Grains) -> None:
     """Show other grains in a stack; one that is hidden is not drawn for that."""
     if not (isinstance(layer.data, Planes) and layer.data.become(grains)):
         layer.data = planes(grains)
+        layer.translate = layer.translate  # of one that is hidden, napari would go on showing the former slider
     elif layer.visible:
         layer.refresh(extent=False)
 

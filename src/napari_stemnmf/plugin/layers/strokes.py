@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.grains.grains import Grains
-from napari_stemnmf.plugin.layers.grain_layers import Planes
+from napari_stemnmf.plugin.layers.grain_planes import Planes
 
 
 def edits_on_flat(grains: Grains, painted: np.ndarray) -> list[Edit]:

@@ -17,7 +17,8 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_stemnmf.errors import StemNMFError
 from napari_stemnmf.plugin.layers import display
-from napari_stemnmf.plugin.layers.grain_layers import Planes, features_of
+from napari_stemnmf.plugin.layers.grain_layers import MARKS, features_of
+from napari_stemnmf.plugin.layers.grain_planes import Planes
 from napari_stemnmf.plugin.layers.grain_view import SHOWN_KEY, show_grains
 from napari_stemnmf.plugin.layers.strokes import edits_on_flat, edits_on_stack
 from napari_stemnmf.plugin.saving.confirm import may_close, unsaved
@@ -41,6 +42,7 @@ class Guard(QObject):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = ref(viewer)
+        self._window: Callable[[], QWidget | None] = lambda: None
         self._linked: list[Any] = []
         self._followed: list[Session] = []
         viewer.layers.events.inserted.connect(self._on_layers)
@@ -54,6 +56,7 @@ class Guard(QObject):
 
     def watch(self, window: QWidget) -> None:
         """Ask before this window is closed."""
+        self._window = ref(window)
         window.removeEventFilter(self)
         window.installEventFilter(self)
 
@@ -76,12 +79,27 @@ class Guard(QObject):
     def _on_layers(self, event: Any = None) -> None:
         for layer in self._layers:
             kind = str(layer.metadata.get(ROLE_KEY, "")).partition("/")[0]
-            if session_of(layer) is not None and kind in KINDS and layer not in self._linked:
+            if session_of(layer) is None or kind not in (*KINDS, MARKS) or layer in self._linked:
+                continue
+            for key, how in KEYS.items():
+                layer.bind_key(key, _stepper(how), overwrite=True)
+            if kind in KINDS:
                 layer.events.paint.connect(self._on_paint)
-                for key, how in KEYS.items():
-                    layer.bind_key(key, _stepper(how), overwrite=True)
-                self._linked.append(layer)
+            else:
+                layer.editable = False  # it is drawn from the grains
+                QTimer.singleShot(0, partial(self._pass_over, layer))
+            self._linked.append(layer)
         self._follow()
+
+    def _pass_over(self, marks: Any) -> None:
+        """Marks lie on the grains and are selected as they come: select the grains."""
+        viewer, session = self._viewer(), session_of(marks)
+        if viewer is None or session is None or viewer.layers.selection.active is not marks:
+            return
+        feature = str(marks.metadata.get(ROLE_KEY, "")).partition("/")[2]
+        grains = display.find(viewer, session, f"grains/{feature}")
+        if grains is not None:
+            viewer.layers.selection.active = grains
 
     def _follow(self) -> None:
         there = sessions_of(self._layers)
@@ -97,10 +115,13 @@ class Guard(QObject):
         layer, viewer = event.value, self._viewer()
         if layer in self._linked:
             self._linked.remove(layer)
-            layer.events.paint.disconnect(self._on_paint)
+            if str(layer.metadata.get(ROLE_KEY, "")).partition("/")[0] in KINDS:
+                layer.events.paint.disconnect(self._on_paint)
         session = session_of(layer)
         self._follow()
-        if session is None or viewer is None or session in self._followed or not unsaved(session):
+        window = self._window()
+        closing = window is not None and not by_user(window)
+        if session is None or viewer is None or closing or session in self._followed or not unsaved(session):
             return
 
         from napari.utils import notifications
@@ -191,8 +212,11 @@ def watch_over(viewer: napari.viewer.Viewer, dock: QWidget) -> None:
 
 def by_user(window: QWidget) -> bool:
     """Whether a window is closed by whoever sits before it: a script that closes a viewer closes its canvas first."""
-    canvases = [each for each in window.findChildren(QWidget) if type(each).__name__.startswith("CanvasBackend")]
-    return window.isVisible() and any(each.isVisible() for each in canvases)
+    try:
+        found = window.findChildren(QWidget) if window.isVisible() else []
+    except RuntimeError:  # it is gone already
+        return False
+    return any(each.isVisible() for each in found if type(each).__name__.startswith("CanvasBackend"))
 
 
 def _stepper(how: str) -> Callable[[Any], None]:

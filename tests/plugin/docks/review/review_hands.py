@@ -127,7 +127,7 @@ def agree(dock: ReviewWidget, layer: Callable[[str], Any], grain: int) -> None:
     assert set(np.unique(labels.data)) - {0} <= set(found.ids.tolist())
     assert np.array_equal(np.asarray(layer("AA grain stack").data), found.stack)
     features = labels.features
-    assert features["index"].tolist() == list(range(len(features)))
+    assert features.index.tolist() == list(range(len(features)))
     assert features["grain_id"][grain] == grain
     assert (features["verdict"] == GONE).sum() == len(features) - 1 - len(found)
     chosen = {index.data() for index in dock.grains.selectionModel().selectedRows()}

@@ -253,3 +253,22 @@ def test_the_list_begins_with_the_least_likely_and_says_why(dock: ReviewWidget, 
     menu = dock.grains.columns_menu()
     next(a for a in menu.actions() if a.text() == "shared").toggle()
     assert not dock.grains.isColumnHidden(titles.index("shared"))
+
+
+def test_a_removed_layer_of_grains_comes_back_beneath_the_outline_and_sliders_fit(
+    viewer: Any, dock: ReviewWidget, session: Session, layer: Any
+) -> None:
+    dock.choose([3])
+    viewer.layers.remove(layer("AA grains"))
+    dock.choose([5])  # whoever goes on reviewing sees grains
+    flat, outline = layer("AA grains"), layer("AA outline")
+    assert np.array_equal(flat.data, session.analysis.grains["aa"].labels)
+    assert viewer.layers.index(outline) > viewer.layers.index(flat)
+    viewer.layers.move(viewer.layers.index(outline), 0)  # as when all layers of an earlier analysis come
+    dock.choose([6])
+    assert viewer.layers.index(outline) > max(viewer.layers.index(flat), viewer.layers.index(layer("AA marks")))
+    dock.act("split seeds")
+    viewer.layers.selection.active.data = np.array([[28, 34], [34, 40]])
+    dock.edit.done.click()
+    assert len(session.analysis.grains["aa"]) == 7
+    assert int(viewer.dims.range[-3].stop) == 6  # the slider of the stack ends at the last grain

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REFRESH_MS = 200
 COLUMNS = {
     "scan": "the file; a double click opens its grains for review, once they are found",
-    "": "what came of it",
+    "found": "what came of it",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSplitter, QStackedWidget, QTabBar, QWidget
+from qtpy.QtWidgets import QSizePolicy, QSplitter, QStackedWidget, QTabBar, QWidget
 
 from napari_stemnmf.plugin.widgets import column, row
 
@@ -39,7 +39,9 @@ class Body(QWidget):
             self.tabs.addTab(title)
             stack.addWidget(page)
         self.tabs.setExpanding(False)
+        self.tabs.setUsesScrollButtons(False)
         self.tabs.setDrawBase(False)
+        self.tabs.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.tabs.currentChanged.connect(stack.setCurrentIndex)
         head, upper, lower = QWidget(), QWidget(), QWidget()
         row(self.tabs, decided, parent=head, stretch=decided)

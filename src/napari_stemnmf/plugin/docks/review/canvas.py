@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_stemnmf.plugin.docks.review.lines import Lines
 from napari_stemnmf.plugin.layers import camera, display
 from napari_stemnmf.plugin.layers.grain_layers import (
-    AROUND,
-    BESIDE,
     BRUSH,
-    COLOUR,
-    HALO,
-    LINE,
     MARKS,
     NUMBERS,
     OUTLINE,
     brush_layer,
+    features_of,
+    grain_layers,
+    left_over,
     numbered,
     numbers_layer,
     outline,
     outline_layer,
 )
-from napari_stemnmf.plugin.layers.grain_outlines import number_places, outlines
+from napari_stemnmf.plugin.layers.grain_outlines import number_places
 from napari_stemnmf.plugin.layers.grain_view import recolour, redraw, show_grains
 from napari_stemnmf.plugin.layers.places import scan_position
 from napari_stemnmf.plugin.layers.result_layers import unexplained
@@ -49,8 +48,6 @@ DRAWN = "split"
 """Role of the layer that a split is drawn on."""
 MOST_MOVED = 3
 """Pixels of the screen that the mouse may move in a click."""
-REZOOMED = 1.08
-"""By how much the zoom must change before lines are drawn anew."""
 UNEXPLAINED = "unexplained"
 
 
@@ -91,10 +88,9 @@ class GrainCanvas:
         self._features: pd.DataFrame | None = None
         self._grains: Grains | None = None  # what the layers show
         self._numbered: Grains | None = None
-        self._outlined: tuple[Any, ...] = ()  # layer, grains and ids of the lines that are drawn
-        self._colours: list[str] = []
+        self._lines = Lines()
+        self._adding = False
         self._selected: tuple[int, tuple[int, ...]] = (0, ())
-        self._zoom = 1.0
         self.colouring, self.numbers = "neighbours", False
 
     def follow(self, session: Session | None, feature: str) -> None:
@@ -142,6 +138,8 @@ class GrainCanvas:
             return
         grains: Grains = session.result("refine", self._feature)
         row, self._selected = grains.row_of(grain_id), (grain_id, tuple(others))
+        if grain_id:
+            self._bring_back()
         with self._no_reports():
             self._draw_outlines(grains, grain_id, others)
             brush = self.layer(BRUSH)
@@ -198,9 +196,11 @@ class GrainCanvas:
         layer, session = self.layer(UNEXPLAINED), self._session
         if layer is None and on and session is not None:
             for data, meta, _ in unexplained(session, self._feature):
-                layer = self._without_selecting(partial(self._viewer.add_image, data, **meta))
+                over = meta | {"colormap": left_over()}  # what is explained lets the grains through
+                layer = self._without_selecting(partial(self._viewer.add_image, data, **over))
         if layer is not None:
             layer.visible = on
+            self._raise(layer)
         return layer is not None
 
     def _number(self) -> None:
@@ -217,6 +217,7 @@ class GrainCanvas:
             layer.text = numbered(self._grains)
         self._numbered = self._grains
         make_visible(layer)
+        self._raise(layer)
 
     def _draw_outlines(self, grains: Grains, grain_id: int, others: Sequence[int]) -> None:
         """Lines around the selected grains, each on its halo; that of `grain_id` on top."""
@@ -232,35 +233,34 @@ class GrainCanvas:
                 layer.visible = False  # what is painted is seen as a whole
             return
         make_visible(layer)
-        if self._outlined == (layer, grains, ids):
-            return
-        lines = [(line, COLOUR if i == grain_id else BESIDE) for i in ids for line in outlines(grains, i)]
-        paths = [(np.vstack([line, line[1:2]]), "path") for line, _ in lines]
-        colours = [HALO] * len(paths) + [colour for _, colour in lines]
-        if lines and self._outlined[:1] == (layer,) and self._colours == colours == colours[: layer.nshapes]:
-            layer.data = paths * 2  # as many as before: napari keeps their widths and colours
-        else:
-            if layer.nshapes:
-                layer.selected_data = set(range(layer.nshapes))
-                layer.remove_selected()
-            if lines:
-                only = [path for path, _ in paths]
-                layer.add_paths(only * 2, edge_width=self._widths(layer, len(paths)), edge_color=colours)
-                layer.selected_data = set()
-        self._outlined, self._colours = (layer, grains, ids), colours
-
-    def _widths(self, layer: Layer, count: int) -> list[float]:
-        """Widths of so many halos and lines, in positions, at the present zoom."""
-        self._zoom = float(self._viewer.scene.camera.zoom)
-        pixel = 1.0 / (self._zoom * float(np.abs(layer.scale[-1])))
-        return [AROUND * pixel] * count + [LINE * pixel] * count
+        self._raise(layer)
+        self._lines.draw(layer, grains, ids, float(self._viewer.scene.camera.zoom))
 
     def _on_zoom(self, event: Any = None) -> None:
-        layer, zoom = self.layer(OUTLINE), float(self._viewer.scene.camera.zoom)
-        if layer is None or not layer.nshapes or not zoom:
+        layer = self.layer(OUTLINE)
+        if layer is not None:
+            self._lines.rezoom(layer, float(self._viewer.scene.camera.zoom))
+
+    def _raise(self, layer: Layer) -> None:
+        """Put a layer above the grains, which may have come after it."""
+        layers = self._viewer.layers
+        below = [found for found in (self.layer("grains"), self.layer(MARKS)) if found is not None]
+        if any(layers.index(found) > layers.index(layer) for found in below):
+            layers.move(layers.index(layer), len(layers))
+
+    def _bring_back(self) -> None:
+        """Add the labels of the grains again, if somebody has removed them."""
+        session = self._session
+        if session is None or not self._listening or self._adding or self.layer("grains") is not None:
             return
-        if not 1 / REZOOMED < zoom / self._zoom < REZOOMED:
-            layer.edge_width = self._widths(layer, layer.nshapes // 2)
+        self._adding = True  # a layer that comes has the dock look again
+        try:
+            for data, meta, kind in grain_layers(session, self._feature, self._features):
+                display.put(self._viewer, data, meta, kind)
+            recolour(self._viewer, session, self._feature, features_of(session, self._feature), self.colouring)
+        finally:
+            self._adding = False
+        self._link()
 
     def _without_selecting(self, add: Callable[[], Layer]) -> Layer:
         """Add a layer, and leave selected what was."""

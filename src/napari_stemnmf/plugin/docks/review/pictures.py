@@ -19,6 +19,8 @@ SMALLEST, PREFERRED, LARGE = 110, (340, 200), (760, 800)
 """Height of the pattern at least, size that it would like, and that of its own window, in pixels of the screen."""
 SIGNED = pg.ColorMap(None, [(33, 102, 172), (247, 247, 247), (178, 24, 43)])
 """Blue where the neighbour is brighter, red where the grain is."""
+SELECT = "select a grain, on the canvas or in the list"
+CLICK = "click a position on the canvas"
 KINDS = {
     "mean": ("mean", "mean pattern of the grain's positions, weighted, counts"),
     "alone": ("alone", "the same over the positions that no other grain covers, counts"),
@@ -39,7 +41,7 @@ class LargeView(PatternView):
         self._bar.setParentItem(self.getPlotItem().getViewBox())
         self._bar.anchor((1, 1), (1, 1), offset=(-14, -14))
         self._bar.hide()
-        self.getPlotItem().getViewBox().sigRangeChanged.connect(lambda *_: self._scale())
+        self.getPlotItem().getViewBox().sigRangeChanged.connect(lambda *_: self.scale_anew())
 
     def sizeHint(self) -> QSize:
         """Large beside what else a dock holds."""
@@ -48,7 +50,7 @@ class LargeView(PatternView):
     def set_axis(self, axis: Axis | None) -> None:
         """Show lengths on this axis of the detector; None for no scale bar."""
         self._axis = axis
-        self._scale()
+        self.scale_anew()
 
     def show_signed(self, image: np.ndarray | None, values: np.ndarray | None) -> None:
         """As `show_image`, with 0 in the middle of the colours."""
@@ -62,8 +64,8 @@ class LargeView(PatternView):
         self._bar.bar.setBrush(pg.mkBrush(ink))
         self._bar.text.setColor(ink)
 
-    def _scale(self) -> None:
-        """A round length, a quarter of what is seen."""
+    def scale_anew(self) -> None:
+        """Give the scale bar a round length, a quarter of what is seen."""
         if not hasattr(self, "_bar"):
             return
         self._bar.setVisible(self._axis is not None and self._values is not None)
@@ -103,6 +105,7 @@ class GrainPictures(QWidget):
         self._pictures = Pictures()
         self._own: tuple[np.ndarray | None, str] = None, ""
         self._window: QDialog | None = None
+        self._ground = "k"
         self.view, self.title, self.scale = LargeView(), QLabel(), QComboBox()
         self.scale.addItems(SCALES)
         self.scale.setToolTip("how counts become brightness")
@@ -163,6 +166,7 @@ class GrainPictures(QWidget):
 
     def set_colours(self, background: str, text: str) -> None:
         """Take the colours of the window's theme."""
+        self._ground = background
         self.view.set_colours(background, text)
         self._draw()
 
@@ -211,8 +215,8 @@ class GrainPictures(QWidget):
     def _image(self) -> tuple[np.ndarray | None, str]:
         """What is to be shown, and, where that is nothing, why."""
         if self.kind == "position":
-            return self._own
-        return getattr(self._pictures, self.kind), self._pictures.notes.get(self.kind, "")
+            return self._own[0], self._own[1] or CLICK
+        return getattr(self._pictures, self.kind), self._pictures.notes.get(self.kind, SELECT)
 
     def _draw(self) -> None:
         (image, why), scale = self._image(), self.scale.currentText()
@@ -223,7 +227,8 @@ class GrainPictures(QWidget):
             self.view.set_colour_map(self._colours)
             self.view.show_image(None if image is None else scaled(image, scale), image)
         self.view.show_message(why if image is None else "")
-        self.view._scale()
+        self.view.setBackground(self._ground if image is None else "#f7f7f7" if self.kind == "difference" else "k")
+        self.view.scale_anew()
         offer = merge_offer(self._pictures)
         self.offer.setText(offer)
         self.offer.setVisible(bool(offer))

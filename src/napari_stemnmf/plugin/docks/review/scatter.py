@@ -130,8 +130,6 @@ class GrainScatter(QWidget):
             of = {"accepted": ACCEPTED, "rejected": REJECTED}
             brushes = [pg.mkBrush(of.get(v, OPEN)) for v in table["verdict"][known]]
             self._dots.setData(x=self._at[:, 0], y=self._at[:, 1], brush=brushes, pen=None)
-        self.plot.setLabel("bottom", x)
-        self.plot.setLabel("left", y)
         self._mark()
 
     def _mark(self) -> None:
