@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 import napari_stemnmf as stem
 from napari_stemnmf.plugin.docks.explore.virtual_images import DETECTOR_KEY, LIVE, legend, mixed, wheel
-from napari_stemnmf.plugin.layers import display
+from napari_stemnmf.plugin.layers import display, result_layers
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
 from napari_stemnmf.plugin.session import Session
 from napari_stemnmf.streaming.virtual_detectors import Annulus, Disk, from_dict
@@ -82,6 +82,7 @@ def dock(viewer: Any, session: Session, qtbot: Any) -> Any:
     widget = ExploreWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Explore", area="right")
     viewer.window.resize(1280, 800)
+    QTest.qWait(100)  # until the canvas has the size that the dock leaves it
     viewer.fit_to_view()
     qtbot.waitUntil(lambda: widget.display.image is not None, timeout=20_000)
     return widget
@@ -172,9 +173,11 @@ def test_the_probe_and_a_region_are_moved_by_mouse_and_keys(
     settled(dock)
     assert dock.display.image is None  # nothing was read of the whole scan yet
 
+    assert display.find(viewer, session, "patterns") is None  # kept apart beside a dock, until it is asked for
+    display.toggle(viewer, session, "patterns", lambda: [result_layers.patterns(session)])
     patterns = display.find(viewer, session, "patterns")
     assert patterns is not None
-    patterns.visible = True  # napari's sliders are the probe now
+    assert patterns.visible  # napari's sliders are the probe now
     viewer.dims.set_point((0, 1), np.array([7, 3]) * step)
     settled(dock)
     assert session.position == (7, 3)
