@@ -123,7 +123,7 @@ def test_without_a_place_the_line_says_so(viewer: Any, analysis: stem.Analysis, 
     stages = dock(viewer)
     saved, session = stages.saved, session_of(viewer.layers[0])
     assert session is not None
-    assert "switched off in the preferences; press Save as…" in saved.message.text()
+    assert saved.message.text() == "Nothing to save yet."
     get_plugin_settings("napari-stemnmf").saving.autosave = True
     session.set_analysis(analysis)
     assert saved.message.text() == "Not saved: this scan has no file to be saved beside; press Save as…"

@@ -177,7 +177,9 @@ class SavedLine(QWidget):
         saver = session.saver if session is not None else None
         analysis = session.analysis if session is not None else None
         lost = analysis is not None and session is not None and session.dataset is None
-        lines = [] if saver is None else [saver.line() if analysis is not None else NOTHING_YET]
+        lines = [] if saver is None else [saver.line()]
+        if analysis is None and lines and autosave.SAVE_AS in lines[0]:  # that button is grey yet
+            lines = [NOTHING_YET]
         if saver is not None and saver.earlier is not None:
             lines.append(f"There is an earlier analysis of this scan: {saver.earlier.name}.")
         if lost and analysis is not None:
