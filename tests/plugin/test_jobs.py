@@ -17,10 +17,9 @@ import napari_stemnmf as stem
 from napari_stemnmf.control import Control
 from napari_stemnmf.grains.editing import Edit
 from napari_stemnmf.plugin.jobs import tasks as jobs
-from napari_stemnmf.plugin.layers import display, result_layers
 from napari_stemnmf.plugin.layers.display import find
 from napari_stemnmf.plugin.layers.result_layers import scan_layers
-from napari_stemnmf.plugin.session import Session, session_of
+from napari_stemnmf.plugin.session import SESSION_KEY, Session, session_of
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning:napari")
 MANY = {"*.clustering.seeds": 1000, "*.clustering.components": 12}
@@ -74,12 +73,12 @@ def test_two_scans_at_once_keep_apart_while_their_layers_are_removed(
     assert QThreadPool.globalInstance().activeThreadCount() == 2
     assert "left)" in first.running.line() or "(0:" in first.running.line()
 
-    display.toggle(viewer, first, "patterns", lambda: [result_layers.patterns(first)])
-    image, patterns = (layer for layer in viewer.layers if session_of(layer) is first)
+    (image,) = (layer for layer in viewer.layers if session_of(layer) is first)
+    mark = viewer.add_points([[1.0, 1.0]], metadata={SESSION_KEY: first})
     viewer.layers.remove(image)
     qtbot.wait(50)
     assert first.running is not None  # it still has a layer
-    viewer.layers.remove(patterns)
+    viewer.layers.remove(mark)
     qtbot.waitUntil(lambda: first.running is None, timeout=20_000)
     assert first.analysis is None
     assert second.running is not None
@@ -90,7 +89,7 @@ def test_two_scans_at_once_keep_apart_while_their_layers_are_removed(
     assert time.monotonic() - begun < 3.0
     assert second.analysis.survey is None
     assert {session_of(layer) for layer in viewer.layers} == {second}
-    viewer.layers.clear()  # whose first image is still being sharpened
+    viewer.layers.clear()  # its first image may still be being sharpened
     no_thread_left()
 
 
