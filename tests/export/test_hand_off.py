@@ -192,7 +192,7 @@ def test_grains_that_are_not_indexed_have_no_map_and_the_rest_is_written(found: 
     done = export(found, tmp_path, ["ang", "coco"])
     assert [path.name for path in done.written] == ["grains-vdf.coco.json", "grains-vdf.coco.png"]
     assert len(done.left_out) == 1
-    assert "stemnmf index" in done.left_out[0]
+    assert "are not indexed: this version finds no orientations" in done.left_out[0]
 
 
 def test_ome_zarr_has_labels_that_do_not_overlap_and_the_table(found: stem.Analysis, tmp_path: Path) -> None:

@@ -153,13 +153,13 @@ def _link(starts, position, q_y, q_x, snr, order, rows, columns, tolerance, leas
                 for j in range(max(column - 1, 0), min(column + 2, columns)):
                     if i == row and j == column:
                         continue
-                    nearest, least, taken = -1, tolerance**2, False
+                    nearest, closest, taken = -1, tolerance**2, False
                     for other in range(starts[i * columns + j], starts[i * columns + j + 1]):
                         away = (q_y[other] - at_y) ** 2 + (q_x[other] - at_x) ** 2
                         if track[other] == count:
                             taken = taken or away < 4 * tolerance**2
-                        elif track[other] < 0 and away < least:
-                            nearest, least = other, away
+                        elif track[other] < 0 and away < closest:
+                            nearest, closest = other, away
                     if nearest >= 0 and not taken:
                         track[nearest] = count
                         queue[tail] = nearest

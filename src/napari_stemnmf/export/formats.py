@@ -71,6 +71,8 @@ class Format(NamedTuple):
     """Whether the function does not write, but lists (file, what writes it) of several files."""
     ticked: bool = False
     """Whether napari offers it ticked."""
+    waits: bool = False
+    """Whether it is written from what no stage of this version finds, but whoever writes code may give."""
 
     @property
     def hand_off(self) -> bool:
@@ -158,13 +160,15 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "orix", "orientations-{feature}.h5", "orix maps",
-        "HDF5 of orix: the orientation map of the dominant grains, and where grains overlap one map for each layer",
-        "orientation_maps:write_orix",
+        "HDF5 of orix: the orientation map of the dominant grains, and where grains overlap one map for each layer; "
+        "needs orientations, which this version does not find",
+        "orientation_maps:write_orix", waits=True,
     ),
     Format(
         "ang", "orientations-{feature}.ang", "orientation maps (.ang)",
-        "the same maps as .ang, for MTEX, orix and programs of EBSD",
-        "orientation_maps:write_ang",
+        "the same maps as .ang, for MTEX, orix and programs of EBSD; needs orientations, which this version does not "
+        "find",
+        "orientation_maps:write_ang", waits=True,
     ),
     Format(
         "ome-zarr", "grains-{feature}.ome.zarr", "OME-Zarr",

@@ -9,7 +9,7 @@ x along scan_x, y along scan_y, z along the beam. It is the inverse of the matri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -97,12 +97,12 @@ def write_orix(source: Source, feature: str, path: Path) -> list[Path]:
     AnalysisError
         If the grains are not indexed, or a file cannot be written.
     """
-    phases, written = _phases(source, feature), []
-    for each in _maps(source, feature, [phase.name for phase in phases]):
-        written.append(path.with_name(f"{path.stem}{each.name}{path.suffix}"))
-        with hdf5_file(written[-1], 200 * each.rows.size) as file:
+
+    def write(target: Path, each: Map, phases: Sequence[Phase]) -> None:
+        with hdf5_file(target, 200 * each.rows.size) as file:
             _write_orix(file, source, each, phases)
-    return written
+
+    return _written(source, feature, path, write)
 
 
 def write_ang(source: Source, feature: str, path: Path) -> list[Path]:
@@ -113,10 +113,17 @@ def write_ang(source: Source, feature: str, path: Path) -> list[Path]:
     AnalysisError
         If the grains are not indexed, or a file cannot be written.
     """
+    return _written(source, feature, path, lambda target, each, phases: write_text(target, _ang(source, each, phases)))
+
+
+def _written(
+    source: Source, feature: str, path: Path, write: Callable[[Path, Map, Sequence[Phase]], None]
+) -> list[Path]:
+    """The file of each map, which `write` writes."""
     phases, written = _phases(source, feature), []
     for each in _maps(source, feature, [phase.name for phase in phases]):
         written.append(path.with_name(f"{path.stem}{each.name}{path.suffix}"))
-        write_text(written[-1], _ang(source, each, phases))
+        write(written[-1], each, phases)
     return written
 
 
@@ -158,7 +165,7 @@ def _orientations(source: Source, feature: str) -> Orientations:
     known: Orientations | None = source.analysis.result(f"orientations/{feature}")
     if known is None or len(known.phase) != len(source.analysis.grains[feature]):
         raise AnalysisError(
-            f"The grains of {feature.upper()} are not indexed as they are; index them, by 'stemnmf index', then export."
+            f"The grains of {feature.upper()} are not indexed: this version finds no orientations, so it has no map."
         )
     return known
 

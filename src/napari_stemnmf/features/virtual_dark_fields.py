@@ -117,10 +117,10 @@ def bridge(values: csr_array, sigma: csr_array, left_out: np.ndarray) -> None:
     odd = np.flatnonzero(left_out.ravel())
     beside = _beside(odd, left_out)
     entry = np.concatenate([np.arange(values.indptr[i], values.indptr[i + 1]) for i in odd])
-    asked = np.repeat(np.arange(len(odd)), np.diff(values.indptr)[odd]) * values.shape[1] + values.indices[entry]
+    asked = np.repeat(np.arange(len(odd)), np.diff(values.indptr)[odd]), values.indices[entry]
     values.data[entry] = sigma.data[entry] = 0.0  # what is no number spreads in a product, though it counts for nothing
     ones = csr_array((np.ones(len(values.data), np.int8), values.indices, values.indptr), shape=values.shape)
-    count, total, error = (_at(beside @ part, asked) for part in (ones, values, sigma))
+    count, total, error = (np.asarray((beside @ part).tocsr()[asked]).ravel() for part in (ones, values, sigma))
     values.data[entry] = np.where(count > 0, total / np.maximum(count, 1), 0.0)
     sigma.data[entry] = np.where(count > 0, error / np.maximum(count, 1), np.inf)
 
@@ -135,17 +135,6 @@ def _beside(odd: np.ndarray, left_out: np.ndarray) -> csr_array:
     which = np.nonzero(inside)[0]
     at = (y * columns + x)[inside]
     return csr_array((np.ones(len(at), np.float32), (which, at)), shape=(len(odd), left_out.size))
-
-
-def _at(matrix: csr_array, asked: np.ndarray) -> np.ndarray:
-    """Values of a sparse matrix at flat places, 0 where nothing is stored."""
-    matrix = matrix.tocsr()
-    matrix.sort_indices()
-    stored = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * matrix.shape[1] + matrix.indices
-    if not len(stored):
-        return np.zeros(len(asked), np.float32)
-    place = np.minimum(np.searchsorted(stored, asked), len(stored) - 1)
-    return np.where(stored[place] == asked, matrix.data[place], 0.0).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -8,7 +8,7 @@ from napari_stemnmf import stages
 from napari_stemnmf.dataset import Axis
 from napari_stemnmf.plugin.docks.measure.model import in_short
 from napari_stemnmf.plugin.session import SCORE, Session
-from napari_stemnmf.plugin.wording import in_window
+from napari_stemnmf.plugin.wording import in_window, size_of
 from napari_stemnmf.recipe import FEATURES
 from napari_stemnmf.stages import Stage
 from napari_stemnmf.units import notes_of
@@ -123,7 +123,7 @@ def _about(session: Session) -> str:
     steps = f"{_step(*d.axes[:2])}; detector {_step(*d.axes[2:])}"
     return (
         f"{d.scan_shape[0]} × {d.scan_shape[1]} patterns of {d.detector_shape[0]} × {d.detector_shape[1]} pixels, "
-        f"{d.dtype}, {_size(d.nbytes)}. Scan step {steps}."
+        f"{d.dtype}, {size_of(d.nbytes)}. Scan step {steps}."
     )
 
 
@@ -191,12 +191,3 @@ def _found(result: Any, step: str, feature: str) -> str:
         note = f". {result.note.rstrip('.')}" if result.note else ""
         return f"{len(result)} grains, overlapping on {overlap:.0%} of the scan{note}"
     return in_short(result) if step == "measure" else "done"
-
-
-def _size(nbytes: int) -> str:
-    size = float(nbytes)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -49,3 +49,13 @@ def readable(number: float) -> str:
     ('819,200', '12.35')
     """
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def size_of(nbytes: int) -> str:
+    """Bytes in the unit that suits, as in "42.5 MB"."""
+    size = float(nbytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

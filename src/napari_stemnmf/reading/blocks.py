@@ -125,19 +125,18 @@ class Frames(ABC):
 
 
 @dataclass(frozen=True)
-class PartOfFrames(Frames):
-    """Some patterns of a stack that follow each other.
+class OtherFrames(Frames):
+    """A stack that is made of another one, and like it but for its count.
 
     Attributes
     ----------
     frames : Frames
-        The stack.
-    first, count : int
-        The first pattern that is taken, and how many are.
+        The other stack.
+    count : int
+        How many patterns this one has.
     """
 
     frames: Frames
-    first: int
     count: int
 
     @property
@@ -152,8 +151,15 @@ class PartOfFrames(Frames):
 
     @property
     def dtype(self) -> np.dtype:  # type: ignore[override]
-        """Type of the counts, as in the stack."""
+        """Type of the counts."""
         return self.frames.dtype
+
+
+@dataclass(frozen=True)
+class PartOfFrames(OtherFrames):
+    """Some patterns of a stack that follow each other, from the `first` that is taken."""
+
+    first: int = 0
 
     def read_frames(self, frames: range) -> np.ndarray:
         """Patterns (len(frames), q_y, q_x), counted from the first that is taken."""

@@ -181,7 +181,7 @@ def open_candidate(
         taken, told = patterns_of_scan(path.name, count, scan_shape, drop)
         frames = typing.cast(Frames, candidate.blocks(order))
         if len(taken) < count:
-            frames = PartOfFrames(frames, taken.start, len(taken))
+            frames = PartOfFrames(frames, len(taken), taken.start)
         blocks: Blocks = ScanOfFrames(frames, scan_shape)
         gaps = None if gaps is None else gaps[taken.start : taken.stop].reshape(scan_shape)
         scalings = [*candidate.scan_scalings, *scalings[1:]]

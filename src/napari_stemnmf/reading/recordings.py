@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_stemnmf.errors import ReadError
 from napari_stemnmf.gaps import MOST_POSITIONS
-from napari_stemnmf.reading.blocks import Frames, RawFrames
+from napari_stemnmf.reading.blocks import Frames, OtherFrames, RawFrames
 
 _BLO_FRAME = 6
 """Bytes before each pattern of a block file."""
@@ -42,27 +42,8 @@ class CutOff:
         return np.arange(self.total).reshape(shape) >= self.there
 
 
-@dataclass(frozen=True)
-class FilledUp(Frames):
+class FilledUp(OtherFrames):
     """Patterns that are there, and zeros behind them."""
-
-    frames: Frames
-    count: int
-
-    @property
-    def path(self) -> Path:  # type: ignore[override]
-        """The file, for messages."""
-        return self.frames.path
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Rows and columns of a pattern."""
-        return self.frames.frame_shape
-
-    @property
-    def dtype(self) -> np.dtype:  # type: ignore[override]
-        """Type of the counts."""
-        return self.frames.dtype
 
     def read_frames(self, frames: range) -> np.ndarray:
         """Patterns (len(frames), q_y, q_x)."""

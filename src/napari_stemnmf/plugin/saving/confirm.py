@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_stemnmf import stages
 from napari_stemnmf.plugin.wording import unmarked
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ def may_replace(session: Session, features: Iterable[str], parent: QWidget | Non
         "New grains replace the reviewed ones, and what was decided of them is lost.",
         "Replace",
     )
+
+
+def may_find_anew(session: Session, features: Iterable[str], parent: QWidget | None) -> bool:
+    """Whether all that a run of the recipe would do may be done: what it finds anew may have been reviewed."""
+    features = tuple(features)
+    before = [stage.name for stage in stages.up_to("refine") if stage.each]
+    again = {feature for name in before for feature in session.todo(name, features)}
+    return may_replace(session, sorted(again), parent)
 
 
 def may_discard(session: Session, parent: QWidget | None) -> bool:

@@ -51,6 +51,7 @@ class ExportWidget(StepWidget):
         for row in FORMATS:
             box = self.ticks[row.name] = CheckBox(name=row.name.replace("-", "_"), text=row.title, value=row.ticked)
             box.tooltip = row.about
+            box.enabled = not row.waits
             if not row.hand_off:
                 self.form_area.append(box)
         others = [self.ticks[row.name].native for row in FORMATS if row.hand_off]

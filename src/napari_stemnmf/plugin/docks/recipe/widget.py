@@ -91,12 +91,10 @@ class RecipeWidget(ChoosingStep):
             return
         from napari_stemnmf.cost import ALL
         from napari_stemnmf.plugin.jobs.runs import Job
-        from napari_stemnmf.plugin.saving.confirm import may_replace
+        from napari_stemnmf.plugin.saving.confirm import may_find_anew
 
         features = self.features()
-        before = [stage.name for stage in stages.up_to("refine") if stage.each]
-        again = {feature for name in before for feature in session.todo(name, features)}
-        if may_replace(session, sorted(again), self.native):
+        if may_find_anew(session, features, self.native):
             Job(self._viewer, session, ALL, features, _show_alone).start()
 
     def _on_open(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_stemnmf.plugin.wording import in_window, readable
+from napari_stemnmf.plugin.wording import in_window, readable, size_of
 from napari_stemnmf.units import notes_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
     found = [
         ("Scan", f"{y.size} × {x.size} positions{_step((y, x), ', step ')}"),
         ("Patterns", f"{q_y.size} × {q_x.size} pixels{_step((q_y, q_x), ', ')}"),
-        ("Data", f"{dataset.dtype}, {_size(dataset.nbytes)}"),
+        ("Data", f"{dataset.dtype}, {size_of(dataset.nbytes)}"),
     ]
     beam = [text for text in (_voltage(dataset.metadata), _dose(session)) if text]
     if beam:
@@ -169,12 +169,3 @@ def _dose(session: Session) -> str:
 
 def _count(many: int, one: str, more: str) -> str:
     return f"{many} {one if many == 1 else more}"
-
-
-def _size(nbytes: int) -> str:
-    size = float(nbytes)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

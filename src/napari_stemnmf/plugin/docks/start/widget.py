@@ -176,12 +176,10 @@ class StartWidget(StepWidget):
         if session is None or session.running is not None:
             return
         from napari_stemnmf.plugin.jobs.runs import Job
-        from napari_stemnmf.plugin.saving.confirm import may_replace
+        from napari_stemnmf.plugin.saving.confirm import may_find_anew
 
         features = self.features()
-        before = [stage.name for stage in stages.up_to("refine") if stage.each]
-        again = {feature for name in before for feature in session.todo(name, features)}
-        if not may_replace(session, sorted(again), self.native):
+        if not may_find_anew(session, features, self.native):
             return
         if session.canvas.feature not in features:
             in_view.show_feature(self._viewer, session, features[0])
