@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_stemnmf.analysis import Analysis, Input
 from napari_stemnmf.dataset import Axis
@@ -335,3 +337,11 @@ def test_without_grains_there_is_nothing_to_score(viewer: Any, scan: Any, dock: 
     assert widget.session is session
     assert not widget.run.enabled
     assert "run Refine" in widget.status.value
+
+
+def test_no_label_shows_markup(scan: Any, dock: Any) -> None:
+    """Labels show their text as it is, which may be a file's; but for the legend, whose colours are markup."""
+    scan()
+    shown = [label for label in dock().native.findChildren(QLabel) if "<span" in label.text()]
+    assert len(shown) == 1
+    assert shown[0].textFormat() == Qt.TextFormat.RichText

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit, PushButton
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QSizePolicy, QTabWidget, QWidget
 
 from napari_stemnmf.errors import StemNMFError
@@ -82,6 +83,7 @@ class ScoreWidget(StepWidget):
     def _add_forms(self) -> None:
         self.scores, self.grains, self.tables = ScoreTable(), GrainTable(), QTabWidget()
         legend = wrapping_label("what a click on a row shows on the canvas; blue is the true grain")
+        legend.setTextFormat(Qt.TextFormat.RichText)  # the words are ours, none of a file's
         legend.setText(
             "&nbsp; ".join(f"<span style='color:{KIND_COLOURS[k]}'>■</span> {KIND_NAMES[k]}" for k in KIND_NAMES)
         )
