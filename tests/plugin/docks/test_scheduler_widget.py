@@ -51,3 +51,8 @@ def test_the_address_is_that_of_the_preferences(viewer: Any) -> None:
 
     get_plugin_settings("napari-stemnmf").computing.scheduler = "tcp://host:8786"
     assert SchedulerWidget(viewer).address.value == "tcp://host:8786"
+
+
+def test_without_an_address_it_says_who_computes(viewer: Any) -> None:
+    widget = SchedulerWidget(viewer)
+    assert widget.answer.value == HERE

@@ -33,7 +33,7 @@ class SchedulerWidget(Container[Any]):
         self.address.tooltip = "address of a dask scheduler whose workers read and compute; empty for this machine"
         self.test_button = PushButton(name="test_button", text="Test the connection")
         self.test_button.tooltip = "ask who answers there: workers, threads and versions, or what is wrong"
-        self.answer = Label(name="answer", label="")
+        self.answer = Label(name="answer", label=" ", value="" if self.address.value else HERE)
         self.answer.native.setWordWrap(True)
         super().__init__(name="scheduler", labels=True)
         self.extend([self.address, self.test_button, self.answer])
